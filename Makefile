@@ -1,0 +1,57 @@
+# Everything starts here: `make demo` shows the whole cycle, `make check` and `make test` hold the house.
+#
+#   make demo INDEX=https://packages.example/simple     another package index (a company's mirror)
+#   make demo TORCH_INDEX=                              take torch from that index too (on Linux that is the GPU build)
+
+PYTHON ?= python3
+VENV ?= .venv
+INDEX ?=
+TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
+DEMO ?= demo
+
+PIP = $(VENV)/bin/python -m pip --disable-pip-version-check
+FROM = $(if $(INDEX),--index-url $(INDEX))
+export INHOUSE_INDEX_URL ?= $(INDEX)
+
+.PHONY: demo install check lint types layers unit test bench example clean
+
+demo: install
+	$(VENV)/bin/python examples/ledger/demo.py $(DEMO)
+
+install: $(VENV)/installed
+
+# torch first and alone: the CPU build, and nothing else may pull in another one later. An index that does not answer is
+# passed over at once, and torch comes from the main index.
+$(VENV)/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install --quiet --retries 1 --timeout 60 $(FROM) $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) -c constraints.txt torch
+	$(PIP) install --quiet $(FROM) -c constraints.txt -e ".[all,dev]"
+	touch $@
+
+check: lint types layers unit
+
+lint: install
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+
+types: install
+	$(VENV)/bin/mypy
+
+layers: install
+	$(VENV)/bin/lint-imports
+
+unit: install
+	$(VENV)/bin/pytest tests/unit
+
+test: install
+	$(VENV)/bin/pytest
+
+bench: install
+	$(VENV)/bin/python benchmarks/journey.py
+
+# Writes the example's CSV and key file anew (they are committed; the result is the same byte for byte).
+example:
+	$(PYTHON) examples/ledger/generate.py
+
+clean:
+	rm -rf $(VENV) $(DEMO) build dist src/*.egg-info

@@ -1,0 +1,63 @@
+"""inhouse: fine-tune a pre-trained model on your own examples, on your own machine, and prove whether it helped.
+
+    import inhouse
+
+    workspace = inhouse.open_workspace("work")
+    inhouse.run(workspace, "tickets", ["messages.csv"], inputs=["text"], target="category")
+
+The verbs are those of the command line. Each takes a workspace, a task's name, and a `reporter` that hears of progress.
+Importing this package loads no model library: a verb does so when it is called.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from inhouse.store import Workspace
+
+__version__ = "0.1.0"
+
+VERBS = (
+    "add",
+    "clean",
+    "doctor",
+    "evaluate",
+    "init",
+    "list_models",
+    "monitor",
+    "predict",
+    "promote",
+    "pull_model",
+    "retrain",
+    "rollback",
+    "run",
+    "status",
+    "train",
+)
+
+__all__ = ["__version__", "open_workspace", "serve", *VERBS]
+
+
+def open_workspace(folder: str | Path = ".") -> Workspace:
+    """Open a workspace folder; `init` and `run` make it one if it is none yet.
+
+    Raises:
+        ConfigError: its `inhouse.toml` holds an unknown key or a wrong value.
+    """
+    from inhouse.store import Workspace
+
+    return Workspace(Path(folder))
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - a function of the pipeline
+    if name in VERBS:
+        from inhouse import pipeline
+
+        return getattr(pipeline, name)
+    if name == "serve":
+        from inhouse.api import serve
+
+        return serve
+    raise AttributeError(f"module 'inhouse' has no attribute {name!r}")

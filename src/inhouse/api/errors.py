@@ -1,0 +1,69 @@
+"""Errors in the shape that the official client reads."""
+
+from __future__ import annotations
+
+from fastapi import Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from inhouse.errors import EngineFault, InhouseError, InputError, NotFound, Refused
+
+_TYPES = {400: "invalid_request_error", 401: "authentication_error", 403: "permission_error", 404: "not_found_error"}
+
+
+class ApiError(Exception):
+    """An HTTP error with the fields of OpenAI's `error` object."""
+
+    def __init__(self, status: int, message: str, *, code: str | None = None, param: str | None = None) -> None:
+        super().__init__(message)
+        self.status, self.message, self.code, self.param = status, message, code, param
+
+
+def error_response(status: int, message: str, *, code: str | None = None, param: str | None = None) -> JSONResponse:
+    """`{"error": {...}}`. A fault of ours is marked as not worth retrying: the answer is deterministic."""
+    body = {"message": message, "type": _TYPES.get(status, "server_error"), "param": param, "code": code}
+    headers = {"x-should-retry": "false"} if status >= 500 else None
+    return JSONResponse({"error": body}, status_code=status, headers=headers)
+
+
+async def on_api_error(_request: Request, error: Exception) -> JSONResponse:
+    """Handler of `ApiError`."""
+    assert isinstance(error, ApiError)
+    return error_response(error.status, error.message, code=error.code, param=error.param)
+
+
+async def on_inhouse_error(_request: Request, error: Exception) -> JSONResponse:
+    """Handler of every `InhouseError`: what happened and the remedy."""
+    assert isinstance(error, InhouseError)
+    status = next(
+        (
+            s
+            for kind, s in ((NotFound, 404), (EngineFault, 500), (InputError, 400), (Refused, 403))
+            if isinstance(error, kind)
+        ),
+        500,
+    )
+    return error_response(status, f"{error.what}. {error.remedy}" if error.remedy else error.what)
+
+
+async def on_invalid_request(_request: Request, error: Exception) -> JSONResponse:
+    """Handler of a body that does not fit: names the first field at fault."""
+    assert isinstance(error, RequestValidationError)
+    first = error.errors()[0]
+    place = ".".join(str(p) for p in first["loc"] if p != "body")
+    message = f"{place or 'body'}: {first['msg']}"
+    return error_response(400, message, code="invalid_value", param=place or None)
+
+
+async def on_http_error(request: Request, error: Exception) -> JSONResponse:
+    """Handler of unknown paths and methods."""
+    assert isinstance(error, HTTPException)
+    if error.status_code == 404:
+        return error_response(404, f"there is nothing at {request.method} {request.url.path}", code="unknown_url")
+    return error_response(error.status_code, str(error.detail))
+
+
+async def on_fault(_request: Request, _error: Exception) -> JSONResponse:
+    """Handler of everything else: a fault of ours; the log has the traceback."""
+    return error_response(500, "inhouse failed on this request; the server's log says why", code="internal_error")

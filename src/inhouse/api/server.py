@@ -1,0 +1,61 @@
+"""Running the application."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+
+import uvicorn
+
+from inhouse.api.app import make_app
+from inhouse.core import Reporter
+from inhouse.errors import InputError
+from inhouse.store import Workspace
+
+
+def serve(workspace: Workspace, reporter: Reporter, *, host: str = "", port: int | None = None) -> None:
+    """Serve the workspace until interrupted.
+
+    Args:
+        host, port: instead of those in the settings; port 0 takes a free one.
+
+    Raises:
+        NotFound: the folder is no workspace.
+        InputError: the address cannot be used.
+    """
+    workspace.require()
+    settings = workspace.settings.serve
+    host = host or settings.host
+    listener = _listen(host, settings.port if port is None else port)
+    address = f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
+    hosts: tuple[str, ...] = ("127.0.0.1", "localhost", "[::1]")
+    if not _is_loopback(host):
+        reporter.warn(f"{host} can be reached from other machines, and this version asks nobody for a key")
+        hosts = ("*",)
+    app = make_app(workspace, hosts)
+    reporter.say(f"serving on {address}/v1  (stop with Ctrl-C)")
+    config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=10)
+    uvicorn.Server(config).run(sockets=[listener])
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except (OSError, OverflowError) as error:
+        listener.close()
+        raise InputError(
+            f"cannot listen on {host}:{port}: {error}", "name another one with --port (0 takes a free one)"
+        ) from error
+    return listener
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

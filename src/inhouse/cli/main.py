@@ -1,0 +1,362 @@
+"""The commands. Each parses, calls one function, and shows its result."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from inhouse.errors import InhouseError, InputError
+
+if TYPE_CHECKING:
+    from inhouse.cli.terminal import Terminal
+    from inhouse.store import Workspace
+
+app = typer.Typer(
+    name="inhouse",
+    help="Fine-tune a pre-trained model on your own examples, on your own machine, and prove whether it helped.",
+    epilog="First time? inhouse run tickets messages.csv   (your file, all steps, a verdict)",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+models_app = typer.Typer(help="Base models: what is known, what is here.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(models_app, name="models")
+
+TaskName = Annotated[str, typer.Argument(metavar="TASK", help="name of the task, such as tickets")]
+Folder = Annotated[Path, typer.Option("--workspace", "-w", metavar="DIR", help="the workspace folder")]
+AsJson = Annotated[bool, typer.Option("--json", help="one JSON object on standard output")]
+Inputs = Annotated[list[str] | None, typer.Option("--input", metavar="COLUMN", help="input column; may be repeated")]
+Target = Annotated[str, typer.Option("--target", metavar="COLUMN", help="the column with the right answer")]
+Group = Annotated[str, typer.Option("--group", metavar="COLUMN", help="rows of one group stay in one split")]
+TestFile = Annotated[Path | None, typer.Option("--test", metavar="FILE", help="a file that is the test set, unedited")]
+DropRare = Annotated[bool, typer.Option("--drop-rare", help="set labels that appear once aside")]
+Which = Annotated[str, typer.Option("--version", metavar="N", help="a version number, champion, candidate or latest")]
+
+HERE = Path()
+
+
+def _do(
+    folder: Path,
+    as_json: bool,
+    work: Callable[[Workspace, Terminal], Any],
+    to_dict: Callable[[Any], Any],
+    to_text: Callable[[Any], str],
+) -> None:
+    """Open the workspace, do the work, show the result one way or the other."""
+    from inhouse.cli.terminal import Terminal
+    from inhouse.store import Workspace
+
+    if not folder.is_dir() and folder.exists():
+        raise InputError(f"--workspace {folder} is not a folder", "name a folder")
+    workspace = Workspace(folder)
+    terminal = Terminal()
+    try:
+        result = work(workspace, terminal)
+    finally:
+        terminal.close()
+        workspace.close()
+    print(json.dumps(to_dict(result), ensure_ascii=False, allow_nan=False) if as_json else to_text(result))
+
+
+def _dump(result: Any) -> Any:  # noqa: ANN401
+    return result.model_dump(mode="json")
+
+
+def _as_dict(result: Any) -> Any:  # noqa: ANN401
+    return result.as_dict()
+
+
+@app.command(epilog="inhouse init tickets --kind classify")
+def init(
+    task: TaskName,
+    kind: Annotated[str, typer.Option("--kind", help="classify: one label out of a set")] = "classify",
+    instruction: Annotated[str, typer.Option("--instruction", help="what the task is, for the prompted model")] = "",
+    base: Annotated[str, typer.Option("--base", metavar="MODEL", help="base model (see `inhouse models list`)")] = "",
+    workspace: Folder = HERE,
+    as_json: AsJson = False,
+) -> None:
+    """Make a task, and the folder a workspace if it is none."""
+    from inhouse import pipeline
+
+    _do(
+        workspace,
+        as_json,
+        lambda w, _: (
+            pipeline.init(w, task, kind=kind, instruction=instruction, base_model=base),
+            w.paths.task_file(task),
+        ),
+        lambda made: {**_dump(made[0]), "file": str(made[1])},
+        lambda made: f"task {task}: {made[1]}\nnext: inhouse add {task} FILE",
+    )
+
+
+@app.command(epilog="inhouse add tickets messages.csv --input text --target category")
+def add(
+    task: TaskName,
+    files: Annotated[list[Path] | None, typer.Argument(metavar="FILE", help="CSV or JSONL, UTF-8")] = None,
+    inputs: Inputs = None,
+    target: Target = "",
+    group: Group = "",
+    test: TestFile = None,
+    drop_rare: DropRare = False,
+    workspace: Folder = HERE,
+    as_json: AsJson = False,
+) -> None:
+    """Read files into the task's next dataset version; columns that are not named are inferred."""
+    from inhouse import pipeline
+    from inhouse.cli import show
+
+    _do(
+        workspace,
+        as_json,
+        lambda w, t: pipeline.add(
+            w, task, files or [], t, test=test, inputs=inputs or (), target=target, group=group, drop_rare=drop_rare
+        ),
+        _as_dict,
+        show.added,
+    )
+
+
+@app.command(epilog="inhouse clean tickets --accept automatic")
+def clean(
+    task: TaskName,
+    accept: Annotated[
+        list[str] | None,
+        typer.Option("--accept", metavar="WHAT", help="a finding's id, a check, automatic, or all; may be repeated"),
+    ] = None,
+    workspace: Folder = HERE,
+    as_json: AsJson = False,
+) -> None:
+    """Look for problems in the data; accepted findings make a new dataset version."""
+    from inhouse import pipeline
+    from inhouse.cli import show
+
+    _do(workspace, as_json, lambda w, t: pipeline.clean(w, task, t, accept=accept or ()), _as_dict, show.cleaned)
+
+
+@app.command(epilog="inhouse train tickets")
+def train(
+    task: TaskName,
+    again: Annotated[bool, typer.Option("--again", help="repeat a training that is done")] = False,
+    workspace: Folder = HERE,
+    as_json: AsJson = False,
+) -> None:
+    """Fine-tune the base model on the newest data; goes on where an interrupted training was."""
+    from inhouse import pipeline
+    from inhouse.cli import show
+
+    _do(workspace, as_json, lambda w, t: pipeline.train(w, task, t, again=again), _dump, show.trained)
+
+
+@app.command(epilog="inhouse evaluate tickets")
+def evaluate(task: TaskName, which: Which = "latest", workspace: Folder = HERE, as_json: AsJson = False) -> None:
+    """Compare a version with prompting and with classical models on the test examples; give the verdict."""
+    from inhouse import pipeline
+    from inhouse.cli import show
+
+    _do(workspace, as_json, lambda w, t: pipeline.evaluate(w, task, t, which=which), _dump, show.evaluated)
+
+
+@app.command(epilog='inhouse promote tickets --force --reason "trial for two weeks"')
+def promote(
+    task: TaskName,
+    which: Which = "",
+    force: Annotated[bool, typer.Option("--force", help="serve what the verdict does not support")] = False,
+    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="why; kept with the version")] = "",
+    workspace: Folder = HERE,
+    as_json: AsJson = False,
+) -> None:
+    """Let the candidate serve; refused (exit code 4) without a verdict that supports it."""
+    from inhouse import pipeline
+    from inhouse.cli import show
+
+    _do(
+        workspace,
+        as_json,
+        lambda w, t: pipeline.promote(w, task, t, which=which, force=force, reason=reason),
+        _as_dict,
+        show.promoted,
+    )
+
+
+@app.command(epilog="inhouse rollback tickets")
+def rollback(
+    task: TaskName,
+    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="why; kept with the version")] = "",
+    workspace: Folder = HERE,
+    as_json: AsJson = False,
+) -> None:
+    """Let the champion before this one serve again."""
+    from inhouse import pipeline
+    from inhouse.cli import show
+
+    _do(workspace, as_json, lambda w, t: pipeline.rollback(w, task, t, reason=reason), _as_dict, show.promoted)
+
+
+@app.command(epilog="inhouse predict tickets new.csv --out answers.csv")
+def predict(
+    task: TaskName,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="CSV or JSONL with the task's input columns")],
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="the CSV to write")],
+    which: Which = "champion",
+    workspace: Folder = HERE,
+    as_json: AsJson = False,
+) -> None:
+    """Answer every row of a file: its columns plus prediction, confidence, needs_review, error."""
+    from inhouse import pipeline
+    from inhouse.cli import show
+
+    _do(workspace, as_json, lambda w, t: pipeline.predict(w, task, file, out, t, which=which), _as_dict, show.predicted)
+
+
+@app.command(epilog="inhouse serve --port 8000")
+def serve(
+    host: Annotated[str, typer.Option("--host", help="address to listen on (inhouse.toml: serve.host)")] = "",
+    port: Annotated[int | None, typer.Option("--port", help="0 takes a free one (inhouse.toml: serve.port)")] = None,
+    workspace: Folder = HERE,
+) -> None:
+    """Serve the champions to any OpenAI client, on this machine only."""
+    from inhouse import api
+    from inhouse.cli.terminal import Terminal
+    from inhouse.store import Workspace
+
+    api.serve(Workspace(workspace), Terminal(), host=host, port=port)
+
+
+@app.command(epilog="inhouse monitor tickets")
+def monitor(task: TaskName, workspace: Folder = HERE, as_json: AsJson = False) -> None:
+    """Quality and drift of what was served; keep, collect, retrain or go back."""
+    from inhouse import pipeline
+    from inhouse.cli import show
+
+    _do(workspace, as_json, lambda w, t: pipeline.monitor(w, task, t), _dump, show.monitored)
+
+
+@app.command(epilog="inhouse retrain tickets")
+def retrain(task: TaskName, workspace: Folder = HERE, as_json: AsJson = False) -> None:
+    """Train on old data and Corrections; compare candidate and champion. Nothing is promoted."""
+    from inhouse import pipeline
+    from inhouse.cli import show
+
+    _do(
+        workspace,
+        as_json,
+        lambda w, t: pipeline.retrain(w, task, t),
+        _as_dict,
+        lambda done: show.evaluated(done.evaluation),
+    )
+
+
+@app.command(epilog="inhouse run tickets messages.csv --input text --target category")
+def run(
+    task: TaskName,
+    files: Annotated[list[Path], typer.Argument(metavar="FILE", help="CSV or JSONL, UTF-8")],
+    inputs: Inputs = None,
+    target: Target = "",
+    group: Group = "",
+    test: TestFile = None,
+    drop_rare: DropRare = False,
+    epochs: Annotated[int | None, typer.Option("--epochs", min=1, max=50, help="passes over the data")] = None,
+    workspace: Folder = HERE,
+    as_json: AsJson = False,
+) -> None:
+    """All of it in one go: init, add, clean, train, evaluate; the new version becomes the candidate."""
+    from inhouse import pipeline
+    from inhouse.cli import show
+
+    _do(
+        workspace,
+        as_json,
+        lambda w, t: pipeline.run(
+            w,
+            task,
+            files,
+            t,
+            test=test,
+            inputs=inputs or (),
+            target=target,
+            group=group,
+            drop_rare=drop_rare,
+            epochs=epochs,
+        ),
+        _as_dict,
+        lambda done: show.evaluated(done.evaluation),
+    )
+
+
+@app.command(epilog="inhouse status")
+def status(workspace: Folder = HERE, as_json: AsJson = False) -> None:
+    """Tasks, data, versions, traffic, and the next step of each."""
+    from inhouse import pipeline
+    from inhouse.cli import show
+
+    _do(workspace, as_json, lambda w, _: pipeline.status(w), lambda found: found, show.status)
+
+
+@app.command(epilog="inhouse doctor")
+def doctor(workspace: Folder = HERE, as_json: AsJson = False) -> None:
+    """What this machine has for the work, what is missing, and how to get it."""
+    from inhouse import pipeline
+    from inhouse.cli import show
+
+    _do(workspace, as_json, lambda w, _: pipeline.doctor(w.settings), _as_dict, show.checkup)
+
+
+@models_app.command("list", epilog="inhouse models list")
+def models_list(workspace: Folder = HERE, as_json: AsJson = False) -> None:
+    """The base models that inhouse knows."""
+    from inhouse import pipeline
+    from inhouse.cli import show
+
+    _do(workspace, as_json, lambda w, _: pipeline.list_models(w.settings), lambda found: {"models": found}, show.models)
+
+
+@models_app.command("pull", epilog="inhouse models pull smollm2-135m-instruct")
+def models_pull(
+    name: Annotated[str, typer.Argument(metavar="MODEL", help="a name of `inhouse models list`")],
+    workspace: Folder = HERE,
+    as_json: AsJson = False,
+) -> None:
+    """Fetch a base model, check its SHA-256 and convert it for training."""
+    from inhouse import pipeline
+
+    _do(
+        workspace,
+        as_json,
+        lambda w, t: pipeline.pull_model(w.settings, name, t),
+        lambda found: found,
+        lambda found: f"{found['name']}: {found['folder']}",
+    )
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit with the code of the contract: 0, 1, 2, 3 or 4."""
+    given = sys.argv[1:] if arguments is None else arguments
+    try:
+        app(args=given, standalone_mode=True, prog_name="inhouse")
+    except InhouseError as error:
+        _fail(error.as_dict(), str(error), error.exit_code, as_json="--json" in given)
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.split(".")[0] == "inhouse":
+            raise
+        what = f"the library {error.name!r} is not installed"
+        remedy = 'pip install "inhouse[all]"'
+        _fail(
+            {"message": what, "remedy": remedy, "exit_code": 3}, f"{what}\n  -> {remedy}", 3, as_json="--json" in given
+        )
+    except KeyboardInterrupt:
+        print("stopped; the same command goes on from here", file=sys.stderr)
+        sys.exit(130)
+
+
+def _fail(error: dict[str, object], text: str, code: int, *, as_json: bool) -> None:
+    print(f"error: {text}", file=sys.stderr)
+    if as_json:
+        print(json.dumps({"error": error}, ensure_ascii=False))
+    sys.exit(code)

@@ -1,0 +1,196 @@
+"""Results as text for a person."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from inhouse.core import ContenderResult, Evaluation, MonitorResult, TrainResult
+from inhouse.pipeline import Added, Checkup, Cleaned, Predicted, Promoted
+
+SHOWN_FINDINGS = 20
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Columns aligned by width; numbers to the right."""
+    widths = [max(len(str(r[i])) for r in [header, *rows]) for i in range(len(header))]
+    lines = []
+    for row in [header, *rows]:
+        cells = [
+            str(c).rjust(w) if i and _numeric(rows, i) else str(c).ljust(w)
+            for i, (c, w) in enumerate(zip(row, widths, strict=True))
+        ]
+        lines.append("  ".join(cells).rstrip())
+    lines.insert(1, "  ".join("-" * w for w in widths))
+    return "\n".join(lines)
+
+
+def _numeric(rows: Sequence[Sequence[str]], column: int) -> bool:
+    return all(str(r[column])[:1].isdigit() or str(r[column]) in ("", "-") for r in rows)
+
+
+def added(result: Added) -> str:
+    """What `add` did."""
+    counts = result.counts
+    lines = [
+        f"{result.task}: dataset version {result.dataset} with {counts['train']} training, {counts['validation']} "
+        f"validation and {counts['test']} test examples",
+        f"reads {', '.join(result.fields)}; answers {result.target!r} with one of {len(result.labels)} labels",
+    ]
+    if result.rejected:
+        lines.append(f"{result.rejected} rows rejected, with reasons: {result.rejected_file}")
+    return _next(lines, f"inhouse clean {result.task}")
+
+
+def cleaned(result: Cleaned) -> str:
+    """Findings, the gravest first, and what accepting them would do."""
+    order = {"error": 0, "warning": 1, "info": 2}
+    found = sorted(result.findings, key=lambda f: order[f.severity])
+    lines = [f"{len(found)} findings in dataset {result.dataset_fingerprint}"]
+    for check, count in result.as_dict()["summary"].items():
+        if count:
+            lines.append(f"  {count:4} {check.replace('_', ' ')}")
+    for finding in found[:SHOWN_FINDINGS]:
+        lines += [
+            f"[{finding.severity}] {finding.id} {finding.check}: {finding.reason}",
+            f"    accept: {finding.action}",
+        ]
+    if len(found) > SHOWN_FINDINGS:
+        lines.append(f"... and {len(found) - SHOWN_FINDINGS} more (--json shows all)")
+    if result.new_dataset:
+        lines.append(f"dataset version {result.new_dataset} leaves {result.removed} examples out")
+        return _next(lines, f"inhouse train {result.task}")
+    accept = f"inhouse clean {result.task} --accept automatic   (or --accept ID, --accept CHECK, --accept all)"
+    return _next(lines, accept if any(f.drop for f in found) else f"inhouse train {result.task}")
+
+
+def trained(result: TrainResult) -> str:
+    """What `train` made."""
+    parity = result.parity
+    gate = "passed" if parity.passed else f"FAILED: {parity.reason}"
+    lines = [
+        f"{result.model_version}: {result.trained_tokens:,} tokens in {result.seconds:.0f} s "
+        f"({result.tokens_per_second:.0f} tokens/s), best step {result.best_step} of {result.steps}",
+        f"stopped because: {result.stopped_because}",
+        f"parity gate {gate} ({parity.top1_agreement:.2%} of {parity.tokens} answer tokens agree)",
+    ]
+    if result.truncated_examples:
+        lines.append(f"{result.truncated_examples} examples were longer than the limit and cut off in training")
+    return _next(lines, f"inhouse evaluate {result.task}")
+
+
+def evaluated(result: Evaluation) -> str:
+    """The comparison and the verdict."""
+    metric = result.primary_metric
+    best_first = sorted(result.contenders, key=lambda c: -c.metrics[metric].value)
+    rows = [_contender_row(c) for c in best_first]
+    header = ["contender", "accuracy", "95 % interval", "macro-F1", "requests/s"]
+    verdict = result.verdict
+    lines = [
+        f"{result.model_version} on {result.test_examples} test examples of {result.task}",
+        table(header, rows),
+        "",
+        f"verdict: {verdict.decision.upper().replace('_', ' ')} (best: {verdict.winner})",
+        verdict.reason,
+    ]
+    rival = result.against_champion
+    if rival is not None:
+        lines.append(
+            f"against the champion {rival['champion']}: {rival['gain']:+.1%} "
+            f"(95 % interval {rival['low']:+.1%} to {rival['high']:+.1%}, p = {rival['p_value']:.3f})"
+        )
+    lines += [f"warning: {w}" for w in result.warnings]
+    lines.append(f"report: {result.report}")
+    if verdict.decision == "adopt":
+        return _next(lines, f"inhouse promote {result.task}")
+    return _next(
+        lines, f"read the report; to serve it all the same: inhouse promote {result.task} --force --reason TEXT"
+    )
+
+
+def _contender_row(contender: ContenderResult) -> list[str]:
+    accuracy, f1 = contender.metrics["accuracy"], contender.metrics["macro_f1"]
+    return [
+        contender.name,
+        f"{accuracy.value:.1%}",
+        f"{accuracy.low:.1%} to {accuracy.high:.1%}",
+        f"{f1.value:.3f}",
+        f"{contender.requests_per_second:,.0f}",
+    ]
+
+
+def promoted(result: Promoted) -> str:
+    """Which version serves."""
+    before = f" (before: {result.before})" if result.before else ""
+    return _next([f"champion of {result.task}: {result.champion}{before}"], "inhouse serve")
+
+
+def predicted(result: Predicted) -> str:
+    """What `predict` wrote."""
+    lines = [
+        f"{result.rows} rows answered by {result.model_version} in {result.seconds:.1f} s: {result.out}",
+        f"{result.needs_review} need a person's look, {result.errors} could not be answered",
+    ]
+    return "\n".join(lines)
+
+
+def monitored(result: MonitorResult) -> str:
+    """Signals and decision."""
+    lines = [f"{result.model_version}: {result.window['traces']} requests, {result.corrections} corrections waiting"]
+    if result.quality is not None:
+        q = result.quality
+        lines.append(
+            f"quality {q.value:.1%} (95 % interval {q.low:.1%} to {q.high:.1%}, n = {q.n}): {result.quality_basis}"
+        )
+    else:
+        lines.append(f"quality unknown: {result.quality_basis}")
+    if result.review_rate is not None:
+        lines.append(f"{result.review_rate:.1%} of answers were under the review threshold")
+    for signal in result.drift:
+        state = "DRIFTED" if signal.drifted else "as before"
+        lines.append(f"{signal.signal}: {state} (p = {signal.p_value:.3f})")
+        lines += [f"    {example[:100]}" for example in signal.examples[:3] if signal.drifted]
+    return "\n".join([*lines, f"decision: {result.decision}", result.reason])
+
+
+def status(result: dict[str, Any]) -> str:
+    """All tasks at a glance."""
+    lines = [f"workspace {result['workspace']}"]
+    for task in result["tasks"]:
+        lines.append(f"\n{task['task']} ({task['kind']}, {task['labels']} labels)")
+        if task["dataset"]:
+            counts = task["counts"]
+            lines.append(
+                f"  data: version {task['dataset']}, {counts['train']} + {counts['validation']} + {counts['test']} examples"
+            )
+        for version in task["versions"]:
+            marks = [a for a in ("champion", "candidate") if task[a] == version["name"]]
+            told = f", accuracy {version['accuracy']:.1%}, {version['decision']}" if version["decision"] else ""
+            lines.append(f"  {version['name']}: dataset {version['dataset']}{told} {' '.join(marks)}".rstrip())
+        if task["requests"]:
+            lines.append(f"  served: {task['requests']} requests")
+        lines.append(f"  next: {task['next']}")
+    if not result["tasks"]:
+        return _next(lines, "inhouse init TASK")
+    return "\n".join(lines)
+
+
+def checkup(result: Checkup) -> str:
+    """What `doctor` saw."""
+    rows = [["ok" if c.ok else "--", c.name, c.value] for c in result.checks]
+    lines = [table(["", "what", "state"], rows)]
+    lines += [f"{c.name}: {c.remedy}" for c in result.checks if not c.ok and c.remedy]
+    return "\n".join([*lines, "ready" if result.ready else "not ready: see the remedies above"])
+
+
+def models(found: list[dict[str, Any]]) -> str:
+    """The base models."""
+    rows = [
+        [m["name"], m["kind"], f"{m['parameters'] / 1e6:.0f} M", m["licence"], "here" if m["here"] else "not here"]
+        for m in found
+    ]
+    return table(["name", "kind", "size", "licence", ""], rows)
+
+
+def _next(lines: Sequence[str], command: str) -> str:
+    return "\n".join([*lines, f"next: {command}"])

@@ -1,0 +1,124 @@
+"""Records, Examples and the Datasets that they make; content hashes are their ids."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+Split = Literal["train", "validation", "test"]
+SPLITS: tuple[Split, ...] = ("train", "validation", "test")
+
+_SPACE = re.compile(r"\s+")
+
+
+def canonical_hash(value: object, length: int = 16) -> str:
+    """First `length` hex digits of the SHA-256 of `value` as sorted, compact JSON."""
+    text = json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:length]
+
+
+def folded(text: str) -> str:
+    """Text with Unicode compatibility forms, white space and case folded: what makes two inputs twins."""
+    return _SPACE.sub(" ", unicodedata.normalize("NFKC", text)).strip().casefold()
+
+
+def input_key(inputs: Mapping[str, str]) -> str:
+    """A hash that two inputs share when they differ in case and white space alone."""
+    return canonical_hash({name: folded(value) for name, value in inputs.items()})
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """Where an example comes from: file name, 1-based line of the row's start, SHA-256 of the file."""
+
+    file: str
+    line: int
+    sha256: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}"
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One raw item from a source, untouched: column name to text, with its place."""
+
+    values: Mapping[str, str]
+    provenance: Provenance
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """A row that could not be used: place, reason, the row as text."""
+
+    provenance: Provenance
+    reason: str
+    row: str
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One input with its target. Immutable; `id` is a hash of inputs and target, so equal content has equal id."""
+
+    inputs: Mapping[str, str]
+    target: str
+    group: str
+    provenance: Provenance
+    id: str = field(default="")
+
+    def __post_init__(self) -> None:
+        if not self.id:
+            object.__setattr__(self, "id", canonical_hash([dict(self.inputs), self.target]))
+
+    @property
+    def input_key(self) -> str:
+        """See `input_key`: shared by twins."""
+        return input_key(self.inputs)
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """An immutable list of Examples with the Split of each, numbered per task.
+
+    `examples` and `splits` have equal length. `fingerprint` depends on content and split alone.
+    """
+
+    task: str
+    number: int
+    examples: tuple[Example, ...]
+    splits: tuple[Split, ...]
+    reason: str = ""
+    parent: int | None = None
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 (16 hex digits) over the sorted pairs of example id and split."""
+        pairs = sorted(f"{e.id}:{s}" for e, s in zip(self.examples, self.splits, strict=True))
+        return canonical_hash(pairs)
+
+    def of(self, split: Split) -> list[Example]:
+        """The examples of one split, in order."""
+        return [e for e, s in zip(self.examples, self.splits, strict=True) if s == split]
+
+    def counts(self) -> dict[str, int]:
+        """Number of examples by split."""
+        by_split = Counter(self.splits)
+        return {s: by_split.get(s, 0) for s in SPLITS}
+
+
+def labels_of(examples: Iterable[Example]) -> tuple[str, ...]:
+    """The distinct targets, sorted."""
+    return tuple(sorted({e.target for e in examples}))
+
+
+def render_input(inputs: Mapping[str, str]) -> str:
+    """The text a model reads: the bare value of a single field, else one `name: value` line per field."""
+    if len(inputs) == 1:
+        return next(iter(inputs.values()))
+    return "\n".join(f"{name}: {value}" for name, value in inputs.items())

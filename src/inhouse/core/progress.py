@@ -1,0 +1,54 @@
+"""How long work reports where it is; the CLI shows bars, the API stays silent, tests may listen."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class Bar(Protocol):
+    """One piece of work with a known amount."""
+
+    def update(self, done: float, note: str = "") -> None:
+        """Set how much is done so far, with a short note beside it."""
+        ...
+
+
+class Reporter(Protocol):
+    """Where progress and messages of a command go."""
+
+    def say(self, message: str) -> None:
+        """Tell a person one line."""
+        ...
+
+    def warn(self, message: str) -> None:
+        """Tell a person one line that must not be overlooked."""
+        ...
+
+    def bar(self, title: str, total: float) -> Bar:
+        """Begin a bar; it ends when its total is reached or another one begins."""
+        ...
+
+
+class _SilentBar:
+    def update(self, done: float, note: str = "") -> None:
+        """Nothing to show."""
+
+
+class Silent:
+    """A reporter that shows nothing but remembers what was said and warned."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+        self.warned: list[str] = []
+
+    def say(self, message: str) -> None:
+        """Keep the line."""
+        self.said.append(message)
+
+    def warn(self, message: str) -> None:
+        """Keep the warning."""
+        self.warned.append(message)
+
+    def bar(self, title: str, total: float) -> Bar:
+        """A bar that shows nothing."""
+        return _SilentBar()

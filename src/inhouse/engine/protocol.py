@@ -1,0 +1,56 @@
+"""What every engine is: token ids in, token ids out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+Progress = Callable[[int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """One answer: its token ids (with the end-of-turn token where it was given) and their summed log-probability.
+
+    The log-probability is the model's own, before any grammar: an answer that the grammar had to force is unlikely.
+    """
+
+    ids: list[int]
+    logprob: float
+    finished: bool
+
+
+class Engine(Protocol):
+    """Runs one model. Prompts are token ids, so no engine's own tokenizer or template can differ from training."""
+
+    def generate(
+        self,
+        prompts: Sequence[Sequence[int]],
+        *,
+        max_new_tokens: int,
+        labels: Sequence[str] | None = None,
+        progress: Progress | None = None,
+    ) -> list[Generation]:
+        """Greedy answers, in the order of the prompts; constrained to `labels` when given."""
+        ...
+
+    def next_tokens(
+        self, prompts: Sequence[Sequence[int]], progress: Progress | None = None
+    ) -> tuple[list[int], list[float]]:
+        """The most likely next token of each prompt and its log-probability (for the parity gate)."""
+        ...
+
+    def close(self) -> None:
+        """Free the model."""
+        ...
+
+
+class StreamingEngine(Engine, Protocol):
+    """An engine that also answers one request at a time, as `serve` needs."""
+
+    def stream(
+        self, prompt: Sequence[int], *, max_new_tokens: int, labels: Sequence[str] | None = None
+    ) -> Iterator[Generation]:
+        """One answer as it grows: each item holds the ids so far."""
+        ...

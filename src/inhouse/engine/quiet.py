@@ -1,0 +1,31 @@
+"""Keeps the model libraries silent and at home; imported before any of them."""
+
+from __future__ import annotations
+
+import os
+import warnings
+
+
+def settle() -> None:
+    """Switch the libraries' telemetry, progress bars and hub look-ups off for this process."""
+    for name, value in {
+        "HF_HUB_OFFLINE": "1",
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "DO_NOT_TRACK": "1",
+        "TRANSFORMERS_VERBOSITY": "error",
+        "TOKENIZERS_PARALLELISM": "false",
+        "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+        "TQDM_DISABLE": "1",
+    }.items():
+        os.environ.setdefault(name, value)
+
+
+def settle_transformers() -> None:
+    """As `settle`, and for transformers once it is imported."""
+    settle()
+    with warnings.catch_warnings():
+        # transformers deprecates parts of itself while it is being imported; nothing that a user could act on.
+        warnings.simplefilter("ignore")
+        from transformers.utils import logging
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()

@@ -1,0 +1,218 @@
+"""A causal base model in torch, for training and as the reference that the served file is compared with."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from inhouse.engine.lora import LoraLinear, attach, load_adapter_state, read_adapter
+from inhouse.engine.protocol import Generation, Progress
+from inhouse.engine.quiet import settle_transformers
+from inhouse.errors import EngineFault
+
+
+def best_precision() -> str:
+    """`bfloat16` where the processor multiplies it faster than float32, else `float32`."""
+    if torch.cuda.is_available():
+        return "bfloat16" if torch.cuda.is_bf16_supported() else "float32"
+    return "bfloat16" if cpu_has_bf16() else "float32"
+
+
+def cpu_has_bf16() -> bool:
+    """Whether the CPU has bfloat16 matrix instructions (AVX512-BF16 or AMX)."""
+    capabilities = torch.cpu.get_capabilities()
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") or capabilities.get("bf16"))
+
+
+def use_threads(threads: int) -> int:
+    """Set torch's thread count (0: every core this process may use); return it."""
+    wanted = threads or len(os.sched_getaffinity(0))
+    torch.set_num_threads(wanted)
+    return wanted
+
+
+def load_model(folder: Path, precision: str) -> nn.Module:
+    """The base model of a folder, weights in `precision`, on the GPU where there is one.
+
+    Eager attention: at the lengths of short texts its backward pass is much cheaper on a CPU than sdpa's.
+    """
+    settle_transformers()
+    from transformers import AutoModelForCausalLM
+
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    attention = "sdpa" if device == "cuda" else "eager"
+    model = AutoModelForCausalLM.from_pretrained(
+        folder, dtype=getattr(torch, precision), attn_implementation=attention, local_files_only=True
+    )
+    assert isinstance(model, nn.Module)
+    return model.to(device).eval()
+
+
+def answer_logits(model: Any, ids: Tensor, mask: Tensor, positions: Tensor) -> Tensor:  # noqa: ANN401
+    """Logits at chosen positions alone: the head is the dearest part and most positions need none.
+
+    Args:
+        ids, mask: [batch, length]; right-padded, mask 1 where there is a token.
+        positions: flat indices into batch x length whose next token is wanted, [n].
+
+    Returns:
+        float32 logits [n, vocabulary].
+    """
+    hidden = model.model(input_ids=ids, attention_mask=mask, use_cache=False).last_hidden_state
+    logits: Tensor = model.lm_head(hidden.flatten(0, 1)[positions])
+    return logits.float()
+
+
+class TorchEngine:
+    """The reference engine: transformers with the adapter beside the weights, as it was trained.
+
+    Args:
+        folder: of the base model.
+        adapter: `adapter_model.safetensors`, or None for the base alone.
+        rank, alpha: of the adapter.
+        encode_label: label to answer ids with the end-of-turn token.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        adapter: Path | None,
+        *,
+        rank: int,
+        alpha: int,
+        precision: str,
+        encode_label: Callable[[str], list[int]],
+    ) -> None:
+        self._model = load_model(folder, precision)
+        self._encode_label = encode_label
+        self.adapters: dict[str, LoraLinear] = {}
+        if adapter is not None:
+            self.adapters = attach(self._model, rank, alpha, seed=0)
+            load_adapter_state(self.adapters, read_adapter(adapter))
+            self._model.to(next(self._model.parameters()).device)
+
+    def next_tokens(
+        self, prompts: Sequence[Sequence[int]], progress: Progress | None = None
+    ) -> tuple[list[int], list[float]]:
+        """See `Engine.next_tokens`."""
+        top, logprobs = self.next_tokens_along([(list(p), [-1]) for p in prompts], progress)
+        return top, logprobs
+
+    def next_tokens_along(
+        self, answers: Sequence[tuple[list[int], list[int]]], progress: Progress | None = None
+    ) -> tuple[list[int], list[float]]:
+        """The most likely token and its log-probability at every position of given answers (teacher forcing).
+
+        Args:
+            answers: pairs of prompt ids and answer ids.
+        """
+        top: list[int] = []
+        logprobs: list[float] = []
+        with torch.inference_mode():
+            for start in range(0, len(answers), 16):
+                part = answers[start : start + 16]
+                ids, mask, positions = padded(part, self._device)
+                best = answer_logits(self._model, ids, mask, positions).log_softmax(-1).max(-1)
+                top += best.indices.tolist()
+                logprobs += best.values.tolist()
+                if progress is not None:
+                    progress(start + len(part))
+        return top, logprobs
+
+    def generate(
+        self,
+        prompts: Sequence[Sequence[int]],
+        *,
+        max_new_tokens: int,
+        labels: Sequence[str] | None = None,
+        progress: Progress | None = None,
+    ) -> list[Generation]:
+        """See `Engine.generate`; labels are a must here."""
+        if labels is None:
+            raise EngineFault("the reference engine answers with labels only")
+        allowed = _Continuations([self._encode_label(label) for label in labels])
+        order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
+        answers: dict[int, Generation] = {}
+        for start in range(0, len(order), 32):
+            part = order[start : start + 32]
+            for i, ids in zip(
+                part, self._constrained([prompts[i] for i in part], allowed, max_new_tokens), strict=True
+            ):
+                answers[i] = Generation(ids, 0.0, finished=True)
+            if progress is not None:
+                progress(start + len(part))
+        return [answers[i] for i in range(len(prompts))]
+
+    def close(self) -> None:
+        """Free the model."""
+        del self._model
+
+    @property
+    def _device(self) -> torch.device:
+        return next(self._model.parameters()).device
+
+    def _constrained(
+        self, prompts: Sequence[Sequence[int]], allowed: _Continuations, max_new_tokens: int
+    ) -> list[list[int]]:
+        """Greedy answers inside the label tree for one left-padded batch."""
+        width = max(map(len, prompts))
+        ids = torch.zeros(len(prompts), width, dtype=torch.long)
+        mask = torch.zeros_like(ids)
+        for row, prompt in enumerate(prompts):
+            ids[row, width - len(prompt) :] = torch.tensor(prompt)
+            mask[row, width - len(prompt) :] = 1
+        model: Any = self._model
+        with torch.inference_mode():
+            out = model.generate(
+                input_ids=ids.to(self._device),
+                attention_mask=mask.to(self._device),
+                max_new_tokens=min(max_new_tokens, allowed.longest),
+                do_sample=False,
+                pad_token_id=0,
+                eos_token_id=allowed.ends,
+                prefix_allowed_tokens_fn=lambda _row, so_far: allowed.after(so_far[width:].tolist()),
+            )
+        return [allowed.trimmed(row) for row in out[:, width:].tolist()]
+
+
+class _Continuations:
+    """Which token may follow which beginning of a label."""
+
+    def __init__(self, labels: Sequence[Sequence[int]]) -> None:
+        self.longest = max(map(len, labels))
+        self.ends = sorted({label[-1] for label in labels})
+        following: dict[tuple[int, ...], set[int]] = {}
+        for label in labels:
+            for i, token in enumerate(label):
+                following.setdefault(tuple(label[:i]), set()).add(token)
+        self._following = {k: sorted(v) for k, v in following.items()}
+
+    def after(self, so_far: list[int]) -> list[int]:
+        # A finished row keeps being asked while others go on: anything will do, it is padded over.
+        return self._following.get(tuple(so_far), self.ends)
+
+    def trimmed(self, ids: list[int]) -> list[int]:
+        for i, token in enumerate(ids):
+            if token in self.ends:
+                return ids[: i + 1]
+        return ids
+
+
+def padded(answers: Sequence[tuple[list[int], list[int]]], device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+    """Right-padded ids and mask [batch, length], and the flat positions that predict the answers' tokens."""
+    width = max(len(p) + len(a) for p, a in answers) - 1
+    ids = torch.zeros(len(answers), width, dtype=torch.long)
+    mask = torch.zeros_like(ids)
+    positions: list[int] = []
+    for row, (prompt, answer) in enumerate(answers):
+        text = (prompt + answer)[:-1]
+        ids[row, : len(text)] = torch.tensor(text)
+        mask[row, : len(text)] = 1
+        first = row * width + len(prompt) - 1
+        positions += range(first, first + len(answer))
+    return ids.to(device), mask.to(device), torch.tensor(positions, device=device)

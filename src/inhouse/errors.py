@@ -1,0 +1,118 @@
+"""Every error that `inhouse` raises on purpose: what happened, the value, the remedy, and an exit code.
+
+A mistake of the user's is shown as its message alone. Anything that is not an `InhouseError` is a fault of
+ours: it keeps its traceback and ends with exit code 1.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+class InhouseError(Exception):
+    """Base of the tree.
+
+    Args:
+        what: what happened, in one sentence, with the offending value.
+        remedy: what the user can do about it.
+        file: the file at fault, where there is one.
+        line: the 1-based line in that file, where there is one.
+    """
+
+    exit_code = 1
+
+    def __init__(self, what: str, remedy: str = "", *, file: Path | str | None = None, line: int | None = None) -> None:
+        self.what = what
+        self.remedy = remedy
+        self.file = str(file) if file is not None else None
+        self.line = line
+        super().__init__(self.message)
+
+    @property
+    def place(self) -> str:
+        """`file:line`, `file`, or an empty string."""
+        if self.file is None:
+            return ""
+        return self.file if self.line is None else f"{self.file}:{self.line}"
+
+    @property
+    def message(self) -> str:
+        """The whole text that a user reads: place, what, remedy."""
+        head = f"{self.place}: {self.what}" if self.place else self.what
+        return f"{head}\n  -> {self.remedy}" if self.remedy else head
+
+    def __str__(self) -> str:
+        return self.message
+
+    def as_dict(self) -> dict[str, object]:
+        """The error as the `error` object of `--json` output."""
+        return {
+            "type": type(self).__name__,
+            "message": self.what,
+            "remedy": self.remedy,
+            "file": self.file,
+            "line": self.line,
+            "exit_code": self.exit_code,
+        }
+
+
+class UsageError(InhouseError, ValueError):
+    """The command or call was put wrongly (exit code 2)."""
+
+    exit_code = 2
+
+
+class InputError(InhouseError, ValueError):
+    """The input cannot be used (exit code 3)."""
+
+    exit_code = 3
+
+
+class NotFound(InputError, LookupError):
+    """A task, dataset, version or answer that is asked for does not exist."""
+
+
+class ConfigError(InputError):
+    """`inhouse.toml` or `task.toml` holds a key or value that is not known."""
+
+
+class SourceError(InputError):
+    """A data file cannot be read, or holds nothing that can be learned from."""
+
+
+class TooFewExamples(SourceError):
+    """There are not enough examples, or not enough of a label, to learn from and to test with."""
+
+
+class ModelUnavailable(InputError, FileNotFoundError):
+    """A base model is not on this machine and may not be, or could not be, fetched."""
+
+
+class NothingToLearn(InputError):
+    """A training example or a whole batch holds no answer token to learn from."""
+
+
+class DiskFull(InputError, OSError):
+    """No space is left where the workspace lives; nothing was half-written."""
+
+
+class Busy(InputError):
+    """Another process is already doing this work in this workspace."""
+
+
+class Refused(InhouseError, PermissionError):
+    """A gate refused the action (exit code 4)."""
+
+    exit_code = 4
+
+
+class OutboundForbidden(InputError):
+    """Something wanted to leave the machine while `INHOUSE_OFFLINE=1`."""
+
+
+class EngineFault(InhouseError, RuntimeError):
+    """A model engine gave something that it must never give; a fault of ours or of the engine."""
+
+
+class NoMetric(InhouseError, ArithmeticError):
+    """A metric of nothing was asked for."""

@@ -1,0 +1,41 @@
+"""The lifecycle, one verb per function; the CLI, the API and `import inhouse` are thin shells over these.
+
+    init -> add -> clean -> train -> evaluate -> promote -> predict | serve -> monitor -> retrain -> promote ...
+                                                  rollback
+
+`run` does it all up to the verdict.
+"""
+
+from inhouse.pipeline.compile import Added, Cleaned, add, clean, init
+from inhouse.pipeline.evaluation import evaluate
+from inhouse.pipeline.machine import Checkup, doctor, list_models, pull_model
+from inhouse.pipeline.release import Promoted, promote, rollback
+from inhouse.pipeline.training import train
+from inhouse.pipeline.upkeep import Retrained, monitor, retrain, status
+from inhouse.pipeline.use import Predicted, predict
+from inhouse.pipeline.whole import Ran, run
+
+__all__ = [
+    "Added",
+    "Checkup",
+    "Cleaned",
+    "Predicted",
+    "Promoted",
+    "Ran",
+    "Retrained",
+    "add",
+    "clean",
+    "doctor",
+    "evaluate",
+    "init",
+    "list_models",
+    "monitor",
+    "predict",
+    "promote",
+    "pull_model",
+    "retrain",
+    "rollback",
+    "run",
+    "status",
+    "train",
+]

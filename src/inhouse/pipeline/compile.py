@@ -1,0 +1,403 @@
+"""`init`, `add`, `clean`: from files to a dataset version worth training on."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from inhouse import clean as checks
+from inhouse import dataset as datasets
+from inhouse import sources
+from inhouse.core import Dataset, Example, Finding, InputSection, Rejection, Reporter, Silent, Task, labels_of
+from inhouse.engine import find_spec, get_base
+from inhouse.errors import UsageError
+from inhouse.store import Workspace, check_name, disk_guard, records, write_bytes
+
+
+@dataclass(frozen=True)
+class Added:
+    """What `add` did. `dataset` is 0 when nothing new was in the files."""
+
+    task: str
+    dataset: int
+    dataset_fingerprint: str
+    counts: dict[str, int]
+    labels: tuple[str, ...]
+    fields: tuple[str, ...]
+    target: str
+    rejected: int
+    rejected_file: str | None
+    dropped: int
+    warnings: tuple[str, ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """For `--json`."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Cleaned:
+    """What `clean` found, and the version that accepting made, if any was accepted."""
+
+    task: str
+    dataset_fingerprint: str
+    findings: tuple[Finding, ...]
+    accepted: tuple[str, ...]
+    new_dataset: int | None
+    removed: int
+    new_fingerprint: str | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """For `--json`; `contracts/clean.schema.json` is its shape. The counts are of all findings."""
+        shown = self.findings[:1000]
+        return {
+            "task": self.task,
+            "dataset_fingerprint": self.dataset_fingerprint,
+            "findings": [f.model_dump(mode="json") for f in shown],
+            "summary": checks.summary(self.findings),
+            "accepted": list(self.accepted),
+            "new_dataset": self.new_dataset,
+            "new_fingerprint": self.new_fingerprint,
+            "removed": self.removed,
+        }
+
+
+@dataclass
+class _Read:
+    """Source files as examples, before anything is stored."""
+
+    examples: list[Example] = field(default_factory=list)
+    rejections: list[Rejection] = field(default_factory=list)
+    added: list[dict[str, Any]] = field(default_factory=list)
+    mapping: sources.Mapping | None = None
+
+
+def init(
+    workspace: Workspace, name: str, *, kind: str = "classify", instruction: str = "", base_model: str = ""
+) -> Task:
+    """Make the folder a workspace, if it is none, and the task in it.
+
+    Raises:
+        UsageError: the name or kind cannot be used, or the task exists.
+        ModelUnavailable: the base model is not known.
+    """
+    check_name(name)
+    if kind != "classify":
+        raise UsageError(f"kind {kind!r} is not known", "this version of inhouse does `classify`")
+    if workspace.has_task(name):
+        raise UsageError(f"the task {name!r} exists already", f"add data to it: `inhouse add {name} FILE`")
+    task = Task(name=name, instruction=instruction)
+    if base_model:
+        find_spec(base_model)
+        task = task.model_copy(update={"base_model": base_model})
+    workspace.create()
+    workspace.save_task(task)
+    return task
+
+
+def add(
+    workspace: Workspace,
+    name: str,
+    files: Sequence[Path],
+    reporter: Reporter | None = None,
+    *,
+    test: Path | None = None,
+    inputs: Sequence[str] = (),
+    target: str = "",
+    group: str = "",
+    drop_rare: bool = False,
+) -> Added:
+    """Read files into the task's next dataset version.
+
+    Everything is read and checked before anything is written: on an error the workspace is as it was.
+
+    Args:
+        files: CSV or JSONL; each added as training data.
+        test: a file whose examples are the test set, whole and unedited.
+        inputs, target, group: column names; what is not given is inferred, or taken from `task.toml`.
+        drop_rare: set aside labels that appear once instead of refusing the file.
+
+    Raises:
+        SourceError, TooFewExamples: with file, line, value and remedy.
+        NotFound, ConfigError, DiskFull
+    """
+    reporter = reporter or Silent()
+    task = workspace.load_task(name)
+    return store_data(
+        workspace,
+        task,
+        prepare(workspace, task, files, reporter, test=test, inputs=inputs, target=target, group=group),
+        reporter,
+        drop_rare=drop_rare,
+    )
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Files read and mapped, nothing stored: `store_data` goes on from here."""
+
+    train: _Read
+    test: _Read | None
+
+
+def prepare(
+    workspace: Workspace,
+    task: Task,
+    files: Sequence[Path],
+    reporter: Reporter,
+    *,
+    test: Path | None,
+    inputs: Sequence[str],
+    target: str,
+    group: str,
+) -> Prepared:
+    """Read and map the files; the workspace is only looked at."""
+    if not files and test is None:
+        raise UsageError("no file was given", f"inhouse add {task.name} FILE")
+    known = records.known_sources(workspace, task.name) if workspace.exists else {}
+    names = _Columns(
+        fields=tuple(inputs) or task.input.fields,
+        target=target or task.input.target,
+        group=group or task.input.group,
+    )
+    train = _read(task, files, "train", names, known, reporter)
+    if test is None:
+        return Prepared(train, None)
+    if train.mapping is not None:
+        names = _Columns(train.mapping.fields, train.mapping.target, train.mapping.group)
+    return Prepared(train, _read(task, [test], "test", names, known, reporter))
+
+
+@dataclass(frozen=True)
+class _Columns:
+    fields: tuple[str, ...]
+    target: str
+    group: str
+
+
+def _read(
+    task: Task,
+    files: Sequence[Path],
+    role: str,
+    names: _Columns,
+    known: dict[tuple[str, str], str],
+    reporter: Reporter,
+) -> _Read:
+    read = _Read()
+    for file in files:
+        source = sources.read_source(file)
+        if (source.sha256, role) in known:
+            reporter.say(f"{file} was added before: nothing new in it")
+            continue
+        mapping = sources.infer_mapping(
+            source, kind=task.kind, fields=names.fields, target=names.target, group=names.group
+        )
+        for sentence in mapping.why:
+            reporter.say(sentence)
+        examples, rejections = sources.to_examples(source, mapping)
+        read.mapping = mapping
+        read.examples += examples
+        read.rejections += [*source.rejections, *rejections]
+        read.added.append(
+            {
+                "sha256": source.sha256,
+                "role": role,
+                "file": str(file),
+                "rows": len(examples),
+                "rejected": len(source.rejections) + len(rejections),
+            }
+        )
+        names = _Columns(mapping.fields, mapping.target, mapping.group)
+    return read
+
+
+def store_data(workspace: Workspace, task: Task, prepared: Prepared, reporter: Reporter, *, drop_rare: bool) -> Added:
+    """Make and store the next dataset version out of what was read."""
+    previous = None
+    if workspace.exists and (newest := records.latest_dataset(workspace, task.name)):
+        previous = records.load_dataset(workspace, task.name, newest)
+    number = (previous.number if previous else 0) + 1
+    train, test = prepared.train, prepared.test
+    if previous is not None and not train.examples and (test is None or not test.examples):
+        return _unchanged(task, previous)
+    files = [a["file"] for a in (*train.added, *(test.added if test else []))]
+    built = datasets.build_dataset(
+        task.name,
+        number,
+        train.examples,
+        None if test is None else test.examples,
+        previous=previous,
+        drop_rare=drop_rare,
+        reason=f"added {', '.join(files)}",
+    )
+    mapping = train.mapping or (test.mapping if test else None)
+    labels = labels_of([*built.dataset.of("train"), *built.dataset.of("validation")])
+    changed = task.model_copy(update={"labels": labels, "input": _input_section(task, mapping)})
+    rejections = [*train.rejections, *(test.rejections if test else [])]
+    rejected_file = _keep_all(
+        workspace, changed, built.dataset, [*train.added, *(test.added if test else [])], rejections
+    )
+    _tell(built, rejections, rejected_file, task, changed, reporter)
+    return Added(
+        task=task.name,
+        dataset=number,
+        dataset_fingerprint=built.dataset.fingerprint,
+        counts=built.dataset.counts(),
+        labels=labels,
+        fields=changed.input.fields,
+        target=changed.input.target,
+        rejected=len(rejections),
+        rejected_file=rejected_file,
+        dropped=len(built.dropped),
+        warnings=tuple(built.warnings),
+    )
+
+
+def _unchanged(task: Task, previous: Dataset) -> Added:
+    return Added(
+        task=task.name,
+        dataset=previous.number,
+        dataset_fingerprint=previous.fingerprint,
+        counts=previous.counts(),
+        labels=task.labels,
+        fields=task.input.fields,
+        target=task.input.target,
+        rejected=0,
+        rejected_file=None,
+        dropped=0,
+    )
+
+
+def _input_section(task: Task, mapping: sources.Mapping | None) -> InputSection:
+    if mapping is None:
+        return task.input
+    return InputSection(fields=mapping.fields, target=mapping.target, group=mapping.group)
+
+
+def _keep_all(
+    workspace: Workspace,
+    task: Task,
+    dataset: Dataset,
+    added: list[dict[str, Any]],
+    rejections: list[Rejection],
+) -> str | None:
+    """Write rejects file, dataset and task, in this order: the database row makes the version real."""
+    rejected_file = None
+    with disk_guard(workspace.paths.root):
+        if rejections:
+            path = workspace.paths.rejects(task.name, _file_name(added))
+            write_bytes(path, sources.rejections_csv(rejections))
+            rejected_file = str(path)
+        workspace.save_task(task)
+        records.save_dataset(workspace, dataset, added)
+    return rejected_file
+
+
+def _file_name(added: list[dict[str, Any]]) -> str:
+    name = Path(added[0]["file"]).name if added else "data"
+    return re.sub(r"[^\w.-]", "_", name)
+
+
+def _tell(
+    built: datasets.Built,
+    rejections: Sequence[Rejection],
+    rejected_file: str | None,
+    before: Task,
+    after: Task,
+    reporter: Reporter,
+) -> None:
+    counts = built.dataset.counts()
+    reporter.say(
+        f"dataset version {built.dataset.number}: {counts['train']} training, {counts['validation']} validation and "
+        f"{counts['test']} test examples, {len(after.labels)} labels (fingerprint {built.dataset.fingerprint})"
+    )
+    new = sorted(set(after.labels) - set(before.labels)) if before.labels else []
+    if new:
+        reporter.warn(f"new labels: {', '.join(new[:10])}; models trained before do not know them")
+    for rejection in rejections[:5]:
+        reporter.warn(f"{rejection.provenance}: row rejected: {rejection.reason}")
+    if rejections:
+        reporter.warn(f"{len(rejections)} rows were rejected; they are kept with their reasons in {rejected_file}")
+    for example, why in built.dropped[:5]:
+        reporter.warn(f"{example.provenance}: {why}")
+    if len(built.dropped) > 5:
+        reporter.warn(f"... {len(built.dropped)} examples were left out in all, for such reasons")
+    for warning in built.warnings:
+        reporter.warn(warning)
+
+
+def clean(
+    workspace: Workspace,
+    name: str,
+    reporter: Reporter | None = None,
+    *,
+    accept: Sequence[str] = (),
+) -> Cleaned:
+    """Look for problems in the newest dataset version; accepted findings make a new version.
+
+    Args:
+        accept: ids of findings, names of checks, `automatic` (exact duplicates and leakage) or `all`.
+
+    Raises:
+        UsageError: nothing was found that `accept` names.
+        NotFound, DiskFull
+    """
+    reporter = reporter or Silent()
+    task = workspace.load_task(name)
+    dataset = records.load_dataset(workspace, name)
+    found = checks.find(dataset, count_tokens=_token_counter(workspace, task), max_tokens=_max_tokens(task))
+    accepted = _accepted(found, accept)
+    with disk_guard(workspace.paths.root):
+        records.save_findings(workspace, dataset, found, {f.id for f in accepted})
+        drop = {position for f in accepted for position in f.drop}
+        if not drop:
+            return Cleaned(name, dataset.fingerprint, tuple(found), tuple(f.id for f in accepted), None, 0)
+        reason = f"cleaned: {', '.join(sorted({f.check for f in accepted}))}"
+        newer = datasets.apply_findings(dataset, accepted, dataset.number + 1, reason)
+        records.save_dataset(workspace, newer)
+    reporter.say(f"dataset version {newer.number}: {len(drop)} examples left out of version {dataset.number}")
+    return Cleaned(
+        name,
+        dataset.fingerprint,
+        tuple(found),
+        tuple(f.id for f in accepted),
+        newer.number,
+        len(drop),
+        newer.fingerprint,
+    )
+
+
+def _accepted(found: Sequence[Finding], accept: Sequence[str]) -> list[Finding]:
+    wanted = set(accept)
+    if "automatic" in wanted:
+        wanted |= set(checks.AUTOMATIC)
+    known = {f.id for f in found} | {*checks.CHECKS, "automatic", "all"}
+    odd = sorted(wanted - known)
+    if odd:
+        raise UsageError(
+            f"no finding or check is called {odd[0]!r}",
+            f"accept a finding's id, `automatic`, `all`, or one of {', '.join(checks.CHECKS)}",
+        )
+    return [f for f in found if f.drop and ("all" in wanted or f.id in wanted or f.check in wanted)]
+
+
+def _max_tokens(task: Task) -> int:
+    from inhouse.train.plan import MAX_TOKENS
+
+    return task.train.max_tokens or MAX_TOKENS
+
+
+def _token_counter(workspace: Workspace, task: Task) -> Any:  # noqa: ANN401 - a function, or None
+    """Counts tokens with the base's own tokenizer; None while the base is not on this machine."""
+    from inhouse.engine import is_here
+
+    if not is_here(find_spec(task.base_model), workspace.settings):
+        return None
+    from inhouse.engine.chat_template import ChatTemplate
+
+    base = get_base(task.base_model, workspace.settings)
+    template = ChatTemplate(base.folder, base.spec.end_of_turn)
+    return lambda texts: [len(template.text_ids(text)) for text in texts]

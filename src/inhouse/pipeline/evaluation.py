@@ -1,0 +1,262 @@
+"""`evaluate`: every contender on the same examples, the verdict, the report; and the candidate that comes of it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from inhouse.core import (
+    ContenderResult,
+    Dataset,
+    Evaluation,
+    Metric,
+    ModelVersion,
+    Prediction,
+    Reporter,
+    Silent,
+    Task,
+    TrainResult,
+    input_key,
+)
+from inhouse.engine import ENCODER, get_base
+from inhouse.errors import NotFound
+from inhouse.pipeline.training import package_versions
+from inhouse.scoring import accuracy, macro_f1, mcnemar_exact, paired_difference
+from inhouse.store import Workspace, disk_guard, records, registry, write_bytes
+from inhouse.store.database import now
+
+
+def evaluate(workspace: Workspace, name: str, reporter: Reporter | None = None, *, which: str = "latest") -> Evaluation:
+    """Compare a model version with what the user would do instead, and decide.
+
+    Every answer is kept; the report is written beside the task; the version becomes the candidate.
+
+    Args:
+        which: a version number, an alias, or `latest`.
+
+    Raises:
+        NotFound: no such task or version, or it has no test examples.
+        ModelUnavailable, DiskFull
+    """
+    reporter = reporter or Silent()
+    task = workspace.load_task(name)
+    version = registry.find_version(workspace, name, which)
+    dataset = records.load_dataset(workspace, name, version.lineage["dataset"])
+    if not dataset.of("test"):
+        raise NotFound(f"task {name!r} has no test examples", f"add a test file: `inhouse add {name} --test FILE`")
+    with workspace.lock(f"train-{name}", f"training or evaluating {name!r}"), disk_guard(workspace.paths.root):
+        return _evaluate(workspace, task, version, dataset, reporter)
+
+
+def _evaluate(
+    workspace: Workspace, task: Task, version: ModelVersion, dataset: Dataset, reporter: Reporter
+) -> Evaluation:
+    from inhouse.evaluate.contenders import ask_all
+    from inhouse.evaluate.report import ReportData, render_report
+    from inhouse.evaluate.verdict import ContenderAnswers, decide
+
+    given = make_field(workspace, task, version, dataset, reporter)
+    try:
+        answers = ask_all(given)
+    finally:
+        given.close()
+    test, validation = dataset.of("test"), dataset.of("validation")
+    expected = [e.target for e in test]
+    groups = [e.group for e in test]
+    for one in answers:
+        records.save_predictions(
+            workspace,
+            task=task.name,
+            model_version=version.name,
+            contender=one.name,
+            dataset=dataset,
+            examples=[*validation, *test],
+            splits=["validation"] * len(validation) + ["test"] * len(test),
+            answers=[*one.validation, *one.test],
+        )
+    verdict = decide(
+        [
+            ContenderAnswers(
+                name=a.name,
+                fine_tuned=a.fine_tuned,
+                validation=[p.target for p in a.validation],
+                test=[p.target for p in a.test],
+            )
+            for a in answers
+        ],
+        expected_test=expected,
+        expected_validation=[e.target for e in validation],
+        metrics=task.metrics,
+        test_groups=groups,
+        leaked=leaked(dataset),
+        curve_rises=None,
+    )
+    path = workspace.paths.report(task.name, version.number)
+    evaluation = Evaluation(
+        task=task.name,
+        report=str(path),
+        dataset_fingerprint=dataset.fingerprint,
+        base_model=version.lineage["base"],
+        model_version=version.name,
+        test_examples=len(test),
+        validation_examples=len(validation),
+        primary_metric=task.metrics.primary,
+        contenders=tuple(
+            _result(a.name, version, a.test, expected, groups, a.seconds, a.requests_per_second) for a in answers
+        ),
+        verdict=verdict,
+        against_champion=_against_champion(workspace, task, version, dataset, answers[0].test, reporter),
+        warnings=_warnings(task, version, dataset),
+    )
+    base = get_base(version.lineage["recipe"]["base_model"], workspace.settings).spec
+    html = render_report(
+        ReportData(
+            evaluation=evaluation,
+            task=task,
+            train=TrainResult.model_validate(records.run_result(workspace, version.run)),
+            base_description=base.title,
+            base_limits=base.limits,
+            examples=test,
+            predictions={a.name: [p.target for p in a.test] for a in answers},
+            history=_history(workspace, version),
+            dataset_number=dataset.number,
+            counts=dataset.counts(),
+            packages=package_versions(),
+            created_at=now(),
+        )
+    )
+    write_bytes(path, html.encode("utf-8"))
+    report = workspace.blobs.put(html.encode("utf-8"), ".html")
+    registry.update_version(
+        workspace,
+        version.model_copy(update={"report": report, "evaluation": evaluation.model_dump(mode="json")}),
+    )
+    if registry.alias_number(workspace, task.name, registry.CHAMPION) != version.number:
+        registry.move_alias(workspace, task.name, registry.CANDIDATE, version.number, action="evaluate")
+    return evaluation
+
+
+def make_field(workspace: Workspace, task: Task, version: ModelVersion, dataset: Dataset, reporter: Reporter) -> Any:  # noqa: ANN401 - the type would import the models
+    """What the contenders may use; models are loaded when a contender first asks."""
+    from inhouse.engine.chat_template import ChatTemplate
+    from inhouse.engine.encoder import SentenceEncoder
+    from inhouse.engine.openvino_engine import OpenVinoEngine
+    from inhouse.evaluate.contenders import Field
+
+    settings = workspace.settings
+    recipe = version.lineage["recipe"]
+    base = get_base(recipe["base_model"], settings, reporter.say)
+    template = ChatTemplate(base.folder, base.spec.end_of_turn)
+    file = workspace.blobs.path(version.file_sha256, ".gguf")
+    return Field(
+        task=task.model_copy(update={"labels": version.labels}),
+        labels=version.labels,
+        train=dataset.of("train"),
+        validation=dataset.of("validation"),
+        test=dataset.of("test"),
+        system=recipe["system"],
+        max_tokens=recipe["max_tokens"],
+        make_tuned=lambda: OpenVinoEngine(file, template.end_of_turn, threads=settings.threads),
+        make_base=lambda: OpenVinoEngine(base.gguf, template.end_of_turn, threads=settings.threads),
+        make_encoder=lambda: SentenceEncoder(get_base(ENCODER, settings, reporter.say).folder),
+        template=template,
+        reporter=reporter,
+    )
+
+
+def _result(
+    name: str,
+    version: ModelVersion,
+    test: Sequence[Prediction],
+    expected: Sequence[str],
+    groups: Sequence[str],
+    seconds: float,
+    rate: float,
+) -> ContenderResult:
+    targets = [p.target for p in test]
+    generated = any(p.prompt_tokens for p in test)
+    return ContenderResult(
+        name=name,
+        model=version.name if name == version.contender else None,
+        metrics={"accuracy": accuracy(targets, expected), "macro_f1": macro_f1(targets, expected, groups=groups)},
+        seconds=seconds,
+        requests_per_second=rate,
+        prompt_tokens=sum(p.prompt_tokens for p in test) / len(test) if generated else None,
+        answer_tokens=sum(p.answer_tokens for p in test) / len(test) if generated else None,
+        unanswered=sum(p.target is None for p in test),
+    )
+
+
+def leaked(dataset: Dataset) -> int:
+    """How many test examples have a twin among what was trained or chosen on."""
+    seen = {input_key(e.inputs) for split in ("train", "validation") for e in dataset.of(split)}
+    return sum(input_key(e.inputs) in seen for e in dataset.of("test"))
+
+
+def _against_champion(
+    workspace: Workspace,
+    task: Task,
+    version: ModelVersion,
+    dataset: Dataset,
+    candidate: Sequence[Prediction],
+    reporter: Reporter,
+) -> dict[str, Any] | None:
+    """The version against the one that serves now, on the same test examples; None when nothing else serves."""
+    from inhouse.deploy import ServedModel
+
+    number = registry.alias_number(workspace, task.name, registry.CHAMPION)
+    if number is None or number == version.number:
+        return None
+    champion = registry.find_version(workspace, task.name, number)
+    test = dataset.of("test")
+    served = ServedModel(workspace, task, champion)
+    bar = reporter.bar(f"champion {champion.name}", len(test))
+    try:
+        theirs = [a.prediction.target for a in served.answer([e.inputs for e in test], bar.update)]
+    finally:
+        served.close()
+    ours_right = [p.target == e.target for p, e in zip(candidate, test, strict=True)]
+    theirs_right = [t == e.target for t, e in zip(theirs, test, strict=True)]
+    gain, low, high = paired_difference(ours_right, theirs_right)
+    return {
+        "champion": champion.name,
+        "champion_accuracy": accuracy(theirs, [e.target for e in test]).model_dump(),
+        "candidate_accuracy": _share(ours_right).model_dump(),
+        "gain": gain,
+        "low": low,
+        "high": high,
+        "p_value": mcnemar_exact(ours_right, theirs_right),
+    }
+
+
+def _share(right: Sequence[bool]) -> Metric:
+    return accuracy(["yes" if r else "no" for r in right], ["yes"] * len(right))
+
+
+def _warnings(task: Task, version: ModelVersion, dataset: Dataset) -> tuple[str, ...]:
+    warnings = []
+    unknown = Counter(e.target for e in dataset.of("test") if e.target not in version.labels)
+    if unknown:
+        warnings.append(
+            f"{sum(unknown.values())} test examples carry labels that no training example has "
+            f"({', '.join(sorted(unknown)[:5])}): they can only be answered wrongly"
+        )
+    if set(task.labels) != set(version.labels):
+        warnings.append("the task's labels have changed since this version was trained: train again")
+    if not version.parity.passed:
+        warnings.append(f"the parity gate failed: {version.parity.reason}")
+    return tuple(warnings)
+
+
+def _history(workspace: Workspace, version: ModelVersion) -> list[dict[str, float]]:
+    rows = records.run_result(workspace, version.run).get("history", [])
+    return [
+        {
+            "step": r["step"],
+            "train_loss": r["train_loss"],
+            "validation_loss": r["validation_loss"],
+            "validation_accuracy": r["validation_right"],
+        }
+        for r in rows
+    ]

@@ -1,0 +1,148 @@
+"""`doctor` and `models`: what this machine has, what is missing and how to get it."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import psutil
+
+from inhouse.core import Reporter, Silent
+from inhouse.engine import catalogue, find_spec, get_base, is_here, location
+from inhouse.store import Settings
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing looked at: how it stands, and how to mend it."""
+
+    name: str
+    ok: bool
+    value: str
+    remedy: str = ""
+
+
+@dataclass(frozen=True)
+class Checkup:
+    """What `doctor` saw; `ready` when no library is missing, and offline no base model."""
+
+    ready: bool
+    checks: tuple[Check, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """For `--json`."""
+        return {"ready": self.ready, "checks": [asdict(c) for c in self.checks]}
+
+
+_NEEDED = {
+    "torch": "training",
+    "transformers": "training",
+    "tokenizers": "rendering prompts",
+    "gguf": "writing model files",
+    "openvino_genai": "evaluating and serving (engine openvino-genai)",
+    "fastapi": "serve",
+    "uvicorn": "serve",
+    "altair": "reports",
+    "vl_convert": "reports",
+}
+
+
+def doctor(settings: Settings) -> Checkup:
+    """Look at cores, bf16, memory, disk, GPU, engines and base models."""
+    libraries = _libraries()
+    models = _models(settings)
+    ready = all(c.ok for c in libraries) and (not settings.offline or all(c.ok for c in models))
+    return Checkup(ready=ready, checks=(*_hardware(settings), *libraries, *models))
+
+
+def _hardware(settings: Settings) -> list[Check]:
+    cores = len(os.sched_getaffinity(0))
+    memory = psutil.virtual_memory()
+    disk = shutil.disk_usage(_existing(settings))
+    checks = [
+        Check("cores", cores >= 2, f"{cores} usable", "" if cores >= 2 else "training will be slow on one core"),
+        Check(
+            "memory",
+            memory.available > 3 * 2**30,
+            f"{memory.available / 2**30:.1f} GiB free of {memory.total / 2**30:.1f}",
+            "" if memory.available > 3 * 2**30 else "close other programs: training the embedded base takes 2 to 3 GiB",
+        ),
+        Check(
+            "disk",
+            disk.free > 2 * 2**30,
+            f"{disk.free / 2**30:.1f} GiB free for base models",
+            "" if disk.free > 2 * 2**30 else "free some space, or set `models_dir` in inhouse.toml",
+        ),
+    ]
+    if importlib.util.find_spec("torch") is None:
+        return checks
+    import torch
+
+    from inhouse.engine.torch_model import cpu_has_bf16
+
+    bf16 = cpu_has_bf16()
+    gpu = torch.cuda.get_device_name(0) if torch.cuda.is_available() else "none (none is needed)"
+    speed = "yes" if bf16 else "no: training runs in float32, some 2.5 times slower"
+    return [*checks, Check("bf16", bf16, speed), Check("gpu", torch.cuda.is_available(), gpu)]
+
+
+def _existing(settings: Settings) -> str:
+    folder = settings.models_dir.expanduser()
+    while not folder.exists():
+        folder = folder.parent
+    return str(folder)
+
+
+def _libraries() -> list[Check]:
+    checks = []
+    for module, purpose in _NEEDED.items():
+        here = importlib.util.find_spec(module) is not None
+        remedy = "" if here else f'for {purpose}: pip install "inhouse[all]"'
+        checks.append(Check(module, here, "installed" if here else "missing", remedy))
+    return checks
+
+
+def _models(settings: Settings) -> list[Check]:
+    checks = []
+    for spec in catalogue().values():
+        here = is_here(spec, settings)
+        checks.append(
+            Check(
+                f"model {spec.name}",
+                here,
+                str(location(spec, settings)) if here else "not on this machine yet",
+                "" if here else f"inhouse models pull {spec.name} (or it is fetched when first needed)",
+            )
+        )
+    return checks
+
+
+def list_models(settings: Settings) -> list[dict[str, Any]]:
+    """The base models that inhouse knows, and whether they are here."""
+    return [
+        {
+            "name": s.name,
+            "kind": s.kind,
+            "title": s.title,
+            "parameters": s.parameters,
+            "licence": s.licence,
+            "here": is_here(s, settings),
+            "folder": str(location(s, settings)),
+            "limits": s.limits,
+        }
+        for s in catalogue().values()
+    ]
+
+
+def pull_model(settings: Settings, name: str, reporter: Reporter | None = None) -> dict[str, Any]:
+    """Fetch, check and convert a base model.
+
+    Raises:
+        ModelUnavailable: not known, not to be had, or its checksum is wrong.
+    """
+    reporter = reporter or Silent()
+    base = get_base(name, settings, reporter.say)
+    return {"name": name, "folder": str(base.folder), "sha256": find_spec(name).sha256}

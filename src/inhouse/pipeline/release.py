@@ -1,0 +1,104 @@
+"""`promote` and `rollback`: which version serves, and the gates before it does."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from inhouse.core import ModelVersion, Reporter, Silent
+from inhouse.errors import Refused, UsageError
+from inhouse.store import Workspace, registry
+
+
+@dataclass(frozen=True)
+class Promoted:
+    """Which version serves now, and which did before."""
+
+    task: str
+    champion: str
+    before: str | None
+    forced: bool
+    reason: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """For `--json`."""
+        return asdict(self)
+
+
+def promote(
+    workspace: Workspace,
+    name: str,
+    reporter: Reporter | None = None,
+    *,
+    which: str = "",
+    force: bool = False,
+    reason: str = "",
+) -> Promoted:
+    """Move the alias `champion` to the candidate (or another version).
+
+    Refused without a verdict that supports it, unless `force` with a `reason`, which is recorded. A version whose
+    served file differs from the trainer is refused in any case.
+
+    Raises:
+        Refused: with what the evidence says.
+        UsageError: `force` without a reason.
+        NotFound: no such task or version.
+    """
+    reporter = reporter or Silent()
+    workspace.load_task(name)
+    if force and not reason.strip():
+        raise UsageError("--force needs a reason", 'say why: --force --reason "..."; it is kept with the version')
+    version = registry.find_version(workspace, name, which or _default(workspace, name))
+    if not version.parity.passed:
+        raise Refused(
+            f"{version.name} failed the parity gate: {version.parity.reason}; "
+            + "; ".join(version.parity.differences[:3]),
+            "this cannot be forced: what would be served is not what was trained; train again",
+        )
+    doubt = _doubt(workspace, version)
+    if doubt and not force:
+        raise Refused(
+            f"{version.name} is not promoted: {doubt}",
+            f'to serve it all the same: inhouse promote {name} --force --reason "..."',
+        )
+    before = registry.move_alias(
+        workspace, name, registry.CHAMPION, version.number, action="promote", forced=bool(doubt), reason=reason
+    )
+    if doubt:
+        reporter.warn(f"promoted by force: {doubt}")
+    return Promoted(name, version.name, f"{name}@{before}" if before else None, bool(doubt), reason)
+
+
+def _default(workspace: Workspace, name: str) -> str:
+    """The candidate; where there is none, the newest version, so that the refusal can say what it lacks."""
+    return registry.CANDIDATE if registry.alias_number(workspace, name, registry.CANDIDATE) else "latest"
+
+
+def _doubt(workspace: Workspace, version: ModelVersion) -> str:
+    """Why the evidence does not support serving the version; empty when it does."""
+    evaluation = version.evaluation
+    if evaluation is None:
+        return f"it was never evaluated (`inhouse evaluate {version.task}`)"
+    verdict = evaluation["verdict"]
+    if verdict["decision"] != "adopt":
+        return f"the verdict is {verdict['decision']}: {verdict['reason']}"
+    rival = evaluation["against_champion"]
+    champion = registry.alias_number(workspace, version.task, registry.CHAMPION)
+    if champion is None or champion == version.number:
+        return ""
+    if rival is None or rival["champion"] != f"{version.task}@{champion}":
+        return f"it was not compared with the present champion (`inhouse evaluate {version.task}`)"
+    if rival["high"] < 0:
+        return f"it is worse than the champion {rival['champion']} by {-rival['gain']:.1%} beyond chance"
+    return ""
+
+
+def rollback(workspace: Workspace, name: str, reporter: Reporter | None = None, *, reason: str = "") -> Promoted:
+    """Move the alias `champion` back to where it was before the last promotion.
+
+    Raises:
+        NotFound: there is nothing to go back to.
+    """
+    workspace.load_task(name)
+    left, back = registry.roll_back(workspace, name, reason)
+    return Promoted(name, f"{name}@{back}", f"{name}@{left}", False, reason)

@@ -1,0 +1,279 @@
+"""`train`: plan, run, package, compare with the trainer, register."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from inhouse.core import Dataset, ModelVersion, Parity, Prediction, Recipe, Reporter, Silent, Task, TrainResult
+from inhouse.engine import Base, get_base
+from inhouse.errors import NothingToLearn
+from inhouse.scoring import review_threshold
+from inhouse.store import Workspace, disk_guard, records, registry
+from inhouse.train import Encoded, Plan, encode, make_plan, make_recipe, measure_flops
+
+ADAPTER = ".safetensors"
+# The reference engine answers some ten questions a second: a sample of a large validation split must do.
+PARITY_VALIDATION = 300
+PACKAGES = ("inhouse", "torch", "transformers", "safetensors", "tokenizers", "gguf", "openvino-genai", "scikit-learn")
+
+_NOT_COMPARED = Parity(
+    passed=False,
+    tokens=0,
+    top1_agreement=0.0,
+    mean_logprob_difference=0.0,
+    worst_logprob_difference=0.0,
+    trainer_accuracy=0.0,
+    served_accuracy=0.0,
+    paired_p_value=1.0,
+    validation_examples=0,
+    reason="not compared yet",
+)
+
+
+def train(workspace: Workspace, name: str, reporter: Reporter | None = None, *, again: bool = False) -> TrainResult:
+    """Fine-tune the task's base model on its newest dataset version and register the result.
+
+    A run that was interrupted goes on where it was. A run that is done is not repeated (the same recipe on the same
+    data gives the same model) unless `again`.
+
+    Raises:
+        NotFound: no such task, or it has no data.
+        NothingToLearn: no answer tokens, or an empty training or validation split.
+        Busy: another process is training in this workspace.
+        DiskFull, ModelUnavailable, ConfigError
+    """
+    reporter = reporter or Silent()
+    task = workspace.load_task(name)
+    dataset = records.load_dataset(workspace, name)
+    with workspace.lock(f"train-{name}", f"training {name!r}"), disk_guard(workspace.paths.root):
+        from inhouse.engine.torch_model import best_precision, use_threads
+
+        use_threads(workspace.settings.threads)
+        base = get_base(task.base_model, workspace.settings, reporter.say)
+        recipe = make_recipe(
+            task, dataset, base_model=task.base_model, base_sha256=base.spec.sha256, precision=best_precision()
+        )
+        run, status, stored = records.open_run(workspace, name, dataset.number, recipe, again=again)
+        if status == "done" and stored is not None:
+            reporter.say(f"this recipe was trained on this data before: {stored['model_version']} (--again repeats it)")
+            return TrainResult.model_validate(stored)
+        result = _train(workspace, task, dataset, base, recipe, run, reporter)
+        records.finish_run(workspace, run, "done", result.model_dump(mode="json"))
+        shutil.rmtree(workspace.paths.run(run), ignore_errors=True)
+    return result
+
+
+def _train(
+    workspace: Workspace, task: Task, dataset: Dataset, base: Base, recipe: Recipe, run: str, reporter: Reporter
+) -> TrainResult:
+    from inhouse.engine.chat_template import ChatTemplate
+    from inhouse.engine.lora import attach
+    from inhouse.engine.torch_model import load_model
+    from inhouse.train.loop import run_loop
+
+    template = ChatTemplate(base.folder, base.spec.end_of_turn)
+    sides = [
+        encode(
+            dataset.of(split),
+            template.prompt_ids,
+            template.answer_ids,
+            system=recipe.system,
+            max_tokens=recipe.max_tokens,
+        )
+        for split in ("train", "validation")
+    ]
+    if not all(sides):
+        raise NothingToLearn(
+            f"task {task.name!r} has {len(sides[0])} training and {len(sides[1])} validation examples; both are needed",
+            "add more examples: with three or more of a label, one goes to validation",
+        )
+    parameters = base.spec.parameters or sum(p.numel() for p in load_model(base.folder, recipe.precision).parameters())
+    plan = make_plan(recipe, *sides, parameters=parameters, flops=measure_flops(recipe.precision))
+    tell_plan(plan, base, reporter)
+    model = load_model(base.folder, recipe.precision)
+    adapters = attach(model, recipe.rank, recipe.alpha, recipe.seed)
+    folder = workspace.paths.run(run)
+    folder.mkdir(parents=True, exist_ok=True)
+    outcome = run_loop(model, adapters, *sides, recipe, folder / "checkpoint.safetensors", reporter)
+    del model, adapters
+    position = outcome.position
+    registered = registry.version_of_run(workspace, run)
+    if registered is None:
+        registered = _register(workspace, task, dataset, base, recipe, run, outcome.state, sides, reporter)
+    return TrainResult(
+        task=task.name,
+        run=run,
+        model_version=registered.name,
+        recipe=recipe.model_dump(mode="json"),
+        trained_tokens=position.tokens,
+        truncated_examples=plan.truncated,
+        seconds=position.seconds,
+        tokens_per_second=position.tokens / max(position.seconds, 1e-9),
+        best_step=position.best_step,
+        steps=position.step,
+        stopped_because=outcome.stopped_because,
+        validation_loss=position.best_loss,
+        resumed=outcome.resumed,
+        parity=registered.parity,
+        history=position.history,
+    )
+
+
+def tell_plan(plan: Plan, base: Base, reporter: Reporter) -> None:
+    """Say what the training will do and how long it should take."""
+    minutes = plan.estimated_seconds / 60
+    reporter.say(
+        f"plan: {base.spec.title}, {plan.examples} training and {plan.validation_examples} validation examples, "
+        f"{plan.steps} steps, {plan.tokens:,} tokens, about {minutes:.1f} minutes on this machine"
+    )
+    for reason in plan.reasons:
+        reporter.say(f"  - {reason}")
+    if plan.truncated:
+        reporter.warn(
+            f"{plan.truncated} training examples are longer than {plan.recipe.max_tokens} tokens: the end of their "
+            "input is cut off in training (`train.max_tokens` in task.toml raises the limit)"
+        )
+
+
+def _register(
+    workspace: Workspace,
+    task: Task,
+    dataset: Dataset,
+    base: Base,
+    recipe: Recipe,
+    run: str,
+    state: dict[str, Any],
+    sides: Sequence[Sequence[Encoded]],
+    reporter: Reporter,
+) -> ModelVersion:
+    """Write adapter and GGUF file, run the parity gate on that very file, and register the version."""
+    from inhouse.engine.gguf_file import write_gguf
+    from inhouse.engine.lora import merged_weights, write_adapter
+
+    reporter.say("merging the adapter and writing the GGUF file that will be evaluated and served")
+    with workspace.blobs.scratch() as scratch:
+        write_adapter(scratch, state, rank=recipe.rank, alpha=recipe.alpha, base=recipe.base_model)
+        weights = merged_weights(base.folder / "model.safetensors", state, rank=recipe.rank, alpha=recipe.alpha)
+        write_gguf(base.gguf, weights, scratch / "model.gguf")
+        adapter = workspace.blobs.put_file(scratch / "adapter_model.safetensors", ADAPTER)
+        file = workspace.blobs.put_file(scratch / "model.gguf", ".gguf")
+    draft = ModelVersion(
+        task=task.name,
+        number=0,
+        contender="fine-tuned",
+        run=run,
+        file_sha256=file,
+        adapter_sha256=adapter,
+        labels=task.labels,
+        threshold=1.01,
+        parity=_NOT_COMPARED,
+        lineage=_lineage(dataset, base, recipe),
+    )
+    parity, threshold = _compare(workspace, task, base, draft, dataset, sides, reporter)
+    registered = registry.add_version(workspace, draft.model_copy(update={"parity": parity, "threshold": threshold}))
+    if parity.passed:
+        reporter.say(
+            f"{registered.name}: the served file agrees with the trainer on {parity.top1_agreement:.2%} of "
+            f"{parity.tokens} answer tokens"
+        )
+    else:
+        reporter.warn(f"{registered.name} failed the parity gate and cannot be promoted: {parity.reason}")
+    return registered
+
+
+def _lineage(dataset: Dataset, base: Base, recipe: Recipe) -> dict[str, Any]:
+    return {
+        "dataset": dataset.number,
+        "dataset_fingerprint": dataset.fingerprint,
+        "recipe": recipe.model_dump(mode="json"),
+        "base": base.spec.name,
+        "base_sha256": base.spec.sha256,
+        "seed": recipe.seed,
+        "packages": package_versions(),
+    }
+
+
+def package_versions() -> dict[str, str]:
+    """The versions of the packages that decide a result."""
+    found = {}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "not installed"
+    return found
+
+
+def _compare(
+    workspace: Workspace,
+    task: Task,
+    base: Base,
+    draft: ModelVersion,
+    dataset: Dataset,
+    sides: Sequence[Sequence[Encoded]],
+    reporter: Reporter,
+) -> tuple[Parity, float]:
+    """Parity of trainer and served file, and the review threshold from the served file's validation answers."""
+    from inhouse.deploy import ServedModel, compare
+    from inhouse.deploy.parity import TeacherForced, enough_answers
+    from inhouse.engine.answers import answer_labels, longest_answer
+    from inhouse.engine.torch_model import TorchEngine
+
+    recipe = Recipe.model_validate(draft.lineage["recipe"])
+    train, validation = sides
+    asked = _spread(list(range(len(validation))), PARITY_VALIDATION)
+    pool = [*(validation[i] for i in asked), *train]
+    chosen = pool[: enough_answers([len(e.answer) for e in pool])]
+    pairs = [(e.prompt, e.answer) for e in chosen]
+    prefixes = [p + a[:i] for p, a in pairs for i in range(len(a))]
+    expected = [e.target for e in dataset.of("validation")]
+    served = ServedModel(workspace, task, draft)
+    try:
+        bar = reporter.bar("parity: served file", len(prefixes) + len(validation))
+        served_tokens, served_logprobs = served.engine.next_tokens(prefixes, bar.update)
+        answers = answer_labels(served.engine, [e.prompt for e in validation], task.labels, served.template.decode)
+        bar.update(len(prefixes) + len(validation))
+        decode, encode_label = served.template.decode, served.template.answer_ids
+    finally:
+        served.close()
+    reference = TorchEngine(
+        base.folder,
+        workspace.blobs.path(draft.adapter_sha256, ADAPTER),
+        rank=recipe.rank,
+        alpha=recipe.alpha,
+        precision=recipe.precision,
+        encode_label=encode_label,
+    )
+    bar = reporter.bar("parity: trainer", len(asked))
+    trainer_tokens, trainer_logprobs = reference.next_tokens_along(pairs)
+    given = reference.generate(
+        [validation[i].prompt for i in asked],
+        max_new_tokens=longest_answer(task.labels),
+        labels=task.labels,
+        progress=bar.update,
+    )
+    reference.close()
+    parity = compare(
+        TeacherForced(
+            trainer_tokens=trainer_tokens,
+            trainer_logprobs=trainer_logprobs,
+            served_tokens=served_tokens,
+            served_logprobs=served_logprobs,
+            places=[f"answer {n + 1}, token {i + 1}" for n, (_, a) in enumerate(pairs) for i in range(len(a))],
+        ),
+        [Prediction(target=decode(g.ids)) for g in given],
+        [answers[i] for i in asked],
+        [expected[i] for i in asked],
+    )
+    right = [a.target == e for a, e in zip(answers, expected, strict=True)]
+    return parity, review_threshold([a.confidence for a in answers], right, task.review.target_accuracy)
+
+
+def _spread(indices: list[int], most: int) -> list[int]:
+    """At most `most` of the indices, evenly spread."""
+    if len(indices) <= most:
+        return indices
+    return [indices[i * len(indices) // most] for i in range(most)]

@@ -1,0 +1,293 @@
+"""`monitor`, `retrain`, `status`: does the model still fit, and renewing it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from inhouse import dataset as datasets
+from inhouse.core import (
+    DriftSignal,
+    Evaluation,
+    Example,
+    Feedback,
+    Metric,
+    ModelVersion,
+    MonitorResult,
+    Provenance,
+    Reporter,
+    Silent,
+    Task,
+    Trace,
+    TrainResult,
+    input_key,
+    labels_of,
+    render_input,
+)
+from inhouse.engine import ENCODER, get_base
+from inhouse.errors import NotFound
+from inhouse.pipeline.evaluation import evaluate
+from inhouse.pipeline.training import train
+from inhouse.store import Workspace, disk_guard, records, registry, traffic
+
+CORRECTIONS = "corrections"
+
+
+@dataclass(frozen=True)
+class Retrained:
+    """What `retrain` made: the new data, the training, and candidate against champion."""
+
+    task: str
+    corrections: int
+    dataset: int
+    train: TrainResult
+    evaluation: Evaluation
+
+    def as_dict(self) -> dict[str, Any]:
+        """For `--json`."""
+        return {
+            "task": self.task,
+            "corrections": self.corrections,
+            "dataset": self.dataset,
+            "train": self.train.model_dump(mode="json"),
+            "evaluation": self.evaluation.model_dump(mode="json"),
+            "model_version": self.train.model_version,
+        }
+
+
+def monitor(workspace: Workspace, name: str, reporter: Reporter | None = None) -> MonitorResult:
+    """Quality on corrected answers, drift of inputs and outputs, and what to do: keep, collect, retrain or go back.
+
+    Looks at the requests that the present champion answered.
+
+    Raises:
+        NotFound: no such task, or nothing serves.
+    """
+    from inhouse import monitor as watch
+
+    reporter = reporter or Silent()
+    task = workspace.load_task(name)
+    champion = registry.find_version(workspace, name, registry.CHAMPION)
+    window = [t for t in traffic.traces(workspace, name, champion.name) if t.error is None]
+    feedback = traffic.feedback_of(workspace, name)
+    dataset = records.load_dataset(workspace, name, champion.lineage["dataset"])
+    quality, basis = watch.quality(window, feedback)
+    drift: tuple[DriftSignal, ...] = ()
+    if len(window) >= watch.MIN_REQUESTS:
+        drift = _drift(workspace, champion, dataset.of("train"), window, reporter)
+    waiting = corrections(workspace, task)
+    decision, reason = watch.decide(
+        name,
+        quality=quality,
+        basis=basis,
+        accuracy_at_evaluation=_accuracy(champion),
+        drift=drift,
+        corrections=len(waiting),
+        dataset_train_size=len(dataset.of("train")),
+        traces=len(window),
+        previous_accuracy=_previous_accuracy(workspace, name),
+    )
+    return MonitorResult(
+        task=name,
+        model_version=champion.name,
+        window={
+            "from": window[0].created_at if window else None,
+            "to": window[-1].created_at if window else None,
+            "traces": len(window),
+        },
+        quality=quality,
+        quality_basis=basis,
+        drift=drift,
+        review_rate=sum(t.needs_review for t in window) / len(window) if window else None,
+        corrections=len(waiting),
+        decision=decision,
+        reason=reason,
+    )
+
+
+def _drift(
+    workspace: Workspace,
+    champion: ModelVersion,
+    reference: Sequence[Example],
+    window: Sequence[Trace],
+    reporter: Reporter,
+) -> tuple[DriftSignal, ...]:
+    """Both drift tests. Inputs are compared with the training inputs, answers with the champion's own on its test set:
+    a model errs in its own way, and its answers differ from the right ones even where nothing has drifted."""
+    from inhouse import monitor as watch
+    from inhouse.engine.encoder import SentenceEncoder
+
+    texts = [render_input(t.inputs) for t in window]
+    known = [render_input(e.inputs) for e in reference]
+    known = known[:: max(1, len(known) // 500)]
+    encoder = SentenceEncoder(get_base(ENCODER, workspace.settings, reporter.say).folder)
+    bar = reporter.bar("embeddings", len(texts) + len(known))
+    vectors = encoder.embed([*known, *texts], bar.update)
+    answers = [t.output for t in window if t.output is not None]
+    return watch.family(
+        watch.input_drift(vectors[: len(known)], vectors[len(known) :], texts),
+        watch.output_drift(_usual_answers(workspace, champion, reference), answers),
+    )
+
+
+def _usual_answers(workspace: Workspace, champion: ModelVersion, reference: Sequence[Example]) -> list[str]:
+    try:
+        kept = records.load_predictions(
+            workspace,
+            champion.task,
+            champion.name,
+            champion.contender,
+            champion.lineage["dataset_fingerprint"],
+        )
+    except NotFound:  # promoted by force, never evaluated
+        return [e.target for e in reference]
+    return [a for a in kept["answer"].to_list() if a is not None]
+
+
+def _accuracy(version: ModelVersion) -> Metric:
+    """Accuracy at evaluation; on validation by the parity gate where it was never evaluated."""
+    if version.evaluation is not None:
+        for contender in version.evaluation["contenders"]:
+            if contender["name"] == version.contender:
+                return Metric.model_validate(contender["metrics"]["accuracy"])
+    from inhouse.scoring import wilson
+
+    count = version.parity.validation_examples
+    return wilson(round(version.parity.served_accuracy * count), count)
+
+
+def _previous_accuracy(workspace: Workspace, name: str) -> Metric | None:
+    """The evaluation of the champion before this one."""
+    served = [m for m in registry.moves(workspace, name) if m["alias"] == registry.CHAMPION]
+    if not served or served[-1]["action"] == "rollback" or served[-1]["before"] in (None, served[-1]["after"]):
+        return None
+    return _accuracy(registry.find_version(workspace, name, served[-1]["before"]))
+
+
+def corrections(workspace: Workspace, task: Task) -> list[Example]:
+    """The Corrections that no dataset version holds yet, as examples: the latest one of each input."""
+    dataset = records.load_dataset(workspace, task.name)
+    known = {e.id for e in dataset.examples}
+    latest: dict[str, Example] = {}
+    by_id = {t.id: t for t in traffic.traces(workspace, task.name)}
+    for opinion in traffic.feedback_of(workspace, task.name):
+        example = _corrected(task, by_id[opinion.trace], opinion)
+        if example is not None:
+            latest[input_key(example.inputs)] = example
+    return [e for e in latest.values() if e.id not in known]
+
+
+def _corrected(task: Task, trace: Trace, opinion: Feedback) -> Example | None:
+    """A correction as an example. An answer that was merely accepted is no new evidence of what is right."""
+    if opinion.correction is None or opinion.correction == trace.output:
+        return None
+    inputs = {f: trace.inputs.get(f, "").strip() for f in task.input.fields}
+    return Example(
+        inputs=inputs,
+        target=opinion.correction,
+        group=input_key(inputs),
+        provenance=Provenance(f"{CORRECTIONS}/{trace.id}", 1),
+    )
+
+
+def retrain(workspace: Workspace, name: str, reporter: Reporter | None = None) -> Retrained:
+    """The next dataset version from the old one and the Corrections; train on it; candidate against champion.
+
+    The test split is the old one. Nothing is promoted. A retrain that was interrupted goes on.
+
+    Raises:
+        NotFound: no such task, or nothing serves yet.
+        UsageError, Busy, DiskFull
+    """
+    reporter = reporter or Silent()
+    task = workspace.load_task(name)
+    champion = registry.find_version(workspace, name, registry.CHAMPION)
+    dataset = records.load_dataset(workspace, name)
+    new = corrections(workspace, task)
+    if not new and dataset.number == champion.lineage["dataset"]:
+        raise NotFound(
+            f"task {name!r} has no corrections or data that its champion {champion.name} was not trained on",
+            f"send corrections to POST /v1/feedback, or `inhouse add {name} FILE`",
+        )
+    if new:
+        built = datasets.next_version(dataset, new, dataset.number + 1, f"{len(new)} corrections")
+        for example, why in built.dropped[:5]:
+            reporter.warn(f"{example.provenance}: {why}")
+        for warning in built.warnings:
+            reporter.warn(warning)
+        with disk_guard(workspace.paths.root):
+            records.save_dataset(workspace, built.dataset)
+        dataset = built.dataset
+        labels = labels_of([*dataset.of("train"), *dataset.of("validation")])
+        if labels != task.labels:
+            workspace.save_task(task.model_copy(update={"labels": labels}))
+        reporter.say(f"dataset version {dataset.number}: {len(new)} corrections joined the training data")
+    trained = train(workspace, name, reporter)
+    number = trained.model_version.partition("@")[2]
+    return Retrained(name, len(new), dataset.number, trained, evaluate(workspace, name, reporter, which=number))
+
+
+def status(workspace: Workspace) -> dict[str, Any]:
+    """What there is: tasks with their data, versions, champion, candidate, traffic, and the next step of each."""
+    workspace.require()
+    return {
+        "workspace": str(workspace.paths.root),
+        "tasks": [_task_status(workspace, workspace.load_task(name)) for name in workspace.task_names()],
+    }
+
+
+def _task_status(workspace: Workspace, task: Task) -> dict[str, Any]:
+    name = task.name
+    number = records.latest_dataset(workspace, name)
+    known = registry.versions(workspace, name)
+    champion = registry.alias_number(workspace, name, registry.CHAMPION)
+    candidate = registry.alias_number(workspace, name, registry.CANDIDATE)
+    unfinished = records.unfinished_runs(workspace, name)
+    return {
+        "task": name,
+        "kind": task.kind,
+        "dataset": number or None,
+        "counts": records.load_dataset(workspace, name, number).counts() if number else None,
+        "labels": len(task.labels),
+        "versions": [_version_status(v) for v in known],
+        "champion": f"{name}@{champion}" if champion else None,
+        "candidate": f"{name}@{candidate}" if candidate else None,
+        "unfinished_runs": unfinished,
+        "requests": traffic.trace_count(workspace, name),
+        "next": _next_step(name, number, known, champion, candidate, unfinished),
+    }
+
+
+def _version_status(version: ModelVersion) -> dict[str, Any]:
+    evaluation = version.evaluation
+    return {
+        "name": version.name,
+        "dataset": version.lineage["dataset"],
+        "created_at": version.created_at,
+        "parity": version.parity.passed,
+        "decision": evaluation["verdict"]["decision"] if evaluation else None,
+        "accuracy": _accuracy(version).value if evaluation else None,
+        "report": evaluation["report"] if evaluation else None,
+    }
+
+
+def _next_step(
+    name: str,
+    dataset: int,
+    known: Sequence[ModelVersion],
+    champion: int | None,
+    candidate: int | None,
+    unfinished: Sequence[str],
+) -> str:
+    if not dataset:
+        return f"inhouse add {name} FILE"
+    if unfinished:
+        return f"inhouse train {name}   (goes on where it was interrupted)"
+    if not known or known[-1].lineage["dataset"] < dataset:
+        return f"inhouse train {name}"
+    if known[-1].evaluation is None:
+        return f"inhouse evaluate {name}"
+    if candidate is not None and candidate != champion and known[-1].evaluation["verdict"]["decision"] == "adopt":
+        return f"inhouse promote {name}"
+    return f"inhouse monitor {name}" if champion else f"read the report: {known[-1].evaluation['report']}"

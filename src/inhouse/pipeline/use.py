@@ -1,0 +1,127 @@
+"""`predict`: batch work with the champion."""
+
+from __future__ import annotations
+
+import csv
+import io
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from inhouse import sources
+from inhouse.core import Record, Reporter, Silent, Task
+from inhouse.errors import SourceError, UsageError
+from inhouse.store import Workspace, registry, write_bytes
+
+COLUMNS = ("prediction", "confidence", "needs_review", "error")
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """What `predict` wrote."""
+
+    task: str
+    model_version: str
+    out: str
+    rows: int
+    needs_review: int
+    errors: int
+    seconds: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """For `--json`."""
+        return asdict(self)
+
+
+def predict(
+    workspace: Workspace,
+    name: str,
+    file: Path,
+    out: Path,
+    reporter: Reporter | None = None,
+    *,
+    which: str = registry.CHAMPION,
+) -> Predicted:
+    """Answer every row of a file; write its columns plus prediction, confidence, needs_review and error.
+
+    A row that cannot be answered keeps its place with an `error`. `out` is written whole or not at all.
+
+    Raises:
+        NotFound: no such task, or nothing was promoted.
+        SourceError: the file cannot be read or lacks a column.
+        UsageError: `out` is the input file.
+    """
+    import time
+
+    from inhouse.deploy import ServedModel
+
+    reporter = reporter or Silent()
+    task = workspace.load_task(name)
+    version = registry.find_version(workspace, name, which)
+    if out.resolve() == file.resolve():
+        raise UsageError(f"--out {out} is the input file itself", "name another file")
+    source = sources.read_source(file)
+    missing = [f for f in task.input.fields if f not in source.columns]
+    if missing:
+        raise SourceError(
+            f"column {missing[0]!r} is missing; the columns there are {', '.join(source.columns)}",
+            f"the task reads {', '.join(task.input.fields)}",
+            file=file,
+        )
+    rows = _rows(source)
+    served = ServedModel(workspace, task, version)
+    begun = time.perf_counter()
+    try:
+        bar = reporter.bar("predicting", len(rows))
+        given = served.answer([_inputs(task, values) for values, _ in rows], bar.update)
+        bar.update(len(rows))
+    finally:
+        served.close()
+    seconds = time.perf_counter() - begun
+    errors = [broken or a.prediction.error or "" for (_, broken), a in zip(rows, given, strict=True)]
+    table = [
+        [*(values.get(c, "") for c in source.columns), *_answer_cells(a.prediction, error, review=a.needs_review)]
+        for (values, _), a, error in zip(rows, given, errors, strict=True)
+    ]
+    write_bytes(out, _csv([*source.columns, *COLUMNS], table))
+    return Predicted(
+        task=name,
+        model_version=version.name,
+        out=str(out),
+        rows=len(rows),
+        needs_review=sum(a.needs_review for a in given),
+        errors=sum(bool(e) for e in errors),
+        seconds=seconds,
+    )
+
+
+def _rows(source: sources.Source) -> list[tuple[dict[str, str], str]]:
+    """All rows in file order, each with the reason why it cannot be read, if so."""
+    good: list[tuple[int, dict[str, str], str]] = [(r.provenance.line, dict(r.values), "") for r in _records(source)]
+    bad: list[tuple[int, dict[str, str], str]] = [
+        (r.provenance.line, {source.columns[0]: r.row}, f"line {r.provenance.line}: {r.reason}")
+        for r in source.rejections
+    ]
+    return [(values, reason) for _, values, reason in sorted([*good, *bad], key=lambda row: row[0])]
+
+
+def _records(source: sources.Source) -> list[Record]:
+    return list(source.records)
+
+
+def _inputs(task: Task, values: dict[str, str]) -> dict[str, str]:
+    return {f: values.get(f, "").strip() for f in task.input.fields}
+
+
+def _answer_cells(prediction: Any, error: str, *, review: bool) -> list[str]:  # noqa: ANN401 - a Prediction
+    if error or prediction.target is None:
+        return ["", "", "true", error]
+    return [prediction.target, f"{prediction.confidence:.4f}", "true" if review else "false", ""]
+
+
+def _csv(header: list[str], rows: list[list[str]]) -> bytes:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    return text.getvalue().encode("utf-8")

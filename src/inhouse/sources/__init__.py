@@ -1,0 +1,29 @@
+"""Files in, Records and Examples out: CSV and JSON Lines, checked, with the line of every row.
+
+Each module of this package may register a reader with `@source`; they are all imported here, so that a new one is
+one new file.
+"""
+
+import importlib
+import pkgutil
+
+from inhouse.sources.examples import MAX_LABEL_CHARS, rejections_csv, to_examples
+from inhouse.sources.mapping import Mapping, infer_mapping
+from inhouse.sources.registry import READERS, RawFile, Reader, Source, read_source, source
+
+for _module in pkgutil.iter_modules(__path__):
+    importlib.import_module(f"{__name__}.{_module.name}")
+
+__all__ = [
+    "MAX_LABEL_CHARS",
+    "READERS",
+    "Mapping",
+    "RawFile",
+    "Reader",
+    "Source",
+    "infer_mapping",
+    "read_source",
+    "rejections_csv",
+    "source",
+    "to_examples",
+]

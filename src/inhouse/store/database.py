@@ -1,0 +1,214 @@
+"""The workspace's database: tables, connection, and migrations up to the newest schema."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    Boolean,
+    Column,
+    Connection,
+    Engine,
+    Float,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    create_engine,
+    event,
+    inspect,
+    text,
+)
+
+from inhouse.errors import ConfigError
+from inhouse.store.paths import disk_guard
+
+SCHEMA_VERSION = "0001"
+
+metadata = MetaData()
+
+datasets = Table(
+    "datasets",
+    metadata,
+    Column("task", String, primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("fingerprint", String, nullable=False),
+    Column("parent", Integer),
+    Column("reason", Text, nullable=False),
+    Column("blob", String, nullable=False),
+    Column("counts", JSON, nullable=False),
+    Column("created_at", String, nullable=False),
+)
+sources = Table(
+    "sources",
+    metadata,
+    Column("task", String, primary_key=True),
+    Column("sha256", String, primary_key=True),
+    Column("role", String, primary_key=True),
+    Column("file", String, nullable=False),
+    Column("dataset", Integer, nullable=False),
+    Column("rows", Integer, nullable=False),
+    Column("rejected", Integer, nullable=False),
+    Column("created_at", String, nullable=False),
+)
+findings = Table(
+    "findings",
+    metadata,
+    Column("task", String, primary_key=True),
+    Column("dataset", Integer, primary_key=True),
+    Column("id", String, primary_key=True),
+    Column("status", String, nullable=False),
+    Column("finding", JSON, nullable=False),
+)
+runs = Table(
+    "runs",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("task", String, nullable=False),
+    Column("dataset", Integer, nullable=False),
+    Column("recipe", JSON, nullable=False),
+    Column("status", String, nullable=False),
+    Column("result", JSON),
+    Column("created_at", String, nullable=False),
+    Column("finished_at", String),
+)
+model_versions = Table(
+    "model_versions",
+    metadata,
+    Column("task", String, primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("run", String, nullable=False),
+    Column("version", JSON, nullable=False),
+    Column("created_at", String, nullable=False),
+)
+aliases = Table(
+    "aliases",
+    metadata,
+    Column("task", String, primary_key=True),
+    Column("alias", String, primary_key=True),
+    Column("number", Integer, nullable=False),
+)
+alias_moves = Table(
+    "alias_moves",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("task", String, nullable=False),
+    Column("alias", String, nullable=False),
+    Column("before", Integer),
+    Column("after", Integer),
+    Column("action", String, nullable=False),
+    Column("forced", Boolean, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("created_at", String, nullable=False),
+)
+traces = Table(
+    "traces",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("task", String, nullable=False),
+    Column("model_version", String, nullable=False),
+    Column("inputs", JSON, nullable=False),
+    Column("output", Text),
+    Column("confidence", Float, nullable=False),
+    Column("needs_review", Boolean, nullable=False),
+    Column("latency_ms", Float, nullable=False),
+    Column("prompt_tokens", Integer, nullable=False),
+    Column("answer_tokens", Integer, nullable=False),
+    Column("error", Text),
+    Column("created_at", String, nullable=False),
+    Index("traces_by_task", "task", "created_at"),
+)
+feedback = Table(
+    "feedback",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("trace", String, nullable=False),
+    Column("correction", Text),
+    Column("accepted", Boolean, nullable=False),
+    Column("comment", Text, nullable=False),
+    Column("created_at", String, nullable=False),
+    Index("feedback_by_trace", "trace"),
+)
+predictions = Table(
+    "predictions",
+    metadata,
+    Column("task", String, nullable=False),
+    Column("model_version", String, nullable=False),
+    Column("contender", String, nullable=False),
+    Column("dataset_fingerprint", String, nullable=False),
+    Column("blob", String, nullable=False),
+    Column("created_at", String, nullable=False),
+    UniqueConstraint("task", "model_version", "contender", "dataset_fingerprint"),
+)
+
+
+def now() -> str:
+    """The present moment in UTC, ISO 8601 with microseconds: sorts as text."""
+    return datetime.now(UTC).isoformat(timespec="microseconds")
+
+
+class Database:
+    """A connection pool on the newest schema.
+
+    Args:
+        url: an SQLAlchemy URL.
+        folder: the workspace folder, for messages about a full disk.
+    """
+
+    def __init__(self, url: str, folder: Path) -> None:
+        self.folder = folder
+        try:
+            self.engine = create_engine(url)
+        except Exception as error:
+            raise ConfigError(f"`database` = {url!r} is not a usable SQLAlchemy URL: {error}", "mend it") from error
+        if self.engine.dialect.name == "sqlite":
+            event.listen(self.engine, "connect", _prepare_sqlite)
+        with disk_guard(folder):
+            migrate(self.engine)
+
+    @contextmanager
+    def begin(self) -> Iterator[Connection]:
+        """One transaction: committed at the end, rolled back on any error."""
+        with disk_guard(self.folder), self.engine.begin() as connection:
+            yield connection
+
+    def close(self) -> None:
+        """Close all connections."""
+        self.engine.dispose()
+
+
+def _prepare_sqlite(connection: Any, _record: Any) -> None:  # noqa: ANN401 - the driver's own object
+    cursor = connection.cursor()
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=30000", "foreign_keys=ON"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def migrate(engine: Engine) -> None:
+    """Bring the schema up to `SCHEMA_VERSION`; alembic is loaded only when there is something to do."""
+    with engine.connect() as connection:
+        if inspect(connection).has_table("alembic_version"):
+            row = connection.execute(text("SELECT version_num FROM alembic_version")).first()
+            if row is not None and row[0] == SCHEMA_VERSION:
+                return
+            if row is not None and row[0] > SCHEMA_VERSION:
+                raise ConfigError(
+                    f"the workspace's database is of schema {row[0]}; this inhouse knows up to {SCHEMA_VERSION}",
+                    "install the inhouse that made it, or a newer one",
+                )
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")

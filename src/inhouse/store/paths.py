@@ -1,0 +1,151 @@
+"""Every path of a workspace, and the one door through which files are written."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from inhouse.errors import DiskFull
+
+CONFIG_NAME = "inhouse.toml"
+
+
+@dataclass(frozen=True)
+class Paths:
+    """Where things lie below the workspace folder `root`."""
+
+    root: Path
+
+    @property
+    def config(self) -> Path:
+        return self.root / CONFIG_NAME
+
+    @property
+    def database(self) -> Path:
+        return self.root / "inhouse.db"
+
+    @property
+    def blobs(self) -> Path:
+        return self.root / "blobs"
+
+    def task_folder(self, task: str) -> Path:
+        return self.root / "tasks" / task
+
+    def task_file(self, task: str) -> Path:
+        return self.task_folder(task) / "task.toml"
+
+    def rejects(self, task: str, source: str) -> Path:
+        return self.task_folder(task) / "rejected" / f"{source}.rejected.csv"
+
+    def report(self, task: str, number: int) -> Path:
+        return self.task_folder(task) / "reports" / f"{task}@{number}.html"
+
+    def run(self, run: str) -> Path:
+        return self.root / "runs" / run
+
+
+@contextmanager
+def disk_guard(folder: Path) -> Iterator[None]:
+    """Turn 'no space left' into `DiskFull`, from whichever library it comes.
+
+    Libraries wrap the system's error in their own (polars, SQLAlchemy, safetensors), so the text is read too.
+    """
+    try:
+        yield
+    except DiskFull:
+        raise
+    except Exception as error:
+        text = str(error).lower()
+        full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
+        if not full and not any(s in text for s in ("no space left", "os error 28", "disk is full", "disk full")):
+            raise
+        free = _free_mib(folder)
+        raise DiskFull(
+            f"no space is left for the workspace ({free})",
+            "free some space, or move the workspace to a larger disk, and run the command again; "
+            "what was there before is unchanged",
+            file=folder,
+        ) from error
+
+
+def _free_mib(folder: Path) -> str:
+    try:
+        return f"{shutil.disk_usage(folder).free / 2**20:.1f} MiB free"
+    except OSError:
+        return "free space unknown"
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a temporary path beside `path`; on success flush it to disk and rename it over `path`.
+
+    On any error the temporary file is removed and `path` is as before.
+
+    Raises:
+        DiskFull: the disk has no room.
+    """
+    made = _make_folders(path.parent)
+    try:
+        with disk_guard(made or path.parent):
+            descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".part-", suffix=path.suffix)
+            os.close(descriptor)
+            temporary = Path(name)
+            try:
+                yield temporary
+                _flush(temporary)
+                temporary.chmod(0o644)
+                temporary.replace(path)
+            finally:
+                temporary.unlink(missing_ok=True)
+    except BaseException:
+        _remove_empty(path.parent, made)
+        raise
+
+
+def _make_folders(folder: Path) -> Path | None:
+    """Create `folder`; return the topmost folder that was missing, if any."""
+    missing = None
+    probe = folder
+    while not probe.exists():
+        missing = probe
+        probe = probe.parent
+    with disk_guard(probe):
+        folder.mkdir(parents=True, exist_ok=True)
+    return missing
+
+
+def _remove_empty(folder: Path, top: Path | None) -> None:
+    """Undo `_make_folders` as far as the folders are empty."""
+    while top is not None and folder.is_relative_to(top):
+        try:
+            folder.rmdir()
+        except OSError:
+            return
+        folder = folder.parent
+
+
+def _flush(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write `content` to `path`, whole or not at all."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,269 @@
+"""Datasets, findings, runs, predictions and reports in the workspace: typed reads and writes."""
+
+from __future__ import annotations
+
+import io
+import json
+import uuid
+from collections.abc import Sequence
+from typing import Any
+
+import polars as pl
+from sqlalchemy import RowMapping, func, insert, select, update
+
+from inhouse.core import Dataset, Example, Finding, Prediction, Provenance, Recipe
+from inhouse.errors import NotFound
+from inhouse.store import database as db
+from inhouse.store.workspace import Workspace
+
+PARQUET = ".parquet"
+
+
+# ---------------------------------------------------------------------- datasets
+
+
+def save_dataset(workspace: Workspace, dataset: Dataset, added: Sequence[dict[str, Any]] = ()) -> None:
+    """Store a dataset version and, in the same transaction, the source files that made it.
+
+    `added` holds dictionaries with file, sha256, role, rows and rejected.
+    """
+    blob = workspace.blobs.put(_to_parquet(dataset), PARQUET)
+    with workspace.database.begin() as connection:
+        connection.execute(
+            insert(db.datasets).values(
+                task=dataset.task,
+                number=dataset.number,
+                fingerprint=dataset.fingerprint,
+                parent=dataset.parent,
+                reason=dataset.reason,
+                blob=blob,
+                counts=dataset.counts(),
+                created_at=db.now(),
+            )
+        )
+        for source in added:
+            row = {**source, "task": dataset.task, "dataset": dataset.number, "created_at": db.now()}
+            connection.execute(insert(db.sources).values(row))
+
+
+def load_dataset(workspace: Workspace, task: str, number: int | None = None) -> Dataset:
+    """A dataset version; the newest when `number` is None.
+
+    Raises:
+        NotFound: the task has no data, or not that version.
+    """
+    wanted = latest_dataset(workspace, task) if number is None else number
+    table = db.datasets
+    with workspace.database.begin() as connection:
+        row = connection.execute(select(table).where(table.c.task == task, table.c.number == wanted)).mappings().first()
+    if row is None:
+        raise NotFound(
+            f"task {task!r} has no dataset version {wanted}" if wanted else f"task {task!r} has no data yet",
+            f"add some with `inhouse add {task} FILE`",
+        )
+    return _from_parquet(workspace, row)
+
+
+def latest_dataset(workspace: Workspace, task: str) -> int:
+    """The number of the newest dataset version; 0 when there is none."""
+    table = db.datasets
+    with workspace.database.begin() as connection:
+        return connection.scalar(select(func.max(table.c.number)).where(table.c.task == task)) or 0
+
+
+def known_sources(workspace: Workspace, task: str) -> dict[tuple[str, str], str]:
+    """(SHA-256, role) of every file added to the task, with its name."""
+    table = db.sources
+    with workspace.database.begin() as connection:
+        rows = connection.execute(select(table).where(table.c.task == task)).mappings()
+        return {(r["sha256"], r["role"]): r["file"] for r in rows}
+
+
+def _to_parquet(dataset: Dataset) -> bytes:
+    rows = dataset.examples
+    frame = pl.DataFrame(
+        {
+            "id": [e.id for e in rows],
+            "split": list(dataset.splits),
+            "group": [e.group for e in rows],
+            "target": [e.target for e in rows],
+            "inputs": [json.dumps(dict(e.inputs), ensure_ascii=False) for e in rows],
+            "file": [e.provenance.file for e in rows],
+            "line": [e.provenance.line for e in rows],
+            "sha256": [e.provenance.sha256 for e in rows],
+        },
+        schema_overrides={"line": pl.Int64},
+    )
+    buffer = io.BytesIO()
+    frame.write_parquet(buffer)
+    return buffer.getvalue()
+
+
+def _from_parquet(workspace: Workspace, row: RowMapping) -> Dataset:
+    frame = pl.read_parquet(workspace.blobs.path(row["blob"], PARQUET))
+    examples = tuple(
+        Example(
+            inputs=json.loads(r["inputs"]),
+            target=r["target"],
+            group=r["group"],
+            provenance=Provenance(r["file"], r["line"], r["sha256"]),
+            id=r["id"],
+        )
+        for r in frame.iter_rows(named=True)
+    )
+    return Dataset(
+        task=row["task"],
+        number=row["number"],
+        examples=examples,
+        splits=tuple(frame["split"].to_list()),
+        reason=row["reason"],
+        parent=row["parent"],
+    )
+
+
+# ---------------------------------------------------------------------- findings
+
+
+def save_findings(workspace: Workspace, dataset: Dataset, found: Sequence[Finding], accepted: set[str]) -> None:
+    """Store the findings on a dataset version, with who of them was accepted; replaces an earlier look."""
+    table = db.findings
+    with workspace.database.begin() as connection:
+        connection.execute(table.delete().where(table.c.task == dataset.task, table.c.dataset == dataset.number))
+        for finding in found:
+            connection.execute(
+                insert(table).values(
+                    task=dataset.task,
+                    dataset=dataset.number,
+                    id=finding.id,
+                    status="accepted" if finding.id in accepted else "open",
+                    finding=finding.model_dump(mode="json"),
+                )
+            )
+
+
+# ---------------------------------------------------------------------- runs
+
+
+def open_run(
+    workspace: Workspace, task: str, dataset: int, recipe: Recipe, *, again: bool = False
+) -> tuple[str, str, dict[str, Any] | None]:
+    """The run of this recipe on this dataset: an unfinished or finished one if there is one, else a new one.
+
+    Returns:
+        The run's id, its status (`running` or `done`), and the stored result of a finished one.
+    """
+    table = db.runs
+    wanted = recipe.model_dump(mode="json")
+    with workspace.database.begin() as connection:
+        rows = connection.execute(
+            select(table).where(table.c.task == task, table.c.dataset == dataset).order_by(table.c.created_at.desc())
+        ).mappings()
+        for row in rows:
+            if row["recipe"] == wanted and (row["status"] == "running" or (row["status"] == "done" and not again)):
+                return row["id"], row["status"], row["result"]
+        run = f"run-{uuid.uuid4().hex[:12]}"
+        connection.execute(
+            insert(table).values(
+                id=run, task=task, dataset=dataset, recipe=wanted, status="running", created_at=db.now()
+            )
+        )
+    return run, "running", None
+
+
+def finish_run(workspace: Workspace, run: str, status: str, result: dict[str, Any] | None) -> None:
+    """Record how a run ended: `done` or `failed`."""
+    table = db.runs
+    with workspace.database.begin() as connection:
+        connection.execute(
+            update(table).where(table.c.id == run).values(status=status, result=result, finished_at=db.now())
+        )
+
+
+def run_result(workspace: Workspace, run: str) -> dict[str, Any]:
+    """The stored result of a finished run.
+
+    Raises:
+        NotFound: there is no such run, or it has not finished.
+    """
+    with workspace.database.begin() as connection:
+        result = connection.scalar(select(db.runs.c.result).where(db.runs.c.id == run))
+    if result is None:
+        raise NotFound(f"run {run!r} has no stored result", "train again with `inhouse train TASK`")
+    return dict(result)
+
+
+def unfinished_runs(workspace: Workspace, task: str) -> list[str]:
+    """Ids of runs that were begun and not ended."""
+    table = db.runs
+    with workspace.database.begin() as connection:
+        rows = connection.execute(select(table.c.id).where(table.c.task == task, table.c.status == "running"))
+        return [r[0] for r in rows]
+
+
+# ---------------------------------------------------------------------- predictions
+
+
+def save_predictions(
+    workspace: Workspace,
+    *,
+    task: str,
+    model_version: str,
+    contender: str,
+    dataset: Dataset,
+    examples: Sequence[Example],
+    splits: Sequence[str],
+    answers: Sequence[Prediction],
+) -> str:
+    """Keep every answer of a contender as Parquet; return the blob's SHA-256."""
+    frame = pl.DataFrame(
+        {
+            "example": [e.id for e in examples],
+            "split": list(splits),
+            "expected": [e.target for e in examples],
+            "answer": [a.target for a in answers],
+            "confidence": [a.confidence for a in answers],
+            "prompt_tokens": [a.prompt_tokens for a in answers],
+            "answer_tokens": [a.answer_tokens for a in answers],
+            "error": [a.error for a in answers],
+        },
+        schema_overrides={"answer": pl.String, "error": pl.String},
+    )
+    buffer = io.BytesIO()
+    frame.write_parquet(buffer)
+    blob = workspace.blobs.put(buffer.getvalue(), PARQUET)
+    table = db.predictions
+    keys = {
+        "task": task,
+        "model_version": model_version,
+        "contender": contender,
+        "dataset_fingerprint": dataset.fingerprint,
+    }
+    with workspace.database.begin() as connection:
+        connection.execute(table.delete().where(*(table.c[k] == v for k, v in keys.items())))
+        connection.execute(insert(table).values(**keys, blob=blob, created_at=db.now()))
+    return blob
+
+
+def load_predictions(
+    workspace: Workspace, task: str, model_version: str, contender: str, fingerprint: str
+) -> pl.DataFrame:
+    """The kept answers of a contender (columns as in `save_predictions`).
+
+    Raises:
+        NotFound: that contender was not evaluated there.
+    """
+    table = db.predictions
+    with workspace.database.begin() as connection:
+        blob = connection.scalar(
+            select(table.c.blob).where(
+                table.c.task == task,
+                table.c.model_version == model_version,
+                table.c.contender == contender,
+                table.c.dataset_fingerprint == fingerprint,
+            )
+        )
+    if blob is None:
+        raise NotFound(
+            f"no answers of {contender!r} are kept for {model_version}", f"evaluate first: `inhouse evaluate {task}`"
+        )
+    return pl.read_parquet(workspace.blobs.path(blob, PARQUET))

