@@ -33,17 +33,17 @@ def main(folder: str = "demo") -> int:
     if done.returncode != 0:
         return done.returncode
     print(f"\n$ inhouse serve --workspace {folder} --port 0", flush=True)
-    with subprocess.Popen(
-        [*INHOUSE, "serve", "--port", "0", *workspace], stderr=subprocess.PIPE, text=True
-    ) as server:
+    with subprocess.Popen([*INHOUSE, "serve", "--port", "0", *workspace], stderr=subprocess.PIPE, text=True) as server:
         try:
             address = _address(server)
             answer = _ask(address, f"{TASK}@candidate", json.dumps(LINE))
         finally:
             server.terminate()
     ours = answer["inhouse"]
-    print(f"{json.dumps(LINE)}\n  -> {answer['choices'][0]['message']['content']}  (confidence {ours['confidence']:.2f}, "
-          f"needs review: {str(ours['needs_review']).lower()}, by {ours['model_version']})")
+    print(
+        f"{json.dumps(LINE)}\n  -> {answer['choices'][0]['message']['content']}  (confidence {ours['confidence']:.2f}, "
+        f"needs review: {str(ours['needs_review']).lower()}, by {ours['model_version']})"
+    )
     status = subprocess.run([*INHOUSE, "status", "--json", *workspace], check=True, capture_output=True, text=True)
     report = next(t for t in json.loads(status.stdout)["tasks"] if t["task"] == TASK)["versions"][-1]["report"]
     print(f"\nreport: {report}\nthe whole demonstration took {time.monotonic() - begun:.0f} s after installation")

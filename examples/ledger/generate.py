@@ -219,9 +219,7 @@ def misspell(dice: Dice, text: str) -> str:
 def mark(dice: Dice, text: str, marks: v.Words, lang: str, place: str) -> str:
     """Put a note such as 'doorbelasten' before or behind a line; a quarter of the foreign ones in Dutch."""
     note = dice.pick(words_of(marks, "nl" if dice.chance(0.25) else lang)).format_map({"obj": place})
-    return dice.pick(
-        (f"{text} - {note}", f"{text} ({note})", f"{note}: {text}", f"{text} {note}", f"{text}, {note}")
-    )
+    return dice.pick((f"{text} - {note}", f"{text} ({note})", f"{note}: {text}", f"{text} {note}", f"{text}, {note}"))
 
 
 # --------------------------------------------------------------------------- lines
@@ -342,9 +340,7 @@ def email(person: str, dice: Dice) -> str:
     """An address for an invented person in a domain that cannot exist."""
     words = [word.strip(".").lower() for word in person.split() if word not in ("mw.", "dhr.", "mevr.")]
     name = ".".join(word for word in words if word not in ("herr", "frau", "mr"))
-    return (
-        f"{name}@{dice.pick(('example.com', 'example.com', 'wonen-oosterlek.example', 'mieterpost.example'))}"
-    )
+    return f"{name}@{dice.pick(('example.com', 'example.com', 'wonen-oosterlek.example', 'mieterpost.example'))}"
 
 
 def personal_note(dice: Dice, kind: str, number: int) -> tuple[str, str, str]:
@@ -491,9 +487,7 @@ def main() -> None:
     """Write both files."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seed", type=int, default=SEED)
-    parser.add_argument(
-        "--out", type=Path, default=Path(__file__).resolve().parent, help="folder to write to"
-    )
+    parser.add_argument("--out", type=Path, default=Path(__file__).resolve().parent, help="folder to write to")
     arguments = parser.parse_args()
     ledger = build(arguments.seed)
     arguments.out.mkdir(parents=True, exist_ok=True)

@@ -131,9 +131,7 @@ def test_no_row_has_two_faults(faults: list[Fault], rows: dict[int, Row]) -> Non
     assert set(touched) <= set(rows)
 
 
-def test_exact_duplicates_and_contradictions_are_all_in_the_key(
-    faults: list[Fault], rows: dict[int, Row]
-) -> None:
+def test_exact_duplicates_and_contradictions_are_all_in_the_key(faults: list[Fault], rows: dict[int, Row]) -> None:
     groups = defaultdict(list)
     for number, row in rows.items():
         groups[content(row)].append(number)
@@ -201,10 +199,7 @@ def valid_iban(text: str) -> bool:
 def valid_bsn(text: str) -> bool:
     """Whether a citizen number passes the 11-test."""
     weights = (9, 8, 7, 6, 5, 4, 3, 2, -1)
-    return (
-        len(text) == 9
-        and sum(int(digit) * weight for digit, weight in zip(text, weights, strict=True)) % 11 == 0
-    )
+    return len(text) == 9 and sum(int(digit) * weight for digit, weight in zip(text, weights, strict=True)) % 11 == 0
 
 
 def test_check_digit_helpers_on_known_numbers() -> None:
@@ -238,9 +233,7 @@ def test_personal_data_is_in_the_row_and_valid(faults: list[Fault], rows: dict[i
 def test_personal_data_is_nowhere_else(faults: list[Fault], rows: dict[int, Row]) -> None:
     known = {number for fault in of_kind(faults, "personal_data") for number in fault["rows"]}
     pattern = re.compile(r"@|\b(NL|DE)\d\d[A-Z0-9]{10,}|\bBSN\b|\+\d\d ")
-    assert not [
-        number for number, row in rows.items() if number not in known and pattern.search(row["description"])
-    ]
+    assert not [number for number, row in rows.items() if number not in known and pattern.search(row["description"])]
 
 
 def truth(faults: list[Fault], rows: dict[int, Row]) -> dict[int, str]:
@@ -257,9 +250,7 @@ def is_recharged(description: str) -> bool:
     text = description.lower()
     if re.search(r"niet d|nicht weiter|keine weiter|not to be|do not", text):
         return False
-    return bool(
-        re.search(r"doorbel|door te bel|doorberek|\bdb huurder|weiterber|weiterzuber|recharge|rebill", text)
-    )
+    return bool(re.search(r"doorbel|door te bel|doorberek|\bdb huurder|weiterber|weiterzuber|recharge|rebill", text))
 
 
 def test_house_rule_recharges(faults: list[Fault], rows: dict[int, Row]) -> None:

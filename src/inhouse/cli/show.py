@@ -160,9 +160,7 @@ def status(result: dict[str, Any]) -> str:
         lines.append(f"\n{task['task']} ({task['kind']}, {task['labels']} labels)")
         if task["dataset"]:
             counts = task["counts"]
-            lines.append(
-                f"  data: version {task['dataset']}, {counts['train']} + {counts['validation']} + {counts['test']} examples"
-            )
+            lines.append(f"  data: version {task['dataset']}, {sum(counts.values())} examples ({counts['test']} test)")
         for version in task["versions"]:
             marks = [a for a in ("champion", "candidate") if task[a] == version["name"]]
             told = f", accuracy {version['accuracy']:.1%}, {version['decision']}" if version["decision"] else ""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import fcntl
+import io
 import json
 import shutil
 import subprocess
@@ -17,14 +18,13 @@ import tempfile
 import tomllib
 import zipfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from inhouse.core import canonical_hash
 from inhouse.engine.quiet import settle_transformers
 from inhouse.errors import InputError, ModelUnavailable
 from inhouse.store import Settings, disk_guard, require_outbound, sha256_of
@@ -224,8 +224,9 @@ def _convert(folder: Path) -> None:
     field = GGUFReader(folder / "base.gguf").fields.get("tokenizer.chat_template")
     if field is None:
         raise ModelUnavailable("the base model's GGUF file holds no chat template", "take an instruct or chat model")
-    tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file="base.gguf")
-    model = AutoModelForCausalLM.from_pretrained(folder, gguf_file="base.gguf", dtype=torch.float32)
+    with redirect_stderr(io.StringIO()):  # a progress bar that obeys no switch
+        tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file="base.gguf")
+        model = AutoModelForCausalLM.from_pretrained(folder, gguf_file="base.gguf", dtype=torch.float32)
     # transformers refuses to save what it loaded from GGUF until the quantizer's mark is gone.
     model.hf_quantizer = None
     if hasattr(model.config, "quantization_config"):
@@ -233,13 +234,3 @@ def _convert(folder: Path) -> None:
     model.to(torch.bfloat16).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     (folder / "chat_template.jinja").write_text(field.contents(), "utf-8")
-
-
-def describe(base: Base) -> str:
-    """A short id of a base for lineage: name and checksum."""
-    return f"{base.spec.name} (sha256 {base.spec.sha256[:16]})"
-
-
-def identity(base: Base) -> str:
-    """What an answer's cache key takes of a base."""
-    return canonical_hash([base.spec.name, base.spec.sha256])

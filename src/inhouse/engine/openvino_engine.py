@@ -61,7 +61,7 @@ class OpenVinoEngine:
             }
         try:
             self._pipeline = openvino_genai.ContinuousBatchingPipeline(str(gguf), scheduler, "CPU", properties)
-        except RuntimeError as error:
+        except (RuntimeError, IndexError, ValueError) as error:
             reason = str(error).strip().splitlines()[-1][:200]
             raise ModelUnavailable(
                 f"openvino-genai cannot read {gguf.name}: {reason}",

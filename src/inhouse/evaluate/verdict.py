@@ -93,7 +93,7 @@ class _Case:
     metrics: MetricsSection
     leaked: int
     curve_rises: bool | None
-    train_examples: int
+    train_examples: int | None
 
     @property
     def sides(self) -> list[_Side]:
@@ -123,7 +123,7 @@ def decide(
     test_groups: Sequence[str] | None = None,
     leaked: int = 0,
     curve_rises: bool | None = None,
-    train_examples: int,
+    train_examples: int | None = None,
 ) -> Verdict:
     """Decide whether the fine-tuned side is worth having.
 
@@ -156,7 +156,7 @@ def decide(
         test_groups: the group of each test example, where examples belong together.
         leaked: number of test examples that also stand in the training data.
         curve_rises: whether more training examples still improved the model; None if that was not measured.
-        train_examples: how many examples were trained on.
+        train_examples: how many examples were trained on; without it, rule 3 cannot say how many more are wanted.
 
     Raises:
         UsageError: if there is no contender at all.
@@ -192,7 +192,7 @@ def _weigh(
     groups: Groups,
     leaked: int,
     curve_rises: bool | None,
-    train_examples: int,
+    train_examples: int | None,
 ) -> _Case:
     if not answers:
         raise UsageError("a verdict on no contender was asked for", "name at least one contender")
@@ -213,7 +213,7 @@ def _weigh(
 
     def side(c: ContenderAnswers) -> _Side:
         value = value_of(c.test, expected)
-        meets_bar = metrics.minimum is None or value >= metrics.minimum
+        meets_bar = metrics.minimum is None or _at_least(value, metrics.minimum)
         on_validation = value_of(c.validation, expected_validation)
         return _Side(c.name, c.test, on_validation, value, meets_bar, c.name in beating)
 
@@ -281,7 +281,7 @@ def _right(predicted: Texts, expected: Sequence[str]) -> NDArray[np.bool_]:
 def _leaks(case: _Case) -> _Outcome | None:
     if case.leaked <= 0:
         return None
-    which = "one of them stands" if case.leaked == 1 else f"{case.leaked:,} of them stand"
+    which = "one test example stands" if case.leaked == 1 else f"{case.leaked:,} test examples stand"
     conclusion = f"but {which} in the training data too, so this proves nothing: clean the data, train and test again"
     return _Outcome("reject", case.leader, conclusion)
 
@@ -289,9 +289,9 @@ def _leaks(case: _Case) -> _Outcome | None:
 def _nobody_beats_floor(case: _Case) -> _Outcome | None:
     if any(s.beats_floor for s in case.sides):
         return None
-    who = "neither" if len(case.sides) > 1 else _called(case.other.name)
+    who = "neither is" if len(case.sides) > 1 else "it is not"
     conclusion = (
-        f"{who} is shown to beat {FLOOR}, which always gives the most frequent label and {_score(case, case.floor)}: "
+        f"{who} shown to beat {FLOOR} (always the most frequent label: {_score(case, case.floor)}), so "
         f"check that a person could tell the label from the input alone, and add examples"
     )
     return _Outcome("reject", case.leader, conclusion)
@@ -304,7 +304,8 @@ def _nobody_meets_bar(case: _Case) -> _Outcome | None:
     missed = f"{nobody} the bar of {_percent(case.metrics.minimum or 0.0)}"
     if case.curve_rises and case.tuned is not None:
         more = case.train_examples
-        todo = f"more examples still help, so label about {more:,} more, twice what it learned from, and train again"
+        number = f"about {more:,} more, as many again as it learned from," if more else "more"
+        todo = f"more examples still help, so label {number} and train again"
         return _Outcome("collect_more", case.leader, f"{missed}, but {todo}", more)
     todo = "make the labels consistent, give more input fields, try a larger base model, or lower the bar"
     known = (
@@ -316,8 +317,7 @@ def _nobody_meets_bar(case: _Case) -> _Outcome | None:
 def _nothing_tuned(case: _Case) -> _Outcome | None:
     if case.tuned is not None:
         return None
-    if not case.other.fit:
-        raise AssertionError("an alternative that is alone and not fit is rejected by an earlier rule")
+    # Alone, it beats the floor and meets the bar, or an earlier rule had rejected it.
     return _Outcome(
         "not_needed", case.other.name, f"nothing was fine-tuned, so use {_called(case.other.name)} as it is"
     )
@@ -327,7 +327,9 @@ def _adopt(case: _Case) -> _Outcome | None:
     tuned, gain = _tuned(case)
     if not (gain.better and _at_least(gain.value, case.metrics.min_gain) and tuned.fit):
         return None
-    conclusion = f"that is more than chance and worth having{_bar_reached(case)}, so promote {_called(tuned.name)}"
+    conclusion = (
+        f"that is more than chance and worth having{_bar_reached(case, tuned)}, so promote {_called(tuned.name)}"
+    )
     return _Outcome("adopt", tuned.name, conclusion)
 
 
@@ -341,14 +343,19 @@ def _not_needed(case: _Case) -> _Outcome | None:
         else f"even at best that is less than the {_points(case.metrics.min_gain)} asked for"
     )
     use = f"so fine-tuning is not needed: use {_called(case.other.name)}"
-    return _Outcome("not_needed", case.other.name, f"{why}{_bar_reached(case)}, {use}")
+    return _Outcome("not_needed", case.other.name, f"{why}{_bar_reached(case, case.other)}, {use}")
 
 
 def _undecided(case: _Case) -> _Outcome:
     tuned, gain = _tuned(case)
     more = _more_tests(gain, len(case.expected), case.metrics.min_gain)
     todo = f"so add about {more:,} test examples and evaluate again"
-    return _Outcome("collect_more", case.leader, f"{_open_question(case, tuned, gain)}, {todo}", more)
+    if case.curve_rises:
+        todo += " (more training examples would help too: the learning curve still rises)"
+    # Until then, who alone is fit serves.
+    fit = [s.name for s in case.sides if s.fit]
+    winner = fit[0] if len(fit) == 1 else case.leader
+    return _Outcome("collect_more", winner, f"{_open_question(case, tuned, gain)}, {todo}", more)
 
 
 _RULES: tuple[Callable[[_Case], _Outcome | None], ...] = (
@@ -379,14 +386,14 @@ def _open_question(case: _Case, tuned: _Side, gain: _Gain) -> str:
     unfit = next((s for s in case.sides if not s.beats_floor), None)
     if (gain.better or gain.worse) and unfit is not None:
         return f"but {_called(unfit.name)} is not shown to beat {FLOOR}"
-    short = next((s for s in case.sides if not s.meets_bar), None)
-    if short is not None:
-        reached = _called(next(s.name for s in case.sides if s.meets_bar))
-        bar = _percent(case.metrics.minimum or 0.0)
-        return f"only {reached} reaches the bar of {bar}, but the two are too close to tell apart"
+    bar = _percent(case.metrics.minimum or 0.0)
+    if not case.other.meets_bar:
+        return f"only {_called(tuned.name)} reaches the bar of {bar}, but is too little ahead to rest on that"
+    if not tuned.meets_bar:
+        return f"only {_called(case.other.name)} reaches the bar of {bar}, but the other may yet be better"
     if gain.better:
         return f"that is more than chance, but it is open whether it is the {_points(case.metrics.min_gain)} asked for"
-    return "that may be chance"
+    return "that does not tell the two apart beyond chance"
 
 
 def _more_tests(gain: _Gain, tests: int, min_gain: float) -> int:
@@ -426,8 +433,10 @@ def _score(case: _Case, side: _Side, *, brief: bool = False) -> str:
     return _percent(side.value) if brief else f"a macro-F1 of {_percent(side.value)}"
 
 
-def _bar_reached(case: _Case) -> str:
-    return "" if case.metrics.minimum is None else f" and the bar of {_percent(case.metrics.minimum)} is reached"
+def _bar_reached(case: _Case, side: _Side) -> str:
+    if case.metrics.minimum is None:
+        return ""
+    return f", and {_called(side.name)} reaches the bar of {_percent(case.metrics.minimum)}"
 
 
 def _called(name: str) -> str:

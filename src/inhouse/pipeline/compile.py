@@ -8,9 +8,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from inhouse import clean as checks
-from inhouse import dataset as datasets
-from inhouse import sources
+import inhouse.clean as checks
+import inhouse.dataset as datasets
+import inhouse.sources as sources
 from inhouse.core import Dataset, Example, Finding, InputSection, Rejection, Reporter, Silent, Task, labels_of
 from inhouse.engine import find_spec, get_base
 from inhouse.errors import UsageError
@@ -287,6 +287,7 @@ def _keep_all(
     """Write rejects file, dataset and task, in this order: the database row makes the version real."""
     rejected_file = None
     with disk_guard(workspace.paths.root):
+        workspace.create()
         if rejections:
             path = workspace.paths.rejects(task.name, _file_name(added))
             write_bytes(path, sources.rejections_csv(rejections))

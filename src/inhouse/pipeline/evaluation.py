@@ -6,11 +6,12 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from inhouse.core import (
     ContenderResult,
     Dataset,
     Evaluation,
-    Metric,
     ModelVersion,
     Prediction,
     Reporter,
@@ -22,7 +23,7 @@ from inhouse.core import (
 from inhouse.engine import ENCODER, get_base
 from inhouse.errors import NotFound
 from inhouse.pipeline.training import package_versions
-from inhouse.scoring import accuracy, macro_f1, mcnemar_exact, paired_difference
+from inhouse.scoring import accuracy, macro_f1, mcnemar_exact, paired_difference, wilson
 from inhouse.store import Workspace, disk_guard, records, registry, write_bytes
 from inhouse.store.database import now
 
@@ -52,13 +53,14 @@ def evaluate(workspace: Workspace, name: str, reporter: Reporter | None = None, 
 def _evaluate(
     workspace: Workspace, task: Task, version: ModelVersion, dataset: Dataset, reporter: Reporter
 ) -> Evaluation:
-    from inhouse.evaluate.contenders import ask_all
+    from inhouse.evaluate.contenders import ask_all, curve_rises
     from inhouse.evaluate.report import ReportData, render_report
     from inhouse.evaluate.verdict import ContenderAnswers, decide
 
     given = make_field(workspace, task, version, dataset, reporter)
     try:
         answers = ask_all(given)
+        rises = curve_rises(given) if task.metrics.minimum is not None else None
     finally:
         given.close()
     test, validation = dataset.of("test"), dataset.of("validation")
@@ -90,7 +92,8 @@ def _evaluate(
         metrics=task.metrics,
         test_groups=groups,
         leaked=leaked(dataset),
-        curve_rises=None,
+        curve_rises=rises,
+        train_examples=len(dataset.of("train")),
     )
     path = workspace.paths.report(task.name, version.number)
     evaluation = Evaluation(
@@ -216,22 +219,18 @@ def _against_champion(
         theirs = [a.prediction.target for a in served.answer([e.inputs for e in test], bar.update)]
     finally:
         served.close()
-    ours_right = [p.target == e.target for p, e in zip(candidate, test, strict=True)]
-    theirs_right = [t == e.target for t, e in zip(theirs, test, strict=True)]
+    ours_right = np.array([p.target == e.target for p, e in zip(candidate, test, strict=True)])
+    theirs_right = np.array([t == e.target for t, e in zip(theirs, test, strict=True)])
     gain, low, high = paired_difference(ours_right, theirs_right)
     return {
         "champion": champion.name,
         "champion_accuracy": accuracy(theirs, [e.target for e in test]).model_dump(),
-        "candidate_accuracy": _share(ours_right).model_dump(),
+        "candidate_accuracy": wilson(int(ours_right.sum()), len(test)).model_dump(),
         "gain": gain,
         "low": low,
         "high": high,
         "p_value": mcnemar_exact(ours_right, theirs_right),
     }
-
-
-def _share(right: Sequence[bool]) -> Metric:
-    return accuracy(["yes" if r else "no" for r in right], ["yes"] * len(right))
 
 
 def _warnings(task: Task, version: ModelVersion, dataset: Dataset) -> tuple[str, ...]:

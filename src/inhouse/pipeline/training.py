@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from inhouse.core import Dataset, ModelVersion, Parity, Prediction, Recipe, Reporter, Silent, Task, TrainResult
+from inhouse.core import Dataset, ModelVersion, Parity, Prediction, Recipe, Reporter, Silent, Split, Task, TrainResult
 from inhouse.engine import Base, get_base
 from inhouse.errors import NothingToLearn
 from inhouse.scoring import review_threshold
@@ -15,6 +15,7 @@ from inhouse.store import Workspace, disk_guard, records, registry
 from inhouse.train import Encoded, Plan, encode, make_plan, make_recipe, measure_flops
 
 ADAPTER = ".safetensors"
+LEARNING_SPLITS: tuple[Split, Split] = ("train", "validation")
 # The reference engine answers some ten questions a second: a sample of a large validation split must do.
 PARITY_VALIDATION = 300
 PACKAGES = ("inhouse", "torch", "transformers", "safetensors", "tokenizers", "gguf", "openvino-genai", "scikit-learn")
@@ -75,7 +76,7 @@ def _train(
     from inhouse.train.loop import run_loop
 
     template = ChatTemplate(base.folder, base.spec.end_of_turn)
-    sides = [
+    learned, looked_at = (
         encode(
             dataset.of(split),
             template.prompt_ids,
@@ -83,26 +84,26 @@ def _train(
             system=recipe.system,
             max_tokens=recipe.max_tokens,
         )
-        for split in ("train", "validation")
-    ]
-    if not all(sides):
+        for split in LEARNING_SPLITS
+    )
+    if not learned or not looked_at:
         raise NothingToLearn(
-            f"task {task.name!r} has {len(sides[0])} training and {len(sides[1])} validation examples; both are needed",
+            f"task {task.name!r} has {len(learned)} training and {len(looked_at)} validation examples; both are needed",
             "add more examples: with three or more of a label, one goes to validation",
         )
     parameters = base.spec.parameters or sum(p.numel() for p in load_model(base.folder, recipe.precision).parameters())
-    plan = make_plan(recipe, *sides, parameters=parameters, flops=measure_flops(recipe.precision))
+    plan = make_plan(recipe, learned, looked_at, parameters=parameters, flops=measure_flops(recipe.precision))
     tell_plan(plan, base, reporter)
     model = load_model(base.folder, recipe.precision)
     adapters = attach(model, recipe.rank, recipe.alpha, recipe.seed)
     folder = workspace.paths.run(run)
     folder.mkdir(parents=True, exist_ok=True)
-    outcome = run_loop(model, adapters, *sides, recipe, folder / "checkpoint.safetensors", reporter)
+    outcome = run_loop(model, adapters, learned, looked_at, recipe, folder / "checkpoint.safetensors", reporter)
     del model, adapters
     position = outcome.position
     registered = registry.version_of_run(workspace, run)
     if registered is None:
-        registered = _register(workspace, task, dataset, base, recipe, run, outcome.state, sides, reporter)
+        registered = _register(workspace, task, dataset, base, recipe, run, outcome.state, learned, looked_at, reporter)
     return TrainResult(
         task=task.name,
         run=run,
@@ -146,7 +147,8 @@ def _register(
     recipe: Recipe,
     run: str,
     state: dict[str, Any],
-    sides: Sequence[Sequence[Encoded]],
+    train: Sequence[Encoded],
+    validation: Sequence[Encoded],
     reporter: Reporter,
 ) -> ModelVersion:
     """Write adapter and GGUF file, run the parity gate on that very file, and register the version."""
@@ -172,7 +174,7 @@ def _register(
         parity=_NOT_COMPARED,
         lineage=_lineage(dataset, base, recipe),
     )
-    parity, threshold = _compare(workspace, task, base, draft, dataset, sides, reporter)
+    parity, threshold = _compare(workspace, task, base, draft, dataset, train, validation, reporter)
     registered = registry.add_version(workspace, draft.model_copy(update={"parity": parity, "threshold": threshold}))
     if parity.passed:
         reporter.say(
@@ -213,7 +215,8 @@ def _compare(
     base: Base,
     draft: ModelVersion,
     dataset: Dataset,
-    sides: Sequence[Sequence[Encoded]],
+    train: Sequence[Encoded],
+    validation: Sequence[Encoded],
     reporter: Reporter,
 ) -> tuple[Parity, float]:
     """Parity of trainer and served file, and the review threshold from the served file's validation answers."""
@@ -223,7 +226,6 @@ def _compare(
     from inhouse.engine.torch_model import TorchEngine
 
     recipe = Recipe.model_validate(draft.lineage["recipe"])
-    train, validation = sides
     asked = _spread(list(range(len(validation))), PARITY_VALIDATION)
     pool = [*(validation[i] for i in asked), *train]
     chosen = pool[: enough_answers([len(e.answer) for e in pool])]

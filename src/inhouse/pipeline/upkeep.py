@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from inhouse import dataset as datasets
+import inhouse.dataset as datasets
 from inhouse.core import (
     DriftSignal,
     Evaluation,
@@ -64,7 +64,7 @@ def monitor(workspace: Workspace, name: str, reporter: Reporter | None = None) -
     Raises:
         NotFound: no such task, or nothing serves.
     """
-    from inhouse import monitor as watch
+    import inhouse.monitor as watch
 
     reporter = reporter or Silent()
     task = workspace.load_task(name)
@@ -115,7 +115,7 @@ def _drift(
 ) -> tuple[DriftSignal, ...]:
     """Both drift tests. Inputs are compared with the training inputs, answers with the champion's own on its test set:
     a model errs in its own way, and its answers differ from the right ones even where nothing has drifted."""
-    from inhouse import monitor as watch
+    import inhouse.monitor as watch
     from inhouse.engine.encoder import SentenceEncoder
 
     texts = [render_input(t.inputs) for t in window]

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from inhouse import sources
+import inhouse.sources as sources
 from inhouse.core import Record, Reporter, Silent, Task
 from inhouse.errors import SourceError, UsageError
 from inhouse.store import Workspace, registry, write_bytes

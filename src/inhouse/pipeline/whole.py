@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from inhouse import clean as checks
+import inhouse.clean as checks
 from inhouse.core import Evaluation, Reporter, Silent, Task, TrainResult
 from inhouse.pipeline.compile import Added, Cleaned, clean, prepare, store_data
 from inhouse.pipeline.evaluation import evaluate

@@ -13,9 +13,28 @@ from inhouse.sources.registry import Source
 
 # In order of trust: a column called `label` is one, `output` may be anything.
 TARGET_NAMES = (
-    "label labels category categorie kategorie class klasse target intent account rekening grootboekrekening konto "
-    "topic tag sentiment department queue output answer expected"
-).split()
+    "label",
+    "labels",
+    "category",
+    "categorie",
+    "kategorie",
+    "class",
+    "klasse",
+    "target",
+    "intent",
+    "account",
+    "rekening",
+    "grootboekrekening",
+    "konto",
+    "topic",
+    "tag",
+    "sentiment",
+    "department",
+    "queue",
+    "output",
+    "answer",
+    "expected",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +86,9 @@ def _check_column(source: Source, name: str) -> None:
         return
     near = {c.casefold(): c for c in source.columns}
     close = difflib.get_close_matches(name.casefold(), near, n=1)
-    guess = f"did you mean {near[close[0]]!r}? " if close else ""
     raise SourceError(
         f"column {name!r} is missing; the columns there are {_listed(source.columns)}",
-        f"{guess}Name columns as the file does, capitals included".capitalize() if not guess else f"{guess}",
+        f"did you mean {near[close[0]]!r}?" if close else "name one of these, spelt as it is there",
         file=source.path,
     )
 

@@ -84,7 +84,7 @@ def read_source(path: Path | str) -> Source:
 def refuse_if_mostly_rejected(path: Path, rejections: Sequence[Rejection], rows: int) -> None:
     """Raise SourceError, with the first reason, when more than half of `rows` are rejected."""
     if 2 * len(rejections) > rows:
-        first = rejections[0]
+        first = min(rejections, key=lambda r: r.provenance.line)
         raise SourceError(
             f"{len(rejections)} of {rows} rows cannot be used, the first because: {first.reason}",
             "over half of a file is a sign that it is not what it seems; mend it, or name other columns",
@@ -110,9 +110,10 @@ def _reader_for(path: Path) -> Reader:
     extension = path.suffix.lower().removeprefix(".")
     if extension not in READERS:
         known = ", ".join(f".{name}" for name in READERS)
+        hint = "; a JSON array becomes JSON Lines with: jq -c '.[]'" if extension == "json" else ""
         raise SourceError(
             f"files that end in .{extension} are not known" if extension else "the file's name has no extension",
-            f"known are {known}; save or export it as one of them, and name it so",
+            f"known are {known}; save or export it as one of them, and name it so{hint}",
             file=path,
         )
     return READERS[extension]

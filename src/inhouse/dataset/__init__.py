@@ -1,0 +1,18 @@
+"""Immutable dataset versions: the split, the checks that a dataset can be learned from, and revisions."""
+
+from inhouse.dataset.build import Built, build_dataset
+from inhouse.dataset.learnable import MIN_EXAMPLES, check_learnable
+from inhouse.dataset.revise import apply_findings, next_version
+from inhouse.dataset.split import SHARES, SHARES_WITH_TEST, assign_splits
+
+__all__ = [
+    "MIN_EXAMPLES",
+    "SHARES",
+    "SHARES_WITH_TEST",
+    "Built",
+    "apply_findings",
+    "assign_splits",
+    "build_dataset",
+    "check_learnable",
+    "next_version",
+]

@@ -1,0 +1,162 @@
+"""Dataset versions out of new examples: split, kept apart from the test examples, checked."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from inhouse.core import Dataset, Example, Split
+from inhouse.dataset.learnable import check_learnable, rare_labels
+from inhouse.dataset.split import assign_splits
+from inhouse.dataset.twins import TestTwins
+from inhouse.errors import TooFewExamples
+
+# An example with its split; None while it has none.
+_Row = tuple[Example, Split | None]
+_AnyRow = TypeVar("_AnyRow", bound=_Row)
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """A new dataset version; the examples that it leaves out, each with the reason; what to tell the user."""
+
+    dataset: Dataset
+    dropped: list[tuple[Example, str]] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+
+def build_dataset(
+    task_name: str,
+    number: int,
+    train: Sequence[Example],
+    test: Sequence[Example] | None,
+    *,
+    previous: Dataset | None,
+    drop_rare: bool,
+    reason: str,
+) -> Built:
+    """The version that `train` and `test` make, on top of `previous` if there is one.
+
+    Test examples go in as they are and stay test for ever; what shares input or group with one is left out of the
+    train side, older examples included. Everything else keeps its split; new groups get one by `assign_splits`, and
+    join the test only where no test file was ever given. Rows of a file that `previous` holds add nothing.
+
+    Args:
+        test: the examples of a given test file; None when none was given now.
+        drop_rare: set aside the examples of labels that appear once, instead of raising.
+
+    Raises:
+        TooFewExamples: see `check_learnable`; or nothing is left to validate or to test with.
+    """
+    old = _placed(previous)
+    new_train = _not_in(train, [e for e, _ in old])
+    new_test = _not_in(test or [], [e for e, s in old if s == "test"])
+    rows: list[_Row] = [*old, *((e, None) for e in new_train), *((e, "test") for e in new_test)]
+    rows, dropped = _without_twins(rows)
+    test_given = test is not None or _test_was_given(old)
+    rows, rare = _learnable(rows, test_given=test_given, drop_rare=drop_rare, twins=len(dropped))
+    placed, across = _without_twins(_with_splits(rows, test_given=test_given))  # the same input in two groups
+    dataset = Dataset(
+        task=task_name,
+        number=number,
+        examples=tuple(e for e, _ in placed),
+        splits=tuple(split for _, split in placed),
+        reason=reason,
+        parent=previous.number if previous else None,
+    )
+    _check_splits(dataset)
+    skipped = len(train) + len(test or []) - len(new_train) - len(new_test)
+    again = [f"rows of files that were added before, which add nothing: {skipped}"] if skipped else []
+    return Built(dataset, dropped + rare + across, again + label_warnings(dataset))
+
+
+def label_warnings(dataset: Dataset) -> list[str]:
+    """What to tell about labels that only the test has, or that the test lacks."""
+    side = Counter(e.target for split in ("train", "validation") for e in dataset.of(split))
+    test = Counter(e.target for e in dataset.of("test"))
+    warnings = []
+    if unknown := sorted(test.keys() - side.keys()):
+        warnings.append(
+            f"{_some(unknown)} only in the test examples ({sum(test[label] for label in unknown)} of "
+            f"{sum(test.values())}): these can never be answered right"
+        )
+    if untested := sorted(side.keys() - test.keys()):
+        warnings.append(f"{_some(untested)} not in the test examples: how well that is answered stays unknown")
+    return warnings
+
+
+def _some(labels: list[str]) -> str:
+    names = ", ".join(map(repr, labels[:5])) + (f" and {len(labels) - 5} more" if len(labels) > 5 else "")
+    return f"the label {names} is" if len(labels) == 1 else f"the labels {names} are"
+
+
+def _not_in(new: Iterable[Example], old: Iterable[Example]) -> list[Example]:
+    """Without the rows of a file that is there already; examples of no file are compared one by one."""
+    files: set[str] = set()
+    loose: set[tuple[str, str]] = set()
+    for e in old:
+        files.add(e.provenance.sha256)
+        loose.add((e.id, str(e.provenance)))
+    files.discard("")
+    return [
+        e
+        for e in new
+        if e.provenance.sha256 not in files and (e.provenance.sha256 or (e.id, str(e.provenance)) not in loose)
+    ]
+
+
+def _placed(dataset: Dataset | None) -> list[_Row]:
+    return list(zip(dataset.examples, dataset.splits, strict=True)) if dataset else []
+
+
+def _without_twins(rows: list[_AnyRow]) -> tuple[list[_AnyRow], list[tuple[Example, str]]]:
+    twins = TestTwins(e for e, split in rows if split == "test")
+    reasons = ["" if split == "test" else twins.why(e) for e, split in rows]
+    kept = [row for row, why in zip(rows, reasons, strict=True) if not why]
+    return kept, [(e, why) for (e, _), why in zip(rows, reasons, strict=True) if why]
+
+
+def _test_was_given(rows: list[_Row]) -> bool:
+    """Whether some file stands in the test split alone, which a file that was split does not."""
+    side = {e.provenance.sha256 for e, split in rows if split != "test"}
+    return bool({e.provenance.sha256 for e, split in rows if split == "test"} - side - {""})
+
+
+def _learnable(
+    rows: list[_Row], *, test_given: bool, drop_rare: bool, twins: int
+) -> tuple[list[_Row], list[tuple[Example, str]]]:
+    """The rows that pass `check_learnable`, a given test aside, and the rare examples that were set aside."""
+    notes = [f"twins of test examples that were dropped: {twins}"] if twins else []
+    rare: list[tuple[Example, str]] = []
+    if drop_rare:
+        labels = rare_labels(_judged(rows, test_given))
+        rare = [(e, f"set aside: {e.target!r} appears once") for e, s in rows if s != "test" and e.target in labels]
+        rows = [(e, s) for e, s in rows if s == "test" or e.target not in labels]
+        notes += [f"examples of rare labels set aside: {len(rare)}"] if rare else []
+    check_learnable(_judged(rows, test_given), note="; ".join(notes))
+    return rows, rare
+
+
+def _judged(rows: list[_Row], test_given: bool) -> list[Example]:
+    """The train side, and of a test that was split off what has a label of the train side."""
+    answerable = {e.target for e, split in rows if split != "test"}
+    return [e for e, split in rows if split != "test" or (not test_given and e.target in answerable)]
+
+
+def _with_splits(rows: list[_Row], *, test_given: bool) -> list[tuple[Example, Split]]:
+    settled: list[Split | None] = ["test" if test_given and split == "test" else None for _, split in rows]
+    previous = {e.group: split for (e, split), done in zip(rows, settled, strict=True) if split and not done}
+    undecided = [e for (e, _), done in zip(rows, settled, strict=True) if not done]
+    assigned = iter(assign_splits(undecided, previous=previous, test_given=test_given))
+    return [(e, done or next(assigned)) for (e, _), done in zip(rows, settled, strict=True)]
+
+
+def _check_splits(dataset: Dataset) -> None:
+    for split, count in dataset.counts().items():
+        if count == 0:
+            raise TooFewExamples(
+                f"no example is left for {split}: {len({e.group for e in dataset.examples})} groups of examples",
+                "add examples (three that differ, of one label at least), or leave out the group column",
+            )

@@ -1,0 +1,63 @@
+"""Whether examples are enough, and varied enough, to learn from and to test with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from inhouse.core import Example
+from inhouse.errors import TooFewExamples
+
+MIN_EXAMPLES = 10
+
+
+def rare_labels(examples: Sequence[Example]) -> dict[str, Example]:
+    """The labels that a single different example has, each with that example, in order of first sight."""
+    first: dict[str, Example] = {}
+    several: set[str] = set()
+    for example in examples:
+        if first.setdefault(example.target, example).id != example.id:
+            several.add(example.target)
+    return {label: example for label, example in first.items() if label not in several}
+
+
+def check_learnable(examples: Sequence[Example], *, note: str = "") -> None:
+    """Check that there are ten different examples, two labels, and two different examples of each label.
+
+    Args:
+        examples: what is trained, validated and, where no test file was given, tested on.
+        note: said in parentheses after what is wrong, for instance why examples were left out.
+
+    Raises:
+        TooFewExamples: naming the number, the label, or the label with its file and line.
+    """
+    note = f" ({note})" if note else ""
+    different = len({e.id for e in examples})
+    if different < MIN_EXAMPLES:
+        raise TooFewExamples(
+            f"{different} different examples; {MIN_EXAMPLES} are the least, and a few hundred are a good start{note}",
+            "add more with `inhouse add`",
+        )
+    labels = {e.target for e in examples}
+    if len(labels) == 1:
+        raise TooFewExamples(
+            f"all {len(examples)} examples have the label {labels.pop()!r}: there is nothing to tell apart{note}",
+            "add examples of other labels, or name another column with --target NAME",
+        )
+    rare = rare_labels(examples)
+    if rare:
+        raise _too_rare(list(rare.values()), note)
+
+
+def _too_rare(examples: list[Example], note: str) -> TooFewExamples:
+    first = examples[0]
+    what = f"the label {first.target!r} appears once: it cannot be both learned and tested{note}"
+    if len(examples) > 1:
+        others = ", ".join(f"{e.target!r} ({e.provenance})" for e in examples[1:6])
+        more = f" and {len(examples) - 6} more" if len(examples) > 6 else ""
+        what += f"; so do {others}{more}"
+    return TooFewExamples(
+        what,
+        "add examples of it, merge it into another label, or set such rows aside with --drop-rare",
+        file=first.provenance.file,
+        line=first.provenance.line,
+    )

@@ -1,0 +1,136 @@
+"""The checks find what is planted, say what accepting does, and never touch a test example."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import jsonschema
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from inhouse.clean import AUTOMATIC, CHECKS, find, summary
+from inhouse.core import Dataset, Example, Provenance, input_key
+
+CONTRACT = Path(__file__).parents[1] / "contracts" / "clean.schema.json"
+
+
+def dataset(*rows):
+    """Rows of (text or inputs, target, split); the line is the position."""
+    examples = []
+    for line, (text, target, _) in enumerate(rows):
+        inputs = text if isinstance(text, dict) else {"text": text}
+        examples.append(Example(inputs, target, input_key(inputs), Provenance("d.csv", line)))
+    return Dataset("task", 1, tuple(examples), tuple(split for _, _, split in rows))
+
+
+def look(*rows, count_tokens=None, max_tokens=None):
+    return find(dataset(*rows), count_tokens=count_tokens, max_tokens=max_tokens)
+
+
+def test_exact_duplicates_keep_the_first_and_leave_the_test():
+    found = look(("x", "a", "train"), ("x", "a", "train"), ("y", "a", "test"), ("y", "a", "test"), ("x", "a", "train"))
+    assert [(f.check, f.severity, f.drop) for f in found] == [
+        ("exact_duplicate", "warning", (1, 4)),
+        ("exact_duplicate", "info", ()),
+    ]
+    assert "d.csv:0, d.csv:1 and d.csv:4 are the same" in found[0].reason
+    assert found[0].action == "keep d.csv:0, drop the 2 others"
+    assert summary(found) == {"exact_duplicate": 2}
+
+
+def test_contradictions_keep_a_clear_majority_or_drop_all():
+    [clear] = [
+        f for f in look(("x", "a", "train"), ("X ", "a", "train"), ("x", "b", "train")) if f.check == "contradiction"
+    ]
+    assert clear.drop == (2,)
+    assert "keep 'a'" in clear.action
+    [unclear] = look(("x", "a", "train"), ("x", "b", "train"))
+    assert unclear.drop == (0, 1)
+    assert "'a', 'b'" in unclear.reason
+    [in_test] = look(("x", "a", "test"), ("x", "b", "test"))
+    assert in_test.drop == ()
+    assert "never edited" in in_test.action
+
+
+@pytest.mark.parametrize("twin", ["what is my top up limit", "What is my TOP-UP  limit?!", "what is my ‘top up’ limit"])
+def test_leakage_folds_case_space_and_punctuation(twin):
+    [found] = look((twin, "a", "validation"), ("What is my top-up limit?", "a", "test"), ("other", "a", "train"))
+    assert (found.check, found.severity, found.drop) == ("leakage", "error", (0,))
+    assert "d.csv:0" in found.reason
+    assert "test example d.csv:1" in found.reason
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({"text": "credit", "amount": "-50.00"}, {"text": "credit", "amount": "50.00"}),
+        ({"text": "1.5 m"}, {"text": "15 m"}),
+        ({"text": "C++"}, {"text": "C"}),
+        ({"text": "?"}, {"text": "!!"}),
+        ({"text": "a", "note": "b"}, {"text": "b", "note": "a"}),
+    ],
+)
+def test_what_differs_in_more_than_form_is_no_leak(one, other):
+    assert "leakage" not in summary(look((one, "a", "train"), (other, "a", "test")))
+
+
+def test_apostrophes_do_not_cut_words():
+    assert summary(look(("haven’t got it", "a", "train"), ("havent got it", "a", "test"))) == {"leakage": 1}
+
+
+def test_empty_inputs():
+    found = look((" ... ?", "a", "train"), ("--", "a", "test"), ("👍", "a", "train"), ("7", "a", "train"))
+    assert [(f.check, f.drop) for f in found] == [("empty", (0,)), ("empty", ())]
+
+
+def test_overlong_counts_input_and_target():
+    def count(texts):
+        return [len(text.split()) for text in texts]
+
+    rows = [("one two three", "a b", "train"), ("one two", "a", "train"), ("1 2 3 4 5", "a", "test")]
+    found = look(*rows, count_tokens=count, max_tokens=4)
+    assert [(f.check, f.drop) for f in found] == [("overlong", (0,)), ("overlong", ())]
+    assert "d.csv:0 has 5 tokens, more than the 4" in found[0].reason
+    assert look(*rows) == []
+
+
+def test_findings_keep_their_ids_when_rows_move():
+    rows = [("x", "a", "train"), ("x", "a", "train"), ("y", "b", "train"), ("Y", "c", "train")]
+    moved = [("new", "a", "train"), *reversed(rows)]
+    assert {f.id for f in look(*rows)} == {f.id for f in look(*moved)}
+
+
+ROWS = st.lists(
+    st.tuples(
+        st.sampled_from(["x", "X!", "y", "?", "", "x y"]),
+        st.sampled_from("ab"),
+        st.sampled_from(["train", "validation", "test"]),
+    )
+)
+
+
+@given(ROWS)
+def test_invariants(rows):
+    data = dataset(*rows)
+    found = find(data, count_tokens=lambda texts: [len(t) for t in texts], max_tokens=4)
+    assert len({f.id for f in found}) == len(found)
+    assert all(data.splits[i] != "test" for f in found for i in f.drop)
+    assert all(f.check in CHECKS for f in found)
+    shown = {
+        "task": data.task,
+        "dataset_fingerprint": data.fingerprint,
+        "findings": [f.model_dump(mode="json") for f in found],
+        "summary": summary(found),
+    }
+    jsonschema.validate(shown, json.loads(CONTRACT.read_text()))
+
+
+@given(ROWS)
+def test_accepting_what_is_automatic_leaves_nothing_automatic(rows):
+    data = dataset(*rows)
+    gone = {i for f in find(data, count_tokens=None, max_tokens=None) if f.check in AUTOMATIC for i in f.drop}
+    rest = [row for i, row in enumerate(rows) if i not in gone]
+    left = find(dataset(*rest), count_tokens=None, max_tokens=None)
+    assert not any(f.drop for f in left if f.check in AUTOMATIC)

@@ -1,0 +1,218 @@
+"""Dataset versions: the test is never edited, twins leave the train side, and what is too little is refused."""
+
+from __future__ import annotations
+
+import pytest
+
+from inhouse.core import Example, Finding, Provenance, input_key
+from inhouse.dataset import apply_findings, build_dataset, check_learnable, next_version
+from inhouse.errors import Refused, TooFewExamples, UsageError
+
+
+def example(text, target, line=1, file="train.csv", group=""):
+    inputs = {"text": text}
+    return Example(inputs, target, group or input_key(inputs), Provenance(file, line, f"sha of {file}"))
+
+
+def many(count, file="train.csv", start=0):
+    return [example(f"message {i}", "ab"[i % 2], i + 2, file) for i in range(start, start + count)]
+
+
+def build(train, test=None, previous=None, drop_rare=False):
+    number = previous.number + 1 if previous else 1
+    return build_dataset("task", number, train, test, previous=previous, drop_rare=drop_rare, reason="added")
+
+
+def splits(dataset):
+    return {(e.id, str(e.provenance)): s for e, s in zip(dataset.examples, dataset.splits, strict=True)}
+
+
+def test_one_file_is_split():
+    built = build(many(40))
+    assert built.dataset.counts() == {"train": 28, "validation": 4, "test": 8}
+    assert (built.dropped, built.warnings) == ([], [])
+    assert (built.dataset.number, built.dataset.parent, built.dataset.reason) == (1, None, "added")
+    assert list(built.dataset.examples) == many(40)
+
+
+def test_a_given_test_is_kept_whole_and_in_order_and_twins_are_dropped():
+    test = [
+        example("  MESSAGE   3", "b", 2, "test.csv"),
+        example("new", "a", 3, "test.csv"),
+        example("new", "a", 4, "test.csv"),
+    ]
+    built = build(many(30), test)
+    assert built.dataset.of("test") == test
+    assert built.dataset.counts()["train"] + built.dataset.counts()["validation"] == 29
+    [(dropped, why)] = built.dropped
+    assert dropped.provenance.line == 5
+    assert "train.csv:5 has the same input as the test example test.csv:2" in why
+
+
+def test_members_of_a_test_group_are_dropped():
+    test = [example("x", "a", 2, "test.csv", group="doc 1"), example("y", "b", 3, "test.csv", group="doc 2")]
+    built = build([*many(20), example("z", "a", 99, group="doc 1")], test)
+    assert [(e.provenance.line, "group 'doc 1'" in why) for e, why in built.dropped] == [(99, True)]
+
+
+def test_the_same_input_in_two_groups_does_not_stand_on_both_sides():
+    rows = [example(f"same {i // 2}", "ab"[i // 2 % 2], i, group=f"doc {i}") for i in range(60)]
+    built = build(rows)
+    test = {e.input_key for e in built.dataset.of("test")}
+    assert not test & {e.input_key for s in ("train", "validation") for e in built.dataset.of(s)}
+    assert built.dropped
+    assert len(built.dataset.examples) + len(built.dropped) == 60
+
+
+def test_more_data_changes_no_split_and_the_file_again_adds_nothing():
+    first = build(many(40)).dataset
+    second = build([*many(40), *many(20, "more.csv", 40)], previous=first)
+    assert second.dataset.number == 2
+    assert second.dataset.parent == 1
+    assert splits(first).items() <= splits(second.dataset).items()
+    assert len(second.dataset.examples) == 60
+    assert any("40" in w for w in second.warnings)
+    third = build(many(20, "more.csv", 40), previous=second.dataset)
+    assert third.dataset.fingerprint == second.dataset.fingerprint
+
+
+def test_exact_duplicates_within_a_file_stay_for_clean_to_find():
+    built = build([*many(20), example("message 0", "a", 50), example("message 0", "a", 51)])
+    assert len(built.dataset.examples) == 22
+
+
+def test_after_a_given_test_no_later_file_joins_the_test():
+    first = build(many(40), many(6, "test.csv", 100)).dataset
+    second = build(many(200, "more.csv", 200), previous=first).dataset
+    assert second.of("test") == first.of("test")
+
+
+def test_a_twin_of_an_older_test_example_is_dropped():
+    first = build(many(40)).dataset
+    twin = first.of("test")[0]
+    second = build([example(twin.inputs["text"].upper(), "b", 7, "more.csv")], previous=first)
+    assert second.dataset.fingerprint == first.fingerprint
+    assert [e.provenance.file for e, _ in second.dropped] == ["more.csv"]
+
+
+def test_a_test_file_given_later_takes_its_twins_off_the_train_side():
+    first = build(many(40)).dataset
+    twin = first.of("train")[0]
+    second = build([], [example(twin.inputs["text"], "a", 2, "test.csv")], previous=first)
+    assert [e for e, _ in second.dropped] == [twin]
+    assert second.dataset.of("test")[:8] == first.of("test")
+    assert len(second.dataset.of("test")) == 9
+
+
+def test_five_examples():
+    with pytest.raises(TooFewExamples, match="5 different examples; 10 are the least") as caught:
+        build(many(5))
+    assert caught.value.exit_code == 3
+
+
+def test_copies_are_no_examples():
+    with pytest.raises(TooFewExamples, match="4 different"):
+        build(many(4) * 5)
+
+
+def test_one_class_only():
+    with pytest.raises(TooFewExamples, match="all 12 examples have the label 'a'"):
+        build([example(f"m {i}", "a", i) for i in range(12)])
+
+
+def test_a_label_that_appears_once():
+    rows = [*many(20), example("odd", "rare", 33), example("odder", "rarer", 34)]
+    with pytest.raises(TooFewExamples) as caught:
+        build(rows)
+    assert caught.value.place == "train.csv:33"
+    assert "'rare' appears once" in caught.value.what
+    assert "'rarer' (train.csv:34)" in caught.value.what
+    assert "--drop-rare" in caught.value.remedy
+    built = build(rows, drop_rare=True)
+    assert [(e.target, "set aside" in why) for e, why in built.dropped] == [("rare", True), ("rarer", True)]
+    assert len(built.dataset.examples) == 20
+
+
+def test_a_test_equal_to_the_training_file_says_why_nothing_is_left():
+    with pytest.raises(TooFewExamples, match="0 different examples.*twins of test examples that were dropped: 20"):
+        build(many(20), many(20, "test.csv"))
+
+
+def test_nothing_left_to_validate_with():
+    rows = [example(f"m {i}", f"label {i // 2}", i) for i in range(12)]
+    with pytest.raises(TooFewExamples, match="no example is left for validation"):
+        build(rows)
+
+
+def test_labels_of_one_side_are_told():
+    test = [example("x", "only here", 2, "test.csv"), example("y", "a", 3, "test.csv")]
+    warnings = build(many(20), test).warnings
+    assert "'only here' is only in the test examples (1 of 2): these can never be answered right" in warnings[0]
+    assert "'b' is not in the test examples" in warnings[1]
+
+
+def test_check_learnable_takes_what_is_enough():
+    check_learnable(many(10))
+
+
+# --- revisions
+
+
+def finding(*drop):
+    return Finding(id="f", check="c", severity="warning", examples=(), reason="r", action="a", drop=drop)
+
+
+def test_findings_drop_rows_and_nothing_else():
+    dataset = build(many(40)).dataset
+    position = dataset.splits.index("train")
+    newer = apply_findings(dataset, [finding(position), finding(position)], 2, "cleaned")
+    assert len(newer.examples) == 39
+    assert splits(newer).items() <= splits(dataset).items()
+    assert (newer.number, newer.parent, newer.reason) == (2, 1, "cleaned")
+    assert len(dataset.examples) == 40
+
+
+def test_findings_never_drop_a_test_example():
+    dataset = build(many(40)).dataset
+    with pytest.raises(Refused):
+        apply_findings(dataset, [finding(dataset.splits.index("test"))], 2, "cleaned")
+    with pytest.raises(UsageError):
+        apply_findings(dataset, [finding(40)], 2, "cleaned")
+
+
+def correction(text, target, number=1):
+    inputs = {"text": text}
+    return Example(inputs, target, input_key(inputs), Provenance(f"corrections/{number}", 1))
+
+
+def test_corrections_join_the_train_side_only():
+    dataset = build(many(40)).dataset
+    new = [correction(f"corrected {i}", "ab"[i % 2], i) for i in range(30)]
+    built = next_version(dataset, new, 2, "30 corrections")
+    assert built.dataset.of("test") == dataset.of("test")
+    assert len(built.dataset.examples) == 70
+    assert splits(dataset).items() <= splits(built.dataset).items()
+    assert built.dropped == []
+
+
+def test_a_correction_replaces_what_it_corrects_and_keeps_its_split():
+    dataset = build(many(40)).dataset
+    wrong = dataset.of("validation")[0]
+    right = correction(wrong.inputs["text"].upper(), "c")
+    built = next_version(dataset, [right], 2, "1 correction")
+    assert [e for e, why in built.dropped if "replaced" in why] == [wrong]
+    assert [e.id for e in built.dataset.of("validation")].count(right.id) == 1
+    assert len(built.dataset.examples) == 40
+    again = next_version(built.dataset, [right], 3, "again")
+    assert again.dataset.fingerprint == built.dataset.fingerprint
+    assert "says the same" in again.dropped[0][1]
+
+
+def test_corrections_of_test_inputs_and_older_ones_are_dropped_and_listed():
+    dataset = build(many(40)).dataset
+    secret = correction(dataset.of("test")[0].inputs["text"], "a", 1)
+    older, newer = correction("new one", "a", 2), correction("New  one", "b", 3)
+    built = next_version(dataset, [secret, older, newer], 2, "3 corrections")
+    assert [e for e, _ in built.dropped] == [older, secret]
+    assert built.dataset.examples[-1] == newer
+    assert built.dataset.of("test") == dataset.of("test")

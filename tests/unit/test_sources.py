@@ -1,0 +1,349 @@
+"""Files as users have them: every row with its line, every fault with its place and a way out."""
+
+from __future__ import annotations
+
+import csv
+import io
+import subprocess
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from inhouse.core import input_key
+from inhouse.errors import SourceError, UsageError
+from inhouse.sources import Mapping, infer_mapping, read_source, rejections_csv, to_examples
+
+CLASSIFY = Mapping("classify", ("text",), "label")
+
+
+def write(path, content):
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return path
+
+
+def fails(path, content=None):
+    with pytest.raises(SourceError) as caught:
+        read_source(path if content is None else write(path, content))
+    assert caught.value.exit_code == 3
+    assert caught.value.file == str(path)
+    return caught.value
+
+
+def table(rows=20, header="text,label"):
+    return header + "\n" + "".join(f"message number {i},{'ab'[i % 2]}\n" for i in range(rows))
+
+
+# --- CSV
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+def test_the_delimiter_is_found_out(tmp_path, delimiter):
+    text = f"text{delimiter}label\n" + f'"a, b; c | d"{delimiter}x\nplain, with a comma{delimiter}y\n'.replace(
+        "plain, with", "plain with"
+    )
+    source = read_source(write(tmp_path / "d.csv", text))
+    assert source.columns == ("text", "label")
+    assert [r.values["label"] for r in source.records] == ["x", "y"]
+    assert source.records[0].values["text"] == "a, b; c | d"
+
+
+def test_semicolons_win_over_decimal_commas(tmp_path):
+    source = read_source(write(tmp_path / "d.csv", "naam;bedrag,eur;rekening\na;1,50;4100\nb;2,50;4200\n"))
+    assert source.columns == ("naam", "bedrag,eur", "rekening")
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_lines_are_where_rows_start(tmp_path, end):
+    text = end.join(["text,label", '"two', 'lines",a', "", "one,b", 'x,"y"', ""])
+    source = read_source(write(tmp_path / "d.csv", text))
+    assert [r.provenance.line for r in source.records] == [2, 5, 6]
+    assert source.records[0].values["text"] == f"two{end}lines"
+    assert source.records[0].provenance.file == "d.csv"
+    assert source.records[0].provenance.sha256 == source.sha256
+
+
+def test_old_mac_line_ends(tmp_path):
+    source = read_source(write(tmp_path / "d.csv", "text,label\rone,a\rtwo,b\r"))
+    assert [(r.provenance.line, r.values["label"]) for r in source.records] == [(2, "a"), (3, "b")]
+
+
+def test_odd_rows_are_rejected_with_line_and_reason(tmp_path):
+    text = table(6) + "too,many,cells\nfew\n" + 'a "quoted" word,a\n"text"after,b\n'
+    source = read_source(write(tmp_path / "d.csv", text))
+    assert [(r.provenance.line, r.reason.split(";")[0]) for r in source.rejections] == [
+        (8, "3 cells where the header has 2"),
+        (9, "1 cells where the header has 2"),
+        (11, "text after a closing quote"),
+    ]
+    assert source.rejections[0].row == "too,many,cells"
+    assert source.records[-1].values["text"] == 'a "quoted" word'
+    kept = list(csv.DictReader(io.StringIO(rejections_csv(source.rejections).decode())))
+    assert kept[1] == {"file": "d.csv", "line": "9", "reason": source.rejections[1].reason, "row": "few"}
+
+
+def test_a_stray_carriage_return_costs_one_row_and_no_line_number(tmp_path):
+    source = read_source(write(tmp_path / "d.csv", "text,label\none,a\nbro\rken,a\ntwo,b\n"))
+    assert [r.provenance.line for r in source.records] == [2, 4]
+    assert source.rejections[0].provenance.line == 3
+
+
+def test_a_quote_that_swallows_the_rest_names_where_it_opened(tmp_path):
+    error = fails(tmp_path / "d.csv", 'text,label\nfine,a\n"not closed,b\nx,a\ny,b\n')
+    assert error.line == 3
+    assert "never closed" in error.what
+
+
+def test_the_opening_line_inside_a_row_of_many_lines(tmp_path):
+    assert fails(tmp_path / "d.csv", 'text,label\n"a ""b""\nc","open\nx,a\n').line == 3
+
+
+def test_a_quote_closed_too_late_rejects_every_line_it_took(tmp_path):
+    text = table(8) + '"not closed,b\nx,a\n"quoted",b\n' + "last,a\n"
+    source = read_source(write(tmp_path / "d.csv", text))
+    assert [r.provenance.line for r in source.rejections] == [10, 11, 12]
+    assert all("opens in line 10" in r.reason for r in source.rejections)
+    assert source.records[-1].values["text"] == "last"
+
+
+@pytest.mark.parametrize(
+    ("header", "part"), [("text,,label", "column 2 of 3 has no name"), ("a,b,a", "'a' stands twice")]
+)
+def test_headers_that_cannot_be_used(tmp_path, header, part):
+    error = fails(tmp_path / "d.csv", f"{header}\n1,2,3\n")
+    assert part in error.what
+    assert error.line == 1
+
+
+def test_a_header_alone_and_mostly_broken_rows_are_refused(tmp_path):
+    assert "no rows" in fails(tmp_path / "d.csv", "text,label\n").what
+    error = fails(tmp_path / "e.csv", "text,label\na,b\nc\nd\ne\n")
+    assert "3 of 4 rows" in error.what
+    assert error.line == 3
+
+
+def test_one_column_and_huge_cells_can_be_read(tmp_path):
+    huge = "x" * 300_000
+    source = read_source(write(tmp_path / "d.csv", f"text\n{huge}\nsmall\n"))
+    assert [len(r.values["text"]) for r in source.records] == [300_000, 5]
+    with pytest.raises(SourceError, match="one column only"):
+        infer_mapping(source)
+
+
+@given(st.lists(st.tuples(st.text(st.characters(exclude_categories=("Cs", "Cc"))), st.sampled_from("ab")), min_size=1))
+def test_what_the_csv_module_writes_is_read_back(tmp_path_factory, rows):
+    text = io.StringIO()
+    csv.writer(text, quoting=csv.QUOTE_ALL).writerows([("text", "label"), *rows])
+    source = read_source(write(tmp_path_factory.mktemp("csv") / "d.csv", text.getvalue()))
+    assert [tuple(r.values.values()) for r in source.records] == rows
+
+
+@given(st.binary(max_size=60), st.sampled_from(["csv", "jsonl"]))
+def test_any_bytes_give_rows_or_a_source_error(tmp_path_factory, data, extension):
+    try:
+        source = read_source(write(tmp_path_factory.mktemp("any") / f"d.{extension}", data))
+        infer_mapping(source)
+    except SourceError as error:
+        assert error.remedy
+
+
+# --- text
+
+
+def test_a_byte_order_mark_and_the_command_that_takes_it_off(tmp_path):
+    path = write(tmp_path / "d.csv", b"\xef\xbb\xbf" + table().encode())
+    error = fails(path)
+    assert "byte order mark" in error.what
+    assert error.line == 1
+    subprocess.run(["bash", "-c", error.remedy.partition(": ")[2]], check=True)
+    assert len(read_source(tmp_path / "d.utf8.csv").records) == 20
+
+
+@pytest.mark.parametrize(("text", "encoding"), [("Café", "LATIN1"), ("10 €", "WINDOWS-1252")])
+def test_latin_1_names_line_and_byte_and_the_command(tmp_path, text, encoding):
+    path = write(tmp_path / "my data.csv", table().encode() + f"{text},a\n".encode("cp1252"))
+    error = fails(path)
+    assert error.line == 22
+    assert f"0x{text[-1].encode('cp1252')[0]:02X}" in error.what
+    assert encoding in error.remedy
+    subprocess.run(["bash", "-c", error.remedy.partition(": ")[2]], check=True)
+    assert read_source(tmp_path / "my data.utf8.csv").records[-1].values["text"] == text
+
+
+def test_one_bad_byte_in_utf_8_is_to_be_mended_not_converted(tmp_path):
+    error = fails(tmp_path / "d.csv", "text,label\nnaïve,a\n".encode() + b"caf\xe9,b\n")
+    assert error.line == 3
+    assert "iconv" not in error.remedy
+
+
+def test_utf_16_nul_and_nothing(tmp_path):
+    assert "UTF-16" in fails(tmp_path / "a.csv", table().encode("utf-16")).what
+    assert "NUL" in fails(tmp_path / "b.csv", "text,label\na\0b,c\n").what
+    assert fails(tmp_path / "b.csv").line == 2
+    for content in ("", "\n \n"):
+        assert "empty" in fails(tmp_path / "c.csv", content).what
+        assert "empty" in fails(tmp_path / "c.jsonl", content).what
+
+
+def test_files_that_are_none(tmp_path):
+    assert "no such file" in fails(tmp_path / "absent.csv").what
+    assert "folder" in fails(tmp_path).what
+    assert ".csv, .tsv, .jsonl" in fails(tmp_path / "d.xlsx", "x").remedy
+    assert "jq" in fails(tmp_path / "d.json", "[]").remedy
+    assert "no extension" in fails(tmp_path / "data", "x").what
+
+
+# --- JSON Lines
+
+
+def test_jsonl_values_become_text_and_columns_are_the_union(tmp_path):
+    text = (
+        '{"text": " a ", "n": 1.50}\n\n{"text": "b\\u2028c", "ok": true, "none": null, "n": 12345678901234567890}\r\n'
+    )
+    source = read_source(write(tmp_path / "d.jsonl", text))
+    assert source.columns == ("text", "n", "ok", "none")
+    assert dict(source.records[0].values) == {"text": " a ", "n": "1.50"}
+    assert dict(source.records[1].values) == {
+        "text": "b\u2028c",
+        "ok": "true",
+        "none": "",
+        "n": "12345678901234567890",
+    }
+    assert [r.provenance.line for r in source.records] == [1, 3]
+
+
+@pytest.mark.parametrize(
+    ("line", "part"),
+    [
+        ("{broken", "not valid JSON"),
+        ('["a"]', "not a JSON object"),
+        ('{"a": NaN}', "NaN"),
+        ('{"a": 1, "a": 2}', "twice"),
+        ('{"": 1}', "empty"),
+        ('{"a": "\\ud800"}', "surrogate"),
+        ('{"a": "\\u0000"}', "NUL"),
+        ('{"a": ' + "[" * 200_000, "nested"),
+    ],
+)
+def test_bad_lines_are_rejected(tmp_path, line, part):
+    source = read_source(write(tmp_path / "d.jsonl", f'{{"a": "x"}}\n{line}\n{{"a": "y"}}\n'))
+    assert len(source.records) == 2
+    assert source.rejections[0].provenance.line == 2
+    assert part in source.rejections[0].reason
+
+
+@pytest.mark.parametrize("text", ['[{"text": "a"}]', '\n[\n {"text": "a"}\n]', '{\n "text": "a"\n}\n'])
+def test_one_json_document_is_refused_with_the_command(tmp_path, text):
+    error = fails(tmp_path / "d.jsonl", text)
+    assert "jq -c" in error.remedy
+    assert error.line == (2 if text.startswith("\n") else 1)
+
+
+def test_nested_and_missing_values_reject_the_row_only_where_needed(tmp_path):
+    lines = ['{"text": "t%d", "label": "a", "slots": [1]}' % i for i in range(4)]
+    lines += ['{"text": {"x": 1}, "label": "a"}', '{"label": "a"}', '{"text": "t", "label": null}']
+    source = read_source(write(tmp_path / "d.jsonl", "\n".join(lines)))
+    examples, rejections = to_examples(source, CLASSIFY)
+    assert len(examples) == 4
+    assert [(r.provenance.line, r.reason) for r in rejections] == [
+        (5, "a list or an object, or nothing, in column 'text'"),
+        (6, "a list or an object, or nothing, in column 'text'"),
+        (7, "the target is empty (label)"),
+    ]
+
+
+# --- mapping
+
+
+def test_a_missing_column_lists_those_there_and_guesses(tmp_path):
+    source = read_source(write(tmp_path / "d.csv", table()))
+    with pytest.raises(SourceError) as caught:
+        infer_mapping(source, target="Lable")
+    assert "'Lable' is missing; the columns there are text, label" in caught.value.what
+    assert "did you mean 'label'?" in caught.value.remedy
+    for wrong in ({"fields": ("zzz",)}, {"group": "zzz"}):
+        with pytest.raises(SourceError, match="'zzz' is missing"):
+            infer_mapping(source, **wrong)
+
+
+def test_names_given_are_taken_as_they_are(tmp_path):
+    source = read_source(write(tmp_path / "d.csv", table()))
+    mapping = infer_mapping(source, kind="classify", fields=["text"], target="label", group="text")
+    assert mapping == Mapping("classify", ("text",), "label", "text")
+    assert mapping.why == ()
+    with pytest.raises(UsageError):
+        infer_mapping(source, kind="extract")
+    with pytest.raises(UsageError):
+        infer_mapping(source, fields=["label"], target="label")
+
+
+def test_inference_leaves_out_ids_dates_and_constants(tmp_path):
+    rows = [
+        f"F{i // 2:04},2025-01-{i % 28 + 1:02},{i + 1},line {i} of it,{i * 7 % 50 / 4:.2f},EUR,{'4100 A' if i % 3 else '42 B'}"
+        for i in range(40)
+    ]
+    text = "invoice_no,date,seq,description,amount,currency,booked_on\n" + "\n".join(rows)
+    mapping = infer_mapping(read_source(write(tmp_path / "d.csv", text)))
+    assert (mapping.fields, mapping.target) == (("description", "amount"), "booked_on")
+    why = "\n".join(mapping.why)
+    for part in ("its 2 values repeat", "invoice_no, as", "--group invoice_no", "date, as it holds dates", "one value"):
+        assert part in why
+
+
+def test_a_name_decides_the_target(tmp_path):
+    text = "Category,text,flag\n" + "".join(f"{'xy'[i % 2]},text {i},{i % 3}\n" for i in range(12))
+    mapping = infer_mapping(read_source(write(tmp_path / "d.csv", text)))
+    assert (mapping.target, mapping.fields) == ("Category", ("text", "flag"))
+
+
+@pytest.mark.parametrize(
+    ("value", "part"), [("answer {i} in words", "20 of 20 values are distinct (100%)"), ('"{{""a"": 1}}"', "JSON")]
+)
+def test_a_target_of_free_text_or_json_is_refused(tmp_path, value, part):
+    text = "text,output\n" + "".join(f"text {i},{value.format(i=i)}\n" for i in range(20))
+    with pytest.raises(SourceError) as caught:
+        infer_mapping(read_source(write(tmp_path / "d.csv", text)))
+    assert part in caught.value.what
+    assert "classify" in caught.value.remedy
+
+
+def test_no_column_looks_like_labels(tmp_path):
+    text = "a,b\n" + "".join(f"text {i},words {i}\n" for i in range(20))
+    with pytest.raises(SourceError, match="no column looks like labels; the columns there are a, b"):
+        infer_mapping(read_source(write(tmp_path / "d.csv", text)))
+
+
+# --- examples
+
+
+def test_outer_space_goes_inner_space_stays_and_groups(tmp_path):
+    text = 'text,label,doc\n"  a  b\n c ", x ,d1\nplain,y,\nother,y,d1\n'
+    source = read_source(write(tmp_path / "d.csv", text))
+    examples, rejections = to_examples(source, Mapping("classify", ("text",), "label", "doc"))
+    assert not rejections
+    assert dict(examples[0].inputs) == {"text": "a  b\n c"}
+    assert examples[0].target == "x"
+    assert [e.group for e in examples] == ["d1", input_key({"text": "plain"}), "d1"]
+    assert to_examples(source, CLASSIFY)[0][2].group == input_key({"text": "other"})
+
+
+def test_empty_inputs_and_targets_are_rejected_and_half_is_too_much(tmp_path):
+    source = read_source(write(tmp_path / "d.csv", table(4) + " ,a\nword,\n"))
+    examples, rejections = to_examples(source, CLASSIFY)
+    assert len(examples) == 4
+    assert [(r.provenance.line, r.reason) for r in rejections] == [
+        (6, "the input is empty (text)"),
+        (7, "the target is empty (label)"),
+    ]
+    source = read_source(write(tmp_path / "e.csv", table(1) + "word,\nword,\n"))
+    with pytest.raises(SourceError, match="2 of 3 rows cannot be used, the first because: the target is empty"):
+        to_examples(source, CLASSIFY)
+
+
+def test_a_target_of_30_000_characters(tmp_path):
+    source = read_source(write(tmp_path / "d.csv", table() + f"text,{'long ' * 6000}\n"))
+    with pytest.raises(SourceError) as caught:
+        to_examples(source, infer_mapping(source, target="label"))
+    assert caught.value.line == 22
+    assert "29,999 characters" in caught.value.what
+    assert len(caught.value.what) < 250

@@ -1,0 +1,436 @@
+"""The statistics: equal to published values and to scipy and scikit-learn, and honest in simulation."""
+
+from __future__ import annotations
+
+import math
+import time
+
+import numpy as np
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from scipy.stats import binom, binomtest
+from sklearn.metrics import f1_score
+
+from inhouse.errors import NoMetric, UsageError
+from inhouse.scoring import (
+    accuracy,
+    examples_to_tell,
+    holm,
+    macro_f1,
+    mcnemar_exact,
+    paired_difference,
+    paired_f1_difference,
+    wilson,
+)
+
+LABELS = ["a", "b", "c", "d"]
+TRIPLES = st.lists(
+    st.tuples(st.sampled_from([*LABELS, "elsewhere", None]), st.sampled_from([*LABELS, None]), st.sampled_from(LABELS)),
+    min_size=1,
+    max_size=50,
+)
+PAIRS = st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=80)
+
+
+def pair_of(both: int, a_alone: int, b_alone: int, neither: int) -> tuple[np.ndarray, np.ndarray]:
+    a = np.repeat([True, True, False, False], [both, a_alone, b_alone, neither])
+    b = np.repeat([True, False, True, False], [both, a_alone, b_alone, neither])
+    return a, b
+
+
+def columns(pairs: list[tuple[bool, bool]]) -> tuple[np.ndarray, np.ndarray]:
+    return np.array([a for a, _ in pairs]), np.array([b for _, b in pairs])
+
+
+def texts(numbers: np.ndarray) -> list[str]:
+    return [f"label {i:02}" for i in numbers]
+
+
+# --- a share
+
+
+@pytest.mark.parametrize(
+    ("successes", "n", "low", "high"),
+    # Newcombe 1998, "Two-sided confidence intervals for the single proportion", Table I, method 3.
+    [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0.0, 0.1611), (1, 29, 0.0061, 0.1718)],
+)
+def test_wilson_is_the_published_interval(successes: int, n: int, low: float, high: float) -> None:
+    found = wilson(successes, n)
+    assert (round(found.low, 4), round(found.high, 4)) == (low, high)
+    assert (found.value, found.n) == (successes / n, n)
+
+
+@given(st.integers(0, 3000), st.integers(1, 3000))
+def test_wilson_is_that_of_scipy(successes: int, n: int) -> None:
+    successes = min(successes, n)
+    expected = binomtest(successes, n).proportion_ci(method="wilson")
+    found = wilson(successes, n)
+    assert (found.low, found.high) == pytest.approx((expected.low, expected.high), abs=1e-9)
+    assert 0 <= found.low <= found.value <= found.high <= 1
+
+
+@pytest.mark.parametrize("n", [50, 240, 1000])
+def test_wilson_covers_what_it_promises(n: int) -> None:
+    # Computed, not simulated: over true shares as they occur, the mean coverage is 95 %.
+    shares = np.linspace(0.5, 0.95, 91)
+    inside = np.array([(m.low <= shares) & (shares <= m.high) for m in (wilson(k, n) for k in range(n + 1))])
+    coverage = (binom.pmf(np.arange(n + 1)[:, None], n, shares) * inside).sum(axis=0)
+    assert abs(coverage.mean() - 0.95) < 0.015
+
+
+def test_a_metric_of_nothing_is_an_error() -> None:
+    for nothing in (
+        lambda: wilson(0, 0),
+        lambda: accuracy([], []),
+        lambda: macro_f1([], []),
+        lambda: paired_difference(np.array([], dtype=bool), np.array([], dtype=bool)),
+        lambda: paired_f1_difference([], [], []),
+    ):
+        with pytest.raises(NoMetric):
+            nothing()
+
+
+def test_an_impossible_share_is_an_error() -> None:
+    for successes in (-1, 6):
+        with pytest.raises(UsageError):
+            wilson(successes, 5)
+
+
+def test_lengths_must_agree() -> None:
+    for wrong in (
+        lambda: accuracy(["a"], ["a", "b"]),
+        lambda: accuracy(["a"], ["a"], groups=["x", "y"]),
+        lambda: macro_f1(["a"], ["a", "b"]),
+        lambda: mcnemar_exact(np.array([True]), np.array([True, False])),
+        lambda: paired_f1_difference(["a"], ["a", "b"], ["a", "b"]),
+    ):
+        with pytest.raises(ValueError):
+            wrong()
+
+
+def test_no_answer_is_a_wrong_answer() -> None:
+    assert accuracy(["a", None, "b", ""], ["a", "a", "a", "a"]) == wilson(1, 4)
+
+
+# --- macro-F1
+
+
+@given(TRIPLES)
+def test_macro_f1_is_that_of_scikit_learn(triples: list[tuple[str | None, str | None, str]]) -> None:
+    predicted, expected = [p for p, _, _ in triples], [e for _, _, e in triples]
+    known = f1_score(
+        expected, [p or "" for p in predicted], labels=sorted(set(expected)), average="macro", zero_division=0
+    )
+    found = macro_f1(predicted, expected, resamples=50)
+    assert found.value == pytest.approx(known)
+    assert 0 <= found.low <= found.value <= found.high <= 1
+    assert found.n == len(triples)
+
+
+def test_a_perfect_score_on_few_examples_is_no_certainty() -> None:
+    found = macro_f1(["a", "b", "c"], ["a", "b", "c"])
+    assert found.high == 1.0
+    assert found.low == pytest.approx(wilson(3, 3).low)
+
+
+def test_macro_f1_is_the_same_at_every_run() -> None:
+    rng = np.random.default_rng(3)
+    expected, predicted = texts(rng.integers(5, size=90)), texts(rng.integers(5, size=90))
+    assert macro_f1(predicted, expected) == macro_f1(predicted, expected)
+    assert macro_f1(predicted, expected) != macro_f1(predicted, expected, seed=1)
+
+
+def test_macro_f1_of_a_big_test_set_takes_less_than_a_second() -> None:
+    rng = np.random.default_rng(0)
+    expected = np.repeat(np.arange(77), 40)
+    noise = rng.integers(77, size=3080)
+    a = texts(np.where(rng.random(3080) < 0.85, expected, noise))
+    b = texts(np.where(rng.random(3080) < 0.80, expected, noise))
+    begun = time.process_time()
+    macro_f1(a, texts(expected))
+    paired_f1_difference(a, b, texts(expected))
+    assert time.process_time() - begun < 2.0
+
+
+def test_blocks_of_resamples_make_no_difference(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(4)
+    expected, predicted = texts(rng.integers(5, size=90)), texts(rng.integers(5, size=90))
+    whole = macro_f1(predicted, expected)
+    monkeypatch.setattr("inhouse.scoring.statistics._BLOCK", 1000)
+    assert macro_f1(predicted, expected) == whole
+
+
+@pytest.mark.parametrize(("labels", "n"), [(5, 100), (40, 400)])
+def test_macro_f1_intervals_cover(labels: int, n: int) -> None:
+    # Only examples differ between runs. 400 runs: standard error 1.1 points.
+    rng = np.random.default_rng(11)
+    right = rng.uniform(0.6, 0.95, labels)
+    ours, theirs = true_f1(right), true_f1(right - 0.05)
+    covered, gain_covered = 0, 0
+    for seed in range(400):
+        expected = rng.integers(labels, size=n)
+        a, b = (
+            np.where(rng.random(n) < r[expected], expected, rng.integers(labels, size=n)) for r in (right, right - 0.05)
+        )
+        metric = macro_f1(texts(a), texts(expected), resamples=300, seed=seed)
+        covered += metric.low <= ours <= metric.high
+        _, low, high, _ = paired_f1_difference(texts(a), texts(b), texts(expected), resamples=300, seed=seed)
+        gain_covered += low <= ours - theirs <= high
+    assert 0.92 <= covered / 400 <= 0.98
+    assert 0.92 <= gain_covered / 400 <= 0.98
+
+
+def true_f1(right: np.ndarray) -> float:
+    """Macro-F1 in the long run where label i is known with chance right[i], and guessed otherwise."""
+    guessed = (1 - right) / len(right)
+    hit = right + guessed
+    answered = right + guessed.sum()
+    return float(np.mean(2 * hit / (1 + answered)))
+
+
+# --- two contenders: p
+
+
+@given(st.integers(0, 60), st.integers(0, 60), st.integers(0, 5))
+def test_mcnemar_is_the_binomial_test(a_alone: int, b_alone: int, both: int) -> None:
+    total = a_alone + b_alone
+    known = binomtest(a_alone, total).pvalue if total else 1.0
+    assert mcnemar_exact(*pair_of(both, a_alone, b_alone, 3)) == pytest.approx(known, rel=1e-9)
+
+
+def test_mcnemar_of_no_difference_is_one() -> None:
+    assert mcnemar_exact(*pair_of(5, 0, 0, 5)) == 1.0
+    assert mcnemar_exact(np.array([], dtype=bool), np.array([], dtype=bool)) == 1.0
+
+
+def test_mcnemar_of_thousands() -> None:
+    assert mcnemar_exact(*pair_of(0, 2100, 1900, 0)) == pytest.approx(binomtest(2100, 4000).pvalue, rel=1e-6)
+
+
+@given(st.lists(st.tuples(st.booleans(), st.booleans(), st.sampled_from("uvwxyz")), min_size=1, max_size=30))
+def test_grouped_mcnemar_swaps_whole_groups(rows: list[tuple[bool, bool, str]]) -> None:
+    a, b = columns([(x, y) for x, y, _ in rows])
+    groups = [g for _, _, g in rows]
+    net = [sum(int(x) - int(y) for x, y, g in rows if g == name) for name in sorted(set(groups))]
+    signs = np.array(np.meshgrid(*[[-1, 1]] * len(net))).reshape(len(net), -1).T
+    known = np.mean(np.abs(signs @ np.array(net)) >= abs(sum(net)))
+    assert mcnemar_exact(a, b, groups=groups) == pytest.approx(known)
+
+
+def test_mcnemar_seldom_cries_wolf() -> None:
+    rng = np.random.default_rng(5)
+    alone = rng.random((4000, 200))
+    wolves = [mcnemar_exact(row < 0.1, (row > 0.1) & (row < 0.2)) < 0.05 for row in alone]
+    assert np.mean(wolves) <= 0.05 + 1.96 * math.sqrt(0.05 * 0.95 / 4000)
+
+
+def test_groups_that_stand_or_fall_together_are_no_proof() -> None:
+    # 20 groups of 10 examples, each going to one contender at random: by example nearly always "significant".
+    rng = np.random.default_rng(6)
+    groups = [str(i // 10) for i in range(200)]
+    by_example, by_group, covered = [], [], []
+    for _ in range(500):
+        ours = np.repeat(rng.random(20) < 0.5, 10)
+        by_example.append(mcnemar_exact(ours, ~ours) < 0.05)
+        by_group.append(mcnemar_exact(ours, ~ours, groups=groups) < 0.05)
+        _, low, high = paired_difference(ours, ~ours, groups=groups)
+        covered.append(low <= 0 <= high)
+    assert np.mean(by_example) > 0.3
+    assert np.mean(by_group) <= 0.05 + 0.02
+    assert np.mean(covered) >= 0.93
+
+
+def test_the_swap_test_for_f1_holds_its_level_and_sees_a_gain() -> None:
+    rng = np.random.default_rng(7)
+    null, real = 0, 0
+    for seed in range(400):
+        expected = rng.integers(6, size=120)
+        a, a2, b = (
+            texts(np.where(rng.random(120) < share, expected, rng.integers(6, size=120))) for share in (0.8, 0.8, 0.6)
+        )
+        null += paired_f1_difference(a, a2, texts(expected), resamples=200, seed=seed)[3] < 0.05
+        real += paired_f1_difference(a, b, texts(expected), resamples=200, seed=seed)[3] < 0.05
+    assert null / 400 <= 0.05 + 0.0218
+    assert real / 400 > 0.8
+
+
+# --- two contenders: gain
+
+
+@pytest.mark.parametrize(
+    ("cells", "low", "high"),
+    # Fagerland, Lydersen, Laake 2014 (Stat Med 33:2850): airway hyper-responsiveness (Bentur et al. 2009), Tango.
+    [((1, 1, 7, 12), -0.517, -0.026)],
+)
+def test_paired_difference_is_the_published_interval(cells: tuple[int, int, int, int], low: float, high: float) -> None:
+    gain, found_low, found_high = paired_difference(*pair_of(*cells))
+    assert gain == pytest.approx((cells[1] - cells[2]) / sum(cells))
+    assert (round(found_low, 3), round(found_high, 3)) == (low, high)
+
+
+def tango_closed(won: int, lost: int, n: int) -> list[float]:
+    """The same limits as roots of a quartic (Yang, Sun, Hardin 2013, Stat Med 32:1336): an independent way."""
+    g = 1.959963984540054**2
+    d, s = won - lost, won + lost
+    return sorted(
+        float(root.real)
+        for root in np.roots(
+            [
+                n**2 * (n / g + 1) ** 2,
+                -n * d * (n / g + 1) * (4 * n / g + 1),
+                2 * n * d**2 * (3 * n / g + 2) / g - n**2 * (s / g + 1),
+                n * d * (2 * s / g + 1) - d**3 * (4 * n / g + 1) / g,
+                d**2 * (d**2 / g - s) / g,
+            ]
+        )
+        if abs(root.imag) < 1e-7
+    )
+
+
+@given(st.integers(1, 50), st.integers(1, 50), st.integers(1, 400))
+def test_paired_difference_solves_the_quartic(won: int, lost: int, same: int) -> None:
+    roots = tango_closed(won, lost, won + lost + same)
+    _, low, high = paired_difference(*pair_of(same, won, lost, 0))
+    assert min(abs(low - root) for root in roots) < 1e-5
+    assert min(abs(high - root) for root in roots) < 1e-5
+
+
+@given(PAIRS, st.integers(1, 80))
+@example(pairs=[(True, False)] * 5, sets=80)
+@example(pairs=[(False, True)], sets=1)
+@example(pairs=[(True, True)] * 9, sets=80)
+@example(pairs=[(True, False), (False, True)], sets=1)
+def test_swapping_the_contenders_mirrors_everything(pairs: list[tuple[bool, bool]], sets: int) -> None:
+    a, b = columns(pairs)
+    groups = [str(i % sets) for i in range(len(a))]
+    gain, low, high = paired_difference(a, b, groups=groups)
+    assert paired_difference(b, a, groups=groups) == pytest.approx((-gain, -high, -low), abs=1e-9)
+    assert mcnemar_exact(a, b, groups=groups) == pytest.approx(mcnemar_exact(b, a, groups=groups))
+    assert -1 <= low <= gain <= high <= 1
+    assert low < high
+
+
+@given(TRIPLES)
+@settings(max_examples=50)
+def test_swapping_mirrors_f1_too(triples: list[tuple[str | None, str | None, str]]) -> None:
+    a, b, expected = ([t[i] for t in triples] for i in range(3))
+    gain, low, high, p = paired_f1_difference(a, b, expected, resamples=100)
+    other = paired_f1_difference(b, a, expected, resamples=100)
+    assert other[:3] == pytest.approx((-gain, -high, -low), abs=1e-9)
+    assert -1 <= low <= gain <= high <= 1
+    assert 0 < p <= 1
+    assert other[3] == pytest.approx(p)
+
+
+@pytest.mark.parametrize("n", [40, 240, 1000])
+@pytest.mark.parametrize(("discordant", "gain"), [(0.1, 0.0), (0.2, 0.05), (0.3, 0.1)])
+def test_paired_difference_covers(n: int, discordant: float, gain: float) -> None:
+    rng = np.random.default_rng(8)
+    shares = [0.6, (discordant + gain) / 2, (discordant - gain) / 2, 0.4 - discordant]
+    covered, seen = 0, {}
+    for both, won, lost, neither in rng.multinomial(n, shares, size=5000):
+        if (won, lost) not in seen:
+            _, low, high = paired_difference(*pair_of(both, won, lost, neither))
+            seen[won, lost] = low <= gain <= high
+        covered += seen[won, lost]
+    assert abs(covered / 5000 - 0.95) <= 0.015
+
+
+def test_the_interval_leaves_0_out_wherever_the_test_is_significant() -> None:
+    for total in range(1, 41):
+        for won in range(total + 1):
+            a, b = pair_of(30, won, total - won, 30)
+            _, low, high = paired_difference(a, b)
+            if mcnemar_exact(a, b) < 0.05:
+                assert low > 0 or high < 0
+
+
+def test_identical_contenders_are_not_proven_equal_by_few_examples() -> None:
+    right = np.array([True] * 5)
+    gain, low, high = paired_difference(right, right)
+    assert gain == 0.0
+    assert -low == pytest.approx(high)
+    assert high == pytest.approx(1.96**2 / (5 + 1.96**2), abs=1e-4)
+    same = ["a", "b", "a", "b", "a"]
+    assert paired_f1_difference(same, same, same) == pytest.approx((0.0, low, high, 1.0))
+
+
+# --- groups
+
+
+@given(PAIRS)
+def test_groups_of_one_change_nothing(pairs: list[tuple[bool, bool]]) -> None:
+    a, b = columns(pairs)
+    alone = [str(i) for i in range(len(a))]
+    assert paired_difference(a, b, groups=alone) == paired_difference(a, b)
+    assert mcnemar_exact(a, b, groups=alone) == mcnemar_exact(a, b)
+
+
+def test_copies_of_an_example_add_nothing() -> None:
+    rng = np.random.default_rng(9)
+    expected = ["a"] * 300
+    once = ["a" if hit else "b" for hit in rng.random(30) < 0.8]
+    copies = [answer for answer in once for _ in range(10)]
+    groups = [str(i // 10) for i in range(300)]
+    width = [m.high - m.low for m in (accuracy(once, expected[:30]), accuracy(copies, expected, groups=groups))]
+    assert width[1] == pytest.approx(width[0], rel=0.15)
+    assert accuracy(copies, expected, groups=groups).n == 300
+    assert accuracy(copies, expected).high - accuracy(copies, expected).low < width[0] / 2
+
+
+def test_one_group_is_one_observation() -> None:
+    answers, one = ["a", "b", "a", "a"], ["x"] * 4
+    assert accuracy(answers, ["a"] * 4, groups=one).high > 0.9
+    assert accuracy(answers, ["a"] * 4, groups=one).low < 0.2
+    gain, low, high, p = paired_f1_difference(answers, ["b"] * 4, ["a"] * 4, groups=one)
+    assert low < 0 < gain < high
+    assert p == 1.0
+
+
+def test_all_right_in_few_groups_counts_the_groups() -> None:
+    groups = [str(i // 25) for i in range(100)]
+    assert accuracy(["a"] * 100, ["a"] * 100, groups=groups).low == pytest.approx(wilson(4, 4).low)
+
+
+# --- several comparisons, and how many examples
+
+
+def test_holm_is_the_textbook_example() -> None:
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([]) == []
+    assert holm([0.2]) == [0.2]
+    assert holm([0.9, 0.8]) == [1.0, 1.0]
+
+
+@given(st.lists(st.floats(0, 1), max_size=12))
+def test_holm_keeps_the_order_and_lowers_nothing(p_values: list[float]) -> None:
+    adjusted = holm(p_values)
+    assert all(p <= q <= min(1.0, p * len(p_values)) for p, q in zip(p_values, adjusted, strict=True))
+    ranks = sorted(range(len(p_values)), key=lambda i: (p_values[i], adjusted[i]))
+    assert [adjusted[i] for i in ranks] == sorted(adjusted)
+
+
+@pytest.mark.parametrize(("gain", "discordant"), [(0.05, 0.2), (0.1, 0.3), (0.03, 0.06)])
+def test_examples_to_tell_give_the_power_asked_for(gain: float, discordant: float) -> None:
+    n = examples_to_tell(gain, discordant)
+    rng = np.random.default_rng(10)
+    shares = [(discordant + gain) / 2, (discordant - gain) / 2, 1 - discordant]
+    won, lost, _ = rng.multinomial(n, shares, size=20_000).T
+    # The formula is for McNemar's test without correction; the exact one loses a few points.
+    seen = (won - lost) ** 2 / np.maximum(won + lost, 1) > 1.96**2
+    assert abs(seen.mean() - 0.8) < 0.03
+
+
+def test_examples_to_tell_by_hand() -> None:
+    # (1.96 * sqrt(0.2) + 0.8416 * sqrt(0.2 - 0.0025))^2 / 0.0025
+    assert examples_to_tell(0.05, 0.2) == examples_to_tell(-0.05, 0.2) == 626
+    assert examples_to_tell(0.05, 0.2, power=0.9) > 626
+    assert examples_to_tell(0.05, 0.2, alpha=0.1) < 626
+
+
+def test_examples_to_tell_refuses_what_cannot_be() -> None:
+    with pytest.raises(NoMetric):
+        examples_to_tell(0.0, 0.1)
+    with pytest.raises(UsageError):
+        examples_to_tell(0.2, 0.1)

@@ -1,0 +1,143 @@
+"""The training loop on a tiny random model: it learns, it resumes exactly, it never trains on nothing."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from inhouse.core import Dataset, Example, Provenance, Silent, Task
+from inhouse.engine.chat_template import ChatTemplate
+from inhouse.engine.lora import attach
+from inhouse.engine.torch_model import load_model, use_threads
+from inhouse.errors import NothingToLearn
+from inhouse.train import encode, make_plan, make_recipe
+from inhouse.train import loop as training
+
+WORDS = {
+    "card_arrival": "where is my card",
+    "change_pin": "how do I change my pin",
+    "failed_transfer": "transfer failed",
+}
+
+
+@pytest.fixture(scope="module")
+def template(tiny_base):
+    return ChatTemplate(tiny_base.folder)
+
+
+def _dataset(per_label=12):
+    examples = [
+        Example({"text": f"{words} {n}"}, label, f"{label}{n}", Provenance("f.csv", n + 2))
+        for n in range(per_label)
+        for label, words in WORDS.items()
+    ]
+    splits = ["validation" if i % 6 == 5 else "train" for i in range(len(examples))]
+    return Dataset("t", 1, tuple(examples), tuple(splits))
+
+
+def _prepared(template, **wish):
+    task = Task.model_validate({"name": "t", "labels": tuple(WORDS), "train": {"epochs": 4, "rank": 4, **wish}})
+    dataset = _dataset()
+    recipe = make_recipe(task, dataset, base_model="tiny", base_sha256="0", precision="float32")
+    sides = [
+        encode(dataset.of(s), template.prompt_ids, template.answer_ids, system="", max_tokens=recipe.max_tokens)
+        for s in ("train", "validation")
+    ]
+    return recipe, sides
+
+
+def _run(tiny_base, recipe, sides, checkpoint):
+    use_threads(1)
+    model = load_model(tiny_base.folder, "float32")
+    return training.run_loop(
+        model, attach(model, recipe.rank, recipe.alpha, recipe.seed), *sides, recipe, checkpoint, Silent()
+    )
+
+
+def test_it_learns(tiny_base, template, tmp_path):
+    recipe, sides = _prepared(template, learning_rate=0.05, epochs=30)
+    result = _run(tiny_base, recipe, sides, tmp_path / "c.safetensors")
+    history = result.position.history
+    assert result.position.best_loss < 0.5 * history[0]["validation_loss"]
+    assert result.position.best_loss == min(row["validation_loss"] for row in history)
+    assert result.position.tokens <= recipe.epochs * sum(e.tokens for e in sides[0])
+
+
+class _Killed(Exception):
+    """Stands for SIGKILL: nothing after it runs."""
+
+
+@pytest.mark.parametrize("at", [1, 5, 9])
+def test_a_resumed_run_ends_as_an_unbroken_one(tiny_base, template, tmp_path, monkeypatch, at):
+    recipe, sides = _prepared(template)
+    whole = _run(tiny_base, recipe, sides, tmp_path / "whole.safetensors")
+    real, written = training.write_checkpoint, []
+
+    def write_then_die(*arguments):
+        real(*arguments)
+        written.append(1)
+        if len(written) == at:
+            raise _Killed
+
+    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(training, "write_checkpoint", write_then_die)
+    with pytest.raises(_Killed):
+        _run(tiny_base, recipe, sides, tmp_path / "broken.safetensors")
+    monkeypatch.setattr(training, "write_checkpoint", real)
+    resumed = _run(tiny_base, recipe, sides, tmp_path / "broken.safetensors")
+    assert resumed.resumed
+    assert resumed.position.history == whole.position.history
+    assert resumed.position.tokens == whole.position.tokens
+    assert all(torch.equal(resumed.state[name], tensor) for name, tensor in whole.state.items())
+
+
+def test_it_stops_when_validation_stops_improving(tiny_base, template, tmp_path):
+    recipe, sides = _prepared(template, learning_rate=0.05, epochs=40)
+    wrong = [type(e)(e.prompt, template.answer_ids("refund please")) for e in sides[1]]
+    result = _run(tiny_base, recipe, [sides[0], wrong], tmp_path / "c.safetensors")
+    assert "not fallen 3 times" in result.stopped_because
+    assert result.position.step < recipe.epochs * math.ceil(len(sides[0]) / recipe.batch_size)
+    assert result.position.best_step < result.position.step
+
+
+def test_max_steps_cuts_the_plan_off(tiny_base, template, tmp_path):
+    recipe, sides = _prepared(template, max_steps=3)
+    assert _run(tiny_base, recipe, sides, tmp_path / "c.safetensors").position.step == 3
+
+
+def test_no_examples_is_an_error(tiny_base, template, tmp_path):
+    recipe, sides = _prepared(template)
+    with pytest.raises(NothingToLearn):
+        _run(tiny_base, recipe, [sides[0], []], tmp_path / "c.safetensors")
+
+
+def test_an_answer_without_tokens_is_an_error_with_its_line(template):
+    bad = Example({"text": "hello"}, "", "g", Provenance("f.csv", 17))
+    with pytest.raises(NothingToLearn, match=r"f\.csv:17"):
+        encode([bad], template.prompt_ids, template.answer_ids, system="", max_tokens=100)
+
+
+def test_a_long_input_loses_its_end_and_never_its_answer(template):
+    long = Example({"text": "card " * 400}, "card_arrival", "g", Provenance("f.csv", 2))
+    (encoded,) = encode([long], template.prompt_ids, template.answer_ids, system="", max_tokens=64)
+    assert encoded.truncated
+    assert encoded.tokens <= 64
+    assert encoded.answer == template.answer_ids("card_arrival")
+    assert encoded.prompt[-len(template.prompt_ids([])) :] == template.prompt_ids([])  # the turn still ends
+
+
+def test_the_plan_counts_what_the_run_will_see(template):
+    recipe, sides = _prepared(template)
+    plan = make_plan(recipe, *sides, parameters=1000, flops=1e9)
+    assert plan.tokens == recipe.epochs * sum(e.tokens for e in sides[0])
+    assert plan.steps == recipe.epochs * math.ceil(len(sides[0]) / recipe.batch_size)
+    assert plan.estimated_seconds > 0
+
+
+def test_batches_hold_every_example_once_and_differ_by_epoch():
+    first = training._batches([5, 9, 3, 7] * 20, 16, 0, 0)
+    assert sorted(i for b in first for i in b) == list(range(80))
+    assert first == training._batches([5, 9, 3, 7] * 20, 16, 0, 0)
+    assert first != training._batches([5, 9, 3, 7] * 20, 16, 0, 1)
