@@ -92,7 +92,7 @@ def test_overlong_counts_input_and_target():
     rows = [("one two three", "a b", "train"), ("one two", "a", "train"), ("1 2 3 4 5", "a", "test")]
     found = look(*rows, count_tokens=count, max_tokens=4)
     assert [(f.check, f.drop) for f in found] == [("overlong", (0,)), ("overlong", ())]
-    assert "d.csv:0 has 5 tokens, more than the 4" in found[0].reason
+    assert "5 tokens, more than the 4 that are read, at d.csv:0" in found[0].reason
     assert look(*rows) == []
 
 

@@ -134,7 +134,7 @@ def test_a_label_that_appears_once():
 
 
 def test_a_test_equal_to_the_training_file_says_why_nothing_is_left():
-    with pytest.raises(TooFewExamples, match="0 different examples.*twins of test examples that were dropped: 20"):
+    with pytest.raises(TooFewExamples, match=r"0 different examples.*twins of test examples that were dropped: 20"):
         build(many(20), many(20, "test.csv"))
 
 

@@ -91,18 +91,18 @@ def leakage(subject: Subject) -> Iterator[Finding]:
 def empty(subject: Subject) -> Iterator[Finding]:
     """An input of white space and punctuation alone."""
     dataset = subject.dataset
-    for i, (example, split) in enumerate(zip(dataset.examples, dataset.splits, strict=True)):
+    for in_test, same in _alike(dataset, lambda e: e.id):
+        example = dataset.examples[same[0]]
         if any(_says_something(value) for value in example.inputs.values()):
             continue
-        in_test = split == "test"
         yield _finding(
             dataset,
             "empty",
             "warning",
-            [i],
-            f"{example.provenance} has no word in its input: {_short(example)}",
-            TEST_STAYS if in_test else "drop it",
-            () if in_test else [i],
+            same,
+            f"no word in the input at {_places(dataset, same)}: {_short(example)}",
+            TEST_STAYS if in_test else f"drop {_count(len(same), 'example')}",
+            () if in_test else same,
         )
 
 
@@ -113,18 +113,20 @@ def overlong(subject: Subject) -> Iterator[Finding]:
     if subject.count_tokens is None or most is None:
         return
     counts = subject.count_tokens([f"{render_input(e.inputs)}\n{e.target}" for e in dataset.examples])
-    for i, count in enumerate(counts):
+    for in_test, same in _alike(dataset, lambda e: e.id):
+        count = counts[same[0]]
         if count <= most:
             continue
-        example, in_test = dataset.examples[i], dataset.splits[i] == "test"
+        dropped = TEST_STAYS if in_test else f"drop {_count(len(same), 'example')}"
         yield _finding(
             dataset,
             "overlong",
             "warning",
-            [i],
-            f"{example.provenance} has {count} tokens, more than the {most} that are read: {_short(example)}",
-            f"{TEST_STAYS}; its input is truncated" if in_test else "drop it; if left, its input is truncated",
-            () if in_test else [i],
+            same,
+            f"{count} tokens, more than the {most} that are read, at {_places(dataset, same)}: "
+            f"{_short(dataset.examples[same[0]])}",
+            f"{dropped}; what stays is truncated" if in_test else f"{dropped}; if left, the input is truncated",
+            () if in_test else same,
         )
 
 
@@ -152,13 +154,17 @@ def _finding(
 
 
 def _repeated(dataset: Dataset, key: Callable[[Example], str]) -> Iterator[tuple[bool, list[int]]]:
+    """What `_alike` gives, of two positions or more."""
+    return ((in_test, same) for in_test, same in _alike(dataset, key) if len(same) > 1)
+
+
+def _alike(dataset: Dataset, key: Callable[[Example], str]) -> Iterator[tuple[bool, list[int]]]:
     """Positions that share a key, with whether they are test examples; the two sides are looked at apart."""
     positions: defaultdict[tuple[bool, str], list[int]] = defaultdict(list)
     for i, (example, split) in enumerate(zip(dataset.examples, dataset.splits, strict=True)):
         positions[split == "test", key(example)].append(i)
     for (in_test, _), same in positions.items():
-        if len(same) > 1:
-            yield in_test, same
+        yield in_test, same
 
 
 def _bare_key(example: Example) -> str:

@@ -145,7 +145,10 @@ class TrainResult(_Frozen):
 
 
 class ModelVersion(_Frozen):
-    """A registered result: the file that serves, and where it comes from."""
+    """A registered result: the file that serves, and where it comes from.
+
+    `exact`: it is served in float32, because the engine's faster arithmetic failed the parity gate.
+    """
 
     task: str
     number: int
@@ -156,6 +159,7 @@ class ModelVersion(_Frozen):
     labels: tuple[str, ...]
     threshold: float
     parity: Parity
+    exact: bool = False
     lineage: dict[str, Any]
     report: str | None = None
     evaluation: dict[str, Any] | None = None

@@ -150,7 +150,7 @@ def _with_splits(rows: list[_Row], *, test_given: bool) -> list[tuple[Example, S
     previous = {e.group: split for (e, split), done in zip(rows, settled, strict=True) if split and not done}
     undecided = [e for (e, _), done in zip(rows, settled, strict=True) if not done]
     assigned = iter(assign_splits(undecided, previous=previous, test_given=test_given))
-    return [(e, done or next(assigned)) for (e, _), done in zip(rows, settled, strict=True)]
+    return [(e, next(assigned) if done is None else done) for (e, _), done in zip(rows, settled, strict=True)]
 
 
 def _check_splits(dataset: Dataset) -> None:

@@ -45,6 +45,7 @@ class ServedModel:
             workspace.blobs.path(version.file_sha256, GGUF),
             self.template.end_of_turn,
             threads=workspace.settings.threads,
+            exact=version.exact,
         )
         self._fields = task.input.fields
         self._system = recipe["system"]

@@ -72,9 +72,13 @@ class Field:
 
     def close(self) -> None:
         """Free the models that were loaded."""
-        for name in ("tuned", "base"):
-            if name in self.__dict__:
-                self.__dict__.pop(name).close()
+        self.release("tuned")
+        self.release("base")
+
+    def release(self, name: str) -> None:
+        """Free one model, if it was loaded: its cache takes a gigabyte."""
+        if name in self.__dict__:
+            self.__dict__.pop(name).close()
 
 
 @dataclass(frozen=True)
@@ -141,6 +145,7 @@ def fine_tuned(given: Field) -> list[Prediction]:
         prompts.append(ids)
     _load(given, "fine-tuned", "tuned")
     answers = _generate(given, given.tuned, "fine-tuned", prompts)
+    given.release("tuned")
     for place in too_long:
         answers[place] = Prediction(target=None, error=f"the input is over {given.max_tokens} tokens")
     return answers

@@ -23,7 +23,7 @@ from inhouse.core import (
 from inhouse.engine import ENCODER, get_base
 from inhouse.errors import NotFound
 from inhouse.pipeline.training import package_versions
-from inhouse.scoring import accuracy, macro_f1, mcnemar_exact, paired_difference, wilson
+from inhouse.scoring import accuracy, macro_f1, mcnemar_exact, paired_difference
 from inhouse.store import Workspace, disk_guard, records, registry, write_bytes
 from inhouse.store.database import now
 
@@ -160,7 +160,7 @@ def make_field(workspace: Workspace, task: Task, version: ModelVersion, dataset:
         test=dataset.of("test"),
         system=recipe["system"],
         max_tokens=recipe["max_tokens"],
-        make_tuned=lambda: OpenVinoEngine(file, template.end_of_turn, threads=settings.threads),
+        make_tuned=lambda: OpenVinoEngine(file, template.end_of_turn, threads=settings.threads, exact=version.exact),
         make_base=lambda: OpenVinoEngine(base.gguf, template.end_of_turn, threads=settings.threads),
         make_encoder=lambda: SentenceEncoder(get_base(ENCODER, settings, reporter.say).folder),
         template=template,
@@ -182,7 +182,10 @@ def _result(
     return ContenderResult(
         name=name,
         model=version.name if name == version.contender else None,
-        metrics={"accuracy": accuracy(targets, expected), "macro_f1": macro_f1(targets, expected, groups=groups)},
+        metrics={
+            "accuracy": accuracy(targets, expected, groups=groups),
+            "macro_f1": macro_f1(targets, expected, groups=groups),
+        },
         seconds=seconds,
         requests_per_second=rate,
         prompt_tokens=sum(p.prompt_tokens for p in test) / len(test) if generated else None,
@@ -221,15 +224,18 @@ def _against_champion(
         served.close()
     ours_right = np.array([p.target == e.target for p, e in zip(candidate, test, strict=True)])
     theirs_right = np.array([t == e.target for t, e in zip(theirs, test, strict=True)])
-    gain, low, high = paired_difference(ours_right, theirs_right)
+    groups = [e.group for e in test]
+    gain, low, high = paired_difference(ours_right, theirs_right, groups=groups)
     return {
         "champion": champion.name,
-        "champion_accuracy": accuracy(theirs, [e.target for e in test]).model_dump(),
-        "candidate_accuracy": wilson(int(ours_right.sum()), len(test)).model_dump(),
+        "champion_accuracy": accuracy(theirs, [e.target for e in test], groups=groups).model_dump(),
+        "candidate_accuracy": accuracy(
+            [p.target for p in candidate], [e.target for e in test], groups=groups
+        ).model_dump(),
         "gain": gain,
         "low": low,
         "high": high,
-        "p_value": mcnemar_exact(ours_right, theirs_right),
+        "p_value": mcnemar_exact(ours_right, theirs_right, groups=groups),
     }
 
 

@@ -20,6 +20,8 @@ LEARNING_SPLITS: tuple[Split, Split] = ("train", "validation")
 PARITY_VALIDATION = 300
 PACKAGES = ("inhouse", "torch", "transformers", "safetensors", "tokenizers", "gguf", "openvino-genai", "scikit-learn")
 
+NextTokens = tuple[list[int], list[float]]
+
 _NOT_COMPARED = Parity(
     passed=False,
     tokens=0,
@@ -174,8 +176,9 @@ def _register(
         parity=_NOT_COMPARED,
         lineage=_lineage(dataset, base, recipe),
     )
-    parity, threshold = _compare(workspace, task, base, draft, dataset, train, validation, reporter)
-    registered = registry.add_version(workspace, draft.model_copy(update={"parity": parity, "threshold": threshold}))
+    judged = _compare(workspace, task, base, draft, dataset, train, validation, reporter)
+    registered = registry.add_version(workspace, judged)
+    parity = registered.parity
     if parity.passed:
         reporter.say(
             f"{registered.name}: the served file agrees with the trainer on {parity.top1_agreement:.2%} of "
@@ -218,60 +221,97 @@ def _compare(
     train: Sequence[Encoded],
     validation: Sequence[Encoded],
     reporter: Reporter,
-) -> tuple[Parity, float]:
-    """Parity of trainer and served file, and the review threshold from the served file's validation answers."""
-    from inhouse.deploy import ServedModel, compare
-    from inhouse.deploy.parity import TeacherForced, enough_answers
-    from inhouse.engine.answers import answer_labels, longest_answer
-    from inhouse.engine.torch_model import TorchEngine
+) -> ModelVersion:
+    """The draft with its parity and its review threshold, both from the served file's own answers.
 
-    recipe = Recipe.model_validate(draft.lineage["recipe"])
+    The engine's fast arithmetic is tried first; where it does not pass the gate, float32 is, and then serves.
+    """
+    from inhouse.deploy import compare
+    from inhouse.deploy.parity import enough_answers
+
     asked = _spread(list(range(len(validation))), PARITY_VALIDATION)
     pool = [*(validation[i] for i in asked), *train]
     chosen = pool[: enough_answers([len(e.answer) for e in pool])]
-    pairs = [(e.prompt, e.answer) for e in chosen]
-    prefixes = [p + a[:i] for p, a in pairs for i in range(len(a))]
     expected = [e.target for e in dataset.of("validation")]
-    served = ServedModel(workspace, task, draft)
+    trainer_forced, trainer_answers = _ask_trainer(
+        workspace, task, base, draft, chosen, [validation[i] for i in asked], reporter
+    )
+    for exact in (False, True):
+        tried = draft.model_copy(update={"exact": exact})
+        served_forced, answers = _ask_served(workspace, task, tried, chosen, validation, reporter)
+        parity = compare(
+            trainer_forced,
+            served_forced,
+            trainer_answers,
+            [answers[i] for i in asked],
+            [expected[i] for i in asked],
+        )
+        if parity.passed:
+            break
+        if not exact:
+            reporter.say(f"parity in fast arithmetic: {parity.reason}; trying float32")
+    right = [a.target == e for a, e in zip(answers, expected, strict=True)]
+    threshold = review_threshold([a.confidence for a in answers], right, task.review.target_accuracy)
+    return tried.model_copy(update={"parity": parity, "threshold": threshold})
+
+
+def _ask_served(
+    workspace: Workspace,
+    task: Task,
+    version: ModelVersion,
+    chosen: Sequence[Encoded],
+    validation: Sequence[Encoded],
+    reporter: Reporter,
+) -> tuple[NextTokens, list[Prediction]]:
+    """The served file's next tokens along the chosen answers, and its own answers to the validation split."""
+    from inhouse.deploy import ServedModel
+    from inhouse.engine.answers import answer_labels
+
+    prefixes = [e.prompt + e.answer[:i] for e in chosen for i in range(len(e.answer))]
+    served = ServedModel(workspace, task, version)
     try:
-        bar = reporter.bar("parity: served file", len(prefixes) + len(validation))
-        served_tokens, served_logprobs = served.engine.next_tokens(prefixes, bar.update)
-        answers = answer_labels(served.engine, [e.prompt for e in validation], task.labels, served.template.decode)
-        bar.update(len(prefixes) + len(validation))
-        decode, encode_label = served.template.decode, served.template.answer_ids
+        bar = reporter.bar("parity: served file", len(prefixes))
+        forced = served.engine.next_tokens(prefixes, bar.update)
+        prompts = [e.prompt for e in validation]
+        return forced, answer_labels(served.engine, prompts, version.labels, served.template.decode)
     finally:
         served.close()
+
+
+def _ask_trainer(
+    workspace: Workspace,
+    task: Task,
+    base: Base,
+    draft: ModelVersion,
+    chosen: Sequence[Encoded],
+    asked: Sequence[Encoded],
+    reporter: Reporter,
+) -> tuple[NextTokens, list[Prediction]]:
+    """The same of the trainer: transformers with the adapter beside the weights."""
+    from inhouse.engine.answers import longest_answer
+    from inhouse.engine.chat_template import ChatTemplate
+    from inhouse.engine.torch_model import TorchEngine
+
+    recipe = Recipe.model_validate(draft.lineage["recipe"])
+    template = ChatTemplate(base.folder, base.spec.end_of_turn)
     reference = TorchEngine(
         base.folder,
         workspace.blobs.path(draft.adapter_sha256, ADAPTER),
         rank=recipe.rank,
         alpha=recipe.alpha,
         precision=recipe.precision,
-        encode_label=encode_label,
+        encode_label=template.answer_ids,
     )
     bar = reporter.bar("parity: trainer", len(asked))
-    trainer_tokens, trainer_logprobs = reference.next_tokens_along(pairs)
+    forced = reference.next_tokens_along([(e.prompt, e.answer) for e in chosen])
     given = reference.generate(
-        [validation[i].prompt for i in asked],
+        [e.prompt for e in asked],
         max_new_tokens=longest_answer(task.labels),
         labels=task.labels,
         progress=bar.update,
     )
     reference.close()
-    parity = compare(
-        TeacherForced(
-            trainer_tokens=trainer_tokens,
-            trainer_logprobs=trainer_logprobs,
-            served_tokens=served_tokens,
-            served_logprobs=served_logprobs,
-            places=[f"answer {n + 1}, token {i + 1}" for n, (_, a) in enumerate(pairs) for i in range(len(a))],
-        ),
-        [Prediction(target=decode(g.ids)) for g in given],
-        [answers[i] for i in asked],
-        [expected[i] for i in asked],
-    )
-    right = [a.target == e for a, e in zip(answers, expected, strict=True)]
-    return parity, review_threshold([a.confidence for a in answers], right, task.review.target_accuracy)
+    return forced, [Prediction(target=template.decode(g.ids)) for g in given]
 
 
 def _spread(indices: list[int], most: int) -> list[int]:

@@ -74,7 +74,7 @@ def _rows(file: RawFile, lines: list[str], delimiter: str) -> Iterator[_Row]:
 
 def _broken(file: RawFile, lines: list[str], first: int, last: int, error: str) -> Iterator[_Row]:
     if "unexpected end" in error:
-        line = _opening_line(lines, first)
+        line = _opening_line(lines, first, last)
         raise SourceError(
             'a quote (") opens in this line and is never closed, so it takes in the rest of the file',
             'close it, or double each quote that is part of a text ("")',
@@ -86,18 +86,20 @@ def _broken(file: RawFile, lines: list[str], first: int, last: int, error: str) 
     elif first == last:
         fault = 'text after a closing quote; a quote that is part of a text must be doubled ("")'
     else:
-        fault = f"inside a quote that opens in line {_opening_line(lines[:last], first)} and is not closed rightly"
+        fault = f"inside a quote that opens in line {_opening_line(lines, first, last - 1)} and is not closed rightly"
     for line in range(first, last + 1):
         yield _Row(line, line, [], fault)
 
 
-def _opening_line(lines: list[str], first: int) -> int:
-    """The line in which the quote opened that is still open at the end, for a row that starts in `first`."""
+def _opening_line(lines: list[str], first: int, last: int) -> int:
+    """The line in which the quote opened that is still open after line `last`, for a row that starts in `first`."""
     opened, inside = first, False
-    for number, line in enumerate(lines[first - 1 :], start=first):
-        if line.replace('""', "").count('"') % 2:
+    for number, line in enumerate(lines[first - 1 : last], start=first):
+        quotes = line.replace('""', "").count('"')
+        if quotes % 2:
             inside = not inside
-            opened = number if inside else opened
+        if inside and quotes:
+            opened = number
     return opened
 
 
