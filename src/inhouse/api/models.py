@@ -38,6 +38,8 @@ class Models:
         task_name, _, which = name.partition("@")
         try:
             task = self.workspace.load_task(task_name)
+            if which and which != registry.CANDIDATE and not which.isdigit():
+                raise NotFound(f"{which!r} is neither `{registry.CANDIDATE}` nor a number")
             return task, registry.find_version(self.workspace, task_name, which or registry.CHAMPION)
         except (NotFound, UsageError) as error:
             known = ", ".join(self.names()) or "none"

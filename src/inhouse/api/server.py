@@ -44,6 +44,7 @@ def _listen(host: str, port: int) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
+        listener.listen(2048)  # at once: a client that comes before the server is ready waits
     except (OSError, OverflowError) as error:
         listener.close()
         raise InputError(

@@ -41,6 +41,23 @@ Which = Annotated[str, typer.Option("--version", metavar="N", help="a version nu
 HERE = Path()
 
 
+def _version(wanted: bool) -> None:
+    if wanted:
+        from inhouse import __version__
+
+        print(f"inhouse {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="show the version")
+    ] = False,
+) -> None:
+    """Fine-tune a pre-trained model on your own examples, on your own machine, and prove whether it helped."""
+
+
 def _do(
     folder: Path,
     as_json: bool,
@@ -58,6 +75,9 @@ def _do(
     terminal = Terminal()
     try:
         result = work(workspace, terminal)
+    except KeyboardInterrupt as stop:
+        terminal.warn("stopped; the same command goes on from here")
+        raise typer.Exit(130) from stop
     finally:
         terminal.close()
         workspace.close()
@@ -339,7 +359,12 @@ def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with the code of the contract: 0, 1, 2, 3 or 4."""
     given = sys.argv[1:] if arguments is None else arguments
     try:
-        app(args=given, standalone_mode=True, prog_name="inhouse")
+        app(args=given, prog_name="inhouse")
+    except SystemExit as end:
+        if end.code == 2 and "--json" in given:  # typer has said on standard error what is wrong
+            told = {"type": "UsageError", "message": "wrong usage: see standard error", "exit_code": 2}
+            print(json.dumps({"error": told}))
+        raise
     except InhouseError as error:
         _fail(error.as_dict(), str(error), error.exit_code, as_json="--json" in given)
     except ModuleNotFoundError as error:
@@ -350,9 +375,6 @@ def main(arguments: list[str] | None = None) -> None:
         _fail(
             {"message": what, "remedy": remedy, "exit_code": 3}, f"{what}\n  -> {remedy}", 3, as_json="--json" in given
         )
-    except KeyboardInterrupt:
-        print("stopped; the same command goes on from here", file=sys.stderr)
-        sys.exit(130)
 
 
 def _fail(error: dict[str, object], text: str, code: int, *, as_json: bool) -> None:

@@ -36,16 +36,24 @@ def check_learnable(examples: Sequence[Example], *, note: str = "") -> None:
         raise TooFewExamples(
             f"{different} different examples; {MIN_EXAMPLES} are the least, and a few hundred are a good start{note}",
             "add more with `inhouse add`",
+            file=_one_file(examples),
         )
     labels = {e.target for e in examples}
     if len(labels) == 1:
         raise TooFewExamples(
             f"all {len(examples)} examples have the label {labels.pop()!r}: there is nothing to tell apart{note}",
             "add examples of other labels, or name another column with --target NAME",
+            file=_one_file(examples),
         )
     rare = rare_labels(examples)
     if rare:
         raise _too_rare(list(rare.values()), note)
+
+
+def _one_file(examples: Sequence[Example]) -> str | None:
+    """The file that all of them come from, if it is one."""
+    files = {e.provenance.file for e in examples}
+    return files.pop() if len(files) == 1 else None
 
 
 def _too_rare(examples: list[Example], note: str) -> TooFewExamples:

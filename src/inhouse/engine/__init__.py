@@ -1,6 +1,16 @@
 """Text in and out of models. Nothing here is imported before it is needed: torch and openvino are heavy."""
 
-from inhouse.engine.bases import ENCODER, Base, BaseSpec, catalogue, find_spec, get_base, is_here, location
+from inhouse.engine.bases import (
+    ENCODER,
+    Base,
+    BaseSpec,
+    catalogue,
+    find_spec,
+    get_base,
+    is_here,
+    location,
+    require_base,
+)
 from inhouse.engine.protocol import Engine, Generation, StreamingEngine
 
 __all__ = [
@@ -15,4 +25,5 @@ __all__ = [
     "get_base",
     "is_here",
     "location",
+    "require_base",
 ]

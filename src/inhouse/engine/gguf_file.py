@@ -7,6 +7,7 @@ merged weights in Q8_0: 8-bit blocks of 32 with one scale, 8.5 bits a weight, wh
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -34,20 +35,19 @@ def write_gguf(base: Path, weights: Iterator[tuple[str, Array]], out: Path) -> N
     heads = _Heads(reader.fields, architecture)
     names = gguf.get_tensor_name_map(_architecture(gguf, architecture), heads.layers)
     expected = {t.name for t in reader.tensors}
-    writer = gguf.GGUFWriter(out, architecture)
-    _copy_header(gguf, reader, writer)
-    for name, weight in weights:
-        target = names.get_name(name, try_suffixes=(".weight", ".bias"))
-        if target not in expected:
-            raise EngineFault(f"the weight {name} has no place in the GGUF file {base.name}")
-        expected.discard(target)
-        _add(gguf, writer, target, heads.permuted(name, weight))
-    if expected:
-        raise EngineFault(f"the trained model has no weight for {sorted(expected)[0]} of {base.name}")
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
+    with closing(gguf.GGUFWriter(out, architecture)) as writer:
+        _copy_header(gguf, reader, writer)
+        for name, weight in weights:
+            target = names.get_name(name, try_suffixes=(".weight", ".bias"))
+            if target not in expected:
+                raise EngineFault(f"the weight {name} has no place in the GGUF file {base.name}")
+            expected.discard(target)
+            _add(gguf, writer, target, heads.permuted(name, weight))
+        if expected:
+            raise EngineFault(f"the trained model has no weight for {sorted(expected)[0]} of {base.name}")
+        writer.write_header_to_file()
+        writer.write_kv_data_to_file()
+        writer.write_tensors_to_file()
 
 
 class _Heads:

@@ -8,11 +8,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import inhouse.clean as checks
 import inhouse.dataset as datasets
 import inhouse.sources as sources
+from inhouse.clean import AUTOMATIC, CHECKS, find, summary
 from inhouse.core import Dataset, Example, Finding, InputSection, Rejection, Reporter, Silent, Task, labels_of
-from inhouse.engine import find_spec, get_base
+from inhouse.engine import find_spec, get_base, require_base
 from inhouse.errors import UsageError
 from inhouse.store import Workspace, check_name, disk_guard, records, write_bytes
 
@@ -57,7 +57,7 @@ class Cleaned:
             "task": self.task,
             "dataset_fingerprint": self.dataset_fingerprint,
             "findings": [f.model_dump(mode="json") for f in shown],
-            "summary": checks.summary(self.findings),
+            "summary": summary(self.findings),
             "accepted": list(self.accepted),
             "new_dataset": self.new_dataset,
             "new_fingerprint": self.new_fingerprint,
@@ -93,8 +93,9 @@ def init(
     if base_model:
         find_spec(base_model)
         task = task.model_copy(update={"base_model": base_model})
-    workspace.create()
-    workspace.save_task(task)
+    with disk_guard(workspace.paths.root), workspace.undoing(workspace.paths.task_file(name)):
+        workspace.create()
+        workspace.save_task(task)
     return task
 
 
@@ -189,12 +190,12 @@ def _read(
     read = _Read()
     for file in files:
         source = sources.read_source(file)
-        if (source.sha256, role) in known:
-            reporter.say(f"{file} was added before: nothing new in it")
-            continue
         mapping = sources.infer_mapping(
             source, kind=task.kind, fields=names.fields, target=names.target, group=names.group
         )
+        if (source.sha256, role) in known:
+            reporter.say(f"{file} was added before: nothing new in it")
+            continue
         for sentence in mapping.why:
             reporter.say(sentence)
         examples, rejections = sources.to_examples(source, mapping)
@@ -214,8 +215,20 @@ def _read(
     return read
 
 
-def store_data(workspace: Workspace, task: Task, prepared: Prepared, reporter: Reporter, *, drop_rare: bool) -> Added:
-    """Make and store the next dataset version out of what was read."""
+def store_data(
+    workspace: Workspace,
+    task: Task,
+    prepared: Prepared,
+    reporter: Reporter,
+    *,
+    drop_rare: bool,
+    models: Sequence[str] = (),
+) -> Added:
+    """Make and store the next dataset version out of what was read.
+
+    Args:
+        models: base models that the next steps need: one that cannot be had is told before anything is written.
+    """
     previous = None
     if workspace.exists and (newest := records.latest_dataset(workspace, task.name)):
         previous = records.load_dataset(workspace, task.name, newest)
@@ -233,6 +246,8 @@ def store_data(workspace: Workspace, task: Task, prepared: Prepared, reporter: R
         drop_rare=drop_rare,
         reason=f"added {', '.join(files)}",
     )
+    for model in models:
+        require_base(model, workspace.settings)
     mapping = train.mapping or (test.mapping if test else None)
     labels = labels_of([*built.dataset.of("train"), *built.dataset.of("validation")])
     changed = task.model_copy(update={"labels": labels, "input": _input_section(task, mapping)})
@@ -284,17 +299,16 @@ def _keep_all(
     added: list[dict[str, Any]],
     rejections: list[Rejection],
 ) -> str | None:
-    """Write rejects file, dataset and task, in this order: the database row makes the version real."""
-    rejected_file = None
-    with disk_guard(workspace.paths.root):
+    """Write rejects file, task and dataset, in this order: the database row makes the version real."""
+    rejects = workspace.paths.rejects(task.name, _file_name(added))
+    files = (workspace.paths.task_file(task.name), rejects)
+    with disk_guard(workspace.paths.root), workspace.undoing(*files):
         workspace.create()
         if rejections:
-            path = workspace.paths.rejects(task.name, _file_name(added))
-            write_bytes(path, sources.rejections_csv(rejections))
-            rejected_file = str(path)
+            write_bytes(rejects, sources.rejections_csv(rejections))
         workspace.save_task(task)
         records.save_dataset(workspace, dataset, added)
-    return rejected_file
+    return str(rejects) if rejections else None
 
 
 def _file_name(added: list[dict[str, Any]]) -> str:
@@ -349,7 +363,7 @@ def clean(
     reporter = reporter or Silent()
     task = workspace.load_task(name)
     dataset = records.load_dataset(workspace, name)
-    found = checks.find(dataset, count_tokens=_token_counter(workspace, task), max_tokens=_max_tokens(task))
+    found = find(dataset, count_tokens=_token_counter(workspace, task), max_tokens=_max_tokens(task))
     accepted = _accepted(found, accept)
     with disk_guard(workspace.paths.root):
         records.save_findings(workspace, dataset, found, {f.id for f in accepted})
@@ -374,13 +388,13 @@ def clean(
 def _accepted(found: Sequence[Finding], accept: Sequence[str]) -> list[Finding]:
     wanted = set(accept)
     if "automatic" in wanted:
-        wanted |= set(checks.AUTOMATIC)
-    known = {f.id for f in found} | {*checks.CHECKS, "automatic", "all"}
+        wanted |= set(AUTOMATIC)
+    known = {f.id for f in found} | {*CHECKS, "automatic", "all"}
     odd = sorted(wanted - known)
     if odd:
         raise UsageError(
             f"no finding or check is called {odd[0]!r}",
-            f"accept a finding's id, `automatic`, `all`, or one of {', '.join(checks.CHECKS)}",
+            f"accept a finding's id, `automatic`, `all`, or one of {', '.join(CHECKS)}",
         )
     return [f for f in found if f.drop and ("all" in wanted or f.id in wanted or f.check in wanted)]
 

@@ -20,7 +20,7 @@ from inhouse.core import (
     TrainResult,
     input_key,
 )
-from inhouse.engine import ENCODER, get_base
+from inhouse.engine import ENCODER, get_base, require_base
 from inhouse.errors import NotFound
 from inhouse.pipeline.training import package_versions
 from inhouse.scoring import accuracy, macro_f1, mcnemar_exact, paired_difference
@@ -46,6 +46,7 @@ def evaluate(workspace: Workspace, name: str, reporter: Reporter | None = None, 
     dataset = records.load_dataset(workspace, name, version.lineage["dataset"])
     if not dataset.of("test"):
         raise NotFound(f"task {name!r} has no test examples", f"add a test file: `inhouse add {name} --test FILE`")
+    require_base(ENCODER, workspace.settings)
     with workspace.lock(f"train-{name}", f"training or evaluating {name!r}"), disk_guard(workspace.paths.root):
         return _evaluate(workspace, task, version, dataset, reporter)
 

@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from inhouse.core import Dataset, ModelVersion, Parity, Prediction, Recipe, Reporter, Silent, Split, Task, TrainResult
-from inhouse.engine import Base, get_base
+from inhouse.engine import Base, get_base, require_base
 from inhouse.errors import NothingToLearn
 from inhouse.scoring import review_threshold
 from inhouse.store import Workspace, disk_guard, records, registry
@@ -36,11 +36,16 @@ _NOT_COMPARED = Parity(
 )
 
 
-def train(workspace: Workspace, name: str, reporter: Reporter | None = None, *, again: bool = False) -> TrainResult:
+def train(
+    workspace: Workspace, name: str, reporter: Reporter | None = None, *, again: bool = False, seed: int | None = None
+) -> TrainResult:
     """Fine-tune the task's base model on its newest dataset version and register the result.
 
     A run that was interrupted goes on where it was. A run that is done is not repeated (the same recipe on the same
     data gives the same model) unless `again`.
+
+    Args:
+        seed: instead of the one in `task.toml`.
 
     Raises:
         NotFound: no such task, or it has no data.
@@ -50,7 +55,10 @@ def train(workspace: Workspace, name: str, reporter: Reporter | None = None, *, 
     """
     reporter = reporter or Silent()
     task = workspace.load_task(name)
+    if seed is not None:
+        task = task.model_copy(update={"train": task.train.model_copy(update={"seed": seed})})
     dataset = records.load_dataset(workspace, name)
+    require_base(task.base_model, workspace.settings)
     with workspace.lock(f"train-{name}", f"training {name!r}"), disk_guard(workspace.paths.root):
         from inhouse.engine.torch_model import best_precision, use_threads
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import inhouse.dataset as datasets
 from inhouse.core import (
+    Dataset,
     DriftSignal,
     Evaluation,
     Example,
@@ -25,7 +26,7 @@ from inhouse.core import (
     labels_of,
     render_input,
 )
-from inhouse.engine import ENCODER, get_base
+from inhouse.engine import ENCODER, get_base, require_base
 from inhouse.errors import NotFound
 from inhouse.pipeline.evaluation import evaluate
 from inhouse.pipeline.training import train
@@ -64,7 +65,8 @@ def monitor(workspace: Workspace, name: str, reporter: Reporter | None = None) -
     Raises:
         NotFound: no such task, or nothing serves.
     """
-    import inhouse.monitor as watch
+    from inhouse.monitor import MIN_REQUESTS, decide
+    from inhouse.monitor import quality as judged
 
     reporter = reporter or Silent()
     task = workspace.load_task(name)
@@ -72,18 +74,18 @@ def monitor(workspace: Workspace, name: str, reporter: Reporter | None = None) -
     window = [t for t in traffic.traces(workspace, name, champion.name) if t.error is None]
     feedback = traffic.feedback_of(workspace, name)
     dataset = records.load_dataset(workspace, name, champion.lineage["dataset"])
-    quality, basis = watch.quality(window, feedback)
+    quality, basis = judged(window, feedback)
     drift: tuple[DriftSignal, ...] = ()
-    if len(window) >= watch.MIN_REQUESTS:
+    if len(window) >= MIN_REQUESTS:
         drift = _drift(workspace, champion, dataset.of("train"), window, reporter)
-    waiting = corrections(workspace, task)
-    decision, reason = watch.decide(
+    waiting = waiting_corrections(workspace, task, records.load_dataset(workspace, name))
+    decision, reason = decide(
         name,
         quality=quality,
         basis=basis,
         accuracy_at_evaluation=_accuracy(champion),
         drift=drift,
-        corrections=len(waiting),
+        corrections=waiting.usable,
         dataset_train_size=len(dataset.of("train")),
         traces=len(window),
         previous_accuracy=_previous_accuracy(workspace, name),
@@ -100,7 +102,7 @@ def monitor(workspace: Workspace, name: str, reporter: Reporter | None = None) -
         quality_basis=basis,
         drift=drift,
         review_rate=sum(t.needs_review for t in window) / len(window) if window else None,
-        corrections=len(waiting),
+        corrections=waiting.usable,
         decision=decision,
         reason=reason,
     )
@@ -115,8 +117,8 @@ def _drift(
 ) -> tuple[DriftSignal, ...]:
     """Both drift tests. Inputs are compared with the training inputs, answers with the champion's own on its test set:
     a model errs in its own way, and its answers differ from the right ones even where nothing has drifted."""
-    import inhouse.monitor as watch
     from inhouse.engine.encoder import SentenceEncoder
+    from inhouse.monitor import family, input_drift, output_drift
 
     texts = [render_input(t.inputs) for t in window]
     known = [render_input(e.inputs) for e in reference]
@@ -125,9 +127,9 @@ def _drift(
     bar = reporter.bar("embeddings", len(texts) + len(known))
     vectors = encoder.embed([*known, *texts], bar.update)
     answers = [t.output for t in window if t.output is not None]
-    return watch.family(
-        watch.input_drift(vectors[: len(known)], vectors[len(known) :], texts),
-        watch.output_drift(_usual_answers(workspace, champion, reference), answers),
+    return family(
+        input_drift(vectors[: len(known)], vectors[len(known) :], texts),
+        output_drift(_usual_answers(workspace, champion, reference), answers),
     )
 
 
@@ -165,17 +167,31 @@ def _previous_accuracy(workspace: Workspace, name: str) -> Metric | None:
     return _accuracy(registry.find_version(workspace, name, served[-1]["before"]))
 
 
-def corrections(workspace: Workspace, task: Task) -> list[Example]:
-    """The Corrections that no dataset version holds yet, as examples: the latest one of each input."""
-    dataset = records.load_dataset(workspace, task.name)
-    known = {e.id for e in dataset.examples}
-    latest: dict[str, Example] = {}
+@dataclass(frozen=True)
+class Waiting:
+    """The Corrections on what was served: `built` is the dataset version that they would make.
+
+    `usable` is how many examples of it are new; `of_test` how many correct a test example, which is never learned from.
+    """
+
+    built: datasets.Built
+    usable: int
+    of_test: int
+
+
+def waiting_corrections(workspace: Workspace, task: Task, dataset: Dataset) -> Waiting:
+    """What the Corrections given so far would add to a dataset."""
     by_id = {t.id: t for t in traffic.traces(workspace, task.name)}
-    for opinion in traffic.feedback_of(workspace, task.name):
-        example = _corrected(task, by_id[opinion.trace], opinion)
-        if example is not None:
-            latest[input_key(example.inputs)] = example
-    return [e for e in latest.values() if e.id not in known]
+    given = [_corrected(task, by_id[opinion.trace], opinion) for opinion in traffic.feedback_of(workspace, task.name)]
+    meant = [e for e in given if e is not None]
+    tested = {input_key(e.inputs) for e in dataset.of("test")}
+    built = datasets.next_version(dataset, meant, dataset.number + 1, "corrections")
+    known = {e.id for e in dataset.examples}
+    return Waiting(
+        built=built,
+        usable=sum(e.id not in known for e in built.dataset.examples),
+        of_test=len({e.input_key for e in meant} & tested),
+    )
 
 
 def _corrected(task: Task, trace: Trace, opinion: Feedback) -> Example | None:
@@ -194,38 +210,50 @@ def _corrected(task: Task, trace: Trace, opinion: Feedback) -> Example | None:
 def retrain(workspace: Workspace, name: str, reporter: Reporter | None = None) -> Retrained:
     """The next dataset version from the old one and the Corrections; train on it; candidate against champion.
 
-    The test split is the old one. Nothing is promoted. A retrain that was interrupted goes on.
+    The test split is the old one: a correction of a test example is left out, and said so. With nothing new to learn
+    the same data is trained on with another seed, which shows how much trainings differ by chance. Nothing is
+    promoted. A retrain that was interrupted goes on.
 
     Raises:
         NotFound: no such task, or nothing serves yet.
-        UsageError, Busy, DiskFull
+        ModelUnavailable, Busy, DiskFull
     """
     reporter = reporter or Silent()
     task = workspace.load_task(name)
     champion = registry.find_version(workspace, name, registry.CHAMPION)
+    for model in (task.base_model, ENCODER):
+        require_base(model, workspace.settings)
     dataset = records.load_dataset(workspace, name)
-    new = corrections(workspace, task)
-    if not new and dataset.number == champion.lineage["dataset"]:
-        raise NotFound(
-            f"task {name!r} has no corrections or data that its champion {champion.name} was not trained on",
-            f"send corrections to POST /v1/feedback, or `inhouse add {name} FILE`",
+    waiting = waiting_corrections(workspace, task, dataset)
+    if waiting.of_test:
+        reporter.warn(
+            f"{waiting.of_test} corrections are of test examples: left out, or the test would be learned by heart"
         )
-    if new:
-        built = datasets.next_version(dataset, new, dataset.number + 1, f"{len(new)} corrections")
-        for example, why in built.dropped[:5]:
-            reporter.warn(f"{example.provenance}: {why}")
-        for warning in built.warnings:
-            reporter.warn(warning)
-        with disk_guard(workspace.paths.root):
-            records.save_dataset(workspace, built.dataset)
-        dataset = built.dataset
-        labels = labels_of([*dataset.of("train"), *dataset.of("validation")])
-        if labels != task.labels:
-            workspace.save_task(task.model_copy(update={"labels": labels}))
-        reporter.say(f"dataset version {dataset.number}: {len(new)} corrections joined the training data")
-    trained = train(workspace, name, reporter)
+    seed = task.train.seed
+    if waiting.usable:
+        dataset = _store_corrected(workspace, task, waiting, reporter)
+    elif dataset.number == champion.lineage["dataset"]:
+        seed = champion.lineage["seed"] + 1
+        reporter.warn(
+            f"nothing new to learn from since {champion.name}: training on the same data with another seed ({seed})"
+        )
+    trained = train(workspace, name, reporter, seed=seed)
     number = trained.model_version.partition("@")[2]
-    return Retrained(name, len(new), dataset.number, trained, evaluate(workspace, name, reporter, which=number))
+    return Retrained(name, waiting.usable, dataset.number, trained, evaluate(workspace, name, reporter, which=number))
+
+
+def _store_corrected(workspace: Workspace, task: Task, waiting: Waiting, reporter: Reporter) -> Dataset:
+    """Make the version with the corrections real."""
+    dataset = replace(waiting.built.dataset, reason=f"{waiting.usable} corrections")
+    for warning in waiting.built.warnings:
+        reporter.warn(warning)
+    with disk_guard(workspace.paths.root):
+        records.save_dataset(workspace, dataset)
+    labels = labels_of([*dataset.of("train"), *dataset.of("validation")])
+    if labels != task.labels:
+        workspace.save_task(task.model_copy(update={"labels": labels}))
+    reporter.say(f"dataset version {dataset.number}: {waiting.usable} corrections joined the training data")
+    return dataset
 
 
 def status(workspace: Workspace) -> dict[str, Any]:

@@ -36,8 +36,8 @@ class Predicted:
 def predict(
     workspace: Workspace,
     name: str,
-    file: Path,
-    out: Path,
+    file: Path | str,
+    out: Path | str,
     reporter: Reporter | None = None,
     *,
     which: str = registry.CHAMPION,
@@ -56,6 +56,7 @@ def predict(
     from inhouse.deploy import ServedModel
 
     reporter = reporter or Silent()
+    file, out = Path(file), Path(out)
     task = workspace.load_task(name)
     version = registry.find_version(workspace, name, which)
     if out.resolve() == file.resolve():
@@ -67,6 +68,11 @@ def predict(
             f"column {missing[0]!r} is missing; the columns there are {', '.join(source.columns)}",
             f"the task reads {', '.join(task.input.fields)}",
             file=file,
+        )
+    columns = [c for c in source.columns if c not in COLUMNS]
+    if len(columns) < len(source.columns):
+        reporter.warn(
+            f"the file holds answers already: its {', '.join(sorted(set(source.columns) - set(columns)))} are replaced"
         )
     rows = _rows(source)
     served = ServedModel(workspace, task, version)
@@ -80,10 +86,10 @@ def predict(
     seconds = time.perf_counter() - begun
     errors = [broken or a.prediction.error or "" for (_, broken), a in zip(rows, given, strict=True)]
     table = [
-        [*(values.get(c, "") for c in source.columns), *_answer_cells(a.prediction, error, review=a.needs_review)]
+        [*(values.get(c, "") for c in columns), *_answer_cells(a.prediction, error, review=a.needs_review)]
         for (values, _), a, error in zip(rows, given, errors, strict=True)
     ]
-    write_bytes(out, _csv([*source.columns, *COLUMNS], table))
+    write_bytes(out, _csv([*columns, *COLUMNS], table))
     return Predicted(
         task=name,
         model_version=version.name,

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import inhouse.clean as checks
+from inhouse.clean import AUTOMATIC, summary
 from inhouse.core import Evaluation, Reporter, Silent, Task, TrainResult
+from inhouse.engine import ENCODER
 from inhouse.pipeline.compile import Added, Cleaned, clean, prepare, store_data
 from inhouse.pipeline.evaluation import evaluate
 from inhouse.pipeline.training import train
@@ -64,7 +65,9 @@ def run(
     if epochs is not None:
         task = task.model_copy(update={"train": task.train.model_copy(update={"epochs": epochs})})
     prepared = prepare(workspace, task, files, reporter, test=test, inputs=inputs, target=target, group=group)
-    added = store_data(workspace, task, prepared, reporter, drop_rare=drop_rare)
+    if epochs is not None and workspace.exists and workspace.has_task(name):
+        workspace.save_task(task)
+    added = store_data(workspace, task, prepared, reporter, drop_rare=drop_rare, models=(task.base_model, ENCODER))
     cleaned = clean(workspace, name, reporter, accept=["automatic"])
     _tell_findings(cleaned, name, reporter)
     trained = train(workspace, name, reporter)
@@ -74,7 +77,7 @@ def run(
 
 def _tell_findings(cleaned: Cleaned, name: str, reporter: Reporter) -> None:
     """`run` removes only what is certain; what needs a person's eye is told."""
-    left = {c: n for c, n in checks.summary(cleaned.findings).items() if n and c not in checks.AUTOMATIC}
+    left = {c: n for c, n in summary(cleaned.findings).items() if n and c not in AUTOMATIC}
     if left:
         told = ", ".join(f"{n} {c.replace('_', ' ')}" for c, n in sorted(left.items()))
         reporter.warn(f"left for you to judge: {told} (`inhouse clean {name}` shows them)")

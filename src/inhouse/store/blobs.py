@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from inhouse.errors import NotFound
@@ -36,6 +36,10 @@ class Blobs:
             )
         return path
 
+    def has(self, content: bytes, suffix: str) -> bool:
+        """Whether these bytes are stored."""
+        return self.location(hashlib.sha256(content).hexdigest(), suffix).is_file()
+
     def put(self, content: bytes, suffix: str) -> str:
         """Store bytes; return their SHA-256."""
         sha256 = hashlib.sha256(content).hexdigest()
@@ -43,6 +47,14 @@ class Blobs:
         if not path.is_file():
             write_bytes(path, content)
         return sha256
+
+    def remove(self, sha256: str, suffix: str) -> None:
+        """Take back a blob that was just put and that nothing refers to."""
+        path = self.location(sha256, suffix)
+        path.unlink(missing_ok=True)
+        for folder in (path.parent, self.folder):
+            with suppress(OSError):  # others are in it
+                folder.rmdir()
 
     def put_file(self, source: Path, suffix: str) -> str:
         """Move a finished file of the same disk into the store; return its SHA-256."""

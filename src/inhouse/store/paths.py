@@ -63,23 +63,25 @@ def disk_guard(folder: Path) -> Iterator[None]:
         raise
     except Exception as error:
         text = str(error).lower()
-        full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
-        if not full and not any(s in text for s in ("no space left", "os error 28", "disk is full", "disk full")):
-            raise
         free = _free_mib(folder)
+        full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
+        full = full or any(s in text for s in ("no space left", "os error 28", "disk is full", "disk full"))
+        # What SQLite and numpy say when the disk is full, and not only then.
+        vague = any(s in text for s in ("disk i/o error", "unable to open database file", " requested and "))
+        if not full and not (vague and free < 1.0):
+            raise
         raise DiskFull(
-            f"no space is left for the workspace ({free})",
+            f"no space is left for the workspace ({free:.1f} MiB free)",
             "free some space, or move the workspace to a larger disk, and run the command again; "
             "what was there before is unchanged",
             file=folder,
         ) from error
 
 
-def _free_mib(folder: Path) -> str:
-    try:
-        return f"{shutil.disk_usage(folder).free / 2**20:.1f} MiB free"
-    except OSError:
-        return "free space unknown"
+def _free_mib(folder: Path) -> float:
+    while not folder.exists():
+        folder = folder.parent
+    return shutil.disk_usage(folder).free / 2**20
 
 
 @contextmanager
@@ -109,14 +111,34 @@ def replacing(path: Path) -> Iterator[Path]:
         raise
 
 
+@contextmanager
+def restoring(*files: Path) -> Iterator[None]:
+    """On any error put small `files` back as they were; one that was not there goes, with the folders made for it."""
+    before = [(file, file.read_bytes() if file.is_file() else None, _missing(file.parent)) for file in files]
+    try:
+        yield
+    except BaseException:
+        for file, content, made in before:
+            if content is None:
+                file.unlink(missing_ok=True)
+                _remove_empty(file.parent, made)
+            elif not file.is_file() or file.read_bytes() != content:
+                write_bytes(file, content)
+        raise
+
+
+def _missing(folder: Path) -> Path | None:
+    """The topmost folder on the way to `folder` that is not there, if any."""
+    missing = None
+    while not folder.exists():
+        missing, folder = folder, folder.parent
+    return missing
+
+
 def _make_folders(folder: Path) -> Path | None:
     """Create `folder`; return the topmost folder that was missing, if any."""
-    missing = None
-    probe = folder
-    while not probe.exists():
-        missing = probe
-        probe = probe.parent
-    with disk_guard(probe):
+    missing = _missing(folder)
+    with disk_guard(missing.parent if missing else folder):
         folder.mkdir(parents=True, exist_ok=True)
     return missing
 
@@ -126,6 +148,8 @@ def _remove_empty(folder: Path, top: Path | None) -> None:
     while top is not None and folder.is_relative_to(top):
         try:
             folder.rmdir()
+        except FileNotFoundError:
+            pass
         except OSError:
             return
         folder = folder.parent

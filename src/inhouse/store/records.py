@@ -27,7 +27,18 @@ def save_dataset(workspace: Workspace, dataset: Dataset, added: Sequence[dict[st
 
     `added` holds dictionaries with file, sha256, role, rows and rejected.
     """
-    blob = workspace.blobs.put(_to_parquet(dataset), PARQUET)
+    content = _to_parquet(dataset)
+    known = workspace.blobs.has(content, PARQUET)
+    blob = workspace.blobs.put(content, PARQUET)
+    try:
+        _insert_dataset(workspace, dataset, blob, added)
+    except BaseException:
+        if not known:
+            workspace.blobs.remove(blob, PARQUET)
+        raise
+
+
+def _insert_dataset(workspace: Workspace, dataset: Dataset, blob: str, added: Sequence[dict[str, Any]]) -> None:
     with workspace.database.begin() as connection:
         connection.execute(
             insert(db.datasets).values(

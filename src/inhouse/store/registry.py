@@ -73,7 +73,9 @@ def find_version(workspace: Workspace, task: str, which: str | int) -> ModelVers
     for version in known:
         if version.number == number:
             return version
-    there = ", ".join(v.name for v in known) or "none yet"
+    if not known:
+        raise NotFound(f"task {task!r} has no model version yet", f"train one first: `inhouse train {task}`")
+    there = ", ".join(v.name for v in known)
     remedy = {
         CHAMPION: f"promote one first: `inhouse promote {task}`",
         CANDIDATE: f"evaluate one first: `inhouse evaluate {task}`",
@@ -136,7 +138,7 @@ def roll_back(workspace: Workspace, task: str, reason: str) -> tuple[int, int]:
         for move in moves:
             if move["action"] == "rollback":
                 line.pop()
-            else:
+            elif line[-1:] != [move["after"]]:  # the champion promoted again is no step
                 line.append(move["after"])
         if len(line) < 2:
             raise NotFound(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -43,7 +44,7 @@ class Settings(BaseModel):
     )
     offline: bool = Field(default=False, description="forbid every outbound connection")
     index_url: str = Field(default="", description="package index for base models; empty: pip's own setting")
-    threads: int = Field(default=0, ge=0, description="CPU threads; 0: all physical cores")
+    threads: int = Field(default=0, ge=0, description="CPU threads; 0: every core that this process may use")
     serve: ServeSettings = ServeSettings()
 
 
@@ -62,16 +63,15 @@ def load_settings(config: Path, environment: Mapping[str, str] = os.environ) -> 
 
 
 def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
-    """`INHOUSE_SERVE__PORT=1` becomes `{"serve": {"port": "1"}}`; other programs' variables are left alone."""
+    """`INHOUSE_SERVE__PORT=1` becomes `{"serve": {"port": "1"}}`; an empty variable counts as absent."""
     found: dict[str, Any] = {}
     for name in Settings.model_fields:
         field = Settings.model_fields[name].annotation
         if isinstance(field, type) and issubclass(field, BaseModel):
             for key in field.model_fields:
-                value = environment.get(f"{ENV_PREFIX}{name}__{key}".upper())
-                if value is not None:
+                if value := environment.get(f"{ENV_PREFIX}{name}__{key}".upper()):
                     found.setdefault(name, {})[key] = value
-        elif (value := environment.get(f"{ENV_PREFIX}{name}".upper())) is not None:
+        elif value := environment.get(f"{ENV_PREFIX}{name}".upper()):
             found[name] = value
     return found
 
@@ -85,7 +85,9 @@ def read_toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text("utf-8"))
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"not valid TOML: {error}", "mend the line and run again", file=path) from error
+        place = re.search(r"at line (\d+)", str(error))
+        line = int(place[1]) if place else None
+        raise ConfigError(f"not valid TOML: {error}", "mend the line and run again", file=path, line=line) from error
     except UnicodeDecodeError as error:
         raise ConfigError("not UTF-8 text", "save the file as UTF-8", file=path) from error
 
@@ -106,6 +108,11 @@ def validated(model: type[Model], values: dict[str, Any], file: Path) -> Model:
             remedy = f"{hint}known keys here: {', '.join(known)}"
             raise ConfigError(f"unknown key `{dotted}`", remedy, file=file, line=line) from error
         shown = repr(first.get("input"))[:80]
+        variable = f"{ENV_PREFIX}{'__'.join(keys)}".upper()
+        if os.environ.get(variable) == first.get("input"):
+            raise ConfigError(
+                f"the environment variable {variable} = {shown}: {first['msg']}", "mend or unset it"
+            ) from error
         raise ConfigError(
             f"`{dotted}` = {shown}: {first['msg'][:1].lower()}{first['msg'][1:]}",
             "mend the value",

@@ -16,7 +16,7 @@ from inhouse.core import Task
 from inhouse.errors import Busy, NotFound, UsageError
 from inhouse.store.blobs import Blobs
 from inhouse.store.database import Database
-from inhouse.store.paths import CONFIG_NAME, Paths, disk_guard, write_bytes
+from inhouse.store.paths import CONFIG_NAME, Paths, disk_guard, restoring, write_bytes
 from inhouse.store.settings import Settings, load_settings, read_toml, validated
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
@@ -48,9 +48,23 @@ class Workspace:
         return self.paths.config.is_file()
 
     def create(self) -> None:
-        """Make the folder a workspace, unless it is one."""
+        """Make the folder a workspace with settings and database, unless it is one."""
         if not self.exists:
             write_bytes(self.paths.config, _CONFIG.encode())
+            self.database.close()
+
+    @contextmanager
+    def undoing(self, *files: Path) -> Iterator[None]:
+        """On any error put small `files` back as they were, and unmake the workspace if it was made meanwhile."""
+        database = [self.paths.root / f"{self.paths.database.name}{end}" for end in ("", "-wal", "-shm")]
+        made = [] if self.exists else [self.paths.config, *(f for f in database if not f.exists())]
+        with restoring(*files, *made):
+            try:
+                yield
+            except BaseException:
+                if made:
+                    self.close()
+                raise
 
     @cached_property
     def database(self) -> Database:
@@ -78,7 +92,7 @@ class Workspace:
     def close(self) -> None:
         """Close the database, if it was opened."""
         if "database" in self.__dict__:
-            self.database.close()
+            self.__dict__.pop("database").close()
 
     # ------------------------------------------------------------------ tasks
 

@@ -1,0 +1,357 @@
+"""The command line: light to start, and the whole journey of a task in one workspace."""
+
+from __future__ import annotations
+
+import csv
+import importlib
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import FunctionType
+
+import jsonschema
+import pytest
+from conftest import many_intents, write_csv
+
+import inhouse
+from inhouse.core import Trace
+from inhouse.store import Workspace, traffic
+from inhouse.store.database import now
+
+CONTRACTS = Path(__file__).parent.parent / "contracts"
+
+
+def meets(contract, value):
+    """Fails with the place that does not meet the contract."""
+    jsonschema.validate(value, json.loads((CONTRACTS / f"{contract}.schema.json").read_text()))
+
+
+# ---------------------------------------------------------------------- light to start
+
+
+def test_help_comes_within_half_a_second(inhouse_command):
+    def seconds():
+        begun = time.perf_counter()
+        done = subprocess.run([*inhouse_command, "--help"], capture_output=True, text=True, check=True)
+        assert "retrain" in done.stdout
+        return time.perf_counter() - begun
+
+    assert min(seconds() for _ in range(5)) < 0.5
+
+
+HEAVY = ("torch", "transformers", "openvino", "openvino_genai", "tokenizers", "gguf", "polars", "sqlalchemy", "sklearn")
+HELP = """
+from inhouse.cli import main
+try:
+    main(["--help"])
+except SystemExit:
+    pass
+"""
+
+
+@pytest.mark.parametrize("code", ["import inhouse", HELP])
+def test_no_heavy_library_is_imported(code):
+    code += f"\nimport sys; print([m for m in {HEAVY} if m in sys.modules], file=sys.stderr)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr == "[]\n"
+
+
+def test_the_public_surface():
+    assert sorted(inhouse.__all__) == [
+        "__version__",
+        "add",
+        "clean",
+        "doctor",
+        "evaluate",
+        "init",
+        "list_models",
+        "monitor",
+        "open_workspace",
+        "predict",
+        "promote",
+        "pull_model",
+        "retrain",
+        "rollback",
+        "run",
+        "serve",
+        "status",
+        "train",
+    ]
+    for stage in ("clean", "evaluate.verdict", "monitor", "train.plan"):  # a stage must not hide its verb
+        importlib.import_module(f"inhouse.{stage}")
+    verbs = [getattr(inhouse, name) for name in inhouse.__all__ if name != "__version__"]
+    assert all(isinstance(verb, FunctionType) for verb in verbs)
+    with pytest.raises(AttributeError, match="no attribute 'trian'"):
+        inhouse.trian  # noqa: B018
+
+
+@pytest.mark.parametrize("arguments", [["trian"], ["train"], ["run", "t"], ["serve", "--port", "x"]])
+def test_wrong_usage_is_exit_code_2(inhouse_command, arguments):
+    done = subprocess.run([*inhouse_command, *arguments], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "Traceback" not in done.stderr
+    assert "Usage: inhouse" in done.stderr
+
+
+# ---------------------------------------------------------------------- the journey
+
+
+@pytest.fixture(scope="module")
+def journey(tmp_path_factory, command, tiny_gguf, encoder):
+    """Every command of the journey, in order, in one workspace: what each said."""
+    root = tmp_path_factory.mktemp("journey")
+    folder, rows = root / "workspace", many_intents(6)
+    train = write_csv(root / "train.csv", rows[:60])
+    test = write_csv(root / "test.csv", rows[60:])
+    new = root / "new.jsonl"
+    new.write_text(
+        '{"text": "where is my card now", "who": "ann"}\n{"text": "", "who": "bob"}\nno json\n{"text": "new pin"}\n'
+    )
+    done = {}
+
+    def step(name, *arguments):
+        done[name] = command(folder, *arguments, "--json")
+
+    step("init", "init", "intents", "--kind", "classify", "--base", tiny_gguf, "--instruction", "Name the intent.")
+    step("init again", "init", "intents")
+    shorten(folder / "tasks" / "intents" / "task.toml")
+    step("train without data", "train", "intents")
+    step("add", "add", "intents", train, "--input", "text", "--target", "category", "--test", test)
+    step("add again", "add", "intents", train, "--test", test)
+    step("clean", "clean", "intents")
+    step("accept", "clean", "intents", "--accept", "automatic")
+    step("accept nonsense", "clean", "intents", "--accept", "spelling")
+    step("promote nothing", "promote", "intents")
+    step("train", "train", "intents")
+    step("train again", "train", "intents")
+    step("evaluate", "evaluate", "intents")
+    step("promote", "promote", "intents")
+    step("force", "promote", "intents", "--force")
+    step("predict too early", "predict", "intents", new, "--out", root / "early.csv")
+    step("promote by force", "promote", "intents", "--force", "--reason", "trial for two weeks")
+    step("predict", "predict", "intents", new, "--out", root / "out.csv")
+    step("monitor", "monitor", "intents")
+    serve_thirty(folder)
+    step("monitor traffic", "monitor", "intents")
+    step("rollback", "rollback", "intents")
+    step("status", "status")
+    step("doctor", "doctor")
+    step("models list", "models", "list")
+    return folder, root, done
+
+
+def shorten(file):
+    """What a user may do to task.toml: a comment, and a short training."""
+    wish = "[train]\nepochs = 12  # short\nlearning_rate = 0.01\nbatch_size = 4\n"
+    file.write_text("# ours since 1998\n" + file.read_text().replace("[train]\n", wish))
+
+
+def serve_thirty(folder):
+    """Thirty requests of the same odd kind in the store, as `serve` writes them."""
+    workspace = Workspace(folder)
+    for n in range(30):
+        trace = Trace(
+            id=f"chatcmpl-{n}", task="intents", model_version="intents@1", inputs={"text": f"quarterly fish report {n}"},
+            output="change_pin", confidence=0.5, needs_review=n % 2 == 0, latency_ms=1.0, prompt_tokens=9, answer_tokens=3,
+            created_at=now(),
+        )  # fmt: skip
+        traffic.add_trace(workspace, trace)
+    workspace.close()
+
+
+@pytest.mark.parametrize(
+    ("step", "code"),
+    [
+        ("init", 0),
+        ("init again", 2),
+        ("train without data", 3),
+        ("add", 0),
+        ("add again", 0),
+        ("clean", 0),
+        ("accept", 0),
+        ("accept nonsense", 2),
+        ("promote nothing", 3),
+        ("train", 0),
+        ("train again", 0),
+        ("evaluate", 0),
+        ("promote", 4),
+        ("force", 2),
+        ("predict too early", 3),
+        ("promote by force", 0),
+        ("predict", 0),
+        ("monitor", 0),
+        ("monitor traffic", 0),
+        ("rollback", 3),
+        ("status", 0),
+        ("doctor", 0),
+        ("models list", 0),
+    ],
+)
+def test_exit_code_and_one_json_object(journey, step, code):
+    done = journey[2][step]
+    assert done.code == code, done.err
+    assert "Traceback" not in done.err
+    assert ("error" in done.json) == (code != 0)
+    if code:
+        assert done.json["error"]["exit_code"] == code
+        assert done.json["error"]["remedy"]
+
+
+def test_init_makes_a_task_to_edit(journey, tiny_gguf):
+    made = journey[2]["init"].json
+    assert (made["name"], made["kind"], made["base_model"]) == ("intents", "classify", str(tiny_gguf))
+    text = Path(made["file"]).read_text()
+    assert text.startswith("# ours since 1998\n")
+    assert "epochs = 12  # short" in text
+    assert 'labels = ["card_arrival", "change_pin", "failed_transfer"]' in text
+
+
+def test_add_respects_the_test_file(journey):
+    added = journey[2]["add"].json
+    assert added["counts"]["test"] == 12
+    assert added["counts"]["train"] + added["counts"]["validation"] == 60
+    assert (added["fields"], added["target"], added["dataset"]) == (["text"], "category", 1)
+    again = journey[2]["add again"].json
+    assert (again["dataset"], again["dataset_fingerprint"]) == (1, added["dataset_fingerprint"])
+    assert "was added before" in journey[2]["add again"].err
+
+
+def test_clean(journey):
+    for step in ("clean", "accept"):
+        meets("clean", journey[2][step].json)
+    assert journey[2]["accept"].json["new_dataset"] is None  # nothing to drop: no new version
+    assert "exact_duplicate" in journey[2]["accept nonsense"].json["error"]["remedy"]
+
+
+def test_train_tells_the_plan_first(journey):
+    trained = journey[2]["train"].json
+    meets("train", trained)
+    assert (trained["model_version"], trained["resumed"]) == ("intents@1", False)
+    assert trained["recipe"]["epochs"] == 12
+    assert trained["steps"] <= 12 * 15
+    said = journey[2]["train"].err.splitlines()
+    assert next(i for i, line in enumerate(said) if line.startswith("plan: ")) < next(
+        i for i, line in enumerate(said) if line.startswith("step ")
+    )
+    assert journey[2]["train again"].json == trained  # the same recipe on the same data is not repeated
+
+
+def test_evaluate_has_every_contender_and_a_verdict(journey):
+    evaluation = journey[2]["evaluate"].json
+    meets("evaluation", evaluation)
+    names = {c["name"] for c in evaluation["contenders"]}
+    assert names == {"fine-tuned", "prompted", "few-shot", "tfidf-linear", "embedding-linear", "majority"}
+    for contender in evaluation["contenders"]:
+        for metric in ("accuracy", "macro_f1"):
+            value = contender["metrics"][metric]
+            assert 0 <= value["low"] <= value["value"] <= value["high"] <= 1
+            assert value["n"] == 12
+    assert evaluation["verdict"]["decision"] != "adopt"
+    report = Path(evaluation["report"]).read_text("utf-8")
+    assert report.startswith("<!doctype html>")
+    assert evaluation["verdict"]["winner"] in report
+
+
+def test_promote_refuses_and_force_is_recorded(journey):
+    folder, _, done = journey
+    refused = done["promote"].json["error"]
+    assert refused["type"] == "Refused"
+    assert "the verdict is" in refused["message"]
+    assert "--force --reason" in refused["remedy"]
+    promoted = done["promote by force"].json
+    assert promoted == {
+        "task": "intents", "champion": "intents@1", "before": None, "forced": True, "reason": "trial for two weeks"
+    }  # fmt: skip
+    workspace = Workspace(folder)
+    from inhouse.store import registry
+
+    move = registry.moves(workspace, "intents")[-1]
+    workspace.close()
+    assert (move["action"], move["forced"], move["reason"]) == ("promote", True, "trial for two weeks")
+
+
+def test_predict_keeps_every_row_in_its_place(journey):
+    _, root, done = journey
+    assert not (root / "early.csv").exists()
+    with (root / "out.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == ["text", "who", "prediction", "confidence", "needs_review", "error"]
+    labels = {"card_arrival", "change_pin", "failed_transfer"}
+    assert [row["prediction"] in labels for row in rows] == [True, False, False, True]
+    assert [row["who"] for row in rows] == ["ann", "bob", "", ""]
+    assert rows[1]["error"] == "the input is empty"
+    assert rows[2]["error"].startswith("line 3: not valid JSON")
+    assert rows[1]["needs_review"] == rows[2]["needs_review"] == "true"
+    assert 0 <= float(rows[0]["confidence"]) <= 1
+    predicted = done["predict"].json
+    assert (predicted["rows"], predicted["errors"], predicted["model_version"]) == (4, 2, "intents@1")
+
+
+def test_monitor(journey):
+    quiet, busy = (journey[2][step].json for step in ("monitor", "monitor traffic"))
+    meets("monitor", quiet)
+    meets("monitor", busy)
+    assert (quiet["window"]["traces"], quiet["decision"], quiet["drift"]) == (0, "keep", [])
+    assert (busy["window"]["traces"], busy["review_rate"]) == (30, 0.5)
+    drift = {signal["signal"]: signal for signal in busy["drift"]}
+    assert drift["input"]["drifted"]
+    assert "fish" in drift["input"]["examples"][0]
+    assert busy["decision"] == "collect"
+
+
+def test_rollback_without_an_earlier_champion(journey):
+    assert "no earlier champion" in journey[2]["rollback"].json["error"]["message"]
+
+
+def test_status_names_the_next_step(journey):
+    (task,) = journey[2]["status"].json["tasks"]
+    assert (task["champion"], task["dataset"], task["requests"]) == ("intents@1", 1, 30)
+    assert task["next"] == "inhouse monitor intents"
+    assert task["unfinished_runs"] == []
+
+
+def test_doctor_and_models(journey, models_dir):
+    names = {check["name"] for check in journey[2]["doctor"].json["checks"]}
+    assert {"cores", "memory", "disk", "bf16", "gpu", "torch", "openvino_genai", "model all-minilm-l6-v2"} <= names
+    models = {model["name"]: model for model in journey[2]["models list"].json["models"]}
+    assert models["all-minilm-l6-v2"]["here"]
+    assert models["all-minilm-l6-v2"]["folder"].startswith(str(models_dir))
+    assert not models["smollm2-135m-instruct"]["here"]
+
+
+def test_the_text_that_people_read(journey, command):
+    folder = journey[0]
+    done = command(folder, "status")
+    assert "intents@1: dataset 1, accuracy" in done.out
+    assert "next: inhouse monitor intents" in done.out
+    done = command(folder, "promote", "intents", "--version", "7")
+    assert done.code == 3
+    assert (done.out, "versions: intents@1" in done.err) == ("", True)
+
+
+def test_run_does_it_all(tmp_path, command, tiny_gguf, encoder):
+    rows = many_intents(6)
+    rows.insert(30, dict(rows[0]))  # `run` may drop an exact duplicate without asking
+    messages = write_csv(tmp_path / "messages.csv", rows)
+    folder = tmp_path / "workspace"
+    assert command(folder, "init", "intents", "--base", tiny_gguf).code == 0
+    shorten(folder / "tasks" / "intents" / "task.toml")
+    done = command(
+        folder, "run", "intents", messages, "--input", "text", "--target", "category", "--epochs", 3, "--json"
+    )
+    assert done.code == 0, done.err
+    ran = done.json
+    assert {"task", "train", "evaluation", "model_version"} <= ran.keys()
+    meets("train", ran["train"])
+    meets("evaluation", ran["evaluation"])
+    meets("clean", ran["clean"])
+    assert (ran["task"], ran["model_version"]) == ("intents", "intents@1")
+    assert ran["clean"]["removed"] == 1
+    assert ran["train"]["recipe"]["epochs"] == 3
+    counts = ran["add"]["counts"]
+    assert sum(counts.values()) == 73
+    assert ran["evaluation"]["test_examples"] == counts["test"] > 0
+    (task,) = command(folder, "status", "--json").json["tasks"]
+    assert (task["candidate"], task["champion"]) == ("intents@1", None)
