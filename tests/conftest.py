@@ -210,7 +210,7 @@ class Done:
 @pytest.fixture(scope="session")
 def environment(models_dir: Path) -> dict[str, str]:
     """For commands: the session's models, and no connection to anywhere."""
-    return {**os.environ, "INHOUSE_MODELS_DIR": str(models_dir), "INHOUSE_OFFLINE": "1", "INHOUSE_THREADS": "2"}
+    return {**os.environ, "INHOUSE_MODELS_DIR": str(models_dir), "INHOUSE_OFFLINE": "1", "INHOUSE_THREADS": "1"}
 
 
 @pytest.fixture(scope="session")
@@ -279,7 +279,7 @@ def trained(
     root = tmp_path_factory.mktemp("trained")
     folder = root / "workspace"
     folder.mkdir()
-    (folder / "inhouse.toml").write_text(f'models_dir = "{models_dir}"\noffline = true\nthreads = 2\n')
+    (folder / "inhouse.toml").write_text(f'models_dir = "{models_dir}"\noffline = true\nthreads = 1\n')
     workspace = inhouse.open_workspace(folder)
     task = inhouse.init(workspace, "intents", base_model=str(tiny_gguf))
     wish = {"epochs": 30, "learning_rate": 0.01, "batch_size": 8}

@@ -114,8 +114,9 @@ def test_the_report_is_kept_and_json_is_one_object(banking, few_tests, tmp_path)
             "--workspace",
             str(folder),
             "--json",
-        ]
-        + ["--input", "nothing"],
+            "--input",
+            "nothing",
+        ],
         capture_output=True,
         text=True,
         check=False,

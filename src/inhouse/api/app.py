@@ -14,6 +14,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict
 from starlette.exceptions import HTTPException
 from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from inhouse.api import chat, errors
 from inhouse.api.models import Models
@@ -48,6 +49,7 @@ def make_app(
     app.state.models = models
     app.include_router(chat.router)
     app.include_router(router)
+    app.add_middleware(_Measured)
     app.middleware("http")(_surround)
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(hosts))
     app.add_exception_handler(errors.ApiError, errors.on_api_error)
@@ -58,8 +60,29 @@ def make_app(
     return app
 
 
+class _Measured:
+    """Stops reading a body that is over `MOST_BYTES`, whether or not it told its length beforehand."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Count what comes in."""
+        read = 0
+
+        async def measured() -> Message:
+            nonlocal read
+            message = await receive()
+            read += len(message.get("body", b""))
+            if read > MOST_BYTES:
+                raise HTTPException(413, f"the body is over {MOST_BYTES // 2**20} MiB")
+            return message
+
+        await self._app(scope, measured, send)
+
+
 async def _surround(request: Request, call: Callable[[Request], Awaitable[Response]]) -> Response:
-    """Refuse bodies without measure; name every request; say how long it took."""
+    """Refuse bodies that say they are too large; name every request; say how long it took."""
     begun = time.perf_counter()
     length = request.headers.get("content-length", "0")
     if length.isdigit() and int(length) > MOST_BYTES:

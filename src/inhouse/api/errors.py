@@ -61,7 +61,7 @@ async def on_http_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
     if error.status_code == 404:
         return error_response(404, f"there is nothing at {request.method} {request.url.path}", code="unknown_url")
-    return error_response(error.status_code, str(error.detail))
+    return error_response(error.status_code, str(error.detail), code="too_large" if error.status_code == 413 else None)
 
 
 async def on_fault(_request: Request, _error: Exception) -> JSONResponse:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import socket
 
 import uvicorn
@@ -10,7 +9,7 @@ import uvicorn
 from inhouse.api.app import make_app
 from inhouse.core import Reporter
 from inhouse.errors import InputError
-from inhouse.store import Workspace
+from inhouse.store import Workspace, is_loopback
 
 
 def serve(workspace: Workspace, reporter: Reporter, *, host: str = "", port: int | None = None) -> None:
@@ -29,7 +28,7 @@ def serve(workspace: Workspace, reporter: Reporter, *, host: str = "", port: int
     listener = _listen(host, settings.port if port is None else port)
     address = f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
     hosts: tuple[str, ...] = ("127.0.0.1", "localhost", "[::1]")
-    if not _is_loopback(host):
+    if not is_loopback(host):
         reporter.warn(f"{host} can be reached from other machines, and this version asks nobody for a key")
         hosts = ("*",)
     app = make_app(workspace, hosts)
@@ -51,12 +50,3 @@ def _listen(host: str, port: int) -> socket.socket:
             f"cannot listen on {host}:{port}: {error}", "name another one with --port (0 takes a free one)"
         ) from error
     return listener
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -34,7 +34,10 @@ class ChatTemplate:
     """
 
     def __init__(self, folder: Path, end_of_turn: str = "") -> None:
+        # Two tokenizers: whether special tokens are recognised is a switch on the object, and threads share it.
         self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        self._user_tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        self._user_tokenizer.encode_special_tokens = True
         environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
         environment.globals["raise_exception"] = _fail
         self._template = environment.from_string((folder / "chat_template.jinja").read_text("utf-8"))
@@ -60,8 +63,7 @@ class ChatTemplate:
 
     def text_ids(self, text: str) -> list[int]:
         """Token ids of user text: special tokens inside it stay text."""
-        self._tokenizer.encode_special_tokens = True
-        return self._tokenizer.encode(text, add_special_tokens=False).ids
+        return self._user_tokenizer.encode(text, add_special_tokens=False).ids
 
     def decode(self, ids: Sequence[int]) -> str:
         """The text of an answer's ids, without the token that ends it."""
@@ -73,7 +75,6 @@ class ChatTemplate:
         return self._tokenizer.get_vocab_size(with_added_tokens=True)
 
     def _template_ids(self, text: str) -> list[int]:
-        self._tokenizer.encode_special_tokens = False
         return self._tokenizer.encode(text, add_special_tokens=False).ids
 
     def _split(self, roles: tuple[str, ...], ask: bool) -> list[str | int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import warnings
 
 
@@ -18,6 +19,9 @@ def settle() -> None:
         "TQDM_DISABLE": "1",
     }.items():
         os.environ.setdefault(name, value)
+    # `import openvino` reports itself to a web analytics service through this package, asking nobody; where the
+    # package cannot be imported, openvino takes a stub of its own.
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 
 
 def settle_transformers() -> None:

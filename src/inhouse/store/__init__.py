@@ -2,7 +2,7 @@
 
 from inhouse.store.blobs import Blobs
 from inhouse.store.paths import Paths, disk_guard, replacing, sha256_of, write_bytes
-from inhouse.store.settings import Settings, load_settings, require_outbound
+from inhouse.store.settings import Settings, is_loopback, load_settings, require_outbound
 from inhouse.store.workspace import Workspace, check_name
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "Workspace",
     "check_name",
     "disk_guard",
+    "is_loopback",
     "load_settings",
     "replacing",
     "require_outbound",

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import difflib
+import ipaddress
 import os
 import re
+import sys
 import tomllib
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -147,3 +150,39 @@ def require_outbound(settings: Settings, purpose: str, host: str) -> None:
             f"{purpose} needs a connection to {host}, and INHOUSE_OFFLINE=1 forbids it",
             "unset INHOUSE_OFFLINE (or `offline` in inhouse.toml) for this one command",
         )
+
+
+@cache
+def forbid_outbound() -> None:
+    """From here on, this process connects to nothing but itself: whatever a library tries, it is refused.
+
+    A Python audit hook cannot be taken back; that is the point of it.
+    """
+
+    def refuse(event: str, arguments: tuple[Any, ...]) -> None:
+        if event == "socket.connect":
+            address = arguments[1]
+        elif event == "socket.getaddrinfo":
+            address = arguments[0]
+        else:
+            return
+        host = address[0] if isinstance(address, tuple) else address
+        if isinstance(host, bytes):
+            host = host.decode("ascii", "replace")
+        if isinstance(host, str) and not host.startswith("/") and not is_loopback(host):
+            raise OutboundForbidden(
+                f"something wanted to connect to {host}, and INHOUSE_OFFLINE=1 forbids it",
+                "unset INHOUSE_OFFLINE (or `offline` in inhouse.toml) for this one command",
+            )
+
+    sys.addaudithook(refuse)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address means this machine."""
+    if host in ("", "localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

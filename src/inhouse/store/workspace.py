@@ -17,7 +17,7 @@ from inhouse.errors import Busy, NotFound, UsageError
 from inhouse.store.blobs import Blobs
 from inhouse.store.database import Database
 from inhouse.store.paths import CONFIG_NAME, Paths, disk_guard, restoring, write_bytes
-from inhouse.store.settings import Settings, load_settings, read_toml, validated
+from inhouse.store.settings import Settings, forbid_outbound, load_settings, read_toml, validated
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 
@@ -41,6 +41,8 @@ class Workspace:
     def __init__(self, root: Path) -> None:
         self.paths = Paths(root.resolve())
         self.settings: Settings = load_settings(self.paths.config)
+        if self.settings.offline:
+            forbid_outbound()
 
     @property
     def exists(self) -> bool:
