@@ -13,7 +13,7 @@ from inhouse.engine import ENCODER
 from inhouse.pipeline.compile import Added, Cleaned, clean, prepare, store_data
 from inhouse.pipeline.evaluation import evaluate
 from inhouse.pipeline.training import train
-from inhouse.store import Workspace, check_name
+from inhouse.store import Workspace, check_name, registry
 
 
 @dataclass(frozen=True)
@@ -71,8 +71,20 @@ def run(
     cleaned = clean(workspace, name, reporter, accept=["automatic"])
     _tell_findings(cleaned, name, reporter)
     trained = train(workspace, name, reporter)
-    evaluation = evaluate(workspace, name, reporter, which=trained.model_version.partition("@")[2])
+    evaluation = _known_evaluation(workspace, trained, reporter) or evaluate(
+        workspace, name, reporter, which=trained.model_version.partition("@")[2]
+    )
     return Ran(name, added, cleaned, trained, evaluation, trained.model_version)
+
+
+def _known_evaluation(workspace: Workspace, trained: TrainResult, reporter: Reporter) -> Evaluation | None:
+    """The evaluation of a version that an earlier `run` finished; None when there is none or another champion serves."""
+    version = registry.find_version(workspace, trained.task, trained.model_version.partition("@")[2])
+    champion = registry.alias_number(workspace, trained.task, registry.CHAMPION)
+    if version.evaluation is None or champion not in (None, version.number):
+        return None
+    reporter.say(f"{version.name} was evaluated before (`inhouse evaluate {trained.task}` does it again)")
+    return Evaluation.model_validate(version.evaluation)
 
 
 def _tell_findings(cleaned: Cleaned, name: str, reporter: Reporter) -> None:

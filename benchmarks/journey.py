@@ -1,0 +1,121 @@
+"""How fast the main job's two heavy parts are on this machine, beside what the machine can do.
+
+    make bench
+
+Training: real tokens per second of the loop over twenty steps of the example, and its share of the limit: the machine's
+matrix-product rate over the FLOP that the mathematics needs per token (4 per frozen weight and token: forward, and the
+gradient of the activations; 6 per adapter weight; the head forward and back on answer tokens alone).
+Answering: requests per second of the untrained base in openvino-genai, constrained to the labels.
+
+Writes benchmarks/results/journey.json.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import time
+from pathlib import Path
+
+import torch
+
+from inhouse import __version__
+from inhouse.core import Dataset, Task, labels_of, render_input
+from inhouse.dataset import build_dataset
+from inhouse.engine import get_base
+from inhouse.engine.answers import answer_labels
+from inhouse.engine.chat_template import ChatTemplate
+from inhouse.engine.lora import attach
+from inhouse.engine.openvino_engine import OpenVinoEngine
+from inhouse.engine.prompts import trained_messages
+from inhouse.engine.torch_model import best_precision, load_model, use_threads
+from inhouse.sources import infer_mapping, read_source, to_examples
+from inhouse.store import load_settings
+from inhouse.train import encode, loop, make_recipe, measure_flops
+
+HERE = Path(__file__).parent
+EXAMPLE = HERE.parent / "examples" / "ledger" / "invoice_lines.csv"
+STEPS = 20
+WARM_UP = 3
+
+
+def main() -> None:
+    """Measure, print, write."""
+    settings = load_settings(HERE / "none.toml")
+    base = get_base("smollm2-135m-instruct", settings, print)
+    template = ChatTemplate(base.folder, base.spec.end_of_turn)
+    dataset = _dataset()
+    use_threads(settings.threads)
+    results = {
+        "inhouse": __version__,
+        "machine": {"cores": len(os.sched_getaffinity(0)), "processor": platform.processor() or platform.machine()},
+        "training": train_speed(base, template, dataset),
+        "answering": answer_speed(base, template, dataset),
+    }
+    file = HERE / "results" / "journey.json"
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(json.dumps(results, indent=1) + "\n", "utf-8")
+    print(json.dumps(results, indent=1))
+
+
+def _dataset() -> Dataset:
+    source = read_source(EXAMPLE)
+    examples, _ = to_examples(source, infer_mapping(source))
+    return build_dataset("ledger", 1, examples, None, previous=None, drop_rare=False, reason="bench").dataset
+
+
+def train_speed(base, template: ChatTemplate, dataset: Dataset) -> dict[str, float]:  # noqa: ANN001
+    """Tokens per second of the loop's own step, and its share of the limit."""
+    precision = best_precision()
+    task = Task(name="ledger", labels=labels_of(dataset.examples))
+    recipe = make_recipe(task, dataset, base_model=base.spec.name, base_sha256="", precision=precision)
+    examples = encode(
+        dataset.of("train"),
+        template.prompt_ids,
+        template.answer_ids,
+        system=recipe.system,
+        max_tokens=recipe.max_tokens,
+    )
+    flops = measure_flops(precision)
+    model = load_model(base.folder, precision)
+    adapters = attach(model, recipe.rank, recipe.alpha, recipe.seed)
+    weights = [p for layer in adapters.values() for p in (layer.down, layer.up)]
+    optimizer = torch.optim.AdamW(weights, lr=1e-4, fused=True)
+    batches = loop._batches([e.tokens for e in examples], recipe.batch_size, 0, 0)[: STEPS + WARM_UP]
+    model.train()
+    for number, batch in enumerate(batches):
+        if number == WARM_UP:
+            begun = time.perf_counter()
+        loop._loss(model, [examples[i] for i in batch]).backward()
+        torch.nn.utils.clip_grad_norm_(weights, 1.0)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+    seconds = time.perf_counter() - begun
+    seen = [examples[i] for batch in batches[WARM_UP:] for i in batch]
+    tokens = sum(e.tokens for e in seen)
+    answers = sum(len(e.answer) for e in seen)
+    head = model.lm_head.weight.numel()
+    frozen = sum(layer.linear.weight.numel() for layer in adapters.values())
+    needed = tokens * (4 * frozen + 6 * sum(w.numel() for w in weights)) + answers * 4 * head
+    return {
+        "tokens_per_second": tokens / seconds,
+        "tokens_per_text": tokens / len(seen),
+        "machine_gflops": flops / 1e9,
+        "share_of_limit": needed / flops / seconds,
+    }
+
+
+def answer_speed(base, template: ChatTemplate, dataset: Dataset) -> dict[str, float]:  # noqa: ANN001
+    """Requests per second of the engine, 64 at a time."""
+    engine = OpenVinoEngine(base.gguf, template.end_of_turn)
+    prompts = [template.prompt_ids(trained_messages("", render_input(e.inputs))) for e in dataset.examples]
+    begun = time.perf_counter()
+    answer_labels(engine, prompts, labels_of(dataset.examples), template.decode)
+    seconds = time.perf_counter() - begun
+    engine.close()
+    return {"requests_per_second": len(prompts) / seconds, "prompt_tokens": sum(map(len, prompts)) / len(prompts)}
+
+
+if __name__ == "__main__":
+    main()
