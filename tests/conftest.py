@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import io
 import json
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -231,26 +233,30 @@ def command(environment: dict[str, str]) -> Callable[..., Done]:
     return run
 
 
-@pytest.fixture
-def cli(
-    environment: dict[str, str], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> Callable[..., Done]:
+@pytest.fixture(scope="session")
+def cli(environment: dict[str, str]) -> Callable[..., Done]:
     """As `command`, in this process: quick, and a fault of ours fails the test with its traceback."""
     from inhouse.cli import main
 
-    for name, value in environment.items():
-        if name.startswith("INHOUSE_"):
-            monkeypatch.setenv(name, value)
-
     def run(folder: Path, *arguments: object) -> Done:
-        capfd.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            main([*map(str, arguments), "--workspace", str(folder)])
-        out, err = capfd.readouterr()
+        out, err = io.StringIO(), io.StringIO()
+        with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+            for name in set(environment) - set(os.environ) | {"INHOUSE_THREADS"}:
+                patch.setenv(name, environment[name])
+            with pytest.raises(SystemExit) as ended:
+                main([*map(str, arguments), "--workspace", str(folder)])
         assert isinstance(ended.value.code, int)
-        return Done(ended.value.code, out, err)
+        return Done(ended.value.code, out.getvalue(), err.getvalue())
 
     return run
+
+
+@pytest.fixture(scope="module")
+def one_thread() -> Iterator[None]:
+    """As the commands have it: two threads add in another order, and train the tiny model slower where cores are busy."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("INHOUSE_THREADS", "1")
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -280,7 +286,9 @@ def trained(
     folder = root / "workspace"
     folder.mkdir()
     (folder / "inhouse.toml").write_text(f'models_dir = "{models_dir}"\noffline = true\nthreads = 1\n')
-    workspace = inhouse.open_workspace(folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("INHOUSE_THREADS", "1")
+        workspace = inhouse.open_workspace(folder)
     task = inhouse.init(workspace, "intents", base_model=str(tiny_gguf))
     wish = {"epochs": 30, "learning_rate": 0.01, "batch_size": 8}
     workspace.save_task(task.model_copy(update={"train": task.train.model_copy(update=wish)}))

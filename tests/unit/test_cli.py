@@ -99,7 +99,7 @@ def test_wrong_usage_is_exit_code_2(inhouse_command, arguments):
 
 
 @pytest.fixture(scope="module")
-def journey(tmp_path_factory, command, tiny_gguf, encoder):
+def journey(tmp_path_factory, command, cli, tiny_gguf, encoder):
     """Every command of the journey, in order, in one workspace: what each said."""
     root = tmp_path_factory.mktemp("journey")
     folder, rows = root / "workspace", many_intents(6)
@@ -114,31 +114,34 @@ def journey(tmp_path_factory, command, tiny_gguf, encoder):
     def step(name, *arguments):
         done[name] = command(folder, *arguments, "--json")
 
+    def quick(name, *arguments):  # in this process
+        done[name] = cli(folder, *arguments, "--json")
+
     step("init", "init", "intents", "--kind", "classify", "--base", tiny_gguf, "--instruction", "Name the intent.")
-    step("init again", "init", "intents")
+    quick("init again", "init", "intents")
     shorten(folder / "tasks" / "intents" / "task.toml")
-    step("train without data", "train", "intents")
+    quick("train without data", "train", "intents")
     step("add", "add", "intents", train, "--input", "text", "--target", "category", "--test", test)
-    step("add again", "add", "intents", train, "--test", test)
+    quick("add again", "add", "intents", train, "--test", test)
     step("clean", "clean", "intents")
-    step("accept", "clean", "intents", "--accept", "automatic")
-    step("accept nonsense", "clean", "intents", "--accept", "spelling")
-    step("promote nothing", "promote", "intents")
+    quick("accept", "clean", "intents", "--accept", "automatic")
+    quick("accept nonsense", "clean", "intents", "--accept", "spelling")
+    quick("promote nothing", "promote", "intents")
     step("train", "train", "intents")
-    step("train again", "train", "intents")
+    quick("train again", "train", "intents")
     step("evaluate", "evaluate", "intents")
-    step("promote", "promote", "intents")
-    step("force", "promote", "intents", "--force")
-    step("predict too early", "predict", "intents", new, "--out", root / "early.csv")
+    quick("promote", "promote", "intents")
+    quick("force", "promote", "intents", "--force")
+    quick("predict too early", "predict", "intents", new, "--out", root / "early.csv")
     step("promote by force", "promote", "intents", "--force", "--reason", "trial for two weeks")
     step("predict", "predict", "intents", new, "--out", root / "out.csv")
-    step("monitor", "monitor", "intents")
+    quick("monitor", "monitor", "intents")
     serve_thirty(folder)
-    step("monitor traffic", "monitor", "intents")
+    quick("monitor traffic", "monitor", "intents")
     step("rollback", "rollback", "intents")
     step("status", "status")
-    step("doctor", "doctor")
-    step("models list", "models", "list")
+    quick("doctor", "doctor")
+    quick("models list", "models", "list")
     return folder, root, done
 
 
@@ -321,24 +324,24 @@ def test_doctor_and_models(journey, models_dir):
     assert not models["smollm2-135m-instruct"]["here"]
 
 
-def test_the_text_that_people_read(journey, command):
+def test_the_text_that_people_read(journey, cli):
     folder = journey[0]
-    done = command(folder, "status")
+    done = cli(folder, "status")
     assert "intents@1: dataset 1, accuracy" in done.out
     assert "next: inhouse monitor intents" in done.out
-    done = command(folder, "promote", "intents", "--version", "7")
+    done = cli(folder, "promote", "intents", "--version", "7")
     assert done.code == 3
     assert (done.out, "versions: intents@1" in done.err) == ("", True)
 
 
-def test_run_does_it_all(tmp_path, command, tiny_gguf, encoder):
+def test_run_does_it_all(tmp_path, cli, tiny_gguf, encoder):
     rows = many_intents(6)
     rows.insert(30, dict(rows[0]))  # `run` may drop an exact duplicate without asking
     messages = write_csv(tmp_path / "messages.csv", rows)
     folder = tmp_path / "workspace"
-    assert command(folder, "init", "intents", "--base", tiny_gguf).code == 0
+    assert cli(folder, "init", "intents", "--base", tiny_gguf).code == 0
     shorten(folder / "tasks" / "intents" / "task.toml")
-    done = command(
+    done = cli(
         folder, "run", "intents", messages, "--input", "text", "--target", "category", "--epochs", 3, "--json"
     )
     assert done.code == 0, done.err
@@ -353,5 +356,5 @@ def test_run_does_it_all(tmp_path, command, tiny_gguf, encoder):
     counts = ran["add"]["counts"]
     assert sum(counts.values()) == 73
     assert ran["evaluation"]["test_examples"] == counts["test"] > 0
-    (task,) = command(folder, "status", "--json").json["tasks"]
+    (task,) = cli(folder, "status", "--json").json["tasks"]
     assert (task["candidate"], task["champion"]) == ("intents@1", None)

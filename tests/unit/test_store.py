@@ -180,7 +180,7 @@ def test_equal_bytes_are_kept_once_and_a_missing_blob_is_told(workspace):
     before = path.stat().st_mtime_ns
     assert workspace.blobs.put(b"abc", ".bin") == sha
     assert path.stat().st_mtime_ns == before
-    with workspace.blobs.scratch() as scratch:
+    with workspace.blobs.scratch(workspace.paths.root) as scratch:
         (scratch / "made").write_bytes(b"abcd")
         other = workspace.blobs.put_file(scratch / "made", ".bin")
     assert sha256_of(workspace.blobs.path(other, ".bin")) == other

@@ -166,7 +166,7 @@ def _register(
     from inhouse.engine.lora import merged_weights, write_adapter
 
     reporter.say("merging the adapter and writing the GGUF file that will be evaluated and served")
-    with workspace.blobs.scratch() as scratch:
+    with workspace.blobs.scratch(workspace.paths.run(run)) as scratch:
         write_adapter(scratch, state, rank=recipe.rank, alpha=recipe.alpha, base=recipe.base_model)
         weights = merged_weights(base.folder / "model.safetensors", state, rank=recipe.rank, alpha=recipe.alpha)
         write_gguf(base.gguf, weights, scratch / "model.gguf")

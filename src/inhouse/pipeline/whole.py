@@ -78,7 +78,7 @@ def run(
 
 
 def _known_evaluation(workspace: Workspace, trained: TrainResult, reporter: Reporter) -> Evaluation | None:
-    """The evaluation of a version that an earlier `run` finished; None when there is none or another champion serves."""
+    """The evaluation of a version that an earlier `run` finished; None if none, or if another champion serves."""
     version = registry.find_version(workspace, trained.task, trained.model_version.partition("@")[2])
     champion = registry.alias_number(workspace, trained.task, registry.CHAMPION)
     if version.evaluation is None or champion not in (None, version.number):

@@ -67,8 +67,10 @@ class Blobs:
         return sha256
 
     @contextmanager
-    def scratch(self) -> Iterator[Path]:
-        """A folder on the store's disk to make large files in before `put_file`; removed at the end."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with disk_guard(self.folder), tempfile.TemporaryDirectory(dir=self.folder, prefix=".part-") as name:
+    def scratch(self, folder: Path) -> Iterator[Path]:
+        """A folder below `folder`, on the store's disk, to make large files in before `put_file`; gone at the end.
+
+        After a kill it goes with `folder`, so this should be the run's.
+        """
+        with disk_guard(folder), tempfile.TemporaryDirectory(dir=folder, prefix=".part-") as name:
             yield Path(name)
