@@ -20,7 +20,7 @@ pytestmark = pytest.mark.journey
 def _prepare(folder: Path, cli, banking: Path, tests: Path) -> None:
     cli(folder, "init", "bank")
     file = folder / "tasks" / "bank" / "task.toml"
-    file.write_text(file.read_text() + "\n[train]\nmax_steps = 24\n")
+    file.write_text(file.read_text().replace("[train]\n", "[train]\nmax_steps = 24\n"))
     data = str(banking / "train_10_per_class.csv")
     added = cli(folder, "add", "bank", data, "--test", str(tests), "--input", "text", "--target", "category")
     assert len(added["labels"]) == 77

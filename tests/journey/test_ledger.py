@@ -42,7 +42,7 @@ def workspace(tmp_path_factory, lines, cli) -> Path:
     folder = tmp_path_factory.mktemp("work") / "w"
     cli(folder, "init", "ledger", "--instruction", "Give the ledger account of this invoice line.")
     file = folder / "tasks" / "ledger" / "task.toml"
-    file.write_text(file.read_text() + f"\n[train]\nmax_steps = {STEPS}\n")
+    file.write_text(file.read_text().replace("[train]\n", f"[train]\nmax_steps = {STEPS}\n"))
     result = cli(folder, "run", "ledger", str(lines), *COLUMNS, "--group", "invoice_no")
     (folder / "run.json").write_text(json.dumps(result))
     return folder

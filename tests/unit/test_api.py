@@ -18,9 +18,11 @@ from urllib.parse import urlsplit
 import openai
 import pytest
 from conftest import many_intents
+from sqlalchemy import select
 
+from inhouse.core import Feedback
 from inhouse.engine.chat_template import ChatTemplate
-from inhouse.store import Workspace, registry, traffic
+from inhouse.store import Workspace, database, registry, traffic
 
 TRUTH = {row["text"]: row["category"] for row in many_intents()}
 
@@ -304,7 +306,9 @@ def test_another_host_is_refused(server, host):
 
 def opinions(folder, trace):
     workspace = Workspace(folder)
-    kept = [f for f in traffic.feedback_of(workspace, "intents") if f.trace == trace]
+    query = select(database.feedback).where(database.feedback.c.trace == trace).order_by(database.feedback.c.created_at)
+    with workspace.database.begin() as connection:
+        kept = [Feedback.model_validate(dict(r)) for r in connection.execute(query).mappings()]
     workspace.close()
     return kept
 

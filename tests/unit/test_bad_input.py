@@ -320,11 +320,10 @@ def check_place(done, folder):
     assert "Traceback" not in done.err
 
 
-@pytest.mark.parametrize("verb", ["init", "run"])
-@pytest.mark.parametrize("leave", [0, 4_096, 40_000, 150_000])
+@pytest.mark.parametrize(
+    ("verb", "leave"), [*(("init", n) for n in (0, 4_096, 40_000)), *(("run", n) for n in (0, 4_096, 40_000, 150_000))]
+)
 def test_a_fresh_folder_on_a_full_disk(tmp_path, cli, disk, encoder, models_dir, tiny_gguf, verb, leave):
-    if verb == "init" and leave > 100_000:
-        pytest.skip("room enough for an empty workspace")
     fill(disk, leave)
     folder = disk / "fresh"
     if verb == "init":
@@ -340,20 +339,29 @@ def test_a_fresh_folder_on_a_full_disk(tmp_path, cli, disk, encoder, models_dir,
     assert not folder.exists()
 
 
-def test_train_on_a_full_disk_goes_on_when_there_is_room(cli, disk, on_disk):
-    """The disk is full at the first checkpoint, at the adapter, at the model file."""
+@pytest.mark.parametrize(
+    ("leave", "begun", "trained"),
+    [(0, False, False), (100_000, False, False), (640_000, True, True), (760_000, True, True)],
+    ids=["database", "checkpoint", "adapter", "model file"],
+)
+def test_train_on_a_full_disk_goes_on_when_there_is_room(cli, disk, on_disk, leave, begun, trained):
     file = on_disk / "tasks" / "intents" / "task.toml"
     file.write_text(file.read_text().replace("[train]\n", "[train]\nmax_steps = 3\n"))
-    blobs = tree(on_disk / "blobs")
-    for leave in (0, 100_000, 300_000, 650_000, 750_000):
-        fill(disk, leave)
-        check_place(cli(on_disk, "train", "intents", "--json"), on_disk)
-        assert {k: v for k, v in tree(on_disk / "blobs").items() if v != "folder"}.items() - blobs.items() == set(), (
-            leave
-        )
+    blobs = files_of(on_disk / "blobs")
+    fill(disk, leave)
+    done = cli(on_disk, "train", "intents", "--json")
+    check_place(done, on_disk)
+    assert bool(list(on_disk.glob("runs/*/checkpoint.safetensors"))) == begun
+    assert ("merging the adapter" in done.err) == trained
+    assert files_of(on_disk / "blobs") == blobs
     (disk / "filler").unlink()
     done = cli(on_disk, "train", "intents", "--json")
     assert done.code == 0, done
-    assert done.json["resumed"]
-    assert done.json["steps"] == 3
+    assert (done.json["resumed"], done.json["steps"]) == (begun, 3)
     assert cli(on_disk, "status", "--json").json["tasks"][0]["unfinished_runs"] == []
+    assert not any((on_disk / "runs").iterdir())
+
+
+def files_of(folder: Path) -> dict[str, str]:
+    """`tree` without the folders."""
+    return {name: content for name, content in tree(folder).items() if content != "folder"}

@@ -341,9 +341,7 @@ def test_run_does_it_all(tmp_path, cli, tiny_gguf, encoder):
     folder = tmp_path / "workspace"
     assert cli(folder, "init", "intents", "--base", tiny_gguf).code == 0
     shorten(folder / "tasks" / "intents" / "task.toml")
-    done = cli(
-        folder, "run", "intents", messages, "--input", "text", "--target", "category", "--epochs", 3, "--json"
-    )
+    done = cli(folder, "run", "intents", messages, "--input", "text", "--target", "category", "--epochs", 3, "--json")
     assert done.code == 0, done.err
     ran = done.json
     assert {"task", "train", "evaluation", "model_version"} <= ran.keys()

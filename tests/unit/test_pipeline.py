@@ -295,7 +295,8 @@ def test_candidate_and_champion_meet_on_the_same_test_examples(retrained):
     (tuned,) = [c for c in done.evaluation.contenders if c.name == "fine-tuned"]
     assert tuned.metrics["accuracy"].model_dump() == rival["candidate_accuracy"]
     aliases = {a: registry.alias_number(workspace, "intents", a) for a in ("champion", "candidate")}
-    assert aliases == {"champion": 1, "candidate": 2}  # nothing was promoted
+    # Nothing was promoted; and what fails the parity gate, as a random model may, is no candidate.
+    assert aliases == {"champion": 1, "candidate": 2 if done.train.parity.passed else None}
 
 
 def judged(workspace, **changes):

@@ -56,7 +56,6 @@ def test_settings_come_from_file_and_environment(tmp_path):
         "INHOUSE_THREADS": "1",
         "INHOUSE_SERVE__HOST": "localhost",
         "INHOUSE_OFFLINE": "0",
-        "INHOUSE_TEST_ONLY": "x",
     }
     settings = load_settings(config, given)
     assert (settings.threads, settings.offline, settings.serve.port, settings.serve.host) == (
@@ -311,6 +310,7 @@ def three(workspace):
     for n in range(3):
         version = ModelVersion(
             task="t", number=0, contender="fine-tuned", run=f"run-{n}", file_sha256=f"{n}", adapter_sha256=f"{n}",
+            fields=("text",),
             labels=("a", "b"), threshold=0.5, parity=parity, lineage={"dataset": 1, "recipe": RECIPE.model_dump()},
         )  # fmt: skip
         assert registry.add_version(workspace, version).number == n + 1

@@ -114,7 +114,7 @@ def get_model(name: str, request: Request) -> dict[str, Any]:
 
 
 def _model(models: Models, name: str) -> dict[str, Any]:
-    _, version = models.resolve(name)
+    version = models.resolve(name)
     created = int(datetime.fromisoformat(version.created_at).timestamp())
     return {"id": name, "object": "model", "created": created, "owned_by": "inhouse", "root": version.name}
 

@@ -3,25 +3,35 @@
 from __future__ import annotations
 
 import json
+import logging
 import time
 import uuid
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from anyio import CancelScope
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, StreamingResponse
 from pydantic import BaseModel, ConfigDict
+from sqlalchemy.exc import OperationalError
+from starlette.concurrency import run_in_threadpool
+from starlette.types import Receive, Scope, Send
 
 from inhouse.api.errors import ApiError
 from inhouse.api.models import Models
-from inhouse.core import ModelVersion, Task, Trace
+from inhouse.core import ModelVersion, Prediction, Trace
 from inhouse.deploy import Answered, ServedModel
 from inhouse.errors import InhouseError
 from inhouse.store import traffic
 from inhouse.store.database import now
 
 router = APIRouter()
+
+LEFT = "the client left"
+
+_log = logging.getLogger("inhouse")
 
 # Fields of the official client that cannot change a label, which is always answered whole and greedily.
 _WITHOUT_EFFECT = {
@@ -87,19 +97,23 @@ class ChatRequest(BaseModel):
     stream_options: dict[str, Any] | None = None
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Asked:
-    """One accepted request."""
+    """One request to a task, as far as it has come; however it ends, it becomes a Trace.
 
-    id: str
+    `inputs` holds the raw text under no field's name until it was read as the task's input.
+    """
+
     model: str
-    task: Task
     version: ModelVersion
     inputs: dict[str, str]
-    prompt: list[int]
-    created: int
-    begun: float
-    warnings: tuple[str, ...]
+    warnings: list[str]
+    id: str = field(default_factory=lambda: f"chatcmpl-{uuid.uuid4().hex}")
+    created: int = field(default_factory=lambda: int(time.time()))
+    begun: float = field(default_factory=time.perf_counter)
+    answered: Answered | None = None
+    error: str | None = None
+    kept: bool = False
 
 
 @router.post("/v1/chat/completions", response_model=None)
@@ -107,26 +121,40 @@ def chat_completions(body: ChatRequest, request: Request) -> JSONResponse | Stre
     """Answer one message, whole or as a stream of server-sent events."""
     models: Models = request.app.state.models
     _refuse_what_is_not_done(body)
-    task, version = models.resolve(body.model)
-    if body.stream:
-        opened = models.using(task, version)
-        model = opened.__enter__()
-        try:
-            asked = _ask(models, body, task, version, model)
-        except BaseException:
-            opened.__exit__(None, None, None)
-            raise
-        usage = bool((body.stream_options or {}).get("include_usage"))
-        events = _closing(_events(models, asked, model, include_usage=usage), opened)
-        return StreamingResponse(events, media_type="text/event-stream", headers={"cache-control": "no-cache"})
-    with models.using(task, version) as model:
-        asked = _ask(models, body, task, version, model)
-        *_, (_, answered) = model.stream(asked.prompt)
-    assert answered is not None
-    _keep_trace(models, asked, answered)
+    asked = _asked(body, models.resolve(body.model))
+    with ExitStack() as held:
+        held.enter_context(_traced(models, asked))
+        model = held.enter_context(models.using(asked.version))
+        prompt = _read(asked, body, model)
+        if body.stream:
+            usage = bool((body.stream_options or {}).get("include_usage"))
+            return _Stream(_events(models, asked, model, prompt, include_usage=usage), held.pop_all())
+        *_, (_, answered) = model.stream(prompt)
+        assert answered is not None
+        asked.answered = answered
     if answered.prediction.target is None:
         raise ApiError(500, str(answered.prediction.error), code="no_answer")
     return JSONResponse(_completion(asked, answered))
+
+
+class _Stream(StreamingResponse):
+    """Server-sent events; at their end, or when the client leaves, even before the first, `held` is let go."""
+
+    def __init__(self, events: Generator[str], held: ExitStack) -> None:
+        super().__init__(events, media_type="text/event-stream", headers={"cache-control": "no-cache"})
+        self._events, self._held = events, held
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send them."""
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            with CancelScope(shield=True):
+                await run_in_threadpool(self._end)
+
+    def _end(self) -> None:
+        with self._held:
+            self._events.close()
 
 
 def _refuse_what_is_not_done(body: ChatRequest) -> None:
@@ -150,53 +178,78 @@ def _refuse_what_is_not_done(body: ChatRequest) -> None:
             raise ApiError(400, f"Unrecognized request argument: {name}", code="unknown_parameter", param=name)
 
 
-def _ask(models: Models, body: ChatRequest, task: Task, version: ModelVersion, model: ServedModel) -> _Asked:
-    """The request as the task's input and its prompt."""
+def _asked(body: ChatRequest, version: ModelVersion) -> _Asked:
+    """The request before anything of it was looked at."""
+    raw = "\n\n".join(m.text for m in body.messages if m.role == "user")
+    warnings = []
+    if any(m.role in ("system", "developer") and m.text.strip() for m in body.messages):
+        warnings.append("the system message was not used: the model was trained without one")
+    return _Asked(model=body.model, version=version, inputs={"": raw}, warnings=warnings)
+
+
+def _read(asked: _Asked, body: ChatRequest, model: ServedModel) -> list[int]:
+    """The message as the task's input, and its prompt."""
     users = [m for m in body.messages if m.role == "user"]
     others = sorted({m.role for m in body.messages} - {"user", "system", "developer"})
     if len(users) != 1 or others:
         raise ApiError(
             400,
-            f"the task `{task.name}` answers one user message at a time; got {len(users)} user messages"
+            f"the task `{asked.version.task}` answers one user message at a time; got {len(users)} user messages"
             + (f" and roles {', '.join(others)}" if others else ""),
             code="invalid_value",
             param="messages",
         )
-    warnings = []
-    if any(m.role in ("system", "developer") and m.text.strip() for m in body.messages):
-        warnings.append("the system message was not used: the model was trained without one")
-    inputs = model.inputs_of(users[0].text)
-    return _Asked(
-        id=f"chatcmpl-{uuid.uuid4().hex}",
-        model=body.model,
-        task=task,
-        version=version,
-        inputs=inputs,
-        prompt=model.prompt(inputs),
-        created=int(time.time()),
-        begun=time.perf_counter(),
-        warnings=tuple(warnings),
-    )
+    asked.inputs = model.inputs_of(users[0].text)
+    return model.prompt(asked.inputs)
 
 
-def _keep_trace(models: Models, asked: _Asked, answered: Answered) -> None:
+@contextmanager
+def _traced(models: Models, asked: _Asked) -> Iterator[None]:
+    """Keep a Trace of what happens inside, whatever happens."""
+    try:
+        yield
+    except Exception as error:
+        asked.error = _told(error)
+        raise
+    finally:
+        _keep_trace(models, asked)
+
+
+def _told(error: Exception) -> str:
+    """An error in one line, for a Trace."""
+    if isinstance(error, InhouseError):
+        return error.what
+    return error.message if isinstance(error, ApiError) else f"{type(error).__name__}: {error}"
+
+
+def _keep_trace(models: Models, asked: _Asked) -> None:
+    """Store the Trace, once. That it cannot be stored is no reason to withhold an answer."""
+    if asked.kept:
+        return
+    asked.kept = True
+    try:
+        traffic.add_trace(models.workspace, _trace(asked))
+    except (InhouseError, OperationalError) as error:
+        _log.warning("the trace of %s was not kept: %s", asked.id, str(error).splitlines()[0])
+
+
+def _trace(asked: _Asked) -> Trace:
+    left = Answered(Prediction(target=None, error=asked.error or LEFT), needs_review=True)
+    answered = asked.answered or left
     prediction = answered.prediction
-    traffic.add_trace(
-        models.workspace,
-        Trace(
-            id=asked.id,
-            task=asked.task.name,
-            model_version=asked.version.name,
-            inputs=asked.inputs,
-            output=prediction.target,
-            confidence=prediction.confidence,
-            needs_review=answered.needs_review,
-            latency_ms=(time.perf_counter() - asked.begun) * 1000,
-            prompt_tokens=prediction.prompt_tokens,
-            answer_tokens=prediction.answer_tokens,
-            created_at=now(),
-            error=prediction.error,
-        ),
+    return Trace(
+        id=asked.id,
+        task=asked.version.task,
+        model_version=asked.version.name,
+        inputs=asked.inputs,
+        output=prediction.target,
+        confidence=prediction.confidence,
+        needs_review=answered.needs_review,
+        latency_ms=(time.perf_counter() - asked.begun) * 1000,
+        prompt_tokens=prediction.prompt_tokens,
+        answer_tokens=prediction.answer_tokens,
+        created_at=now(),
+        error=prediction.error,
     )
 
 
@@ -228,29 +281,36 @@ def _ours(asked: _Asked, answered: Answered) -> dict[str, Any]:
             "model_version": asked.version.name,
             "confidence": answered.prediction.confidence,
             "needs_review": answered.needs_review,
-            "warnings": list(asked.warnings),
+            "warnings": asked.warnings,
         }
     }
 
 
-def _events(models: Models, asked: _Asked, model: ServedModel, *, include_usage: bool) -> Iterator[str]:
+def _events(
+    models: Models, asked: _Asked, model: ServedModel, prompt: list[int], *, include_usage: bool
+) -> Generator[str]:
     """Chunks as the official client expects them, ended by `[DONE]`."""
     head = _head(asked, "chat.completion.chunk")
     yield _event({**head, "choices": [_delta({"role": "assistant", "content": "", "refusal": None})]})
     sent = ""
     answered: Answered | None = None
     try:
-        for text, last in model.stream(asked.prompt):
+        for text, last in model.stream(prompt):
             answered = last
             whole = text.rstrip("\ufffd")  # half a character: the rest comes with the next token
             if len(whole) > len(sent):
                 yield _event({**head, "choices": [_delta({"content": whole[len(sent) :]})]})
                 sent = whole
     except InhouseError as error:
+        asked.error = error.what
         yield _failed(error.what, "engine")
         return
+    except Exception as error:
+        asked.error = _told(error)
+        raise
     assert answered is not None
-    _keep_trace(models, asked, answered)
+    asked.answered = answered
+    _keep_trace(models, asked)  # before the client can know of it
     if answered.prediction.target is None:
         yield _failed(str(answered.prediction.error), "no_answer")
         return
@@ -258,14 +318,6 @@ def _events(models: Models, asked: _Asked, model: ServedModel, *, include_usage:
     if include_usage:
         yield _event({**head, "choices": [], "usage": _usage(answered)})
     yield "data: [DONE]\n\n"
-
-
-def _closing(events: Iterator[str], opened: Any) -> Iterator[str]:  # noqa: ANN401 - a context manager
-    """The events; at their end, or when the client leaves, the model is let go."""
-    try:
-        yield from events
-    finally:
-        opened.__exit__(None, None, None)
 
 
 def _failed(message: str, code: str) -> str:

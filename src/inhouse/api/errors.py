@@ -7,9 +7,18 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from inhouse.errors import EngineFault, InhouseError, InputError, NotFound, Refused
+from inhouse.errors import Busy, DiskFull, InhouseError, InputError, ModelUnavailable, NotFound, Refused
 
 _TYPES = {400: "invalid_request_error", 401: "authentication_error", 403: "permission_error", 404: "not_found_error"}
+
+_STATUSES: tuple[tuple[type[InhouseError], int], ...] = (
+    (NotFound, 404),
+    (DiskFull, 507),
+    (Busy, 503),
+    (ModelUnavailable, 503),
+    (InputError, 400),
+    (Refused, 403),
+)
 
 
 class ApiError(Exception):
@@ -21,9 +30,12 @@ class ApiError(Exception):
 
 
 def error_response(status: int, message: str, *, code: str | None = None, param: str | None = None) -> JSONResponse:
-    """`{"error": {...}}`. A fault of ours is marked as not worth retrying: the answer is deterministic."""
+    """`{"error": {...}}`. A fault of ours is marked as not worth retrying, as the answer is deterministic.
+
+    Not so 503: what is busy now may be free soon.
+    """
     body = {"message": message, "type": _TYPES.get(status, "server_error"), "param": param, "code": code}
-    headers = {"x-should-retry": "false"} if status >= 500 else None
+    headers = {"x-should-retry": "false"} if status >= 500 and status != 503 else None
     return JSONResponse({"error": body}, status_code=status, headers=headers)
 
 
@@ -36,14 +48,7 @@ async def on_api_error(_request: Request, error: Exception) -> JSONResponse:
 async def on_inhouse_error(_request: Request, error: Exception) -> JSONResponse:
     """Handler of every `InhouseError`: what happened and the remedy."""
     assert isinstance(error, InhouseError)
-    status = next(
-        (
-            s
-            for kind, s in ((NotFound, 404), (EngineFault, 500), (InputError, 400), (Refused, 403))
-            if isinstance(error, kind)
-        ),
-        500,
-    )
+    status = next((s for kind, s in _STATUSES if isinstance(error, kind)), 500)
     return error_response(status, f"{error.what}. {error.remedy}" if error.remedy else error.what)
 
 

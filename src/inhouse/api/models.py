@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from inhouse.api.errors import ApiError
-from inhouse.core import ModelVersion, Task
+from inhouse.core import ModelVersion
 from inhouse.deploy import ServedModel
 from inhouse.errors import NotFound, UsageError
-from inhouse.store import Workspace, registry
+from inhouse.store import Workspace, check_name, registry
 
 MOST_LOADED = 4
 
@@ -27,55 +27,79 @@ class Models:
         self.workspace = workspace
         self._lock = threading.Lock()
         self._loading = threading.Lock()
+        self._versions: dict[tuple[str, int], ModelVersion] = {}
         self._loaded: OrderedDict[str, tuple[ServedModel, int]] = OrderedDict()
 
-    def resolve(self, name: str) -> tuple[Task, ModelVersion]:
-        """The task and version that a model's name means.
+    def resolve(self, name: str) -> ModelVersion:
+        """The version that a model's name means.
 
         Raises:
-            ApiError: 404 `model_not_found`.
+            ApiError: 404 `model_not_found`; 403 `parity_failed` for one that does not compute what was trained.
         """
-        task_name, _, which = name.partition("@")
+        task, _, which = name.partition("@")
         try:
-            task = self.workspace.load_task(task_name)
-            if which and which != registry.CANDIDATE and not which.isdigit():
-                raise NotFound(f"{which!r} is neither `{registry.CANDIDATE}` nor a number")
-            return task, registry.find_version(self.workspace, task_name, which or registry.CHAMPION)
+            check_name(task)
+            if not self.workspace.has_task(task):
+                raise NotFound(f"there is no task {task!r}")
+            version = self._version(task, which)
         except (NotFound, UsageError) as error:
             known = ", ".join(self.names()) or "none"
             raise ApiError(
                 404, f"The model `{name}` does not exist: {error.what}. Models here: {known}", code="model_not_found"
             ) from error
+        if not version.parity.passed:
+            raise ApiError(
+                403,
+                f"{version.name} is not served, as it failed the parity gate: {_reason(version)}",
+                code="parity_failed",
+            )
+        return version
+
+    def _version(self, task: str, which: str) -> ModelVersion:
+        """Only an alias is looked up each time: what serves of a version never changes."""
+        if which in ("", registry.CANDIDATE):
+            number = registry.alias_number(self.workspace, task, which or registry.CHAMPION)
+        elif which.isascii() and which.isdecimal() and len(which) < 10:
+            number = int(which)
+        else:
+            raise NotFound(f"{which!r} is neither `{registry.CANDIDATE}` nor a number")
+        known = None if number is None else self._versions.get((task, number))
+        if known is None:
+            known = registry.find_version(self.workspace, task, number or which or registry.CHAMPION)
+            self._versions[task, known.number] = known
+        return known
 
     def names(self) -> list[str]:
         """Every name that can be asked for."""
         names = []
         for task in self.workspace.task_names():
+            served = {v.number: v.name for v in registry.versions(self.workspace, task) if v.parity.passed}
             for alias, suffix in ((registry.CHAMPION, ""), (registry.CANDIDATE, "@candidate")):
-                if registry.alias_number(self.workspace, task, alias) is not None:
+                if registry.alias_number(self.workspace, task, alias) in served:
                     names.append(f"{task}{suffix}")
-            names += [v.name for v in registry.versions(self.workspace, task)]
+            names += served.values()
         return names
 
     @contextmanager
-    def using(self, task: Task, version: ModelVersion) -> Iterator[ServedModel]:
+    def using(self, version: ModelVersion) -> Iterator[ServedModel]:
         """The loaded model, kept loaded until the block ends."""
-        model = self._acquire(task, version)
+        model = self._acquire(version)
         try:
             yield model
         finally:
             with self._lock:
-                held, users = self._loaded[version.name]
-                self._loaded[version.name] = (held, users - 1)
+                if version.name in self._loaded:  # not when closed meanwhile
+                    held, users = self._loaded[version.name]
+                    self._loaded[version.name] = (held, users - 1)
 
-    def _acquire(self, task: Task, version: ModelVersion) -> ServedModel:
+    def _acquire(self, version: ModelVersion) -> ServedModel:
         model = self._take(version.name)
         if model is not None:
             return model
         with self._loading:  # one at a time; another request may have loaded it meanwhile
             model = self._take(version.name)
             if model is None:
-                model = ServedModel(self.workspace, task, version)
+                model = ServedModel(self.workspace, version)
                 with self._lock:
                     self._loaded[version.name] = (model, 1)
                 self._make_room()
@@ -102,3 +126,8 @@ class Models:
             loaded, self._loaded = self._loaded, OrderedDict()
         for model, _ in loaded.values():
             model.close()
+
+
+def _reason(version: ModelVersion) -> str:
+    parity = version.parity
+    return parity.reason or "; ".join(parity.differences) or "no reason was recorded"

@@ -26,13 +26,13 @@ def serve(workspace: Workspace, reporter: Reporter, *, host: str = "", port: int
     settings = workspace.settings.serve
     host = host or settings.host
     listener = _listen(host, settings.port if port is None else port)
-    address = f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
-    hosts: tuple[str, ...] = ("127.0.0.1", "localhost", "[::1]")
+    written = f"[{host}]" if ":" in host else host
+    hosts: tuple[str, ...] = ("127.0.0.1", "localhost", "[::1]", written.lower())
     if not is_loopback(host):
         reporter.warn(f"{host} can be reached from other machines, and this version asks nobody for a key")
         hosts = ("*",)
     app = make_app(workspace, hosts)
-    reporter.say(f"serving on {address}/v1  (stop with Ctrl-C)")
+    reporter.say(f"serving on http://{written}:{listener.getsockname()[1]}/v1  (stop with Ctrl-C)")
     config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=10)
     uvicorn.Server(config).run(sockets=[listener])
 

@@ -375,6 +375,14 @@ def main(arguments: list[str] | None = None) -> None:
         _fail(
             {"message": what, "remedy": remedy, "exit_code": 3}, f"{what}\n  -> {remedy}", 3, as_json="--json" in given
         )
+    except Exception as error:
+        if "--json" in given:
+            print(json.dumps({"error": _fault(error)}, ensure_ascii=False))
+        raise
+
+
+def _fault(error: Exception) -> dict[str, object]:
+    return {"type": type(error).__name__, "message": f"a fault of inhouse: {error}", "exit_code": 1}
 
 
 def _fail(error: dict[str, object], text: str, code: int, *, as_json: bool) -> None:

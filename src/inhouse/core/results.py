@@ -156,6 +156,7 @@ class ModelVersion(_Frozen):
     run: str
     file_sha256: str
     adapter_sha256: str
+    fields: tuple[str, ...]
     labels: tuple[str, ...]
     threshold: float
     parity: Parity

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from inhouse.core import ModelVersion, Prediction, Task, render_input
+from inhouse.core import ModelVersion, Prediction, render_input
 from inhouse.engine import get_base
 from inhouse.engine.answers import answer_labels, as_prediction, longest_answer
 from inhouse.engine.chat_template import ChatTemplate
@@ -32,13 +32,12 @@ class ServedModel:
 
     Args:
         workspace: where the file is kept.
-        task: names the input fields.
-        version: which file.
+        version: which file, with its input fields and labels.
     """
 
-    def __init__(self, workspace: Workspace, task: Task, version: ModelVersion) -> None:
+    def __init__(self, workspace: Workspace, version: ModelVersion) -> None:
         recipe = version.lineage["recipe"]
-        base = get_base(recipe["base_model"], workspace.settings)
+        base = get_base(recipe["base_model"], workspace.settings, sha256=recipe["base_sha256"])
         self.version = version
         self.template = ChatTemplate(base.folder, base.spec.end_of_turn)
         self.engine: StreamingEngine = OpenVinoEngine(
@@ -47,7 +46,7 @@ class ServedModel:
             threads=workspace.settings.threads,
             exact=version.exact,
         )
-        self._fields = task.input.fields
+        self._fields = version.fields
         self._system = recipe["system"]
         self._max_tokens = recipe["max_tokens"]
         self._allowed = frozenset(version.labels)
@@ -110,7 +109,7 @@ class ServedModel:
             InputError: a field is missing or unknown.
         """
         if len(self._fields) == 1:
-            return {self._fields[0]: content}
+            return {self._fields[0]: content.strip()}
         found = _from_json(content) or _from_lines(content, self._fields)
         missing = [f for f in self._fields if f not in found]
         unknown = [f for f in found if f not in self._fields]
@@ -120,7 +119,7 @@ class ServedModel:
                 f"{what}; the task {self.version.task!r} reads {', '.join(self._fields)}",
                 "send a JSON object with these keys, or one `field: value` line for each",
             )
-        return {f: found[f] for f in self._fields}
+        return {f: found[f].strip() for f in self._fields}
 
     def close(self) -> None:
         """Free the model."""

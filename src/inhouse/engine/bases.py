@@ -31,6 +31,7 @@ from inhouse.store import Settings, disk_guard, require_outbound, sha256_of
 
 ENCODER = "all-minilm-l6-v2"
 _DONE = "complete.json"
+LOCAL_LIMITS = "A file of your own: inhouse knows nothing about what it can do."
 
 Say = Callable[[str], None]
 
@@ -108,7 +109,7 @@ def _local_spec(path: Path) -> BaseSpec:
         kind="causal",
         title=path.name,
         sha256=sha256_of(path),
-        limits="A file of your own: inhouse knows nothing about what it can do.",
+        limits=LOCAL_LIMITS,
         local=path,
     )
 
@@ -123,19 +124,40 @@ def is_here(spec: BaseSpec, settings: Settings) -> bool:
     return (location(spec, settings) / _DONE).is_file()
 
 
-def get_base(name: str, settings: Settings, say: Say = _silent) -> Base:
+def get_base(name: str, settings: Settings, say: Say = _silent, sha256: str = "") -> Base:
     """A base model on this machine, fetched and converted first where need be.
+
+    Args:
+        sha256: the file that is meant, where one is: then its converted form serves, even if the file itself is gone.
 
     Raises:
         ModelUnavailable: it is not known, cannot be fetched (INHOUSE_OFFLINE=1 too), or its checksum is wrong.
     """
+    if sha256 and (kept := _kept(name, sha256, settings)) is not None:
+        return kept
     spec = require_base(name, settings)
+    if sha256 and spec.sha256 != sha256:
+        raise ModelUnavailable(
+            f"the base model {name!r} is another file than the one trained on (sha256 {spec.sha256[:16]}…, trained on "
+            f"{sha256[:16]}…)",
+            "put the file back that it was, or train again",
+        )
     folder = location(spec, settings)
     if not is_here(spec, settings):
         with disk_guard(settings.models_dir.expanduser()), _one_at_a_time(folder):
             if not is_here(spec, settings):
                 _bring(spec, folder, settings, say)
     return Base(spec, folder)
+
+
+def _kept(name: str, sha256: str, settings: Settings) -> Base | None:
+    """A base by its checksum among those already converted here."""
+    for folder in settings.models_dir.expanduser().glob(f"*-{sha256[:12]}"):
+        if (folder / _DONE).is_file():
+            known = catalogue().get(name)
+            local = BaseSpec(name=folder.name, kind="causal", title=Path(name).name, sha256=sha256, limits=LOCAL_LIMITS)
+            return Base(known or local, folder)
+    return None
 
 
 def require_base(name: str, settings: Settings) -> BaseSpec:

@@ -6,11 +6,11 @@ special tokens off. So `<|im_end|>` inside a user's text stays eight characters 
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 from jinja2 import TemplateError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
@@ -40,6 +40,7 @@ class ChatTemplate:
         self._user_tokenizer.encode_special_tokens = True
         environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
         environment.globals["raise_exception"] = _fail
+        self._named_tokens = _named_tokens(folder / "tokenizer_config.json")
         self._template = environment.from_string((folder / "chat_template.jinja").read_text("utf-8"))
         self._skeletons = lru_cache(maxsize=256)(self._split)
         self._pieces = lru_cache(maxsize=1024)(self._template_ids)
@@ -81,9 +82,8 @@ class ChatTemplate:
         """Render placeholders and cut there: template text as str, the n-th message's content as int."""
         marks = [uuid.uuid4().hex for _ in roles]
         messages = [{"role": r, "content": m} for r, m in zip(roles, marks, strict=True)]
-        special: dict[str, Any] = {"bos_token": "", "eos_token": ""}
         try:
-            text = self._template.render(messages=messages, add_generation_prompt=ask, **special)
+            text = self._template.render(messages=messages, add_generation_prompt=ask, **self._named_tokens)
         except TemplateError as error:
             raise InputError(
                 f"the base model's chat template refuses messages with the roles {', '.join(roles)}: {error}",
@@ -110,3 +110,13 @@ class ChatTemplate:
         if not isinstance(closing, str):
             raise ModelUnavailable("the base model's chat template ends no turn", "take an instruct or chat model")
         return self._template_ids(closing)[0]
+
+
+def _named_tokens(file: Path) -> dict[str, str]:
+    """The tokens that a template may name (`bos_token`, `eos_token`), as the tokenizer's settings give them."""
+    settings = json.loads(file.read_text("utf-8")) if file.is_file() else {}
+    found = {}
+    for name in ("bos_token", "eos_token"):
+        value = settings.get(name) or ""
+        found[name] = str(value.get("content", "")) if isinstance(value, dict) else str(value)
+    return found

@@ -20,6 +20,8 @@ Array = NDArray[np.float32]
 
 _FILE_TYPE_Q8_0 = 7
 _BLOCK = 32
+# Tables of the position encoding, which Llama 3.1 and later carry as tensors: nothing that training changes.
+_NO_WEIGHTS = ("rope_freqs", "rope_factors")
 
 
 def write_gguf(base: Path, weights: Iterator[tuple[str, Array]], out: Path) -> None:
@@ -34,7 +36,7 @@ def write_gguf(base: Path, weights: Iterator[tuple[str, Array]], out: Path) -> N
     architecture = reader.fields["general.architecture"].contents()
     heads = _Heads(reader.fields, architecture)
     names = gguf.get_tensor_name_map(_architecture(gguf, architecture), heads.layers)
-    expected = {t.name for t in reader.tensors}
+    expected = {t.name for t in reader.tensors if not t.name.startswith(_NO_WEIGHTS)}
     with closing(gguf.GGUFWriter(out, architecture)) as writer:
         _copy_header(gguf, reader, writer)
         for name, weight in weights:

@@ -61,7 +61,8 @@ def attach(model: nn.Module, rank: int, alpha: int, seed: int) -> dict[str, Lora
     found = [(n, m) for n, m in model.named_modules() if isinstance(m, nn.Linear) and not n.endswith("lm_head")]
     adapters = {}
     for name, linear in found:
-        adapters[name] = LoraLinear(linear, rank, alpha)
+        # Made on the CPU, so that a seed means the same everywhere, then moved to where the weights are.
+        adapters[name] = LoraLinear(linear, rank, alpha).to(linear.weight.device)
         parent = model.get_submodule(name.rpartition(".")[0])
         setattr(parent, name.rpartition(".")[2], adapters[name])
     torch.random.set_rng_state(generator_state)
@@ -96,7 +97,7 @@ def load_adapter_state(adapters: dict[str, LoraLinear], state: dict[str, Tensor]
 def write_adapter(folder: Path, state: dict[str, Tensor], *, rank: int, alpha: int, base: str) -> None:
     """Write `adapter_model.safetensors` and `adapter_config.json` as PEFT does."""
     folder.mkdir(parents=True, exist_ok=True)
-    save_file({n: t.contiguous() for n, t in state.items()}, folder / "adapter_model.safetensors")
+    save_file({n: t.contiguous().cpu() for n, t in state.items()}, folder / "adapter_model.safetensors")
     modules = sorted({name.split(".")[-3] for name in state})
     config = {
         "peft_type": "LORA",
@@ -137,7 +138,7 @@ def merged_weights(
             down = f"{_PREFIX}{name.removesuffix('.weight')}.lora_A.weight"
             if down in adapter:
                 up = down.replace(".lora_A.", ".lora_B.")
-                weight += alpha / rank * (adapter[up].float() @ adapter[down].float())
+                weight += alpha / rank * (adapter[up].float() @ adapter[down].float()).cpu()
                 unused -= {down, up}
             yield name, weight.numpy()
     if unused:

@@ -6,6 +6,8 @@ import itertools
 import queue
 import threading
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,22 @@ BATCHED_TOKENS = 2048
 SEQUENCES = 64
 # Requests handed over at a time: enough to keep every batch full, few enough for a progress bar to move.
 CHUNK = 256
+
+
+@dataclass(slots=True)
+class _Request:
+    """One request on its way through the worker thread; `box` is where the thread that asked waits.
+
+    `left` is set when nobody waits any more.
+    """
+
+    prompt: list[int]
+    config: Any
+    box: queue.SimpleQueue[Generation | EngineFault | None] = field(default_factory=queue.SimpleQueue)
+    handle: Any = None
+    ids: list[int] = field(default_factory=list)
+    logprob: float = 0.0
+    left: bool = False
 
 
 class OpenVinoEngine:
@@ -67,8 +85,9 @@ class OpenVinoEngine:
                 f"openvino-genai cannot read {gguf.name}: {reason}",
                 "use a base model of the llama, qwen2 or qwen3 family",
             ) from error
+        self._door = threading.Lock()  # of the inbox: nothing comes in once the worker has emptied it for good
         self._worker: threading.Thread | None = None
-        self._inbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._inbox: queue.SimpleQueue[_Request | None] = queue.SimpleQueue()
         self._closed = False
 
     def generate(
@@ -84,6 +103,7 @@ class OpenVinoEngine:
         answers: list[Generation] = []
         for part in _parts(prompts):
             with self._lock:
+                self._refuse_when_closed()
                 results = self._pipeline.generate([self._input(p) for p in part], [config] * len(part))
             answers += [self._generation(r.m_generation_ids[0], r.m_scores[0]) for r in results]
             if progress is not None:
@@ -101,86 +121,117 @@ class OpenVinoEngine:
         self, prompt: Sequence[int], *, max_new_tokens: int, labels: Sequence[str] | None = None
     ) -> Iterator[Generation]:
         """See `Engine.stream`. Requests that overlap in time share batches."""
-        box: queue.SimpleQueue[Generation | Exception | None] = queue.SimpleQueue()
-        self._start_worker()
-        self._inbox.put((list(prompt), self._config(max_new_tokens, labels), box))
-        while (item := box.get()) is not None:
-            if isinstance(item, Exception):
-                raise EngineFault(f"the engine failed on a request: {item}") from item
-            yield item
+        request = _Request(list(prompt), self._config(max_new_tokens, labels))
+        self._hand_over(request)
+        try:
+            while (item := request.box.get()) is not None:
+                if isinstance(item, EngineFault):
+                    raise item
+                yield item
+        finally:
+            request.left = True
 
     def close(self) -> None:
-        """See `Engine.close`."""
-        self._closed = True
-        if self._worker is not None:
+        """See `Engine.close`. Requests under way end with an `EngineFault`."""
+        with self._door:
+            self._closed = True
+            worker = self._worker
             self._inbox.put(None)
-            self._worker.join()
-        self._pipeline = None
+        if worker is not None:
+            worker.join()
+        with self._lock:
+            self._pipeline = None
 
     # ------------------------------------------------------------------ requests that come one by one
 
-    def _start_worker(self) -> None:
-        with self._lock:
-            if self._closed:
-                raise EngineFault("the engine is closed")
+    def _refuse_when_closed(self) -> None:
+        if self._closed:
+            raise EngineFault("the engine is closed")
+
+    def _hand_over(self, request: _Request) -> None:
+        with self._door:
+            self._refuse_when_closed()
+            self._inbox.put(request)
             if self._worker is None:
                 self._worker = threading.Thread(target=self._serve, name="inhouse-engine", daemon=True)
                 self._worker.start()
 
     def _serve(self) -> None:
         """Step the pipeline while it has work; it is not thread-safe, so this thread alone drives it."""
-        live: dict[int, tuple[Any, Any, list[int], float]] = {}
-        while not self._closed:
-            if not self._take(live, wait=not live):
-                return
-            if not live:
-                continue
-            try:
-                with self._lock:
-                    self._pipeline.step()
-                    self._collect(live)
-            except Exception as error:  # noqa: BLE001 - whatever it is, every waiting request must hear of it
-                for _, box, _, _ in live.values():
-                    box.put(error)
-                live.clear()
+        live: list[_Request] = []
+        fault: BaseException = EngineFault("the engine was closed during the request")
+        try:
+            while not self._closed and self._take(live):
+                if live:
+                    self._step(live)
+        except BaseException as error:  # noqa: BLE001 - whatever it is, every waiting request must hear of it
+            fault = error
+        finally:
+            self._fail(live, fault)
+            self._end(fault)
 
-    def _take(self, live: dict[int, tuple[Any, Any, list[int], float]], *, wait: bool) -> bool:
-        """Hand waiting requests to the pipeline; False when the engine is being closed."""
+    def _take(self, live: list[_Request]) -> bool:
+        """Hand waiting requests to the pipeline, or wait for one; False when the engine is being closed."""
         while True:
             try:
-                item = self._inbox.get(block=wait)
+                request = self._inbox.get(block=not live)
             except queue.Empty:
                 return True
-            if item is None:
+            if request is None:
                 return False
-            wait = False
-            prompt, config, box = item
-            request = next(self._ids)
             try:
                 with self._lock:
-                    handle = self._pipeline.add_request(request, self._input(prompt), config)
-            except RuntimeError as error:
-                box.put(error)
+                    request.handle = self._pipeline.add_request(
+                        next(self._ids), self._input(request.prompt), request.config
+                    )
+            except Exception as error:  # noqa: BLE001 - of this request alone
+                request.box.put(_fault(error))
                 continue
-            live[request] = (handle, box, [], 0.0)
+            live.append(request)
 
-    def _collect(self, live: dict[int, tuple[Any, Any, list[int], float]]) -> None:
-        """Pass new tokens on to those who wait for them."""
-        done = self._genai.GenerationStatus
-        for request, (handle, box, ids, logprob) in list(live.items()):
-            grown = False
-            while handle.can_read():
-                for output in handle.read().values():
-                    ids.extend(output.generated_ids)
-                    logprob += float(sum(output.generated_log_probs))
-                    grown = True
-            live[request] = (handle, box, ids, logprob)
-            finished = handle.get_status() != done.RUNNING
-            if grown:
-                box.put(self._generation(list(ids), logprob))
-            if finished:
-                box.put(None)
-                del live[request]
+    def _step(self, live: list[_Request]) -> None:
+        """One step for all; a request that nobody waits for is dropped from the pipeline by it."""
+        try:
+            with self._lock:
+                for request in live:
+                    if request.left:
+                        request.handle.cancel()
+                self._pipeline.step()
+                live[:] = [request for request in live if self._collect(request)]
+        except Exception as error:  # noqa: BLE001 - whatever it is, every waiting request must hear of it
+            self._fail(live, error)
+
+    def _fail(self, live: list[_Request], error: BaseException) -> None:
+        """Tell every request of the pipeline, and drop it there."""
+        for request in live:
+            request.box.put(_fault(error))
+            with suppress(Exception):
+                request.handle.cancel()
+        live.clear()
+
+    def _end(self, error: BaseException) -> None:
+        """Tell what still waits; unless the engine is closed, the next request starts another thread."""
+        with self._door:
+            self._worker = None
+            while not self._inbox.empty():
+                request = self._inbox.get()
+                if request is not None:
+                    request.box.put(_fault(error))
+
+    def _collect(self, request: _Request) -> bool:
+        """Pass new tokens on to the one who waits for them; False when there will be no more."""
+        grown = False
+        while request.handle.can_read():
+            for output in request.handle.read().values():
+                request.ids.extend(output.generated_ids)
+                request.logprob += float(sum(output.generated_log_probs))
+                grown = True
+        finished = request.handle.get_status() != self._genai.GenerationStatus.RUNNING
+        if grown:
+            request.box.put(self._generation(list(request.ids), request.logprob))
+        if finished:
+            request.box.put(None)
+        return not finished
 
     # ------------------------------------------------------------------ pieces
 
@@ -205,6 +256,14 @@ class OpenVinoEngine:
 
     def _generation(self, ids: Sequence[int], logprob: float) -> Generation:
         return Generation(list(ids), float(logprob), finished=bool(ids) and ids[-1] == self._end_of_turn)
+
+
+def _fault(error: BaseException) -> EngineFault:
+    """One of its own for each request: an exception that several threads raise gathers all their tracebacks."""
+    what = error.what if isinstance(error, EngineFault) else f"the engine failed on a request: {error}"
+    fault = EngineFault(what)
+    fault.__cause__ = error
+    return fault
 
 
 def _parts(prompts: Sequence[Sequence[int]]) -> Iterator[Sequence[Sequence[int]]]:

@@ -171,17 +171,19 @@ def few_shot(given: Field) -> list[Prediction]:
 def choose_shots(given: Field) -> list[Example]:
     """One training example each of the most frequent labels, in an order fixed by content, within a token budget."""
     frequent = [label for label, _ in Counter(e.target for e in given.train).most_common(SHOTS)]
-    by_label: dict[str, Example] = {}
-    for example in sorted(given.train, key=lambda e: canonical_hash(e.id)):
-        by_label.setdefault(example.target, example)
     shots: list[Example] = []
     budget = SHOT_TOKENS
+    in_order = sorted(given.train, key=lambda e: canonical_hash(e.id))
     for label in frequent:
-        shot = by_label[label]
-        budget -= len(given.template.text_ids(render_input(shot.inputs) + shot.target)) + 10
-        if budget < 0:
-            break
-        shots.append(shot)
+        room = budget // (len(frequent) - len(shots)) * 2
+        for example in (e for e in in_order if e.target == label):
+            cost = len(given.template.text_ids(render_input(example.inputs) + example.target)) + 10
+            if cost <= min(room, budget):
+                shots.append(example)
+                budget -= cost
+                break
+    if len(shots) < len(frequent):
+        given.reporter.warn(f"few-shot shows {len(shots)} examples: those of the other labels are too long to be shown")
     return shots
 
 

@@ -13,7 +13,7 @@ import inhouse.sources as sources
 from inhouse.clean import AUTOMATIC, CHECKS, find, summary
 from inhouse.core import Dataset, Example, Finding, InputSection, Rejection, Reporter, Silent, Task, labels_of
 from inhouse.engine import find_spec, get_base, require_base
-from inhouse.errors import UsageError
+from inhouse.errors import InputError, UsageError
 from inhouse.store import Workspace, check_name, disk_guard, records, write_bytes
 
 
@@ -102,10 +102,10 @@ def init(
 def add(
     workspace: Workspace,
     name: str,
-    files: Sequence[Path],
+    files: Sequence[Path | str],
     reporter: Reporter | None = None,
     *,
-    test: Path | None = None,
+    test: Path | str | None = None,
     inputs: Sequence[str] = (),
     target: str = "",
     group: str = "",
@@ -126,14 +126,10 @@ def add(
         NotFound, ConfigError, DiskFull
     """
     reporter = reporter or Silent()
-    task = workspace.load_task(name)
-    return store_data(
-        workspace,
-        task,
-        prepare(workspace, task, files, reporter, test=test, inputs=inputs, target=target, group=group),
-        reporter,
-        drop_rare=drop_rare,
-    )
+    with workspace.changing_data():
+        task = workspace.load_task(name)
+        prepared = prepare(workspace, task, files, reporter, test=test, inputs=inputs, target=target, group=group)
+        return store_data(workspace, task, prepared, reporter, drop_rare=drop_rare)
 
 
 @dataclass(frozen=True)
@@ -147,10 +143,10 @@ class Prepared:
 def prepare(
     workspace: Workspace,
     task: Task,
-    files: Sequence[Path],
+    files: Sequence[Path | str],
     reporter: Reporter,
     *,
-    test: Path | None,
+    test: Path | str | None,
     inputs: Sequence[str],
     target: str,
     group: str,
@@ -172,6 +168,22 @@ def prepare(
     return Prepared(train, _read(task, [test], "test", names, known, reporter))
 
 
+def _refuse_other_columns(task: Task, mapping: sources.Mapping, file: Path | str) -> None:
+    """A task reads and answers the same columns for ever: its models and traces rest on them."""
+    mine = task.input
+    for option, asked, has in (
+        ("--input", ", ".join(mapping.fields), ", ".join(mine.fields)),
+        ("--target", mapping.target, mine.target),
+        ("--group", mapping.group, mine.group),
+    ):
+        if asked != has:
+            raise InputError(
+                f"{option} {asked or 'none'}: the data that the task {task.name!r} has is of {has or 'none'}",
+                "leave the option out, rename the file's columns, or begin another task",
+                file=file,
+            )
+
+
 @dataclass(frozen=True)
 class _Columns:
     fields: tuple[str, ...]
@@ -181,21 +193,26 @@ class _Columns:
 
 def _read(
     task: Task,
-    files: Sequence[Path],
+    files: Sequence[Path | str],
     role: str,
     names: _Columns,
     known: dict[tuple[str, str], str],
     reporter: Reporter,
 ) -> _Read:
     read = _Read()
+    known_before = bool(known)
+    known = dict(known)
     for file in files:
         source = sources.read_source(file)
         mapping = sources.infer_mapping(
             source, kind=task.kind, fields=names.fields, target=names.target, group=names.group
         )
+        if known_before:
+            _refuse_other_columns(task, mapping, file)
         if (source.sha256, role) in known:
             reporter.say(f"{file} was added before: nothing new in it")
             continue
+        known[source.sha256, role] = str(file)
         for sentence in mapping.why:
             reporter.say(sentence)
         examples, rejections = sources.to_examples(source, mapping)
@@ -235,6 +252,8 @@ def store_data(
     number = (previous.number if previous else 0) + 1
     train, test = prepared.train, prepared.test
     if previous is not None and not train.examples and (test is None or not test.examples):
+        if task != workspace.load_task(task.name):
+            workspace.save_task(task)
         return _unchanged(task, previous)
     files = [a["file"] for a in (*train.added, *(test.added if test else []))]
     built = datasets.build_dataset(
@@ -312,8 +331,9 @@ def _keep_all(
 
 
 def _file_name(added: list[dict[str, Any]]) -> str:
-    name = Path(added[0]["file"]).name if added else "data"
-    return re.sub(r"[^\w.-]", "_", name)
+    """Of the first file added: its name and the first digits of its checksum, as two folders may hold a data.csv."""
+    name = re.sub(r"[^\w.-]", "_", Path(added[0]["file"]).name)
+    return f"{name}.{added[0]['sha256'][:8]}"
 
 
 def _tell(
@@ -362,27 +382,40 @@ def clean(
     """
     reporter = reporter or Silent()
     task = workspace.load_task(name)
-    dataset = records.load_dataset(workspace, name)
-    found = find(dataset, count_tokens=_token_counter(workspace, task), max_tokens=_max_tokens(task))
-    accepted = _accepted(found, accept)
-    with disk_guard(workspace.paths.root):
+    with disk_guard(workspace.paths.root), workspace.changing_data():
+        dataset = records.load_dataset(workspace, name)
+        found = find(dataset, count_tokens=_token_counter(workspace, task), max_tokens=_max_tokens(task))
+        accepted = _accepted(found, accept)
+        newer = _without(dataset, accepted)
         records.save_findings(workspace, dataset, found, {f.id for f in accepted})
-        drop = {position for f in accepted for position in f.drop}
-        if not drop:
-            return Cleaned(name, dataset.fingerprint, tuple(found), tuple(f.id for f in accepted), None, 0)
-        reason = f"cleaned: {', '.join(sorted({f.check for f in accepted}))}"
-        newer = datasets.apply_findings(dataset, accepted, dataset.number + 1, reason)
-        records.save_dataset(workspace, newer)
-    reporter.say(f"dataset version {newer.number}: {len(drop)} examples left out of version {dataset.number}")
+        if newer is not None:
+            records.save_dataset(workspace, newer)
+    removed = len(dataset.examples) - len(newer.examples) if newer else 0
+    if newer is not None:
+        reporter.say(f"dataset version {newer.number}: {removed} examples left out of version {dataset.number}")
     return Cleaned(
         name,
         dataset.fingerprint,
         tuple(found),
         tuple(f.id for f in accepted),
-        newer.number,
-        len(drop),
-        newer.fingerprint,
+        newer.number if newer else None,
+        removed,
+        newer.fingerprint if newer else None,
     )
+
+
+def _without(dataset: Dataset, accepted: Sequence[Finding]) -> Dataset | None:
+    """The next version without what was accepted; None when that drops nothing.
+
+    Raises:
+        TooFewExamples: what is left could not be learned from.
+    """
+    if not any(f.drop for f in accepted):
+        return None
+    reason = f"cleaned: {', '.join(sorted({f.check for f in accepted}))}"
+    newer = datasets.apply_findings(dataset, accepted, dataset.number + 1, reason)
+    datasets.check_learnable([*newer.of("train"), *newer.of("validation")])
+    return newer
 
 
 def _accepted(found: Sequence[Finding], accept: Sequence[str]) -> list[Finding]:

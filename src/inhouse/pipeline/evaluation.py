@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from inhouse.clean import find
 from inhouse.core import (
     ContenderResult,
     Dataset,
@@ -18,7 +19,6 @@ from inhouse.core import (
     Silent,
     Task,
     TrainResult,
-    input_key,
 )
 from inhouse.engine import ENCODER, get_base, require_base
 from inhouse.errors import NotFound
@@ -58,6 +58,7 @@ def _evaluate(
     from inhouse.evaluate.report import ReportData, render_report
     from inhouse.evaluate.verdict import ContenderAnswers, decide
 
+    trained = TrainResult.model_validate(records.run_result(workspace, version.run))
     given = make_field(workspace, task, version, dataset, reporter)
     try:
         answers = ask_all(given)
@@ -113,17 +114,19 @@ def _evaluate(
         against_champion=_against_champion(workspace, task, version, dataset, answers[0].test, reporter),
         warnings=_warnings(task, version, dataset),
     )
-    base = get_base(version.lineage["recipe"]["base_model"], workspace.settings).spec
+    base = get_base(
+        version.lineage["recipe"]["base_model"], workspace.settings, sha256=version.lineage["base_sha256"]
+    ).spec
     html = render_report(
         ReportData(
             evaluation=evaluation,
             task=task,
-            train=TrainResult.model_validate(records.run_result(workspace, version.run)),
+            train=trained,
             base_description=base.title,
             base_limits=base.limits,
             examples=test,
             predictions={a.name: [p.target for p in a.test] for a in answers},
-            history=_history(workspace, version),
+            history=_history(trained),
             dataset_number=dataset.number,
             counts=dataset.counts(),
             packages=package_versions(),
@@ -136,7 +139,7 @@ def _evaluate(
         workspace,
         version.model_copy(update={"report": report, "evaluation": evaluation.model_dump(mode="json")}),
     )
-    if registry.alias_number(workspace, task.name, registry.CHAMPION) != version.number:
+    if version.parity.passed and registry.alias_number(workspace, task.name, registry.CHAMPION) != version.number:
         registry.move_alias(workspace, task.name, registry.CANDIDATE, version.number, action="evaluate")
     return evaluation
 
@@ -150,7 +153,7 @@ def make_field(workspace: Workspace, task: Task, version: ModelVersion, dataset:
 
     settings = workspace.settings
     recipe = version.lineage["recipe"]
-    base = get_base(recipe["base_model"], settings, reporter.say)
+    base = get_base(recipe["base_model"], settings, reporter.say, sha256=recipe["base_sha256"])
     template = ChatTemplate(base.folder, base.spec.end_of_turn)
     file = workspace.blobs.path(version.file_sha256, ".gguf")
     return Field(
@@ -196,9 +199,10 @@ def _result(
 
 
 def leaked(dataset: Dataset) -> int:
-    """How many test examples have a twin among what was trained or chosen on."""
-    seen = {input_key(e.inputs) for split in ("train", "validation") for e in dataset.of(split)}
-    return sum(input_key(e.inputs) in seen for e in dataset.of("test"))
+    """How many examples that were trained or chosen on stand in the test set too, as the `leakage` check sees it."""
+    return len(
+        {place for f in find(dataset, count_tokens=None, max_tokens=None) if f.check == "leakage" for place in f.drop}
+    )
 
 
 def _against_champion(
@@ -216,28 +220,46 @@ def _against_champion(
     if number is None or number == version.number:
         return None
     champion = registry.find_version(workspace, task.name, number)
+    unseen = _unseen_by(workspace, champion, dataset)
     test = dataset.of("test")
-    served = ServedModel(workspace, task, champion)
-    bar = reporter.bar(f"champion {champion.name}", len(test))
+    if not unseen:
+        reporter.warn(f"every test example was learned by the champion {champion.name}: the two are not compared")
+        return None
+    if len(unseen) < len(test):
+        reporter.warn(
+            f"{len(test) - len(unseen)} test examples were learned by the champion {champion.name}; they are left out "
+            "of its comparison with the candidate"
+        )
+    asked = [test[i] for i in unseen]
+    served = ServedModel(workspace, champion)
+    bar = reporter.bar(f"champion {champion.name}", len(asked))
     try:
-        theirs = [a.prediction.target for a in served.answer([e.inputs for e in test], bar.update)]
+        theirs = [a.prediction.target for a in served.answer([e.inputs for e in asked], bar.update)]
     finally:
         served.close()
-    ours_right = np.array([p.target == e.target for p, e in zip(candidate, test, strict=True)])
-    theirs_right = np.array([t == e.target for t, e in zip(theirs, test, strict=True)])
-    groups = [e.group for e in test]
+    ours = [candidate[i].target for i in unseen]
+    expected = [e.target for e in asked]
+    groups = [e.group for e in asked]
+    ours_right = np.array([p == e for p, e in zip(ours, expected, strict=True)])
+    theirs_right = np.array([p == e for p, e in zip(theirs, expected, strict=True)])
     gain, low, high = paired_difference(ours_right, theirs_right, groups=groups)
     return {
         "champion": champion.name,
-        "champion_accuracy": accuracy(theirs, [e.target for e in test], groups=groups).model_dump(),
-        "candidate_accuracy": accuracy(
-            [p.target for p in candidate], [e.target for e in test], groups=groups
-        ).model_dump(),
+        "champion_accuracy": accuracy(theirs, expected, groups=groups).model_dump(),
+        "candidate_accuracy": accuracy(ours, expected, groups=groups).model_dump(),
         "gain": gain,
         "low": low,
         "high": high,
         "p_value": mcnemar_exact(ours_right, theirs_right, groups=groups),
     }
+
+
+def _unseen_by(workspace: Workspace, champion: ModelVersion, dataset: Dataset) -> list[int]:
+    """Positions of the test examples that the champion neither learned from nor was chosen on."""
+    learned = records.load_dataset(workspace, champion.task, champion.lineage["dataset"])
+    known = [e for split in ("train", "validation") for e in learned.of(split)]
+    keys, groups = {e.input_key for e in known}, {e.group for e in known}
+    return [i for i, e in enumerate(dataset.of("test")) if e.input_key not in keys and e.group not in groups]
 
 
 def _warnings(task: Task, version: ModelVersion, dataset: Dataset) -> tuple[str, ...]:
@@ -255,8 +277,7 @@ def _warnings(task: Task, version: ModelVersion, dataset: Dataset) -> tuple[str,
     return tuple(warnings)
 
 
-def _history(workspace: Workspace, version: ModelVersion) -> list[dict[str, float]]:
-    rows = records.run_result(workspace, version.run).get("history", [])
+def _history(trained: TrainResult) -> list[dict[str, float]]:
     return [
         {
             "step": r["step"],
@@ -264,5 +285,5 @@ def _history(workspace: Workspace, version: ModelVersion) -> list[dict[str, floa
             "validation_loss": r["validation_loss"],
             "validation_accuracy": r["validation_right"],
         }
-        for r in rows
+        for r in trained.history
     ]

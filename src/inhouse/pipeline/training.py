@@ -5,9 +5,21 @@ from __future__ import annotations
 import shutil
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import Any, TypeVar
 
-from inhouse.core import Dataset, ModelVersion, Parity, Prediction, Recipe, Reporter, Silent, Split, Task, TrainResult
+from inhouse.core import (
+    Dataset,
+    ModelVersion,
+    Parity,
+    Prediction,
+    Recipe,
+    Reporter,
+    Silent,
+    Split,
+    Task,
+    TrainResult,
+    labels_of,
+)
 from inhouse.engine import Base, get_base, require_base
 from inhouse.errors import NothingToLearn
 from inhouse.scoring import review_threshold
@@ -21,6 +33,7 @@ PARITY_VALIDATION = 300
 PACKAGES = ("inhouse", "torch", "transformers", "safetensors", "tokenizers", "gguf", "openvino-genai", "scikit-learn")
 
 NextTokens = tuple[list[int], list[float]]
+Item = TypeVar("Item")
 
 _NOT_COMPARED = Parity(
     passed=False,
@@ -68,6 +81,8 @@ def train(
             task, dataset, base_model=task.base_model, base_sha256=base.spec.sha256, precision=best_precision()
         )
         run, status, stored = records.open_run(workspace, name, dataset.number, recipe, again=again)
+        for left in (*records.abandon_runs(workspace, name, but=run), *([run] if status == "done" else [])):
+            shutil.rmtree(workspace.paths.run(left), ignore_errors=True)
         if status == "done" and stored is not None:
             reporter.say(f"this recipe was trained on this data before: {stored['model_version']} (--again repeats it)")
             return TrainResult.model_validate(stored)
@@ -179,7 +194,8 @@ def _register(
         run=run,
         file_sha256=file,
         adapter_sha256=adapter,
-        labels=task.labels,
+        fields=task.input.fields,
+        labels=labels_of([*dataset.of("train"), *dataset.of("validation")]),
         threshold=1.01,
         parity=_NOT_COMPARED,
         lineage=_lineage(dataset, base, recipe),
@@ -235,18 +251,20 @@ def _compare(
     The engine's fast arithmetic is tried first; where it does not pass the gate, float32 is, and then serves.
     """
     from inhouse.deploy import compare
-    from inhouse.deploy.parity import enough_answers
+    from inhouse.deploy.parity import MIN_TOKENS, enough_answers
 
-    asked = _spread(list(range(len(validation))), PARITY_VALIDATION)
+    asked = spread(range(len(validation)), PARITY_VALIDATION)
     pool = [*(validation[i] for i in asked), *train]
     chosen = pool[: enough_answers([len(e.answer) for e in pool])]
+    if sum(len(e.answer) for e in chosen) < MIN_TOKENS:
+        reporter.warn(f"the data holds fewer than {MIN_TOKENS} answer tokens: the parity gate compares what there is")
     expected = [e.target for e in dataset.of("validation")]
     trainer_forced, trainer_answers = _ask_trainer(
-        workspace, task, base, draft, chosen, [validation[i] for i in asked], reporter
+        workspace, base, draft, chosen, [validation[i] for i in asked], reporter
     )
     for exact in (False, True):
         tried = draft.model_copy(update={"exact": exact})
-        served_forced, answers = _ask_served(workspace, task, tried, chosen, validation, reporter)
+        served_forced, answers = _ask_served(workspace, tried, chosen, validation, reporter)
         parity = compare(
             trainer_forced,
             served_forced,
@@ -265,7 +283,6 @@ def _compare(
 
 def _ask_served(
     workspace: Workspace,
-    task: Task,
     version: ModelVersion,
     chosen: Sequence[Encoded],
     validation: Sequence[Encoded],
@@ -276,7 +293,7 @@ def _ask_served(
     from inhouse.engine.answers import answer_labels
 
     prefixes = [e.prompt + e.answer[:i] for e in chosen for i in range(len(e.answer))]
-    served = ServedModel(workspace, task, version)
+    served = ServedModel(workspace, version)
     try:
         bar = reporter.bar("parity: served file", len(prefixes))
         forced = served.engine.next_tokens(prefixes, bar.update)
@@ -288,7 +305,6 @@ def _ask_served(
 
 def _ask_trainer(
     workspace: Workspace,
-    task: Task,
     base: Base,
     draft: ModelVersion,
     chosen: Sequence[Encoded],
@@ -314,16 +330,16 @@ def _ask_trainer(
     forced = reference.next_tokens_along([(e.prompt, e.answer) for e in chosen])
     given = reference.generate(
         [e.prompt for e in asked],
-        max_new_tokens=longest_answer(task.labels),
-        labels=task.labels,
+        max_new_tokens=longest_answer(draft.labels),
+        labels=draft.labels,
         progress=bar.update,
     )
     reference.close()
     return forced, [Prediction(target=template.decode(g.ids)) for g in given]
 
 
-def _spread(indices: list[int], most: int) -> list[int]:
-    """At most `most` of the indices, evenly spread."""
-    if len(indices) <= most:
-        return indices
-    return [indices[i * len(indices) // most] for i in range(most)]
+def spread(items: Sequence[Item], most: int) -> list[Item]:
+    """At most `most` of the items, evenly spread over them."""
+    if len(items) <= most:
+        return list(items)
+    return [items[i * len(items) // most] for i in range(most)]

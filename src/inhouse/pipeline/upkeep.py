@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -29,10 +30,15 @@ from inhouse.core import (
 from inhouse.engine import ENCODER, get_base, require_base
 from inhouse.errors import NotFound
 from inhouse.pipeline.evaluation import evaluate
-from inhouse.pipeline.training import train
+from inhouse.pipeline.training import spread, train
 from inhouse.store import Workspace, disk_guard, records, registry, traffic
 
 CORRECTIONS = "corrections"
+# Requests that `monitor` looks at, the newest ones: enough for narrow intervals, few enough that last week's drift is
+# not drowned in last year's traffic.
+WINDOW = 1000
+# Texts a side that are embedded for the drift test, which takes no more.
+EMBEDDED = 500
 
 
 @dataclass(frozen=True)
@@ -71,13 +77,14 @@ def monitor(workspace: Workspace, name: str, reporter: Reporter | None = None) -
     reporter = reporter or Silent()
     task = workspace.load_task(name)
     champion = registry.find_version(workspace, name, registry.CHAMPION)
-    window = [t for t in traffic.traces(workspace, name, champion.name) if t.error is None]
-    feedback = traffic.feedback_of(workspace, name)
+    window = traffic.traces(workspace, name, champion.name, newest=WINDOW)
+    feedback = [opinion for _, opinion in traffic.judged(workspace, name)]
     dataset = records.load_dataset(workspace, name, champion.lineage["dataset"])
     quality, basis = judged(window, feedback)
     drift: tuple[DriftSignal, ...] = ()
-    if len(window) >= MIN_REQUESTS:
-        drift = _drift(workspace, champion, dataset.of("train"), window, reporter)
+    answered = [t for t in window if t.error is None]
+    if len(answered) >= MIN_REQUESTS:
+        drift = _drift(workspace, champion, dataset.of("train"), answered, reporter)
     waiting = waiting_corrections(workspace, task, records.load_dataset(workspace, name))
     decision, reason = decide(
         name,
@@ -120,9 +127,8 @@ def _drift(
     from inhouse.engine.encoder import SentenceEncoder
     from inhouse.monitor import family, input_drift, output_drift
 
-    texts = [render_input(t.inputs) for t in window]
-    known = [render_input(e.inputs) for e in reference]
-    known = known[:: max(1, len(known) // 500)]
+    texts = spread([render_input(t.inputs) for t in window], EMBEDDED)
+    known = spread([render_input(e.inputs) for e in reference], EMBEDDED)
     encoder = SentenceEncoder(get_base(ENCODER, workspace.settings, reporter.say).folder)
     bar = reporter.bar("embeddings", len(texts) + len(known))
     vectors = encoder.embed([*known, *texts], bar.update)
@@ -171,7 +177,7 @@ def _previous_accuracy(workspace: Workspace, name: str) -> Metric | None:
 class Waiting:
     """The Corrections on what was served: `built` is the dataset version that they would make.
 
-    `usable` is how many examples of it are new; `of_test` how many correct a test example, which is never learned from.
+    `usable` is how many examples of it are new, or gone; `of_test` how many correct a test example, never learned from.
     """
 
     built: datasets.Built
@@ -181,15 +187,14 @@ class Waiting:
 
 def waiting_corrections(workspace: Workspace, task: Task, dataset: Dataset) -> Waiting:
     """What the Corrections given so far would add to a dataset."""
-    by_id = {t.id: t for t in traffic.traces(workspace, task.name)}
-    given = [_corrected(task, by_id[opinion.trace], opinion) for opinion in traffic.feedback_of(workspace, task.name)]
+    given = [_corrected(task, trace, opinion) for trace, opinion in traffic.judged(workspace, task.name)]
     meant = [e for e in given if e is not None]
     tested = {input_key(e.inputs) for e in dataset.of("test")}
     built = datasets.next_version(dataset, meant, dataset.number + 1, "corrections")
-    known = {e.id for e in dataset.examples}
+    before, after = Counter(e.id for e in dataset.examples), Counter(e.id for e in built.dataset.examples)
     return Waiting(
         built=built,
-        usable=sum(e.id not in known for e in built.dataset.examples),
+        usable=max((after - before).total(), (before - after).total()),
         of_test=len({e.input_key for e in meant} & tested),
     )
 
@@ -223,16 +228,17 @@ def retrain(workspace: Workspace, name: str, reporter: Reporter | None = None) -
     champion = registry.find_version(workspace, name, registry.CHAMPION)
     for model in (task.base_model, ENCODER):
         require_base(model, workspace.settings)
-    dataset = records.load_dataset(workspace, name)
-    waiting = waiting_corrections(workspace, task, dataset)
+    with workspace.changing_data():
+        dataset = records.load_dataset(workspace, name)
+        waiting = waiting_corrections(workspace, task, dataset)
+        if waiting.usable:
+            dataset = _store_corrected(workspace, task, waiting, reporter)
     if waiting.of_test:
         reporter.warn(
             f"{waiting.of_test} corrections are of test examples: left out, or the test would be learned by heart"
         )
     seed = task.train.seed
-    if waiting.usable:
-        dataset = _store_corrected(workspace, task, waiting, reporter)
-    elif dataset.number == champion.lineage["dataset"]:
+    if not waiting.usable and dataset.number == champion.lineage["dataset"]:
         seed = champion.lineage["seed"] + 1
         reporter.warn(
             f"nothing new to learn from since {champion.name}: training on the same data with another seed ({seed})"

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import csv
 import io
+import os
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import inhouse.sources as sources
-from inhouse.core import Record, Reporter, Silent, Task
-from inhouse.errors import SourceError, UsageError
+from inhouse.core import Record, Reporter, Silent
+from inhouse.errors import InputError, Refused, SourceError, UsageError
 from inhouse.store import Workspace, registry, write_bytes
 
 COLUMNS = ("prediction", "confidence", "needs_review", "error")
@@ -57,29 +59,33 @@ def predict(
 
     reporter = reporter or Silent()
     file, out = Path(file), Path(out)
-    task = workspace.load_task(name)
+    workspace.load_task(name)
     version = registry.find_version(workspace, name, which)
     if out.resolve() == file.resolve():
         raise UsageError(f"--out {out} is the input file itself", "name another file")
+    if not version.parity.passed:
+        raise Refused(f"{version.name} failed the parity gate: {version.parity.reason}", "train again")
+    check_writable(out)
     source = sources.read_source(file)
-    missing = [f for f in task.input.fields if f not in source.columns]
+    missing = [f for f in version.fields if f not in source.columns]
     if missing:
         raise SourceError(
             f"column {missing[0]!r} is missing; the columns there are {', '.join(source.columns)}",
-            f"the task reads {', '.join(task.input.fields)}",
+            f"{version.name} reads {', '.join(version.fields)}",
             file=file,
         )
-    columns = [c for c in source.columns if c not in COLUMNS]
+    columns = [c for c in source.columns if c not in COLUMNS or c in version.fields]
     if len(columns) < len(source.columns):
         reporter.warn(
             f"the file holds answers already: its {', '.join(sorted(set(source.columns) - set(columns)))} are replaced"
         )
     rows = _rows(source)
-    served = ServedModel(workspace, task, version)
+    served = ServedModel(workspace, version)
     begun = time.perf_counter()
     try:
         bar = reporter.bar("predicting", len(rows))
-        given = served.answer([_inputs(task, values) for values, _ in rows], bar.update)
+        inputs = [{} if broken else _inputs(version.fields, values) for values, broken in rows]
+        given = served.answer(inputs, bar.update)  # a row that could not be read is empty: it costs nothing
         bar.update(len(rows))
     finally:
         served.close()
@@ -101,6 +107,13 @@ def predict(
     )
 
 
+def check_writable(out: Path) -> None:
+    """Raise `InputError` when a file cannot be written there: before the work, not after it."""
+    if out.is_dir() or not out.parent.is_dir() or not os.access(out.parent, os.W_OK):
+        what = "is a folder" if out.is_dir() else "is in a folder that is not there or cannot be written to"
+        raise InputError(f"--out {out} {what}", "name a file in a folder of yours")
+
+
 def _rows(source: sources.Source) -> list[tuple[dict[str, str], str]]:
     """All rows in file order, each with the reason why it cannot be read, if so."""
     good: list[tuple[int, dict[str, str], str]] = [(r.provenance.line, dict(r.values), "") for r in _records(source)]
@@ -115,8 +128,8 @@ def _records(source: sources.Source) -> list[Record]:
     return list(source.records)
 
 
-def _inputs(task: Task, values: dict[str, str]) -> dict[str, str]:
-    return {f: values.get(f, "").strip() for f in task.input.fields}
+def _inputs(fields: Sequence[str], values: dict[str, str]) -> dict[str, str]:
+    return {f: values.get(f, "").strip() for f in fields}
 
 
 def _answer_cells(prediction: Any, error: str, *, review: bool) -> list[str]:  # noqa: ANN401 - a Prediction

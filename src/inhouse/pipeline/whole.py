@@ -13,7 +13,7 @@ from inhouse.engine import ENCODER
 from inhouse.pipeline.compile import Added, Cleaned, clean, prepare, store_data
 from inhouse.pipeline.evaluation import evaluate
 from inhouse.pipeline.training import train
-from inhouse.store import Workspace, check_name, registry
+from inhouse.store import Workspace, check_name
 
 
 @dataclass(frozen=True)
@@ -42,10 +42,10 @@ class Ran:
 def run(
     workspace: Workspace,
     name: str,
-    files: Sequence[Path],
+    files: Sequence[Path | str],
     reporter: Reporter | None = None,
     *,
-    test: Path | None = None,
+    test: Path | str | None = None,
     inputs: Sequence[str] = (),
     target: str = "",
     group: str = "",
@@ -61,30 +61,18 @@ def run(
     """
     reporter = reporter or Silent()
     check_name(name)
-    task = workspace.load_task(name) if workspace.exists and workspace.has_task(name) else Task(name=name)
-    if epochs is not None:
-        task = task.model_copy(update={"train": task.train.model_copy(update={"epochs": epochs})})
-    prepared = prepare(workspace, task, files, reporter, test=test, inputs=inputs, target=target, group=group)
-    if epochs is not None and workspace.exists and workspace.has_task(name):
-        workspace.save_task(task)
-    added = store_data(workspace, task, prepared, reporter, drop_rare=drop_rare, models=(task.base_model, ENCODER))
+    with workspace.changing_data():
+        task = workspace.load_task(name) if workspace.exists and workspace.has_task(name) else Task(name=name)
+        if epochs is not None:
+            task = task.model_copy(update={"train": task.train.model_copy(update={"epochs": epochs})})
+        prepared = prepare(workspace, task, files, reporter, test=test, inputs=inputs, target=target, group=group)
+        needed = (task.base_model, ENCODER)
+        added = store_data(workspace, task, prepared, reporter, drop_rare=drop_rare, models=needed)
     cleaned = clean(workspace, name, reporter, accept=["automatic"])
     _tell_findings(cleaned, name, reporter)
     trained = train(workspace, name, reporter)
-    evaluation = _known_evaluation(workspace, trained, reporter) or evaluate(
-        workspace, name, reporter, which=trained.model_version.partition("@")[2]
-    )
+    evaluation = evaluate(workspace, name, reporter, which=trained.model_version.partition("@")[2])
     return Ran(name, added, cleaned, trained, evaluation, trained.model_version)
-
-
-def _known_evaluation(workspace: Workspace, trained: TrainResult, reporter: Reporter) -> Evaluation | None:
-    """The evaluation of a version that an earlier `run` finished; None if none, or if another champion serves."""
-    version = registry.find_version(workspace, trained.task, trained.model_version.partition("@")[2])
-    champion = registry.alias_number(workspace, trained.task, registry.CHAMPION)
-    if version.evaluation is None or champion not in (None, version.number):
-        return None
-    reporter.say(f"{version.name} was evaluated before (`inhouse evaluate {trained.task}` does it again)")
-    return Evaluation.model_validate(version.evaluation)
 
 
 def _tell_findings(cleaned: Cleaned, name: str, reporter: Reporter) -> None:

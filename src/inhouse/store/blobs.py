@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from inhouse.errors import NotFound
-from inhouse.store.paths import disk_guard, sha256_of, write_bytes
+from inhouse.store.paths import disk_guard, move_into_place, sha256_of, write_bytes
 
 
 class Blobs:
@@ -61,9 +61,7 @@ class Blobs:
         sha256 = sha256_of(source)
         path = self.location(sha256, suffix)
         if not path.is_file():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            source.chmod(0o644)
-            source.replace(path)
+            move_into_place(source, path)
         return sha256
 
     @contextmanager

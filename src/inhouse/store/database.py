@@ -171,6 +171,7 @@ class Database:
             raise ConfigError(f"`database` = {url!r} is not a usable SQLAlchemy URL: {error}", "mend it") from error
         if self.engine.dialect.name == "sqlite":
             event.listen(self.engine, "connect", _prepare_sqlite)
+            event.listen(self.engine, "begin", _begin_immediate)
         try:
             with disk_guard(folder):
                 migrate(self.engine)
@@ -189,7 +190,14 @@ class Database:
         self.engine.dispose()
 
 
+def _begin_immediate(connection: Connection) -> None:
+    """Take the write lock at once: what a transaction reads is then still so when it writes, in every process."""
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
 def _prepare_sqlite(connection: Any, _record: Any) -> None:  # noqa: ANN401 - the driver's own object
+    # Without this the driver begins transactions by itself, late, and none at all around CREATE TABLE.
+    connection.isolation_level = None
     try:
         for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=30000", "foreign_keys=ON"):
             connection.execute(f"PRAGMA {pragma}").close()
@@ -200,21 +208,26 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:  # noqa: ANN401 - th
 
 def migrate(engine: Engine) -> None:
     """Bring the schema up to `SCHEMA_VERSION`; alembic is loaded only when there is something to do."""
-    with engine.connect() as connection:
-        if inspect(connection).has_table("alembic_version"):
-            row = connection.execute(text("SELECT version_num FROM alembic_version")).first()
-            if row is not None and row[0] == SCHEMA_VERSION:
-                return
-            if row is not None and row[0] > SCHEMA_VERSION:
-                raise ConfigError(
-                    f"the workspace's database is of schema {row[0]}; this inhouse knows up to {SCHEMA_VERSION}",
-                    "install the inhouse that made it, or a newer one",
-                )
+    if _is_newest(engine):
+        return
     from alembic import command
     from alembic.config import Config
 
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-    with engine.begin() as connection:
+    with engine.begin() as connection:  # whole or not at all, and one process after another
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
+
+
+def _is_newest(engine: Engine) -> bool:
+    with engine.connect() as connection:
+        if not inspect(connection).has_table("alembic_version"):
+            return False
+        found = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+    if found is not None and found > SCHEMA_VERSION:
+        raise ConfigError(
+            f"the workspace's database is of schema {found}; this inhouse knows up to {SCHEMA_VERSION}",
+            "install the inhouse that made it, or a newer one",
+        )
+    return found == SCHEMA_VERSION

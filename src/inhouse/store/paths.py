@@ -102,7 +102,7 @@ def replacing(path: Path) -> Iterator[Path]:
             try:
                 yield temporary
                 _flush(temporary)
-                temporary.chmod(0o644)
+                temporary.chmod(_file_mode())
                 temporary.replace(path)
             finally:
                 temporary.unlink(missing_ok=True)
@@ -153,6 +153,21 @@ def _remove_empty(folder: Path, top: Path | None) -> None:
         except OSError:
             return
         folder = folder.parent
+
+
+def _file_mode() -> int:
+    """What a new file may be by the user's umask (a temporary file is made for its owner alone)."""
+    umask = os.umask(0o077)
+    os.umask(umask)
+    return 0o666 & ~umask
+
+
+def move_into_place(source: Path, path: Path) -> None:
+    """Flush a finished file of the same disk and rename it to `path`."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _flush(source)
+    source.chmod(_file_mode())
+    source.replace(path)
 
 
 def _flush(path: Path) -> None:

@@ -33,7 +33,7 @@ def save_dataset(workspace: Workspace, dataset: Dataset, added: Sequence[dict[st
     try:
         _insert_dataset(workspace, dataset, blob, added)
     except BaseException:
-        if not known:
+        if not known:  # nobody else can have come to need it: the caller holds `Workspace.changing_data`
             workspace.blobs.remove(blob, PARQUET)
         raise
 
@@ -188,6 +188,16 @@ def finish_run(workspace: Workspace, run: str, status: str, result: dict[str, An
         connection.execute(
             update(table).where(table.c.id == run).values(status=status, result=result, finished_at=db.now())
         )
+
+
+def abandon_runs(workspace: Workspace, task: str, but: str) -> list[str]:
+    """Mark the task's unfinished runs other than `but` as abandoned: data or recipe have changed; return their ids."""
+    table = db.runs
+    others = (table.c.task == task, table.c.status == "running", table.c.id != but)
+    with workspace.database.begin() as connection:
+        found = [r[0] for r in connection.execute(select(table.c.id).where(*others))]
+        connection.execute(update(table).where(*others).values(status="abandoned", finished_at=db.now()))
+    return found
 
 
 def run_result(workspace: Workspace, run: str) -> dict[str, Any]:

@@ -68,7 +68,7 @@ def find_version(workspace: Workspace, task: str, which: str | int) -> ModelVers
     """
     known = versions(workspace, task)
     number = known[-1].number if which == "latest" and known else alias_number(workspace, task, str(which))
-    if number is None and str(which).isdigit():
+    if number is None and str(which).isascii() and str(which).isdecimal():
         number = int(which)
     for version in known:
         if version.number == number:

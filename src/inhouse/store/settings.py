@@ -68,6 +68,7 @@ def load_settings(config: Path, environment: Mapping[str, str] = os.environ) -> 
 def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
     """`INHOUSE_SERVE__PORT=1` becomes `{"serve": {"port": "1"}}`; an empty variable counts as absent."""
     found: dict[str, Any] = {}
+    _refuse_unknown(environment)
     for name in Settings.model_fields:
         field = Settings.model_fields[name].annotation
         if isinstance(field, type) and issubclass(field, BaseModel):
@@ -77,6 +78,22 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
         elif value := environment.get(f"{ENV_PREFIX}{name}".upper()):
             found[name] = value
     return found
+
+
+def _refuse_unknown(environment: Mapping[str, str]) -> None:
+    """A misspelt variable must not be passed over: INHOUSE_OFLINE=1 would go online."""
+    known = []
+    for name, field in Settings.model_fields.items():
+        inner = field.annotation
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            known += [f"{ENV_PREFIX}{name}__{key}".upper() for key in inner.model_fields]
+        else:
+            known.append(f"{ENV_PREFIX}{name}".upper())
+    for name in sorted(environment):
+        if name.startswith(ENV_PREFIX) and name not in known:
+            close = difflib.get_close_matches(name, known, n=1)
+            hint = f"did you mean {close[0]}? " if close else ""
+            raise ConfigError(f"unknown environment variable {name}", f"{hint}known are {', '.join(known)}")
 
 
 def read_toml(path: Path) -> dict[str, Any]:

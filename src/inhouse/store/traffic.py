@@ -31,14 +31,38 @@ def find_trace(workspace: Workspace, trace: str) -> Trace:
     return Trace.model_validate(dict(row))
 
 
-def traces(workspace: Workspace, task: str, model_version: str | None = None) -> list[Trace]:
-    """The task's traces, oldest first; of one model version if named."""
+def traces(workspace: Workspace, task: str, model_version: str | None = None, *, newest: int = 0) -> list[Trace]:
+    """The task's traces, oldest first; of one model version if named, and only so many of the newest if said."""
     table = db.traces
-    query = select(table).where(table.c.task == task).order_by(table.c.created_at)
+    query = select(table).where(table.c.task == task).order_by(table.c.created_at.desc())
     if model_version is not None:
         query = query.where(table.c.model_version == model_version)
+    if newest:
+        query = query.limit(newest)
     with workspace.database.begin() as connection:
-        return [Trace.model_validate(dict(r)) for r in connection.execute(query).mappings()]
+        found = [Trace.model_validate(dict(r)) for r in connection.execute(query).mappings()]
+    return found[::-1]
+
+
+def judged(workspace: Workspace, task: str) -> list[tuple[Trace, Feedback]]:
+    """Every trace that has feedback, with the latest on it; in the order of that feedback."""
+    order = (db.feedback.c.created_at, db.feedback.c.id)
+    with workspace.database.begin() as connection:  # one look, so that both sides belong together
+        opinions = connection.execute(
+            select(db.feedback)
+            .join(db.traces, db.traces.c.id == db.feedback.c.trace)
+            .where(db.traces.c.task == task)
+            .order_by(*order)
+        ).mappings()
+        latest: dict[str, Feedback] = {}
+        for row in opinions:
+            latest.pop(row["trace"], None)
+            latest[row["trace"]] = Feedback.model_validate(dict(row))
+        rows = connection.execute(
+            select(db.traces).where(db.traces.c.id.in_(select(db.feedback.c.trace)), db.traces.c.task == task)
+        ).mappings()
+        by_id = {r["id"]: Trace.model_validate(dict(r)) for r in rows}
+    return [(by_id[trace], opinion) for trace, opinion in latest.items()]
 
 
 def trace_count(workspace: Workspace, task: str) -> int:
@@ -54,15 +78,3 @@ def add_feedback(workspace: Workspace, feedback: Feedback) -> Feedback:
     with workspace.database.begin() as connection:
         connection.execute(insert(db.feedback).values(**made.model_dump()))
     return made
-
-
-def feedback_of(workspace: Workspace, task: str) -> list[Feedback]:
-    """All feedback on the task's traces, oldest first."""
-    query = (
-        select(db.feedback)
-        .join(db.traces, db.traces.c.id == db.feedback.c.trace)
-        .where(db.traces.c.task == task)
-        .order_by(db.feedback.c.created_at)
-    )
-    with workspace.database.begin() as connection:
-        return [Feedback.model_validate(dict(r)) for r in connection.execute(query).mappings()]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import fcntl
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -131,6 +132,22 @@ class Workspace:
         values = task.model_dump(exclude={"name"}, exclude_none=True)
         _merge(document, values)
         write_bytes(path, tomlkit.dumps(document).encode("utf-8"))
+
+    @contextmanager
+    def changing_data(self) -> Iterator[None]:
+        """Hold the folder while data is read, revised and stored: one process after another, each waiting its turn.
+
+        The lock is on the folder itself (or the one above it while it is not there), so it leaves no trace.
+        """
+        folder = self.paths.root
+        while not folder.is_dir():
+            folder = folder.parent
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
 
     @contextmanager
     def lock(self, name: str, doing: str) -> Iterator[None]:
