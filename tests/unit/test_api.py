@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import http.client
+import itertools
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -17,11 +20,17 @@ from urllib.parse import urlsplit
 
 import openai
 import pytest
+import uvicorn
 from conftest import many_intents
 from sqlalchemy import select
+from sqlalchemy.exc import OperationalError
+from starlette.testclient import TestClient
 
+from inhouse.api import make_app
 from inhouse.core import Feedback
+from inhouse.deploy import ServedModel
 from inhouse.engine.chat_template import ChatTemplate
+from inhouse.errors import Busy, DiskFull, EngineFault, ModelUnavailable
 from inhouse.store import Workspace, database, registry, traffic
 
 TRUTH = {row["text"]: row["category"] for row in many_intents()}
@@ -50,22 +59,26 @@ class Server:
 
 
 def start(folder, environment, *arguments):
-    process = subprocess.Popen(
-        [
-            str(Path(sys.executable).with_name("inhouse")),
-            "serve",
-            "--port",
-            "0",
-            "--workspace",
-            str(folder),
-            *arguments,
-        ],
-        stderr=subprocess.PIPE,
-        text=True,
-        env=environment,
-    )
-    line = process.stderr.readline()
-    assert line.startswith("serving on http://127.0.0.1:"), line
+    log = folder.parent / "serve.log"  # a pipe that nobody reads would stop the server once it is full
+    with log.open("w") as stderr:
+        process = subprocess.Popen(
+            [
+                str(Path(sys.executable).with_name("inhouse")),
+                "serve",
+                "--port",
+                "0",
+                "--workspace",
+                str(folder),
+                *arguments,
+            ],
+            stderr=stderr,
+            text=True,
+            env=environment,
+        )
+    deadline = time.monotonic() + 60
+    while not (line := log.read_text()).endswith("\n") and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert line.startswith("serving on http://127.0.0."), line
     return Server(process, folder, line.split()[2])
 
 
@@ -114,7 +127,19 @@ def test_models(client):
         assert abs(time.time() - model.created) < 3600
 
 
-@pytest.mark.parametrize("name", ["tickets", "intents@7", "intents@champion@1", "Intents", "../intents", "gpt-4o"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "tickets",
+        "intents@7",
+        "intents@champion@1",
+        "Intents",
+        "../intents",
+        "gpt-4o",
+        "intents@²",
+        "intents@" + "9" * 5000,
+    ],
+)
 def test_an_unknown_model(client, name):
     for call in (lambda: client.models.retrieve(name), lambda: ask(client, "where is my card", name)):
         with pytest.raises(openai.NotFoundError) as error:
@@ -247,13 +272,15 @@ USER = {"role": "user", "content": "where is my card"}
 )
 @pytest.mark.parametrize("stream", [False, True])
 def test_a_bad_request(client, server, change, said, stream):
-    before = len(traces(server.folder))
+    before = traces(server.folder)
     with pytest.raises(openai.BadRequestError) as error:
         client.chat.completions.create(**{"model": "intents", "messages": [USER], "stream": stream, **change})
     assert said in error.value.message
     assert error.value.type == "invalid_request_error"
     assert error.value.request_id.startswith("req_")
-    assert len(traces(server.folder)) == before
+    reached_the_task = "messages" in change and not said.startswith("messages")
+    told = [(t.output, said in t.error) for t in traces(server.folder).values() if t.id not in before]
+    assert told == ([(None, True)] if reached_the_task else [])
 
 
 def test_malformed_json(server):
@@ -351,7 +378,152 @@ def test_feedback_that_cannot_be_kept(client, server, body, status, said):
     assert opinions(server.folder, answer.id) == []
 
 
+# ---------------------------------------------------------------------- the trace of what goes wrong
+
+
+@pytest.fixture
+def inside(copy_of_trained):
+    """The application in this process."""
+    workspace = Workspace(copy_of_trained)
+    with TestClient(make_app(workspace), raise_server_exceptions=False) as client:
+        yield client, workspace
+
+
+BODY = {"model": "intents", "messages": [{"role": "user", "content": "where is my card now"}]}
+
+
+def failing(*errors):
+    def stream(self, prompt):
+        yield "card", None
+        raise errors[0]
+
+    return stream
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("error", [EngineFault("it broke"), RuntimeError("it broke")])
+def test_a_fault_of_the_engine_is_traced(inside, monkeypatch, stream, error):
+    client, workspace = inside
+    monkeypatch.setattr(ServedModel, "stream", failing(error))
+    answer = client.post("/v1/chat/completions", json={**BODY, "stream": stream})
+    assert stream or answer.status_code == 500
+    (trace,) = traffic.traces(workspace, "intents")
+    assert (trace.output, trace.needs_review) == (None, True)
+    assert trace.inputs == {"text": "where is my card now"}
+    assert "it broke" in trace.error
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("error", [DiskFull("no space is left"), OperationalError("INSERT", {}, Exception("locked"))])
+def test_a_trace_that_cannot_be_kept_replaces_no_answer(inside, monkeypatch, caplog, stream, error):
+    client, _ = inside
+
+    def refuse(*_):
+        raise error
+
+    monkeypatch.setattr(traffic, "add_trace", refuse)
+    answer = client.post("/v1/chat/completions", json={**BODY, "stream": stream})
+    assert answer.status_code == 200
+    assert '"finish_reason": "stop"' in answer.text.replace('":"', '": "')
+    (said,) = [r.getMessage() for r in caplog.records if r.name == "inhouse"]
+    assert "was not kept" in said
+
+
+def test_a_refused_request_that_was_never_read_is_not_judged(inside):
+    client, workspace = inside
+    user = BODY["messages"][0]
+    assert client.post("/v1/chat/completions", json={**BODY, "messages": [user, user]}).status_code == 400
+    (trace,) = traffic.traces(workspace, "intents")
+    assert trace.inputs == {"": "where is my card now\n\nwhere is my card now"}
+    told = client.post("/v1/feedback", json={"id": trace.id, "correction": "card_arrival"})
+    assert (told.status_code, "refused unread" in told.text) == (400, True)
+
+
+def test_a_client_that_leaves_is_traced_and_lets_the_model_go(copy_of_trained, monkeypatch):
+    ended = threading.Event()
+
+    def slow(self, prompt):
+        try:
+            for length in itertools.count(1):
+                yield "card" * length, None
+                time.sleep(0.02)
+        finally:
+            ended.set()
+
+    monkeypatch.setattr(ServedModel, "stream", slow)
+    workspace = Workspace(copy_of_trained)
+    app = make_app(workspace)
+    listener = socket.create_server(("127.0.0.1", 0))
+    server = uvicorn.Server(uvicorn.Config(app, log_level="error", access_log=False))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+    thread.start()
+    try:
+        with socket.create_connection(listener.getsockname()) as connection:
+            text = json.dumps({**BODY, "stream": True})
+            head = f"host: localhost\r\ncontent-type: application/json\r\ncontent-length: {len(text)}\r\n"
+            connection.sendall(f"POST /v1/chat/completions HTTP/1.1\r\n{head}\r\n{text}".encode())
+            while b"card" not in connection.recv(65536):
+                pass
+        assert ended.wait(10)
+        until = time.monotonic() + 10
+        while not (kept := traffic.traces(workspace, "intents")) and time.monotonic() < until:
+            time.sleep(0.02)
+        assert [(t.error, t.output) for t in kept] == [("the client left", None)]
+        assert [users for _, users in app.state.models._loaded.values()] == [0]
+    finally:
+        server.should_exit = True
+        thread.join(20)
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "retry"),
+    [
+        (DiskFull("no space is left"), 507, "false"),
+        (Busy("another process"), 503, None),
+        (ModelUnavailable("no such base"), 503, None),
+    ],
+)
+def test_what_is_no_mistake_of_the_client_is_no_400(inside, monkeypatch, error, status, retry):
+    client, _ = inside
+    monkeypatch.setattr(ServedModel, "stream", failing(error))
+    answer = client.post("/v1/chat/completions", json=BODY)
+    assert (answer.status_code, answer.headers.get("x-should-retry")) == (status, retry)
+    assert answer.json()["error"]["type"] == "server_error"
+
+
 # ---------------------------------------------------------------------- around it
+
+
+def test_a_version_that_failed_parity_is_not_served(inside):
+    client, workspace = inside
+    version = registry.find_version(workspace, "intents", 1)
+    parity = version.parity.model_copy(update={"passed": False, "reason": "they differ"})
+    registry.add_version(workspace, version.model_copy(update={"parity": parity}))
+    registry.move_alias(workspace, "intents", registry.CANDIDATE, 2, action="evaluate")
+    assert [m["id"] for m in client.get("/v1/models").json()["data"]] == ["intents", "intents@1"]
+    for name in ("intents@2", "intents@candidate"):
+        answer = client.post("/v1/chat/completions", json={**BODY, "model": name})
+        assert (answer.status_code, answer.json()["error"]["code"]) == (403, "parity_failed")
+        assert "they differ" in answer.text
+
+
+def test_a_known_version_is_not_read_again(inside, monkeypatch):
+    client, _ = inside
+    assert client.get("/v1/models/intents").json()["root"] == "intents@1"
+    monkeypatch.setattr(registry, "versions", None)
+    monkeypatch.setattr(Workspace, "load_task", None)
+    for name in ("intents", "intents@1"):
+        assert client.get(f"/v1/models/{name}").json()["root"] == "intents@1"
+
+
+def test_a_loopback_address_of_ones_own(copy_of_trained, environment):
+    server = start(copy_of_trained, environment, "--host", "127.0.0.2")
+    try:
+        assert server.raw("GET", "/v1/models")[0] == 200
+        assert server.raw("GET", "/v1/models", headers={"host": "evil.example"})[0] == 400
+    finally:
+        server.process.kill()
+        server.process.communicate(timeout=30)
 
 
 def test_a_promotion_elsewhere_takes_effect_at_once(client, server, command):
@@ -386,7 +558,8 @@ def test_it_stops_when_told(copy_of_trained, environment, sign):
         ask(client, "where is my card now")
         os.kill(server.process.pid, sign)
         begun = time.monotonic()
-        _, err = server.process.communicate(timeout=20)
+        server.process.wait(timeout=20)
+    err = (server.folder.parent / "serve.log").read_text()
     assert time.monotonic() - begun < 5
     assert server.process.returncode in (0, -sign, 128 + sign)
     assert "Traceback" not in err

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import queue
+import threading
+import time
 
 import numpy as np
 import pytest
@@ -115,6 +118,86 @@ def test_streaming_gives_the_same_answer(engine, template):
     assert parts[-1].ids == whole.ids
     assert parts[-1].logprob == pytest.approx(whole.logprob, abs=1e-3)
     assert [p.ids for p in parts] == [whole.ids[: len(p.ids)] for p in parts]
+
+
+class Pipeline:
+    """An engine's pipeline with some of its methods replaced."""
+
+    def __init__(self, pipeline, **replaced):
+        self._pipeline = pipeline
+        self.__dict__.update(replaced)
+
+    def __getattr__(self, name):
+        return getattr(self._pipeline, name)
+
+
+@pytest.fixture
+def own_engine(tiny_base, template):
+    engine = OpenVinoEngine(tiny_base.gguf, template.end_of_turn, exact=True)
+    yield engine
+    engine.close()
+
+
+@pytest.mark.parametrize("method", ["add_request", "step"])
+@pytest.mark.parametrize("error", [RuntimeError, TypeError, SystemExit])
+def test_a_failure_in_the_thread_reaches_the_request_and_the_next_one_is_answered(
+    own_engine, template, monkeypatch, method, error
+):
+    def fail(*_):
+        raise error("it broke")
+
+    prompt = template.prompt_ids(trained_messages("", "refund please"))
+    with monkeypatch.context() as patch:
+        patch.setattr(own_engine, "_pipeline", Pipeline(own_engine._pipeline, **{method: fail}))
+        with pytest.raises(EngineFault, match="it broke"):
+            list(own_engine.stream(prompt, max_new_tokens=60, labels=LABELS))
+        if error is SystemExit and (worker := own_engine._worker) is not None:
+            worker.join(20)  # what comes while the thread ends, fails with it
+    assert list(own_engine.stream(prompt, max_new_tokens=60, labels=LABELS))[-1].finished
+
+
+def test_closing_ends_the_requests_under_way(own_engine, template):
+    prompt = template.prompt_ids(trained_messages("", "refund please"))
+    box = queue.SimpleQueue()
+
+    def ask():
+        try:
+            box.put(len(list(own_engine.stream(prompt, max_new_tokens=900))))
+        except EngineFault as error:
+            box.put(error)
+
+    threads = [threading.Thread(target=ask, daemon=True) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    while own_engine._worker is None:
+        time.sleep(0.001)
+    own_engine.close()
+    for thread in threads:
+        thread.join(20)
+    assert not any(t.is_alive() for t in threads)
+    ends = [box.get(timeout=1) for _ in threads]
+    assert all("closed" in str(end) for end in ends if isinstance(end, EngineFault))
+    for call in (lambda: next(own_engine.stream(prompt, max_new_tokens=5)), lambda: own_engine.next_tokens([prompt])):
+        with pytest.raises(EngineFault, match="closed"):
+            call()
+
+
+def test_a_request_that_nobody_waits_for_is_dropped(own_engine, template):
+    prompt = template.prompt_ids(trained_messages("", "refund please"))
+    steps = []
+    counted = Pipeline(own_engine._pipeline)
+    counted.step = lambda: (steps.append(1), counted._pipeline.step())
+    own_engine._pipeline = counted
+    answer = own_engine.stream(prompt, max_new_tokens=900, labels=["é" * 400])
+    next(answer)
+    answer.close()
+    until = time.monotonic() + 10
+    while counted.has_non_finished_requests() and time.monotonic() < until:
+        time.sleep(0.01)
+    assert not counted.has_non_finished_requests()
+    assert len(steps) < 200
+    (other,) = own_engine.generate([prompt], max_new_tokens=60, labels=LABELS)
+    assert other.finished
 
 
 # ---------------------------------------------------------------------- adapters and files

@@ -135,6 +135,8 @@ def give_feedback(body: FeedbackRequest, request: Request) -> dict[str, Any]:
     """Attach a Correction, or an acceptance, to the answer with that id."""
     models: Models = request.app.state.models
     trace = traffic.find_trace(models.workspace, body.id)
+    if "" in trace.inputs:
+        raise errors.ApiError(400, "that request was refused unread: there is nothing to judge", code="invalid_value")
     correction = body.correction.strip() if body.correction is not None else None
     if correction is None and body.accepted is None:
         raise errors.ApiError(400, "give `correction` or `accepted`", code="missing", param="correction")

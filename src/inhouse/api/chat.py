@@ -15,7 +15,7 @@ from anyio import CancelScope
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, StreamingResponse
 from pydantic import BaseModel, ConfigDict
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.concurrency import run_in_threadpool
 from starlette.types import Receive, Scope, Send
 
@@ -229,7 +229,7 @@ def _keep_trace(models: Models, asked: _Asked) -> None:
     asked.kept = True
     try:
         traffic.add_trace(models.workspace, _trace(asked))
-    except (InhouseError, OperationalError) as error:
+    except (InhouseError, SQLAlchemyError) as error:
         _log.warning("the trace of %s was not kept: %s", asked.id, str(error).splitlines()[0])
 
 
@@ -303,6 +303,7 @@ def _events(
                 sent = whole
     except InhouseError as error:
         asked.error = error.what
+        _keep_trace(models, asked)
         yield _failed(error.what, "engine")
         return
     except Exception as error:

@@ -109,11 +109,16 @@ class Evaluation(_Frozen):
 
 
 class Parity(_Frozen):
-    """Trainer against served file: what was compared, how far they agree, and what differs."""
+    """Trainer against served file: what was compared, how far they agree, and what differs.
+
+    `ties` of the `tokens` differ only because the trainer itself found two tokens equally likely; `top1_agreement` is
+    the share of tokens that agree, ties not counted as agreement.
+    """
 
     passed: bool
     tokens: int
     top1_agreement: float
+    ties: int = 0
     mean_logprob_difference: float
     worst_logprob_difference: float
     trainer_accuracy: float

@@ -184,10 +184,12 @@ class OpenVinoEngine:
                     request.handle = self._pipeline.add_request(
                         next(self._ids), self._input(request.prompt), request.config
                     )
-            except Exception as error:  # noqa: BLE001 - of this request alone
+            except BaseException as error:
                 request.box.put(_fault(error))
-                continue
-            live.append(request)
+                if not isinstance(error, Exception):
+                    raise
+            else:
+                live.append(request)
 
     def _step(self, live: list[_Request]) -> None:
         """One step for all; a request that nobody waits for is dropped from the pipeline by it."""

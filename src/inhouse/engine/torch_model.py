@@ -15,6 +15,9 @@ from inhouse.engine.protocol import Generation, Progress
 from inhouse.engine.quiet import settle_transformers
 from inhouse.errors import EngineFault
 
+# Tokens that the reference ranks at each position: a tie has two, seldom more.
+RANKED = 5
+
 
 def best_precision() -> str:
     """`bfloat16` where the processor multiplies it faster than float32, else `float32`."""
@@ -100,29 +103,32 @@ class TorchEngine:
         self, prompts: Sequence[Sequence[int]], progress: Progress | None = None
     ) -> tuple[list[int], list[float]]:
         """See `Engine.next_tokens`."""
-        top, logprobs = self.next_tokens_along([(list(p), [-1]) for p in prompts], progress)
-        return top, logprobs
+        ranked, logprobs = self.ranked_tokens_along([(list(p), [-1]) for p in prompts], progress)
+        return [r[0] for r in ranked], [p[0] for p in logprobs]
 
-    def next_tokens_along(
+    def ranked_tokens_along(
         self, answers: Sequence[tuple[list[int], list[int]]], progress: Progress | None = None
-    ) -> tuple[list[int], list[float]]:
-        """The most likely token and its log-probability at every position of given answers (teacher forcing).
+    ) -> tuple[list[list[int]], list[list[float]]]:
+        """The likeliest tokens and their log-probabilities at every position of given answers (teacher forcing).
 
         Args:
             answers: pairs of prompt ids and answer ids.
+
+        Returns:
+            Per answer token the `RANKED` likeliest tokens, the best first, and as many log-probabilities.
         """
-        top: list[int] = []
-        logprobs: list[float] = []
+        ranked: list[list[int]] = []
+        logprobs: list[list[float]] = []
         with torch.inference_mode():
             for start in range(0, len(answers), 16):
                 part = answers[start : start + 16]
                 ids, mask, positions = padded(part, self._device)
-                best = answer_logits(self._model, ids, mask, positions).log_softmax(-1).max(-1)
-                top += best.indices.tolist()
+                best = answer_logits(self._model, ids, mask, positions).log_softmax(-1).topk(RANKED, -1)
+                ranked += best.indices.tolist()
                 logprobs += best.values.tolist()
                 if progress is not None:
                     progress(start + len(part))
-        return top, logprobs
+        return ranked, logprobs
 
     def generate(
         self,

@@ -33,6 +33,7 @@ PARITY_VALIDATION = 300
 PACKAGES = ("inhouse", "torch", "transformers", "safetensors", "tokenizers", "gguf", "openvino-genai", "scikit-learn")
 
 NextTokens = tuple[list[int], list[float]]
+RankedTokens = tuple[list[list[int]], list[list[float]]]
 Item = TypeVar("Item")
 
 _NOT_COMPARED = Parity(
@@ -310,7 +311,7 @@ def _ask_trainer(
     chosen: Sequence[Encoded],
     asked: Sequence[Encoded],
     reporter: Reporter,
-) -> tuple[NextTokens, list[Prediction]]:
+) -> tuple[RankedTokens, list[Prediction]]:
     """The same of the trainer: transformers with the adapter beside the weights."""
     from inhouse.engine.answers import longest_answer
     from inhouse.engine.chat_template import ChatTemplate
@@ -323,11 +324,11 @@ def _ask_trainer(
         workspace.blobs.path(draft.adapter_sha256, ADAPTER),
         rank=recipe.rank,
         alpha=recipe.alpha,
-        precision=recipe.precision,
+        precision="float32",  # what was learned, without the rounding of the arithmetic that it was learned in
         encode_label=template.answer_ids,
     )
     bar = reporter.bar("parity: trainer", len(asked))
-    forced = reference.next_tokens_along([(e.prompt, e.answer) for e in chosen])
+    forced = reference.ranked_tokens_along([(e.prompt, e.answer) for e in chosen])
     given = reference.generate(
         [e.prompt for e in asked],
         max_new_tokens=longest_answer(draft.labels),
