@@ -146,7 +146,7 @@ def test_serve_correct_monitor_retrain_promote_and_roll_back(workspace, cli, lin
             assert _ask(client, fresh[0]).model_extra["inhouse"]["model_version"] == "ledger@1"
         finally:
             server.terminate()
-        assert server.wait(30) == 0
+        assert server.wait(30) in (0, -15)  # uvicorn ends in order, then passes the signal on
     out = tmp_path / "answers.csv"
     predicted = cli(workspace, "predict", "ledger", str(lines), "--out", str(out))
     with out.open(encoding="utf-8", newline="") as file:
