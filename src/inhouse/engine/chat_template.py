@@ -70,11 +70,6 @@ class ChatTemplate:
         """The text of an answer's ids, without the token that ends it."""
         return self._tokenizer.decode([i for i in ids if i != self.end_of_turn], skip_special_tokens=False)
 
-    @property
-    def vocabulary_size(self) -> int:
-        """Number of token ids, special ones included."""
-        return self._tokenizer.get_vocab_size(with_added_tokens=True)
-
     def _template_ids(self, text: str) -> list[int]:
         return self._tokenizer.encode(text, add_special_tokens=False).ids
 

@@ -45,10 +45,6 @@ class LoraLinear(nn.Module):
         out: Tensor = self.linear(x) + functional.linear(low, (self.up * self.scale).to(x.dtype))
         return out
 
-    def merged_weight(self) -> Tensor:
-        """W + (alpha/r) B A in float32, [out, in]."""
-        return self.linear.weight.detach().float() + self.scale * (self.up.detach() @ self.down.detach())
-
 
 def attach(model: nn.Module, rank: int, alpha: int, seed: int) -> dict[str, LoraLinear]:
     """Freeze `model` and give every linear layer of its trunk an adapter; return them by module name.

@@ -5,13 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import os
+import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import inhouse.sources as sources
-from inhouse.core import Record, Reporter, Silent
+from inhouse.core import Reporter, Silent
 from inhouse.errors import InputError, Refused, SourceError, UsageError
 from inhouse.store import Workspace, registry, write_bytes
 
@@ -53,8 +54,6 @@ def predict(
         SourceError: the file cannot be read or lacks a column.
         UsageError: `out` is the input file.
     """
-    import time
-
     from inhouse.deploy import ServedModel
 
     reporter = reporter or Silent()
@@ -116,16 +115,12 @@ def check_writable(out: Path) -> None:
 
 def _rows(source: sources.Source) -> list[tuple[dict[str, str], str]]:
     """All rows in file order, each with the reason why it cannot be read, if so."""
-    good: list[tuple[int, dict[str, str], str]] = [(r.provenance.line, dict(r.values), "") for r in _records(source)]
+    good: list[tuple[int, dict[str, str], str]] = [(r.provenance.line, dict(r.values), "") for r in source.records]
     bad: list[tuple[int, dict[str, str], str]] = [
         (r.provenance.line, {source.columns[0]: r.row}, f"line {r.provenance.line}: {r.reason}")
         for r in source.rejections
     ]
     return [(values, reason) for _, values, reason in sorted([*good, *bad], key=lambda row: row[0])]
-
-
-def _records(source: sources.Source) -> list[Record]:
-    return list(source.records)
 
 
 def _inputs(fields: Sequence[str], values: dict[str, str]) -> dict[str, str]:

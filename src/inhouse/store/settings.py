@@ -65,35 +65,34 @@ def load_settings(config: Path, environment: Mapping[str, str] = os.environ) -> 
     return validated(Settings, values, config)
 
 
-def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
-    """`INHOUSE_SERVE__PORT=1` becomes `{"serve": {"port": "1"}}`; an empty variable counts as absent."""
-    found: dict[str, Any] = {}
-    _refuse_unknown(environment)
-    for name in Settings.model_fields:
-        field = Settings.model_fields[name].annotation
-        if isinstance(field, type) and issubclass(field, BaseModel):
-            for key in field.model_fields:
-                if value := environment.get(f"{ENV_PREFIX}{name}__{key}".upper()):
-                    found.setdefault(name, {})[key] = value
-        elif value := environment.get(f"{ENV_PREFIX}{name}".upper()):
-            found[name] = value
-    return found
-
-
-def _refuse_unknown(environment: Mapping[str, str]) -> None:
-    """A misspelt variable must not be passed over: INHOUSE_OFLINE=1 would go online."""
-    known = []
+def _variables() -> dict[str, tuple[str, ...]]:
+    """Every environment variable that is known, with the keys that it sets: INHOUSE_SERVE__PORT sets serve.port."""
+    known: dict[str, tuple[str, ...]] = {}
     for name, field in Settings.model_fields.items():
         inner = field.annotation
+        paths: list[tuple[str, ...]] = [(name,)]
         if isinstance(inner, type) and issubclass(inner, BaseModel):
-            known += [f"{ENV_PREFIX}{name}__{key}".upper() for key in inner.model_fields]
-        else:
-            known.append(f"{ENV_PREFIX}{name}".upper())
-    for name in sorted(environment):
-        if name.startswith(ENV_PREFIX) and name not in known:
-            close = difflib.get_close_matches(name, known, n=1)
+            paths = [(name, key) for key in inner.model_fields]
+        known |= {f"{ENV_PREFIX}{'__'.join(path)}".upper(): path for path in paths}
+    return known
+
+
+def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
+    """`INHOUSE_SERVE__PORT=1` becomes `{"serve": {"port": "1"}}`; an empty variable counts as absent.
+
+    A misspelt variable must not be passed over: INHOUSE_OFLINE=1 would go online.
+    """
+    known = _variables()
+    found: dict[str, Any] = {}
+    for variable in sorted(v for v in environment if v.startswith(ENV_PREFIX)):
+        if variable not in known:
+            close = difflib.get_close_matches(variable, known, n=1)
             hint = f"did you mean {close[0]}? " if close else ""
-            raise ConfigError(f"unknown environment variable {name}", f"{hint}known are {', '.join(known)}")
+            raise ConfigError(f"unknown environment variable {variable}", f"{hint}known are {', '.join(known)}")
+        if value := environment[variable]:
+            *outer, key = known[variable]
+            (found.setdefault(outer[0], {}) if outer else found)[key] = value
+    return found
 
 
 def read_toml(path: Path) -> dict[str, Any]:
