@@ -51,9 +51,11 @@ test: install
 bench: install
 	$(VENV)/bin/python benchmarks/journey.py
 
-# Writes the example's CSV and key file anew (they are committed; the result is the same byte for byte).
-example:
+# Writes the examples' data and key files anew (they are committed; the result is the same byte for byte).
+example: install
 	$(PYTHON) examples/ledger/generate.py
+	$(VENV)/bin/python examples/invoices/generate.py
+	$(VENV)/bin/python examples/cv/generate.py
 
 clean:
 	rm -rf $(VENV) $(DEMO) build dist src/*.egg-info

@@ -26,6 +26,7 @@ VERBS = (
     "clean",
     "doctor",
     "evaluate",
+    "export",
     "init",
     "list_models",
     "monitor",

@@ -52,7 +52,7 @@ FILES = {
         ("column 'kategory' is missing; the columns there are text, category", "did you mean 'category'?"),
         columns=("text", "kategory"),
     ),
-    "JSON array": Bad("m.jsonl", json.dumps(ROWS).encode(), ("one JSON array", "jq -c '.[]'"), 1),
+    "JSON array": Bad("m.jsonl", json.dumps(ROWS).encode(), ("ends in .json",), 1),
     "BOM": Bad("m.csv", b"\xef\xbb\xbf" + as_csv(ROWS), ("byte order mark", "tail -c +4"), 1),
     "Latin-1": Bad(
         "m.csv",
@@ -78,7 +78,7 @@ FILES = {
         "m.csv", as_csv(changed(7, category="x" * 30_000)), ("has 30,000 characters", "a label may have 200"), 9
     ),
     "mostly broken": Bad("m.csv", b"text,category\n" + b"a,b,c\n" * 20, ("20 of 20 rows cannot be used",), 2),
-    "other kind of file": Bad("m.xlsx", b"PK", ("files that end in .xlsx are not known", ".csv")),
+    "other kind of file": Bad("m.parquet", b"PK", ("files that end in .parquet are not known", ".csv")),
 }
 
 

@@ -25,8 +25,8 @@ def dataset(*rows):
     return Dataset("task", 1, tuple(examples), tuple(split for _, _, split in rows))
 
 
-def look(*rows, count_tokens=None, max_tokens=None):
-    return find(dataset(*rows), count_tokens=count_tokens, max_tokens=max_tokens)
+def look(*rows, kind="classify", count_tokens=None, max_tokens=None):
+    return find(dataset(*rows), kind=kind, count_tokens=count_tokens, max_tokens=max_tokens)
 
 
 def test_exact_duplicates_keep_the_first_and_leave_the_test():
@@ -52,6 +52,26 @@ def test_contradictions_keep_a_clear_majority_or_drop_all():
     [in_test] = look(("x", "a", "test"), ("x", "b", "test"))
     assert in_test.drop == ()
     assert "never edited" in in_test.action
+
+
+def test_objects_contradict_each_other_by_their_values():
+    one, moved, other = '{"a":1,"b":"x"}', '{"b":"x","a":1.0}', '{"a":1,"b":"y"}'
+    assert look(("t", one, "train"), ("t", moved, "train"), kind="extract") == []
+    [found] = look(("t", one, "train"), ("t", other, "train"), ("t", moved, "train"), kind="extract")
+    assert (found.check, found.drop) == ("contradiction", (1,))
+    assert look(("t", '{"a":true}', "train"), ("t", '{"a":1}', "train"), kind="extract") != []
+
+
+def test_several_good_texts_do_not_contradict_each_other():
+    assert look(("t", "one way", "train"), ("t", "another way", "train"), kind="generate") == []
+    assert summary(look(("t", "one way", "train"), ("t", "one way", "train"), kind="generate")) == {
+        "exact_duplicate": 1
+    }
+
+
+def test_long_answers_are_cut_in_findings():
+    [found] = look(("t", "word " * 500, "train"), ("t", "word " * 500, "train"), kind="generate")
+    assert len(found.reason) < 200
 
 
 @pytest.mark.parametrize("twin", ["what is my top up limit", "What is my TOP-UP  limit?!", "what is my ‘top up’ limit"])
@@ -114,7 +134,7 @@ ROWS = st.lists(
 @given(ROWS)
 def test_invariants(rows):
     data = dataset(*rows)
-    found = find(data, count_tokens=lambda texts: [len(t) for t in texts], max_tokens=4)
+    found = find(data, kind="classify", count_tokens=lambda texts: [len(t) for t in texts], max_tokens=4)
     assert len({f.id for f in found}) == len(found)
     assert all(data.splits[i] != "test" for f in found for i in f.drop)
     assert all(f.check in CHECKS for f in found)
@@ -130,7 +150,12 @@ def test_invariants(rows):
 @given(ROWS)
 def test_accepting_what_is_automatic_leaves_nothing_automatic(rows):
     data = dataset(*rows)
-    gone = {i for f in find(data, count_tokens=None, max_tokens=None) if f.check in AUTOMATIC for i in f.drop}
+    gone = {
+        i
+        for f in find(data, kind="classify", count_tokens=None, max_tokens=None)
+        if f.check in AUTOMATIC
+        for i in f.drop
+    }
     rest = [row for i, row in enumerate(rows) if i not in gone]
-    left = find(dataset(*rest), count_tokens=None, max_tokens=None)
+    left = find(dataset(*rest), kind="classify", count_tokens=None, max_tokens=None)
     assert not any(f.drop for f in left if f.check in AUTOMATIC)

@@ -18,9 +18,9 @@ def many(count, file="train.csv", start=0):
     return [example(f"message {i}", "ab"[i % 2], i + 2, file) for i in range(start, start + count)]
 
 
-def build(train, test=None, previous=None, drop_rare=False):
+def build(train, test=None, previous=None, drop_rare=False, kind="classify"):
     number = previous.number + 1 if previous else 1
-    return build_dataset("task", number, train, test, previous=previous, drop_rare=drop_rare, reason="added")
+    return build_dataset("task", number, train, test, kind=kind, previous=previous, drop_rare=drop_rare, reason="added")
 
 
 def splits(dataset):
@@ -152,7 +152,54 @@ def test_labels_of_one_side_are_told():
 
 
 def test_check_learnable_takes_what_is_enough():
-    check_learnable(many(10))
+    check_learnable(many(10), kind="classify")
+
+
+# --- tasks without labels
+
+
+def texts(count, target="the answer to {i}"):
+    return [example(f"message {i}", target.format(i=i), i + 2) for i in range(count)]
+
+
+@pytest.mark.parametrize("kind", ["extract", "generate"])
+def test_targets_that_all_differ_are_split_by_group_and_nothing_is_told_of_labels(kind):
+    target = '{{"n":{i}}}' if kind == "extract" else "the answer to {i}"
+    built = build(texts(40, target), kind=kind, drop_rare=True)
+    assert built.dataset.counts() == {"train": 28, "validation": 4, "test": 8}
+    assert (built.dropped, built.warnings) == ([], [])
+    given = build(texts(40, target), [example("new", target.format(i=99), 2, "test.csv")], kind=kind)
+    assert (given.dropped, given.warnings) == ([], [])
+
+
+def test_several_good_answers_to_one_input_stay_in_one_split():
+    rows = [example(f"message {i // 3}", f"answer {i}", i) for i in range(60)]
+    built = build(rows, kind="generate")
+    assert len(built.dataset.examples) == 60
+    by_input = {}
+    for e, split in zip(built.dataset.examples, built.dataset.splits, strict=True):
+        by_input.setdefault(e.input_key, set()).add(split)
+    assert all(len(found) == 1 for found in by_input.values())
+
+
+def test_one_answer_to_everything_teaches_nothing():
+    with pytest.raises(TooFewExamples, match="all 12 examples have the same answer, 'yes'"):
+        build(texts(12, "yes"), kind="generate")
+    same = [example(f"m {i}", '{"a":1,"b":2.0}' if i % 2 else '{"b":2,"a":1}', i) for i in range(12)]
+    with pytest.raises(TooFewExamples, match="the same answer"):
+        build(same, kind="extract")
+    with pytest.raises(TooFewExamples, match="9 different examples; 10 are the least"):
+        build(texts(9), kind="generate")
+
+
+def test_a_correction_of_an_object_counts_by_its_values():
+    dataset = build(texts(40, '{{"a":{i},"b":2}}'), kind="extract").dataset
+    old = dataset.of("train")[0]
+    number = old.target[5 : old.target.index(",")]
+    same = correction(old.inputs["text"], f'{{"b":2.0,"a":{number}}}')
+    assert "says the same" in next_version(dataset, [same], 2, "none", kind="extract").dropped[0][1]
+    other = correction(old.inputs["text"], f'{{"b":3,"a":{number}}}')
+    assert next_version(dataset, [other], 2, "one", kind="extract").dropped[0][0] == old
 
 
 # --- revisions
@@ -188,7 +235,7 @@ def correction(text, target, number=1):
 def test_corrections_join_the_train_side_only():
     dataset = build(many(40)).dataset
     new = [correction(f"corrected {i}", "ab"[i % 2], i) for i in range(30)]
-    built = next_version(dataset, new, 2, "30 corrections")
+    built = next_version(dataset, new, 2, "30 corrections", kind="classify")
     assert built.dataset.of("test") == dataset.of("test")
     assert len(built.dataset.examples) == 70
     assert splits(dataset).items() <= splits(built.dataset).items()
@@ -199,11 +246,11 @@ def test_a_correction_replaces_what_it_corrects_and_keeps_its_split():
     dataset = build(many(40)).dataset
     wrong = dataset.of("validation")[0]
     right = correction(wrong.inputs["text"].upper(), "c")
-    built = next_version(dataset, [right], 2, "1 correction")
+    built = next_version(dataset, [right], 2, "1 correction", kind="classify")
     assert [e for e, why in built.dropped if "replaced" in why] == [wrong]
     assert [e.id for e in built.dataset.of("validation")].count(right.id) == 1
     assert len(built.dataset.examples) == 40
-    again = next_version(built.dataset, [right], 3, "again")
+    again = next_version(built.dataset, [right], 3, "again", kind="classify")
     assert again.dataset.fingerprint == built.dataset.fingerprint
     assert "says the same" in again.dropped[0][1]
 
@@ -212,7 +259,7 @@ def test_corrections_of_test_inputs_and_older_ones_are_dropped_and_listed():
     dataset = build(many(40)).dataset
     secret = correction(dataset.of("test")[0].inputs["text"], "a", 1)
     older, newer = correction("new one", "a", 2), correction("New  one", "b", 3)
-    built = next_version(dataset, [secret, older, newer], 2, "3 corrections")
+    built = next_version(dataset, [secret, older, newer], 2, "3 corrections", kind="classify")
     assert [e for e, _ in built.dropped] == [older, secret]
     assert built.dataset.examples[-1] == newer
     assert built.dataset.of("test") == dataset.of("test")

@@ -47,16 +47,18 @@ def groups_per_split(examples, splits):
 
 @given(labelled, st.booleans())
 def test_a_group_has_one_split_and_order_does_not_matter(examples, test_given):
-    splits = assign_splits(examples, previous={}, test_given=test_given)
+    splits = assign_splits(examples, kind="classify", previous={}, test_given=test_given)
     found = by_group(examples, splits)
     assert all(len(s) == 1 for s in found.values())
     shuffled = random.Random(0).sample(examples, len(examples))
-    assert by_group(shuffled, assign_splits(shuffled, previous={}, test_given=test_given)) == found
+    assert by_group(shuffled, assign_splits(shuffled, kind="classify", previous={}, test_given=test_given)) == found
 
 
 @given(labelled)
 def test_each_label_has_its_shares(examples):
-    for counts in groups_per_split(examples, assign_splits(examples, previous={}, test_given=False)).values():
+    for counts in groups_per_split(
+        examples, assign_splits(examples, kind="classify", previous={}, test_given=False)
+    ).values():
         total = sum(counts.values())
         assert counts["train"] >= 1
         if total == 2:
@@ -68,7 +70,9 @@ def test_each_label_has_its_shares(examples):
 
 @given(labelled)
 def test_with_a_test_file_nothing_becomes_test(examples):
-    for counts in groups_per_split(examples, assign_splits(examples, previous={}, test_given=True)).values():
+    for counts in groups_per_split(
+        examples, assign_splits(examples, kind="classify", previous={}, test_given=True)
+    ).values():
         total = sum(counts.values())
         assert counts["test"] == 0
         assert counts["validation"] == (0 if total < 3 else max(1, int(0.1 * total + 0.5)))
@@ -78,9 +82,9 @@ def test_with_a_test_file_nothing_becomes_test(examples):
 def test_what_has_a_split_keeps_it_when_examples_are_added(examples, share, test_given):
     cut = len(examples) * share // 100
     old = examples[:cut]
-    before = assign_splits(old, previous={}, test_given=test_given)
+    before = assign_splits(old, kind="classify", previous={}, test_given=test_given)
     previous = {e.group: s for e, s in zip(old, before, strict=True)}
-    after = assign_splits(examples, previous=previous, test_given=test_given)
+    after = assign_splits(examples, kind="classify", previous=previous, test_given=test_given)
     assert after[:cut] == before
     for counts in groups_per_split(examples, after).values():
         assert counts["train"] >= 1
@@ -89,7 +93,7 @@ def test_what_has_a_split_keeps_it_when_examples_are_added(examples, share, test
 def test_a_mixed_group_counts_for_its_most_frequent_target():
     mixed = [example("m1", "a", "mixed"), example("m2", "b", "mixed"), example("m3", "b", "mixed")]
     others = [example("x", "b"), example("y", "b")]
-    splits = assign_splits([*mixed, *others], previous={}, test_given=False)
+    splits = assign_splits([*mixed, *others], kind="classify", previous={}, test_given=False)
     assert Counter(by_group([*mixed, *others], splits)[g].copy().pop() for g in ("mixed", "x", "y")) == Counter(
         train=1, validation=1, test=1
     )
@@ -97,6 +101,14 @@ def test_a_mixed_group_counts_for_its_most_frequent_target():
 
 def test_the_split_is_the_same_on_every_machine():
     examples = [example(f"text {i}", "a") for i in range(10)]
-    splits = assign_splits(examples, previous={}, test_given=False)
+    splits = assign_splits(examples, kind="classify", previous={}, test_given=False)
     assert [i for i, s in enumerate(splits) if s == "test"] == [6, 7]
     assert [i for i, s in enumerate(splits) if s == "validation"] == [3]
+
+
+@given(labelled, st.booleans())
+def test_what_has_no_labels_is_one_stratum(examples, test_given):
+    one_label = [Example(e.inputs, "x", e.group, e.provenance) for e in examples]
+    expected = assign_splits(one_label, kind="classify", previous={}, test_given=test_given)
+    for kind in ("extract", "generate"):
+        assert assign_splits(examples, kind=kind, previous={}, test_given=test_given) == expected

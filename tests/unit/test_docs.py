@@ -18,7 +18,7 @@ from pydantic_core import PydanticUndefined
 import inhouse
 from inhouse import errors
 from inhouse.cli.main import app
-from inhouse.core import MetricsSection, Task
+from inhouse.core import PRIMARY_METRICS, Task
 from inhouse.core.results import Decision, MonitorDecision
 from inhouse.store.settings import ENV_PREFIX, Settings
 
@@ -74,9 +74,9 @@ def keys(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, Any]]:
     for name, field in model.model_fields.items():
         inner = field.annotation
         if isinstance(inner, type) and issubclass(inner, BaseModel):
-            yield from keys(inner, f"{prefix}{name}.")
+            yield from keys(inner, f"{prefix}{field.alias or name}.")
         else:
-            yield f"{prefix}{name}", field.default
+            yield f"{prefix}{field.alias or name}", field.default
 
 
 def shown(default: Any) -> str:
@@ -155,7 +155,7 @@ def test_every_key_of_task_toml_and_its_default():
     table = rows(read("task.md"))
     assert set(table) == {key for key, _ in known}
     for key, default in known:
-        assert table[key][0] == shown(default), key
+        assert table[key][0] == ("`{}`" if default is PydanticUndefined else shown(default)), key
 
 
 # --- errors, contenders, metrics, checks, endpoints
@@ -176,7 +176,7 @@ def test_every_contender():
 
 def test_every_metric_and_decision():
     parts = sections(read("evaluate.md"))
-    assert set(rows(parts["The metrics"])) == set(get_args(MetricsSection.model_fields["primary"].annotation))
+    assert set(rows(parts["The metrics"])) == {name for names in PRIMARY_METRICS.values() for name in names}
     assert set(rows(parts["The verdict"])) == set(get_args(Decision))
     assert set(rows(sections((ROOT / "README.md").read_text("utf-8"))["How the verdict decides"])) == set(
         get_args(Decision)

@@ -12,10 +12,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inhouse.core import DriftSignal, Feedback, Metric, MonitorResult, Trace
-from inhouse.monitor import ALPHA, MIN_REQUESTS, decide, family, input_drift, output_drift, quality
+from inhouse.core import DriftSignal, Feedback, Metric, MonitorResult, Trace, folded
+from inhouse.monitor import ALPHA, MIN_REQUESTS, decide, family, input_drift, output_drift
+from inhouse.monitor import quality as judged_quality
 
 CONTRACT = Path(__file__).parents[1] / "contracts" / "monitor.schema.json"
+
+
+def quality(traces, feedback):
+    """As `monitor` asks for a classify task: labels are the same whatever their case and white space."""
+    return judged_quality(traces, feedback, lambda answer, correction: folded(answer) == folded(correction))
 
 
 def trace(number: int, output: str | None = "a", *, needs_review: bool = False) -> Trace:

@@ -347,7 +347,7 @@ def test_weakest_labels_leave_out_those_without_a_mistake():
 
 
 def test_differences_are_spread_over_labels():
-    rows = differences(EXAMPLES, ["a", "a", "a", "b", "b", "x"], [None] * 6)
+    rows = differences(EXAMPLES, ["a", "a", "a", "b", "b", "x"], [None] * 6, [1.0] * 5 + [0.0])
     assert [(d.expected, d.place) for d in rows] == [
         ("a", "messages.csv:2"),
         ("b", "messages.csv:5"),

@@ -15,7 +15,7 @@ from inhouse.core import input_key
 from inhouse.errors import SourceError, UsageError
 from inhouse.sources import Mapping, infer_mapping, read_source, rejections_csv, to_examples
 
-CLASSIFY = Mapping("classify", ("text",), "label")
+CLASSIFY = Mapping("classify", ("text",), ("label",))
 
 
 def write(path, content):
@@ -139,7 +139,7 @@ def test_what_the_csv_module_writes_is_read_back(tmp_path_factory, rows):
     assert [tuple(r.values.values()) for r in source.records] == rows
 
 
-@given(st.binary(max_size=60), st.sampled_from(["csv", "jsonl"]))
+@given(st.binary(max_size=60), st.sampled_from(["csv", "jsonl", "json", "xlsx"]))
 def test_any_bytes_give_rows_or_a_source_error(tmp_path_factory, data, extension):
     with contextlib.suppress(SourceError):
         infer_mapping(read_source(write(tmp_path_factory.mktemp("any") / f"d.{extension}", data)))
@@ -186,8 +186,8 @@ def test_utf_16_nul_and_nothing(tmp_path):
 def test_files_that_are_none(tmp_path):
     assert "no such file" in fails(tmp_path / "absent.csv").what
     assert "folder" in fails(tmp_path).what
-    assert ".csv, .tsv, .jsonl" in fails(tmp_path / "d.xlsx", "x").remedy
-    assert "jq" in fails(tmp_path / "d.json", "[]").remedy
+    for known in (".csv, .tsv", ".jsonl", ".json", ".xlsx"):
+        assert known in fails(tmp_path / "d.parquet", "x").remedy
     assert "no extension" in fails(tmp_path / "data", "x").what
 
 
@@ -230,22 +230,29 @@ def test_bad_lines_are_rejected(tmp_path, line, part):
     assert part in source.rejections[0].reason
 
 
-@pytest.mark.parametrize("text", ['[{"text": "a"}]', '\n[\n {"text": "a"}\n]', '{\n "text": "a"\n}\n'])
-def test_one_json_document_is_refused_with_the_command(tmp_path, text):
+@pytest.mark.parametrize(
+    ("text", "remedy"),
+    [
+        ('[{"text": "a"}]', "ends in .json"),
+        ('\n[\n {"text": "a"}\n]', "ends in .json"),
+        ('{\n "text": "a"\n}\n', "jq -c"),
+    ],
+)
+def test_one_json_document_is_refused_with_the_way_out(tmp_path, text, remedy):
     error = fails(tmp_path / "d.jsonl", text)
-    assert "jq -c" in error.remedy
+    assert remedy in error.remedy
     assert error.line == (2 if text.startswith("\n") else 1)
 
 
 def test_nested_and_missing_values_reject_the_row_only_where_needed(tmp_path):
     lines = ['{"text": "t", "label": "a", "slots": [1]}'] * 4
-    lines += ['{"text": {"x": 1}, "label": "a"}', '{"label": "a"}', '{"text": "t", "label": null}']
+    lines += ['{"text": "t", "label": {"x": 1}}', '{"label": "a"}', '{"text": "t", "label": null}']
     source = read_source(write(tmp_path / "d.jsonl", "\n".join(lines)))
     examples, rejections = to_examples(source, CLASSIFY)
     assert len(examples) == 4
     assert [(r.provenance.line, r.reason) for r in rejections] == [
-        (5, "a list or an object, or nothing, in column 'text'"),
-        (6, "a list or an object, or nothing, in column 'text'"),
+        (5, "a list or an object in column 'label'"),
+        (6, "no value for column 'text'"),
         (7, "the target is empty (label)"),
     ]
 
@@ -267,10 +274,10 @@ def test_a_missing_column_lists_those_there_and_guesses(tmp_path):
 def test_names_given_are_taken_as_they_are(tmp_path):
     source = read_source(write(tmp_path / "d.csv", table()))
     mapping = infer_mapping(source, kind="classify", fields=["text"], target="label", group="text")
-    assert mapping == Mapping("classify", ("text",), "label", "text")
+    assert mapping == Mapping("classify", ("text",), ("label",), "text")
     assert mapping.why == ()
     with pytest.raises(UsageError):
-        infer_mapping(source, kind="extract")
+        infer_mapping(source, kind="extracts")
     with pytest.raises(UsageError):
         infer_mapping(source, fields=["label"], target="label")
 
@@ -295,14 +302,15 @@ def test_a_name_decides_the_target(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("value", "part"), [("answer {i} in words", "20 of 20 values are distinct (100%)"), ('"{{""a"": 1}}"', "JSON")]
+    ("value", "part", "kind"),
+    [("answer {i} in words", "20 of 20 values are distinct (100%)", "generate"), ('"{{""a"": 1}}"', "JSON", "extract")],
 )
-def test_a_target_of_free_text_or_json_is_refused(tmp_path, value, part):
+def test_a_target_of_free_text_or_json_is_refused_with_the_kind_that_learns_it(tmp_path, value, part, kind):
     text = "text,output\n" + "".join(f"text {i},{value.format(i=i)}\n" for i in range(20))
     with pytest.raises(SourceError) as caught:
         infer_mapping(read_source(write(tmp_path / "d.csv", text)))
     assert part in caught.value.what
-    assert "classify" in caught.value.remedy
+    assert f"--kind {kind}" in caught.value.remedy
 
 
 def test_no_column_looks_like_labels(tmp_path):
@@ -317,7 +325,7 @@ def test_no_column_looks_like_labels(tmp_path):
 def test_outer_space_goes_inner_space_stays_and_groups(tmp_path):
     text = 'text,label,doc\n"  a  b\n c ", x ,d1\nplain,y,\nother,y,d1\n'
     source = read_source(write(tmp_path / "d.csv", text))
-    examples, rejections = to_examples(source, Mapping("classify", ("text",), "label", "doc"))
+    examples, rejections = to_examples(source, Mapping("classify", ("text",), ("label",), "doc"))
     assert not rejections
     assert dict(examples[0].inputs) == {"text": "a  b\n c"}
     assert examples[0].target == "x"

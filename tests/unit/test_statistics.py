@@ -14,13 +14,16 @@ from sklearn.metrics import f1_score
 
 from inhouse.errors import NoMetric, UsageError
 from inhouse.scoring import (
+    Judged,
     accuracy,
+    compare_scores,
     examples_to_tell,
     holm,
     macro_f1,
     mcnemar_exact,
     paired_difference,
     paired_f1_difference,
+    summarise,
     wilson,
 )
 
@@ -434,3 +437,101 @@ def test_examples_to_tell_refuses_what_cannot_be() -> None:
         examples_to_tell(0.0, 0.1)
     with pytest.raises(UsageError):
         examples_to_tell(0.2, 0.1)
+
+
+# --- scores between 0 and 1
+
+
+def judged(scores: np.ndarray, name: str = "chrf") -> Judged:
+    return Judged(tuple("a" for _ in scores), {name: scores})
+
+
+@given(st.lists(st.booleans(), min_size=1, max_size=60), st.integers(1, 20))
+def test_scores_of_0_and_1_are_an_accuracy(right: list[bool], sets: int) -> None:
+    groups = [str(i % sets) for i in range(len(right))]
+    answers = ["a" if hit else "b" for hit in right]
+    found = summarise(judged(np.array(right, dtype=float)), answers, "chrf", groups)
+    assert found == accuracy(answers, ["a"] * len(right), groups=groups)
+
+
+def test_macro_f1_is_asked_of_the_answers_not_of_scores() -> None:
+    expected = ["a", "b", "a", "c"]
+    given_answers = Judged(("a", "b", "b", None), {"accuracy": np.array([1.0, 1.0, 0.0, 0.0])})
+    assert summarise(given_answers, expected, "macro_f1") == macro_f1(given_answers.answers, expected)
+
+
+def test_the_bootstrap_interval_of_a_mean_covers_what_it_promises() -> None:
+    rng = np.random.default_rng(11)
+    truth = 2 / 7
+    found = [summarise(judged(rng.beta(2, 5, size=60)), [""] * 60, "chrf") for _ in range(300)]
+    assert abs(np.mean([m.low <= truth <= m.high for m in found]) - 0.95) < 0.04
+
+
+def test_the_paired_interval_covers_and_its_test_errs_as_rarely_as_it_says() -> None:
+    rng = np.random.default_rng(12)
+    covered = mistaken = 0
+    for _ in range(200):
+        both = rng.beta(2, 2, size=60)
+        ours, theirs = np.clip(both + rng.normal(0, 0.1, (2, 60)), 0, 1)
+        _, low, high, p = compare_scores(ours, theirs)
+        covered += low <= 0 <= high
+        mistaken += p < 0.05
+    assert covered >= 182
+    assert mistaken <= 20
+
+
+def test_copies_of_a_score_add_nothing() -> None:
+    rng = np.random.default_rng(13)
+    ours, theirs = rng.beta(2, 5, size=(2, 30))
+    groups = [str(i // 10) for i in range(300)]
+    once, copied = (
+        compare_scores(*scores, groups=g)
+        for scores, g in (((ours, theirs), None), ((np.repeat(ours, 10), np.repeat(theirs, 10)), groups))
+    )
+    assert copied[2] - copied[1] == pytest.approx(once[2] - once[1], rel=0.15)
+    assert copied[3] == pytest.approx(once[3], abs=0.05)
+
+
+@given(st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=1, max_size=30), st.integers(1, 30))
+@settings(deadline=None, max_examples=50)
+def test_swapping_mirrors_scores_too(pairs: list[tuple[float, float]], sets: int) -> None:
+    ours, theirs = np.array(pairs).T
+    groups = [str(i % sets) for i in range(len(ours))]
+    gain, low, high, p = compare_scores(ours, theirs, groups=groups)
+    other = compare_scores(theirs, ours, groups=groups)
+    assert other == pytest.approx((-gain, -high, -low, p), abs=1e-9)
+    assert -1 <= low <= gain <= high <= 1
+    assert 0 < p <= 1
+
+
+def test_one_group_and_equal_scores_prove_little() -> None:
+    one = ["x"] * 40
+    scores = np.linspace(0.2, 0.8, 40)
+    alone = summarise(judged(scores), [""] * 40, "chrf", one)
+    assert alone.high - alone.low > 0.5
+    same = summarise(judged(np.full(5, 0.5)), [""] * 5, "chrf")
+    assert same.low < 0.3
+    gain, low, high, p = compare_scores(scores + 0.1, scores, groups=one)
+    assert low < 0 < gain < high
+    assert p == 1.0
+
+
+def test_an_example_that_one_contender_has_no_score_for_counts_for_neither() -> None:
+    ours, theirs = np.array([0.2, np.nan, 0.9, 0.4]), np.array([0.1, 1.0, np.nan, 0.4])
+    assert compare_scores(ours, theirs, groups=["a", "b", "c", "d"]) == compare_scores(
+        ours[[0, 3]], theirs[[0, 3]], groups=["a", "d"]
+    )
+    with pytest.raises(ValueError):
+        compare_scores(ours, theirs[:3])
+
+
+def test_three_thousand_scores_are_quick() -> None:
+    rng = np.random.default_rng(14)
+    ours, theirs = rng.random((2, 3000))
+    compare_scores(ours[:9], theirs[:9])
+    begun = time.process_time()
+    compare_scores(ours, theirs)
+    compared = time.process_time() - begun
+    summarise(judged(ours), [""] * 3000, "chrf")
+    assert compared < 1
+    assert time.process_time() - begun < 2

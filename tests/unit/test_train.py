@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 
 import pytest
@@ -40,11 +41,8 @@ def _dataset(per_label=12):
 def _prepared(template, **wish):
     task = Task.model_validate({"name": "t", "labels": tuple(WORDS), "train": {"epochs": 4, "rank": 4, **wish}})
     dataset = _dataset()
-    recipe = make_recipe(task, dataset, base_model="tiny", base_sha256="0", precision="float32")
-    sides = [
-        encode(dataset.of(s), template.prompt_ids, template.answer_ids, system="", max_tokens=recipe.max_tokens)
-        for s in ("train", "validation")
-    ]
+    sides = [encode(dataset.of(s), template, system="", max_tokens=1024) for s in ("train", "validation")]
+    recipe = make_recipe(task, dataset, sides[0], base_model="tiny", base_sha256="0", precision="float32")
     return recipe, sides
 
 
@@ -116,16 +114,69 @@ def test_no_examples_is_an_error(tiny_base, template, tmp_path):
 def test_an_answer_without_tokens_is_an_error_with_its_line(template):
     bad = Example({"text": "hello"}, "", "g", Provenance("f.csv", 17))
     with pytest.raises(NothingToLearn, match=r"f\.csv:17"):
-        encode([bad], template.prompt_ids, template.answer_ids, system="", max_tokens=100)
+        encode([bad], template, system="", max_tokens=100)
 
 
 def test_a_long_input_loses_its_end_and_never_its_answer(template):
     long = Example({"text": "card " * 400}, "card_arrival", "g", Provenance("f.csv", 2))
-    (encoded,) = encode([long], template.prompt_ids, template.answer_ids, system="", max_tokens=64)
+    (encoded,) = encode([long], template, system="", max_tokens=64)
     assert encoded.truncated
     assert encoded.tokens <= 64
     assert encoded.answer == template.answer_ids("card_arrival")
     assert encoded.prompt[-len(template.prompt_ids([])) :] == template.prompt_ids([])  # the turn still ends
+
+
+CHAT = [
+    {"role": "system", "content": "be brief"},
+    {"role": "user", "content": "where is my card"},
+    {"role": "assistant", "content": "card_arrival"},
+    {"role": "user", "content": "no"},
+    {"role": "assistant", "content": "sorry", "weight": 0},
+    {"role": "user", "content": "new pin please"},
+]
+
+
+def _chat(template, messages, max_tokens=1024):
+    example = Example({"messages": json.dumps(messages)}, "change_pin", "g", Provenance("f.jsonl", 2))
+    (encoded,) = encode([example], template, system="unused", max_tokens=max_tokens, chat=True)
+    return encoded
+
+
+def test_every_turn_of_the_assistant_with_weight_carries_loss_and_no_other_token(template):
+    encoded = _chat(template, CHAT)
+    text = [*encoded.prompt, *encoded.answer]
+    positions, wanted = encoded.learned
+    assert wanted == [*template.answer_ids("card_arrival"), *template.answer_ids("change_pin")]
+    assert [text[p] for p in positions] == wanted
+    assert encoded.prompt == template.prompt_ids(CHAT)
+
+
+def test_a_long_conversation_loses_its_oldest_turns(template):
+    whole = _chat(template, CHAT)
+    encoded = _chat(template, CHAT, max_tokens=whole.tokens - 1)
+    assert encoded.truncated
+    assert encoded.prompt == template.prompt_ids([CHAT[0], *CHAT[3:]])
+    assert encoded.learned[1] == template.answer_ids("change_pin")
+
+
+def test_a_conversation_whose_last_question_does_not_fit_is_an_error(template):
+    with pytest.raises(NothingToLearn, match=r"f\.jsonl:2"):
+        _chat(template, CHAT, max_tokens=12)
+
+
+def test_a_batch_in_parts_gives_the_gradients_of_the_whole(tiny_base, template, monkeypatch):
+    _, (train, _) = _prepared(template)
+    model = load_model(tiny_base.folder, "float32")
+    adapters = attach(model, 4, 8, seed=0)
+    grads = []
+    for most in (10_000, 1):
+        monkeypatch.setattr(training, "TOKENS_AT_ONCE", most)
+        model.zero_grad()
+        loss = training._learn(model, train[:8])
+        grads.append((loss, [layer.up.grad.clone() for layer in adapters.values()]))
+    assert grads[0][0] == pytest.approx(grads[1][0], rel=1e-4)
+    for together, apart in zip(grads[0][1], grads[1][1], strict=True):
+        assert torch.allclose(together, apart, atol=1e-5)
 
 
 def test_the_plan_counts_what_the_run_will_see(template):

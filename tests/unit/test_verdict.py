@@ -126,7 +126,7 @@ def test_rejects_where_nobody_meets_the_bars(curve_rises: bool | None, words: st
 def test_rejects_where_nobody_beats_majority() -> None:
     verdict = judge(answers("fine-tuned", first(64)), answers("tfidf-linear", first(63, skip=30)))
     assert verdict.decision == "reject"
-    assert "neither is shown to beat majority (always the most frequent label: 60 right answers)" in verdict.reason
+    assert "neither is shown to beat majority (always the most frequent answer: 60 right answers)" in verdict.reason
     alone = judge(answers("tfidf-linear", first(62)))
     assert "it is not shown to beat majority" in alone.reason
 

@@ -18,7 +18,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from inhouse.api import chat, errors
 from inhouse.api.models import Models
-from inhouse.core import Feedback
+from inhouse.core import Feedback, Task
+from inhouse.core.json_schema import parse_object, validate
 from inhouse.errors import InhouseError
 from inhouse.store import Workspace, traffic
 
@@ -147,14 +148,23 @@ def give_feedback(body: FeedbackRequest, request: Request) -> dict[str, Any]:
             code="invalid_value",
             param="accepted",
         )
-    task = models.workspace.load_task(trace.task)
-    if correction is not None and correction not in task.labels:
-        known = ", ".join(task.labels[:100])
-        raise errors.ApiError(
-            400, f"{correction!r} is none of the task's labels: {known}", code="unknown_label", param="correction"
-        )
+    if correction is not None and (fault := _unfit(models.workspace.load_task(trace.task), correction)):
+        raise errors.ApiError(400, fault[0], code=fault[1], param="correction")
     accepted = correction == trace.output if correction is not None else bool(body.accepted)
     kept = traffic.add_feedback(
         models.workspace, Feedback(trace=trace.id, correction=correction, accepted=accepted, comment=body.comment)
     )
     return {"object": "feedback", **kept.model_dump()}
+
+
+def _unfit(task: Task, correction: str) -> tuple[str, str] | None:
+    """Why a correction cannot be an answer of the task, with an error code; None when it can."""
+    if task.kind == "classify":
+        if correction in task.labels:
+            return None
+        return f"{correction!r} is none of the task's labels: {', '.join(task.labels[:100])}", "unknown_label"
+    if task.kind == "extract":
+        found = parse_object(correction)
+        fault = "no JSON object" if found is None else validate(task.json_schema, found)
+        return (f"the correction does not meet the task's schema: {fault}", "invalid_object") if fault else None
+    return None if correction else ("the correction is empty", "invalid_value")

@@ -1,4 +1,4 @@
-"""`POST /v1/chat/completions`: one user message in, one label out; each request becomes a Trace."""
+"""`POST /v1/chat/completions`: a task's input in, its answer out; each request becomes a Trace."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any, Literal
 from anyio import CancelScope
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, StreamingResponse
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.concurrency import run_in_threadpool
 from starlette.types import Receive, Scope, Send
@@ -33,13 +33,12 @@ LEFT = "the client left"
 
 _log = logging.getLogger("inhouse")
 
-# Fields of the official client that cannot change a label, which is always answered whole and greedily.
+# Fields of the official client that cannot change an answer, which is always greedy. Only texts can be cut short
+# (`max_tokens`): a label or an object is none until it is whole.
 _WITHOUT_EFFECT = {
     "temperature",
     "top_p",
     "seed",
-    "max_tokens",
-    "max_completion_tokens",
     "stop",
     "user",
     "metadata",
@@ -93,8 +92,15 @@ class ChatRequest(BaseModel):
     logprobs: bool | None = False
     top_logprobs: int | None = None
     response_format: dict[str, Any] | None = None
+    max_tokens: int | None = Field(default=None, ge=1)
+    max_completion_tokens: int | None = Field(default=None, ge=1)
     tools: list[Any] | None = None
     stream_options: dict[str, Any] | None = None
+
+    @property
+    def most(self) -> int | None:
+        """The most tokens that the caller wants."""
+        return self.max_completion_tokens or self.max_tokens
 
 
 @dataclass
@@ -120,16 +126,17 @@ class _Asked:
 def chat_completions(body: ChatRequest, request: Request) -> JSONResponse | StreamingResponse:
     """Answer one message, whole or as a stream of server-sent events."""
     models: Models = request.app.state.models
-    _refuse_what_is_not_done(body)
-    asked = _asked(body, models.resolve(body.model))
+    version = models.resolve(body.model)
+    _refuse_what_is_not_done(body, version)
+    asked = _asked(body, version)
     with ExitStack() as held:
         held.enter_context(_traced(models, asked))
         model = held.enter_context(models.using(asked.version))
         prompt = _read(asked, body, model)
         if body.stream:
             usage = bool((body.stream_options or {}).get("include_usage"))
-            return _Stream(_events(models, asked, model, prompt, include_usage=usage), held.pop_all())
-        *_, (_, answered) = model.stream(prompt)
+            return _Stream(_events(models, asked, model, prompt, body.most, include_usage=usage), held.pop_all())
+        *_, (_, answered) = model.stream(prompt, body.most)
         assert answered is not None
         asked.answered = answered
     if answered.prediction.target is None:
@@ -157,19 +164,18 @@ class _Stream(StreamingResponse):
             self._events.close()
 
 
-def _refuse_what_is_not_done(body: ChatRequest) -> None:
+def _refuse_what_is_not_done(body: ChatRequest, version: ModelVersion) -> None:
     """Say no, rather than ignore what the caller counts on."""
-    kind = (body.response_format or {}).get("type", "text")
     for param, asked in (
         ("n", body.n not in (None, 1)),
         ("logprobs", bool(body.logprobs) or bool(body.top_logprobs)),
         ("tools", bool(body.tools)),
-        ("response_format", kind != "text"),
+        ("response_format", not _keeps_format(body.response_format or {}, version)),
     ):
         if asked:
             raise ApiError(
                 400,
-                f"`{param}` is not supported: a classify model answers with one label",
+                f"`{param}` is not supported as asked: {_ANSWERS[version.kind]}",
                 code="unsupported_value",
                 param=param,
             )
@@ -178,17 +184,36 @@ def _refuse_what_is_not_done(body: ChatRequest) -> None:
             raise ApiError(400, f"Unrecognized request argument: {name}", code="unknown_parameter", param=name)
 
 
+_ANSWERS = {
+    "classify": "a classify model answers with one label",
+    "extract": "an extract model answers with one JSON object of its own schema",
+    "generate": "a generate model answers with one text",
+}
+
+
+def _keeps_format(wanted: Mapping[str, Any], version: ModelVersion) -> bool:
+    """Whether the version's answers have the format that the caller counts on."""
+    kind = wanted.get("type", "text")
+    if kind == "json_schema":
+        return version.kind == "extract" and wanted.get("json_schema", {}).get("schema") == version.json_schema
+    return kind == "text" or (kind == "json_object" and version.kind == "extract")
+
+
 def _asked(body: ChatRequest, version: ModelVersion) -> _Asked:
     """The request before anything of it was looked at."""
     raw = "\n\n".join(m.text for m in body.messages if m.role == "user")
     warnings = []
-    if any(m.role in ("system", "developer") and m.text.strip() for m in body.messages):
+    told = any(m.role in ("system", "developer") and m.text.strip() for m in body.messages)
+    if told and not version.chat:
         warnings.append("the system message was not used: the model was trained without one")
     return _Asked(model=body.model, version=version, inputs={"": raw}, warnings=warnings)
 
 
 def _read(asked: _Asked, body: ChatRequest, model: ServedModel) -> list[int]:
-    """The message as the task's input, and its prompt."""
+    """The message, or the conversation, as the task's input, and its prompt."""
+    if asked.version.chat:
+        asked.inputs = model.conversation_of([(m.role, m.text) for m in body.messages])
+        return model.prompt(asked.inputs)
     users = [m for m in body.messages if m.role == "user"]
     others = sorted({m.role for m in body.messages} - {"user", "system", "developer"})
     if len(users) != 1 or others:
@@ -255,8 +280,13 @@ def _trace(asked: _Asked) -> Trace:
 
 def _completion(asked: _Asked, answered: Answered) -> dict[str, Any]:
     message = {"role": "assistant", "content": answered.prediction.target, "refusal": None}
-    choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": "stop"}
+    choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": _finish(answered)}
     return {**_head(asked, "chat.completion"), "choices": [choice], "usage": _usage(answered), **_ours(asked, answered)}
+
+
+def _finish(answered: Answered) -> str:
+    """Why the answer ended: of its own, or cut off."""
+    return "length" if answered.prediction.error else "stop"
 
 
 def _head(asked: _Asked, kind: str) -> dict[str, Any]:
@@ -287,7 +317,7 @@ def _ours(asked: _Asked, answered: Answered) -> dict[str, Any]:
 
 
 def _events(
-    models: Models, asked: _Asked, model: ServedModel, prompt: list[int], *, include_usage: bool
+    models: Models, asked: _Asked, model: ServedModel, prompt: list[int], most: int | None, *, include_usage: bool
 ) -> Generator[str]:
     """Chunks as the official client expects them, ended by `[DONE]`."""
     head = _head(asked, "chat.completion.chunk")
@@ -295,7 +325,7 @@ def _events(
     sent = ""
     answered: Answered | None = None
     try:
-        for text, last in model.stream(prompt):
+        for text, last in model.stream(prompt, most):
             answered = last
             whole = text.rstrip("\ufffd")  # half a character: the rest comes with the next token
             if len(whole) > len(sent):
@@ -315,7 +345,7 @@ def _events(
     if answered.prediction.target is None:
         yield _failed(str(answered.prediction.error), "no_answer")
         return
-    yield _event({**head, "choices": [_delta({}, "stop")], **_ours(asked, answered)})
+    yield _event({**head, "choices": [_delta({}, _finish(answered))], **_ours(asked, answered)})
     if include_usage:
         yield _event({**head, "choices": [], "usage": _usage(answered)})
     yield "data: [DONE]\n\n"

@@ -8,7 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 
 from inhouse.clean.registry import Subject, check
-from inhouse.core import Dataset, Example, Finding, canonical_hash, folded, input_key, render_input
+from inhouse.core import Dataset, Example, Finding, canonical_hash, folded, input_key, render_input, target_key
 from inhouse.core.results import Severity
 
 TEST_STAYS = "nothing is dropped: test examples are never edited"
@@ -29,7 +29,7 @@ def exact_duplicate(subject: Subject) -> Iterator[Finding]:
             "exact_duplicate",
             "info" if in_test else "warning",
             same,
-            f"{_places(dataset, same)} are the same: {_short(first)} -> {first.target!r}",
+            f"{_places(dataset, same)} are the same: {_short(first)} -> {_cut(first.target)}",
             TEST_STAYS if in_test else f"keep {first.provenance}, drop {_count(len(same) - 1, 'other')}",
             () if in_test else same[1:],
         )
@@ -37,14 +37,20 @@ def exact_duplicate(subject: Subject) -> Iterator[Finding]:
 
 @check("contradiction")
 def contradiction(subject: Subject) -> Iterator[Finding]:
-    """The same input with different targets; a target that two thirds of them have is kept."""
+    """The same input with different targets; a target that two thirds of them have is kept.
+
+    Objects differ where their values do. Texts are not compared: the same input may have several good ones.
+    """
     dataset = subject.dataset
+    if subject.kind == "generate":
+        return
     for in_test, same in _repeated(dataset, lambda e: e.input_key):
-        targets = Counter(dataset.examples[i].target for i in same)
-        if len(targets) == 1:
+        keys = [target_key(dataset.examples[i].target, subject.kind) for i in same]
+        votes = Counter(keys)
+        if len(votes) == 1:
             continue
-        drop, action = _settled(dataset, same, targets)
-        said = ", ".join(f"{target!r} ({n} times)" if n > 1 else repr(target) for target, n in targets.most_common())
+        drop, action = _settled(same, keys)
+        said = ", ".join(f"{_cut(target)} ({n} times)" if n > 1 else _cut(target) for target, n in votes.most_common())
         yield _finding(
             dataset,
             "contradiction",
@@ -56,11 +62,11 @@ def contradiction(subject: Subject) -> Iterator[Finding]:
         )
 
 
-def _settled(dataset: Dataset, same: Sequence[int], targets: Counter[str]) -> tuple[list[int], str]:
-    top, votes = targets.most_common(1)[0]
+def _settled(same: Sequence[int], keys: Sequence[str]) -> tuple[list[int], str]:
+    top, votes = Counter(keys).most_common(1)[0]
     if votes >= 2 * (len(same) - votes):
-        drop = [i for i in same if dataset.examples[i].target != top]
-        return drop, f"keep {top!r}, which most of them have, drop {_count(len(drop), 'other')}"
+        drop = [i for i, key in zip(same, keys, strict=True) if key != top]
+        return drop, f"keep {_cut(top)}, which most of them have, drop {_count(len(drop), 'other')}"
     return list(same), f"drop all {len(same)}, as none has a clear majority; or correct the file"
 
 
@@ -195,6 +201,9 @@ def _count(number: int, noun: str) -> str:
     return f"the {noun}" if number == 1 else f"the {number} {noun}s"
 
 
-def _short(example: Example, most: int = 80) -> str:
-    text = " ".join(render_input(example.inputs).split())
+def _short(example: Example) -> str:
+    return _cut(" ".join(render_input(example.inputs).split()))
+
+
+def _cut(text: str, most: int = 80) -> str:
     return repr(text if len(text) <= most else f"{text[: most - 3]}...")

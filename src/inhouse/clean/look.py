@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 from inhouse.clean.registry import CHECKS, CountTokens, Subject
-from inhouse.core import Dataset, Finding
+from inhouse.core import Dataset, Finding, Kind
 
 # What `run` may apply without asking: what no judgement is needed for.
 AUTOMATIC = ("exact_duplicate", "leakage")
@@ -14,14 +14,15 @@ AUTOMATIC = ("exact_duplicate", "leakage")
 _ORDER = ("error", "warning", "info")
 
 
-def find(dataset: Dataset, *, count_tokens: CountTokens | None, max_tokens: int | None) -> list[Finding]:
+def find(dataset: Dataset, *, kind: Kind, count_tokens: CountTokens | None, max_tokens: int | None) -> list[Finding]:
     """What the checks find, errors first; within a severity by check, then in the dataset's order.
 
     Args:
+        kind: of the dataset's task.
         count_tokens: tokens of each text; None leaves out the check `overlong`.
         max_tokens: how many tokens of input and target training reads.
     """
-    subject = Subject(dataset, count_tokens, max_tokens)
+    subject = Subject(dataset, kind, count_tokens, max_tokens)
     found = [finding for check in CHECKS.values() for finding in check(subject)]
     return sorted(found, key=lambda finding: _ORDER.index(finding.severity))
 

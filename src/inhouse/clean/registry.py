@@ -6,16 +6,20 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
-from inhouse.core import Dataset, Finding
+from inhouse.core import Dataset, Finding, Kind
 
 CountTokens = Callable[[list[str]], list[int]]
 
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What checks look at. `count_tokens` and `max_tokens` are None where no tokenizer is at hand."""
+    """What checks look at: a dataset and its task's kind.
+
+    `count_tokens` and `max_tokens` are None where no tokenizer is at hand.
+    """
 
     dataset: Dataset
+    kind: Kind
     count_tokens: CountTokens | None = None
     max_tokens: int | None = None
 

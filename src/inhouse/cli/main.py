@@ -32,8 +32,13 @@ TaskName = Annotated[str, typer.Argument(metavar="TASK", help="name of the task,
 Folder = Annotated[Path, typer.Option("--workspace", "-w", metavar="DIR", help="the workspace folder")]
 AsJson = Annotated[bool, typer.Option("--json", help="one JSON object on standard output")]
 Inputs = Annotated[list[str] | None, typer.Option("--input", metavar="COLUMN", help="input column; may be repeated")]
-Target = Annotated[str, typer.Option("--target", metavar="COLUMN", help="the column with the right answer")]
+Target = Annotated[
+    list[str] | None,
+    typer.Option("--target", metavar="COLUMN", help="the column with the right answer; repeated: an object's fields"),
+]
 Group = Annotated[str, typer.Option("--group", metavar="COLUMN", help="rows of one group stay in one split")]
+FILES = "CSV, TSV, JSONL, JSON or XLSX"
+KIND = "classify: one label out of a set; extract: a JSON object; generate: a text of fixed structure"
 TestFile = Annotated[Path | None, typer.Option("--test", metavar="FILE", help="a file that is the test set, unedited")]
 DropRare = Annotated[bool, typer.Option("--drop-rare", help="set labels that appear once aside")]
 Which = Annotated[str, typer.Option("--version", metavar="N", help="a version number, champion, candidate or latest")]
@@ -95,7 +100,7 @@ def _as_dict(result: Any) -> Any:  # noqa: ANN401
 @app.command(epilog="inhouse init tickets --kind classify")
 def init(
     task: TaskName,
-    kind: Annotated[str, typer.Option("--kind", help="classify: one label out of a set")] = "classify",
+    kind: Annotated[str, typer.Option("--kind", help=KIND)] = "classify",
     instruction: Annotated[str, typer.Option("--instruction", help="what the task is, for the prompted model")] = "",
     base: Annotated[str, typer.Option("--base", metavar="MODEL", help="base model (see `inhouse models list`)")] = "",
     workspace: Folder = HERE,
@@ -119,9 +124,9 @@ def init(
 @app.command(epilog="inhouse add tickets messages.csv --input text --target category")
 def add(
     task: TaskName,
-    files: Annotated[list[Path] | None, typer.Argument(metavar="FILE", help="CSV or JSONL, UTF-8")] = None,
+    files: Annotated[list[Path] | None, typer.Argument(metavar="FILE", help=FILES)] = None,
     inputs: Inputs = None,
-    target: Target = "",
+    target: Target = None,
     group: Group = "",
     test: TestFile = None,
     drop_rare: DropRare = False,
@@ -136,7 +141,15 @@ def add(
         workspace,
         as_json,
         lambda w, t: pipeline.add(
-            w, task, files or [], t, test=test, inputs=inputs or (), target=target, group=group, drop_rare=drop_rare
+            w,
+            task,
+            files or [],
+            t,
+            test=test,
+            inputs=inputs or (),
+            target=target or (),
+            group=group,
+            drop_rare=drop_rare,
         ),
         _as_dict,
         show.added,
@@ -222,7 +235,7 @@ def rollback(
 @app.command(epilog="inhouse predict tickets new.csv --out answers.csv")
 def predict(
     task: TaskName,
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="CSV or JSONL with the task's input columns")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help=f"{FILES}, with the task's input columns")],
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="the CSV to write")],
     which: Which = "champion",
     workspace: Folder = HERE,
@@ -233,6 +246,28 @@ def predict(
     from inhouse.cli import show
 
     _do(workspace, as_json, lambda w, t: pipeline.predict(w, task, file, out, t, which=which), _as_dict, show.predicted)
+
+
+@app.command(epilog="inhouse export tickets --to ollama --out tickets-ollama")
+def export(
+    task: TaskName,
+    to: Annotated[str, typer.Option("--to", help="gguf, ollama, adapter (PEFT) or merged (transformers)")],
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="the folder to write")],
+    which: Which = "champion",
+    workspace: Folder = HERE,
+    as_json: AsJson = False,
+) -> None:
+    """Write a version as another tool reads it, with chat template and what to do next."""
+    from inhouse import pipeline
+    from inhouse.cli import show
+
+    _do(
+        workspace,
+        as_json,
+        lambda w, t: pipeline.export(w, task, t, to=to, out=out, which=which),
+        _as_dict,
+        show.exported,
+    )
 
 
 @app.command(epilog="inhouse serve --port 8000")
@@ -273,12 +308,16 @@ def retrain(task: TaskName, workspace: Folder = HERE, as_json: AsJson = False) -
     )
 
 
-@app.command(epilog="inhouse run tickets messages.csv --input text --target category")
+@app.command(
+    epilog="inhouse run tickets messages.csv --input text --target category        "
+    "inhouse run invoices invoices.jsonl --kind extract --input text --target fields --group fields.supplier"
+)
 def run(
     task: TaskName,
-    files: Annotated[list[Path], typer.Argument(metavar="FILE", help="CSV or JSONL, UTF-8")],
+    files: Annotated[list[Path], typer.Argument(metavar="FILE", help=FILES)],
+    kind: Annotated[str, typer.Option("--kind", help=f"of a new task; {KIND}")] = "",
     inputs: Inputs = None,
-    target: Target = "",
+    target: Target = None,
     group: Group = "",
     test: TestFile = None,
     drop_rare: DropRare = False,
@@ -300,7 +339,8 @@ def run(
             t,
             test=test,
             inputs=inputs or (),
-            target=target,
+            kind=kind,
+            target=target or (),
             group=group,
             drop_rare=drop_rare,
             epochs=epochs,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from inhouse.core import ContenderResult, Evaluation, MonitorResult, TrainResult
-from inhouse.pipeline import Added, Checkup, Cleaned, Predicted, Promoted
+from inhouse.pipeline import Added, Checkup, Cleaned, Exported, Predicted, Promoted
 
 SHOWN_FINDINGS = 20
 
@@ -35,11 +35,19 @@ def added(result: Added) -> str:
     lines = [
         f"{result.task}: dataset version {result.dataset} with {counts['train']} training, {counts['validation']} "
         f"validation and {counts['test']} test examples",
-        f"reads {', '.join(result.fields)}; answers {result.target!r} with one of {len(result.labels)} labels",
+        f"reads {', '.join(result.fields)}; {_answers(result)}",
     ]
     if result.rejected:
         lines.append(f"{result.rejected} rows rejected, with reasons: {result.rejected_file}")
     return _next(lines, f"inhouse clean {result.task}")
+
+
+def _answers(result: Added) -> str:
+    target = ", ".join(result.target) if isinstance(result.target, tuple) else result.target
+    if result.kind == "classify":
+        return f"answers {target!r} with one of {len(result.labels)} labels"
+    what = "an object" if result.kind == "extract" else "a text"
+    return "\n  ".join([f"answers {target!r} with {what}" if target else f"answers with {what}", *result.form])
 
 
 def cleaned(result: Cleaned) -> str:
@@ -83,12 +91,14 @@ def evaluated(result: Evaluation) -> str:
     """The comparison and the verdict."""
     metric = result.primary_metric
     best_first = sorted(result.contenders, key=lambda c: -c.metrics[metric].value)
-    rows = [_contender_row(c) for c in best_first]
-    header = ["contender", "accuracy", "95 % interval", "macro-F1", "requests/s"]
+    others = [name for name in best_first[0].metrics if name != metric and ":" not in name]
+    rows = [_contender_row(c, metric, others) for c in best_first]
+    header = ["contender", _word(metric), "95 % interval", *map(_word, others), "requests/s"]
     verdict = result.verdict
     lines = [
         f"{result.model_version} on {result.test_examples} test examples of {result.task}",
         table(header, rows),
+        *_parts(next((c for c in best_first if c.model), best_first[0])),
         "",
         f"verdict: {verdict.decision.upper().replace('_', ' ')} (best: {verdict.winner})",
         verdict.reason,
@@ -108,15 +118,30 @@ def evaluated(result: Evaluation) -> str:
     )
 
 
-def _contender_row(contender: ContenderResult) -> list[str]:
-    accuracy, f1 = contender.metrics["accuracy"], contender.metrics["macro_f1"]
+def _word(metric: str) -> str:
+    return metric.replace("_", " ").replace("macro f1", "macro-F1")
+
+
+def _contender_row(contender: ContenderResult, primary: str, others: Sequence[str]) -> list[str]:
+    first = contender.metrics[primary]
+    rate = contender.requests_per_second
     return [
         contender.name,
-        f"{accuracy.value:.1%}",
-        f"{accuracy.low:.1%} to {accuracy.high:.1%}",
-        f"{f1.value:.3f}",
-        f"{contender.requests_per_second:,.0f}",
+        f"{first.value:.1%}",
+        f"{first.low:.1%} to {first.high:.1%}",
+        *(f"{contender.metrics[name].value:.1%}" if name in contender.metrics else "-" for name in others),
+        f"{rate:,.0f}" if rate >= 10 else f"{rate:.1f}",
     ]
+
+
+def _parts(contender: ContenderResult) -> list[str]:
+    """The fields or checks of a contender, one line each."""
+    rows = [
+        [f"  {name.partition(':')[2]}", f"{m.value:.1%}", f"{m.low:.1%} to {m.high:.1%}", str(m.n)]
+        for name, m in contender.metrics.items()
+        if ":" in name
+    ]
+    return ["", table([f"{contender.name}, by part", "right", "95 % interval", "n"], rows)] if rows else []
 
 
 def promoted(result: Promoted) -> str:
@@ -132,6 +157,11 @@ def predicted(result: Predicted) -> str:
         f"{result.needs_review} need a person's look, {result.errors} could not be answered",
     ]
     return "\n".join(lines)
+
+
+def exported(result: Exported) -> str:
+    """What `export` wrote."""
+    return _next([f"{result.model_version} as {result.to} in {result.out}: {', '.join(result.files)}"], result.next)
 
 
 def monitored(result: MonitorResult) -> str:
@@ -157,13 +187,15 @@ def status(result: dict[str, Any]) -> str:
     """All tasks at a glance."""
     lines = [f"workspace {result['workspace']}"]
     for task in result["tasks"]:
-        lines.append(f"\n{task['task']} ({task['kind']}, {task['labels']} labels)")
+        form = {"classify": f", {task['labels']} labels", "extract": f", {len(task['fields'])} fields"}
+        lines.append(f"\n{task['task']} ({task['kind']}{form.get(task['kind'], '')})")
         if task["dataset"]:
             counts = task["counts"]
             lines.append(f"  data: version {task['dataset']}, {sum(counts.values())} examples ({counts['test']} test)")
         for version in task["versions"]:
             marks = [a for a in ("champion", "candidate") if task[a] == version["name"]]
-            told = f", accuracy {version['accuracy']:.1%}, {version['decision']}" if version["decision"] else ""
+            known = version["decision"] and version["value"] is not None
+            told = f", {_word(version['metric'])} {version['value']:.1%}, {version['decision']}" if known else ""
             lines.append(f"  {version['name']}: dataset {version['dataset']}{told} {' '.join(marks)}".rstrip())
         if task["requests"]:
             lines.append(f"  served: {task['requests']} requests")

@@ -13,6 +13,7 @@ from inhouse.core.example import (
     input_key,
     labels_of,
     render_input,
+    target_key,
 )
 from inhouse.core.progress import Bar, Reporter, Silent
 from inhouse.core.results import (
@@ -31,10 +32,20 @@ from inhouse.core.results import (
     TrainResult,
     Verdict,
 )
-from inhouse.core.task import DEFAULT_BASE, InputSection, MetricsSection, Task, TrainSection
+from inhouse.core.task import (
+    DEFAULT_BASE,
+    PRIMARY_METRICS,
+    InputSection,
+    Kind,
+    MetricsSection,
+    Outline,
+    Task,
+    TrainSection,
+)
 
 __all__ = [
     "DEFAULT_BASE",
+    "PRIMARY_METRICS",
     "SPLITS",
     "Bar",
     "ContenderResult",
@@ -45,10 +56,12 @@ __all__ = [
     "Feedback",
     "Finding",
     "InputSection",
+    "Kind",
     "Metric",
     "MetricsSection",
     "ModelVersion",
     "MonitorResult",
+    "Outline",
     "Parity",
     "Prediction",
     "Provenance",
@@ -68,4 +81,5 @@ __all__ = [
     "input_key",
     "labels_of",
     "render_input",
+    "target_key",
 ]

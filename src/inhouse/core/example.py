@@ -11,6 +11,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from inhouse.core.task import Kind
+
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 
@@ -47,10 +49,14 @@ class Provenance:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One raw item from a source, untouched: column name to text, with its place."""
+    """One raw item from a source, untouched: column name to text, with its place.
+
+    `json` names the values that are JSON text (a number, true or false, a list, an object); the others are strings.
+    """
 
     values: Mapping[str, str]
     provenance: Provenance
+    json: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +116,22 @@ class Dataset:
         """Number of examples by split."""
         by_split = Counter(self.splits)
         return {s: by_split.get(s, 0) for s in SPLITS}
+
+
+def target_key(target: str, kind: Kind) -> str:
+    """What two targets share that say the same: of an extract task, equal objects whatever the order of their keys."""
+    if kind != "extract":
+        return target
+    try:
+        value = json.loads(target, parse_float=_whole_or_float)
+    except ValueError:  # a correction may be any text; it then equals itself alone
+        return target
+    return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+
+
+def _whole_or_float(written: str) -> int | float:
+    value = float(written)
+    return int(value) if value.is_integer() else value
 
 
 def labels_of(examples: Iterable[Example]) -> tuple[str, ...]:

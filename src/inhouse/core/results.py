@@ -6,6 +6,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from inhouse.core.task import Kind, Task
+
 Severity = Literal["error", "warning", "info"]
 Decision = Literal["adopt", "not_needed", "collect_more", "reject"]
 MonitorDecision = Literal["keep", "collect", "retrain", "go_back"]
@@ -152,19 +154,27 @@ class TrainResult(_Frozen):
 class ModelVersion(_Frozen):
     """A registered result: the file that serves, and where it comes from.
 
-    `exact`: it is served in float32, because the engine's faster arithmetic failed the parity gate.
+    What it reads and answers is kept with it, so that it answers tomorrow as it does today, whatever becomes of
+    `task.toml`: the input `fields` (`chat`: one that holds a conversation), and by kind the `labels` or the
+    `json_schema`, and the most tokens of an answer. `engine` is what its file was compared in and is served by;
+    `exact`: in float32, because the engine's faster arithmetic failed the parity gate.
     """
 
     task: str
     number: int
+    kind: Kind = "classify"
     contender: str
     run: str
     file_sha256: str
     adapter_sha256: str
     fields: tuple[str, ...]
-    labels: tuple[str, ...]
+    labels: tuple[str, ...] = ()
+    json_schema: dict[str, Any] = Field(default_factory=dict)
+    answer_tokens: int = 0
+    chat: bool = False
     threshold: float
     parity: Parity
+    engine: str = "openvino-genai"
     exact: bool = False
     lineage: dict[str, Any]
     report: str | None = None
@@ -175,6 +185,10 @@ class ModelVersion(_Frozen):
     def name(self) -> str:
         """`task@number`, the name under which it can be served."""
         return f"{self.task}@{self.number}"
+
+    def answers_as(self, task: Task) -> Task:
+        """The task with what this version's answers look like, in place of what `task.toml` says today."""
+        return task.model_copy(update={"labels": self.labels, "json_schema": self.json_schema})
 
 
 class Prediction(_Frozen):

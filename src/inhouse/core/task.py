@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-Kind = Literal["classify"]
+Kind = Literal["classify", "extract", "generate"]
+EngineChoice = Literal["auto", "openvino-genai", "xllamacpp"]
+
+# The metrics that may decide a verdict, by kind of task; the first is the default. All are between 0 and 1, and more is
+# better (see `scoring`).
+PRIMARY_METRICS: dict[Kind, tuple[str, ...]] = {
+    "classify": ("accuracy", "macro_f1"),
+    "extract": ("fields_exact", "object_exact"),
+    "generate": ("chrf", "rouge_l", "checks_passed", "facts_kept", "nothing_invented"),
+}
 
 DEFAULT_BASE = "smollm2-135m-instruct"
 
@@ -16,17 +25,29 @@ class _Section(BaseModel):
 
 
 class InputSection(_Section):
-    """Where the parts of an example stand in a source: column names."""
+    """Where the parts of an example stand in a source: column names, or dotted paths into JSON (`fields.company`).
+
+    Several `target` columns make the keys of an extract task's object. `chat`: the one field holds the messages of a
+    conversation up to the answer, as a JSON list.
+    """
 
     fields: tuple[str, ...] = ()
-    target: str = ""
+    target: str | tuple[str, ...] = ""
     group: str = ""
+    chat: bool = False
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """The target columns; none before the first data."""
+        if isinstance(self.target, tuple):
+            return self.target
+        return (self.target,) if self.target else ()
 
 
 class MetricsSection(_Section):
     """The metric that decides, the smallest gain worth having, and the bar that a champion must reach."""
 
-    primary: Literal["accuracy", "macro_f1"] = "accuracy"
+    primary: str = "accuracy"
     min_gain: float = Field(default=0.02, ge=0.0, le=1.0)
     minimum: float | None = Field(default=None, ge=0.0, le=1.0)
 
@@ -49,18 +70,67 @@ class ReviewSection(_Section):
     target_accuracy: float = Field(default=0.95, gt=0.0, le=1.0)
 
 
+class Outline(_Section):
+    """The structure that every answer of a generate task keeps; what is absent is not checked.
+
+    Written by `add` from the training targets, and the user's to edit.
+
+    Attributes:
+        sections: headings, each on a line of its own, in this order.
+        words, lines, bullets: the least and the most of each.
+        patterns: regular expressions, each of which must be found in the answer.
+        forbidden: phrases that must not stand in it, whatever their case.
+    """
+
+    sections: tuple[str, ...] = ()
+    words: tuple[int, int] | None = None
+    lines: tuple[int, int] | None = None
+    bullets: tuple[int, int] | None = None
+    patterns: tuple[str, ...] = ()
+    forbidden: tuple[str, ...] = ()
+
+
 class Task(_Section):
-    """One stable, repeating piece of work: kind, instruction, input fields, labels, metrics and bars.
+    """One stable, repeating piece of work: kind, instruction, input fields, what answers look like, metrics and bars.
+
+    `labels` are a classify task's, `json_schema` (in the file: `[schema]`) an extract task's, `outline` a generate
+    task's. `remotes` names the remote models of `inhouse.toml` that take part in the comparison.
 
     Kept by the workspace in `tasks/<name>/task.toml`, where the user may edit it.
     """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
     name: str
     kind: Kind = "classify"
     instruction: str = ""
     base_model: str = DEFAULT_BASE
+    engine: EngineChoice = "auto"
+    remotes: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
     input: InputSection = InputSection()
     metrics: MetricsSection = MetricsSection()
     train: TrainSection = TrainSection()
     review: ReviewSection = ReviewSection()
+    json_schema: dict[str, Any] = Field(default_factory=dict, alias="schema")
+    outline: Outline = Outline()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _kinds_own_metric(cls, values: Any) -> Any:  # noqa: ANN401 - whatever was given
+        """Where no primary metric is set, the kind's own is."""
+        if not isinstance(values, dict):
+            return values
+        kind, metrics = values.get("kind", "classify"), values.get("metrics", {})
+        if kind not in PRIMARY_METRICS or not isinstance(metrics, dict) or "primary" in metrics:
+            return values
+        return {**values, "metrics": {**metrics, "primary": PRIMARY_METRICS[kind][0]}}
+
+    @model_validator(mode="after")
+    def _metric_fits_kind(self) -> Self:
+        known = PRIMARY_METRICS[self.kind]
+        if self.metrics.primary not in known:
+            raise ValueError(
+                f"metrics.primary = {self.metrics.primary!r} is no metric of kind {self.kind}: {', '.join(known)}"
+            )
+        return self

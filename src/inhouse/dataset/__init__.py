@@ -2,7 +2,9 @@
 
 from inhouse.dataset.build import Built, build_dataset
 from inhouse.dataset.learnable import MIN_EXAMPLES, check_learnable
-from inhouse.dataset.revise import apply_findings, next_version
+from inhouse.dataset.outline import describe_outline, infer_outline
+from inhouse.dataset.revise import apply_findings, in_schema_order, next_version
+from inhouse.dataset.schema import describe_schema, infer_schema
 from inhouse.dataset.split import SHARES, SHARES_WITH_TEST, assign_splits
 
 __all__ = [
@@ -14,5 +16,10 @@ __all__ = [
     "assign_splits",
     "build_dataset",
     "check_learnable",
+    "describe_outline",
+    "describe_schema",
+    "in_schema_order",
+    "infer_outline",
+    "infer_schema",
     "next_version",
 ]

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from inhouse.core import Dataset, Example, Split
+from inhouse.core import Dataset, Example, Kind, Split
 from inhouse.dataset.learnable import check_learnable, rare_labels
 from inhouse.dataset.split import assign_splits
 from inhouse.dataset.twins import TestTwins
@@ -33,6 +33,7 @@ def build_dataset(
     train: Sequence[Example],
     test: Sequence[Example] | None,
     *,
+    kind: Kind,
     previous: Dataset | None,
     drop_rare: bool,
     reason: str,
@@ -45,6 +46,7 @@ def build_dataset(
 
     Args:
         test: the examples of a given test file; None when none was given now.
+        kind: of the task; labels are looked at for classify alone.
         drop_rare: set aside the examples of labels that appear once, instead of raising.
 
     Raises:
@@ -56,8 +58,10 @@ def build_dataset(
     rows: list[_Row] = [*old, *((e, None) for e in new_train), *((e, "test") for e in new_test)]
     rows, dropped = _without_twins(rows)
     test_given = test is not None or _test_was_given(old)
-    rows, rare = _learnable(rows, test_given=test_given, drop_rare=drop_rare, twins=len(dropped))
-    placed, across = _without_twins(_with_splits(rows, test_given=test_given))  # the same input in two groups
+    rows, rare = _learnable(rows, test_given=test_given, drop_rare=drop_rare, kind=kind, twins=len(dropped))
+    placed, across = _without_twins(
+        _with_splits(rows, kind=kind, test_given=test_given)
+    )  # the same input in two groups
     dataset = Dataset(
         task=task_name,
         number=number,
@@ -66,14 +70,16 @@ def build_dataset(
         reason=reason,
         parent=previous.number if previous else None,
     )
-    _check_splits(dataset)
+    _check_splits(dataset, kind)
     skipped = len(train) + len(test or []) - len(new_train) - len(new_test)
     again = [f"rows of files that were added before, which add nothing: {skipped}"] if skipped else []
-    return Built(dataset, dropped + rare + across, again + label_warnings(dataset))
+    return Built(dataset, dropped + rare + across, again + label_warnings(dataset, kind))
 
 
-def label_warnings(dataset: Dataset) -> list[str]:
-    """What to tell about labels that only the test has, or that the test lacks."""
+def label_warnings(dataset: Dataset, kind: Kind) -> list[str]:
+    """What to tell about labels that only the test has, or that the test lacks; nothing where there are no labels."""
+    if kind != "classify":
+        return []
     side = Counter(e.target for split in ("train", "validation") for e in dataset.of(split))
     test = Counter(e.target for e in dataset.of("test"))
     warnings = []
@@ -125,38 +131,39 @@ def _test_was_given(rows: list[_Row]) -> bool:
 
 
 def _learnable(
-    rows: list[_Row], *, test_given: bool, drop_rare: bool, twins: int
+    rows: list[_Row], *, test_given: bool, drop_rare: bool, kind: Kind, twins: int
 ) -> tuple[list[_Row], list[tuple[Example, str]]]:
     """The rows that pass `check_learnable`, a given test aside, and the rare examples that were set aside."""
     notes = [f"twins of test examples that were dropped: {twins}"] if twins else []
     rare: list[tuple[Example, str]] = []
-    if drop_rare:
-        labels = rare_labels(_judged(rows, test_given))
+    if drop_rare and kind == "classify":
+        labels = rare_labels(_judged(rows, kind, test_given=test_given))
         rare = [(e, f"set aside: {e.target!r} appears once") for e, s in rows if s != "test" and e.target in labels]
         rows = [(e, s) for e, s in rows if s == "test" or e.target not in labels]
         notes += [f"examples of rare labels set aside: {len(rare)}"] if rare else []
-    check_learnable(_judged(rows, test_given), note="; ".join(notes))
+    check_learnable(_judged(rows, kind, test_given=test_given), kind=kind, note="; ".join(notes))
     return rows, rare
 
 
-def _judged(rows: list[_Row], test_given: bool) -> list[Example]:
-    """The train side, and of a test that was split off what has a label of the train side."""
-    answerable = {e.target for e, split in rows if split != "test"}
-    return [e for e, split in rows if split != "test" or (not test_given and e.target in answerable)]
+def _judged(rows: list[_Row], kind: Kind, *, test_given: bool) -> list[Example]:
+    """The train side, and of a test that was split off what has a label of the train side, or all without labels."""
+    known = {e.target for e, split in rows if split != "test"}
+    return [e for e, split in rows if split != "test" or (not test_given and (kind != "classify" or e.target in known))]
 
 
-def _with_splits(rows: list[_Row], *, test_given: bool) -> list[tuple[Example, Split]]:
+def _with_splits(rows: list[_Row], *, kind: Kind, test_given: bool) -> list[tuple[Example, Split]]:
     settled: list[Split | None] = ["test" if test_given and split == "test" else None for _, split in rows]
     previous = {e.group: split for (e, split), done in zip(rows, settled, strict=True) if split and not done}
     undecided = [e for (e, _), done in zip(rows, settled, strict=True) if not done]
-    assigned = iter(assign_splits(undecided, previous=previous, test_given=test_given))
+    assigned = iter(assign_splits(undecided, kind=kind, previous=previous, test_given=test_given))
     return [(e, next(assigned) if done is None else done) for (e, _), done in zip(rows, settled, strict=True)]
 
 
-def _check_splits(dataset: Dataset) -> None:
+def _check_splits(dataset: Dataset, kind: Kind) -> None:
+    of_label = ", of one label at least" if kind == "classify" else ""
     for split, count in dataset.counts().items():
         if count == 0:
             raise TooFewExamples(
                 f"no example is left for {split}: {len({e.group for e in dataset.examples})} groups of examples",
-                "add examples (three that differ, of one label at least), or leave out the group column",
+                f"add examples (three that differ{of_label}), or leave out the group column",
             )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from inhouse.core import Example
+from inhouse.core import Example, Kind, target_key
 from inhouse.errors import TooFewExamples
 
 MIN_EXAMPLES = 10
@@ -20,11 +20,12 @@ def rare_labels(examples: Sequence[Example]) -> dict[str, Example]:
     return {label: example for label, example in first.items() if label not in several}
 
 
-def check_learnable(examples: Sequence[Example], *, note: str = "") -> None:
-    """Check that there are ten different examples, two labels, and two different examples of each label.
+def check_learnable(examples: Sequence[Example], *, kind: Kind, note: str = "") -> None:
+    """Check that there are ten different examples, two answers, and two different examples of each label.
 
     Args:
         examples: what is trained, validated and, where no test file was given, tested on.
+        kind: of the task; only a classify task has labels.
         note: said in parentheses after what is wrong, for instance why examples were left out.
 
     Raises:
@@ -38,16 +39,23 @@ def check_learnable(examples: Sequence[Example], *, note: str = "") -> None:
             "add more with `inhouse add`",
             file=_one_file(examples),
         )
-    labels = {e.target for e in examples}
-    if len(labels) == 1:
-        raise TooFewExamples(
-            f"all {len(examples)} examples have the label {labels.pop()!r}: there is nothing to tell apart{note}",
-            "add examples of other labels, or name another column with --target NAME",
-            file=_one_file(examples),
-        )
-    rare = rare_labels(examples)
+    if len({target_key(e.target, kind) for e in examples}) == 1:
+        raise _all_the_same(examples, kind, note)
+    rare = rare_labels(examples) if kind == "classify" else {}
     if rare:
         raise _too_rare(list(rare.values()), note)
+
+
+def _all_the_same(examples: Sequence[Example], kind: Kind, note: str) -> TooFewExamples:
+    target = examples[0].target
+    shown = repr(target if len(target) <= 60 else f"{target[:57]}...")
+    if kind == "classify":
+        what = f"all {len(examples)} examples have the label {shown}: there is nothing to tell apart"
+        remedy = "add examples of other labels, or name another column with --target NAME"
+    else:
+        what = f"all {len(examples)} examples have the same answer, {shown}: there is nothing to learn"
+        remedy = "add examples with other answers, or name another column with --target NAME"
+    return TooFewExamples(f"{what}{note}", remedy, file=_one_file(examples))
 
 
 def _one_file(examples: Sequence[Example]) -> str | None:

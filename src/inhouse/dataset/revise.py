@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
-from inhouse.core import Dataset, Example, Finding, Split
+from inhouse.core import Dataset, Example, Finding, Kind, Split, target_key
+from inhouse.core.json_schema import compact, ordered, parse_object
 from inhouse.dataset.build import Built, label_warnings
 from inhouse.dataset.split import assign_splits
 from inhouse.dataset.twins import TestTwins
@@ -45,11 +47,12 @@ def apply_findings(dataset: Dataset, findings: Sequence[Finding], number: int, r
     )
 
 
-def next_version(dataset: Dataset, corrections: Sequence[Example], number: int, reason: str) -> Built:
+def next_version(dataset: Dataset, corrections: Sequence[Example], number: int, reason: str, *, kind: Kind) -> Built:
     """The version with corrections on its train side; the test split stays as it is.
 
     A correction of a test example's input is dropped. One whose input is there with another target replaces it,
-    and takes its group and split. Of two corrections of the same input the later counts. All of it is listed.
+    and takes its group and split; an object is another where its values are. Of two corrections of the same input the
+    later counts. All of it is listed.
     """
     twins = TestTwins(dataset.of("test"))
     newest, dropped = _newest(corrections)
@@ -63,16 +66,25 @@ def next_version(dataset: Dataset, corrections: Sequence[Example], number: int, 
         if why := twins.why(correction):
             dropped.append((correction, why))
             continue
+        right = target_key(correction.target, kind)
         same = [dataset.examples[i] for i in there.get(key, [])]
-        wrong = [e for e in same if e.target != correction.target]
-        gone.update(i for i in there.get(key, []) if dataset.examples[i].target != correction.target)
-        dropped += [(e, f"replaced: {e.target!r} is {correction.target!r} by {correction.provenance}") for e in wrong]
+        positions = [i for i in there.get(key, []) if target_key(dataset.examples[i].target, kind) != right]
+        wrong = [dataset.examples[i] for i in positions]
+        gone.update(positions)
+        dropped += [
+            (e, f"replaced: {_short(e.target)} is {_short(correction.target)} by {correction.provenance}")
+            for e in wrong
+        ]
         if len(wrong) == len(same):
             added.append(replace(correction, group=same[0].group) if same else correction)
         elif not wrong:
             dropped.append((correction, f"dropped: {same[0].provenance} says the same"))
-    revised = _with(dataset, gone, added, number, reason)
-    return Built(revised, dropped, label_warnings(revised))
+    revised = _with(dataset, gone, added, number, reason, kind)
+    return Built(revised, dropped, label_warnings(revised, kind))
+
+
+def _short(target: str, most: int = 60) -> str:
+    return repr(target if len(target) <= most else f"{target[: most - 3]}...")
 
 
 def _newest(corrections: Sequence[Example]) -> tuple[dict[str, Example], list[tuple[Example, str]]]:
@@ -86,12 +98,12 @@ def _newest(corrections: Sequence[Example]) -> tuple[dict[str, Example], list[tu
     return newest, older
 
 
-def _with(dataset: Dataset, gone: set[int], added: list[Example], number: int, reason: str) -> Dataset:
+def _with(dataset: Dataset, gone: set[int], added: list[Example], number: int, reason: str, kind: Kind) -> Dataset:
     pairs = list(zip(dataset.examples, dataset.splits, strict=True))
     known: dict[str, Split] = {e.group: split for e, split in pairs if split != "test"}
     kept = [pair for i, pair in enumerate(pairs) if i not in gone]
     side = [e for e, split in kept if split != "test"]
-    splits = assign_splits([*side, *added], previous=known, test_given=True)
+    splits = assign_splits([*side, *added], kind=kind, previous=known, test_given=True)
     kept += zip(added, splits[len(side) :], strict=True)
     return replace(
         dataset,
@@ -101,3 +113,14 @@ def _with(dataset: Dataset, gone: set[int], added: list[Example], number: int, r
         reason=reason,
         parent=dataset.number,
     )
+
+
+def in_schema_order(dataset: Dataset, schema: Mapping[str, Any]) -> Dataset:
+    """The dataset with the train side's objects in the schema's key order, in which every answer is written."""
+    examples = [
+        e
+        if split == "test" or (found := parse_object(e.target)) is None
+        else replace(e, target=compact(ordered(schema, found)), id="")
+        for e, split in zip(dataset.examples, dataset.splits, strict=True)
+    ]
+    return replace(dataset, examples=tuple(examples))

@@ -1,4 +1,4 @@
-"""The split: by a stable hash of the example's group within its label, and never changed once given."""
+"""The split: by a stable hash of the example's group, within its label if it has one; never changed once given."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from inhouse.core import Example, Split
+from inhouse.core import Example, Kind, Split
 
 SHARES: Final[Mapping[Split, float]] = {"train": 0.7, "validation": 0.1, "test": 0.2}
 SHARES_WITH_TEST: Final[Mapping[Split, float]] = {"train": 0.9, "validation": 0.1, "test": 0.0}
@@ -16,6 +16,7 @@ SHARES_WITH_TEST: Final[Mapping[Split, float]] = {"train": 0.9, "validation": 0.
 def assign_splits(
     examples: Sequence[Example],
     *,
+    kind: Kind,
     previous: Mapping[str, Split],
     shares: Mapping[Split, float] | None = None,
     test_given: bool,
@@ -25,17 +26,21 @@ def assign_splits(
     Groups in `previous` keep theirs. The others, ranked by the SHA-256 of the group within their label (the most
     frequent target of the group, ties by name), fill up the label's quotas of test and validation; the rest trains.
     Counted in groups: a label with three has at least one in validation and one in test, with two one in test, and
-    always one in train before any other.
+    always one in train before any other. What is extracted or generated has no labels: all groups are as of one.
 
     Args:
         examples: all of the dataset, or with `test_given` its train side alone.
+        kind: of the task.
         previous: split of the groups that have one.
         shares: of the groups of a label; default `SHARES`, or `SHARES_WITH_TEST`.
         test_given: the test examples are given elsewhere, so no new group becomes one.
     """
     wanted = shares or (SHARES_WITH_TEST if test_given else SHARES)
     split_of: dict[str, Split] = {}
-    for groups in _groups_by_label(examples).values():
+    by_label = (
+        _groups_by_label(examples) if kind == "classify" else {"": list(dict.fromkeys(e.group for e in examples))}
+    )
+    for groups in by_label.values():
         split_of.update(_split_label(groups, previous, wanted, test_given))
     return [split_of[e.group] for e in examples]
 

@@ -45,14 +45,16 @@ def compare(
     served_forced: NextTokens,
     trainer: Sequence[Prediction],
     served: Sequence[Prediction],
-    expected: Sequence[str],
+    trainer_right: NDArray[np.bool_],
+    served_right: NDArray[np.bool_],
 ) -> Parity:
     """Judge trainer against served file.
 
     Args:
         trainer_forced: likeliest tokens and their log-probabilities at every position of some answers, best first.
         served_forced: the likeliest token and its log-probability at the same positions.
-        trainer, served: constrained answers to the same validation examples, whose targets are `expected`.
+        trainer, served: answers to the same validation examples.
+        trainer_right, served_right: whether each of these is right.
     """
     ranked, logprobs = np.array(trainer_forced[0]), np.array(trainer_forced[1])
     theirs_first = np.array(served_forced[0])
@@ -62,10 +64,8 @@ def compare(
     gaps = np.abs(logprobs[:, 0] - np.array(served_forced[1]))[same]
     agreement = float(same.mean()) if len(same) else 0.0
     mean_gap = float(gaps.mean()) if len(gaps) else float(MAX_MEAN_DIFFERENCE + 1)
-    ours = np.array([a.target == e for a, e in zip(trainer, expected, strict=True)])
-    theirs = np.array([a.target == e for a, e in zip(served, expected, strict=True)])
-    p_value = mcnemar_exact(ours, theirs)
-    trainer_accuracy, served_accuracy = float(ours.mean()), float(theirs.mean())
+    p_value = mcnemar_exact(trainer_right, served_right)
+    trainer_accuracy, served_accuracy = float(trainer_right.mean()), float(served_right.mean())
     reasons = []
     counted = len(same) - int(tied.sum())
     if same.sum() < MIN_AGREEMENT * counted or not counted:
@@ -87,7 +87,7 @@ def compare(
         trainer_accuracy=trainer_accuracy,
         served_accuracy=served_accuracy,
         paired_p_value=p_value,
-        validation_examples=len(expected),
+        validation_examples=len(trainer_right),
         differences=_differences(same | tied, trainer, served),
         reason="; ".join(reasons),
     )
@@ -99,8 +99,12 @@ def _differences(
     """Up to ten places where the two sides part, in words."""
     tokens = [f"answer token {i + 1}: another next token" for i in np.flatnonzero(~same)[:5]]
     answers = [
-        f"validation example {i + 1}: trainer {a.target!r}, served {b.target!r}"
+        f"validation example {i + 1}: trainer {_brief(a.target)}, served {_brief(b.target)}"
         for i, (a, b) in enumerate(zip(trainer, served, strict=True))
         if a.target != b.target
     ]
     return (*tokens, *answers[:5])
+
+
+def _brief(text: str | None, most: int = 120) -> str:
+    return repr(text if text is None or len(text) <= most else f"{text[:most]}...")

@@ -6,11 +6,11 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from inhouse.core import ModelVersion, Prediction, render_input
+from inhouse.core import ModelVersion, Prediction
 from inhouse.engine import get_base
-from inhouse.engine.answers import answer_labels, as_prediction, longest_answer
+from inhouse.engine.answers import AnswerForm, answer_all, answer_form, as_prediction
 from inhouse.engine.chat_template import ChatTemplate
-from inhouse.engine.openvino_engine import OpenVinoEngine
+from inhouse.engine.choice import open_engine
 from inhouse.engine.prompts import trained_messages
 from inhouse.engine.protocol import Progress, StreamingEngine
 from inhouse.errors import InputError
@@ -27,6 +27,13 @@ class Answered:
     needs_review: bool
 
 
+def form_of(version: ModelVersion) -> AnswerForm:
+    """What the answers of a version look like."""
+    return answer_form(
+        version.kind, labels=version.labels, json_schema=version.json_schema, answer_tokens=version.answer_tokens
+    )
+
+
 class ServedModel:
     """The very file that was evaluated, with the renderer that it was trained with.
 
@@ -40,7 +47,9 @@ class ServedModel:
         base = get_base(recipe["base_model"], workspace.settings, sha256=recipe["base_sha256"])
         self.version = version
         self.template = ChatTemplate(base.folder, base.spec.end_of_turn)
-        self.engine: StreamingEngine = OpenVinoEngine(
+        self.form = form_of(version)
+        self.engine: StreamingEngine = open_engine(
+            version.engine,
             workspace.blobs.path(version.file_sha256, GGUF),
             self.template.end_of_turn,
             threads=workspace.settings.threads,
@@ -49,7 +58,6 @@ class ServedModel:
         self._fields = version.fields
         self._system = recipe["system"]
         self._max_tokens = recipe["max_tokens"]
-        self._allowed = frozenset(version.labels)
 
     def prompt(self, inputs: Mapping[str, str]) -> list[int]:
         """Token ids of one input.
@@ -57,10 +65,9 @@ class ServedModel:
         Raises:
             InputError: it is empty, or too long to be answered whole.
         """
-        text = render_input(inputs)
         if not any(value.strip() for value in inputs.values()):
             raise InputError("the input is empty", f"give a text for {', '.join(self._fields)}")
-        ids = self.template.prompt_ids(trained_messages(self._system, text))
+        ids = self.template.prompt_ids(trained_messages(self._system, inputs, chat=self.version.chat))
         if len(ids) > self._max_tokens:
             raise InputError(
                 f"the input takes {len(ids)} tokens and the model was trained for at most {self._max_tokens}",
@@ -79,25 +86,30 @@ class ServedModel:
                 places.append(place)
             except InputError as error:
                 answers[place] = Answered(Prediction(target=None, error=error.what), needs_review=True)
-        given = answer_labels(self.engine, prompts, self.version.labels, self.template.decode, progress)
+        given = answer_all(self.engine, prompts, self.form, self.template.decode, progress)
         for place, prediction in zip(places, given, strict=True):
             answers[place] = self.judged(prediction)
         return [a for a in answers if a is not None]
 
-    def stream(self, prompt: Sequence[int]) -> Iterator[tuple[str, Answered | None]]:
-        """The text so far, again and again, and with the last one the answer as a whole."""
-        labels = self.version.labels
+    def stream(self, prompt: Sequence[int], most: int | None = None) -> Iterator[tuple[str, Answered | None]]:
+        """The text so far, again and again, and with the last one the answer as a whole.
+
+        Args:
+            most: fewer tokens than an answer may take; not for what is no answer until it is whole.
+        """
+        form = self.form
+        most = min(form.max_tokens, most) if most is not None and form.partial else form.max_tokens
         last = None
-        for last in self.engine.stream(prompt, max_new_tokens=longest_answer(labels), labels=labels):
+        for last in self.engine.stream(prompt, max_new_tokens=most, grammar=form.grammar):
             yield self.template.decode(last.ids), None
         if last is None:
             raise InputError("the model gave no answer", "send the request again")
-        prediction = as_prediction(last, len(prompt), self._allowed, self.template.decode)
+        prediction = as_prediction(last, len(prompt), form, self.template.decode)
         yield self.template.decode(last.ids), self.judged(prediction)
 
     def judged(self, prediction: Prediction) -> Answered:
         """The prediction with its need for review."""
-        sure = prediction.target is not None and prediction.confidence >= self.version.threshold
+        sure = prediction.error is None and prediction.confidence >= self.version.threshold
         return Answered(prediction, needs_review=not sure)
 
     def inputs_of(self, content: str) -> dict[str, str]:
@@ -120,6 +132,23 @@ class ServedModel:
                 "send a JSON object with these keys, or one `field: value` line for each",
             )
         return {f: found[f].strip() for f in self._fields}
+
+    def conversation_of(self, messages: Sequence[tuple[str, str]]) -> dict[str, str]:
+        """A request's messages, pairs of role and text, as a chat task's input.
+
+        Raises:
+            InputError: a role that the model was not trained with, or the last word is not the user's.
+        """
+        roles = {"developer": "system"}
+        told = [{"role": roles.get(role, role), "content": text} for role, text in messages]
+        odd = sorted({m["role"] for m in told} - {"system", "user", "assistant"})
+        if odd:
+            raise InputError(
+                f"messages with the role {odd[0]!r} are not read", "send system, user and assistant messages"
+            )
+        if not told or told[-1]["role"] != "user" or not told[-1]["content"].strip():
+            raise InputError("the last message must be the user's, and say something", "end with a user message")
+        return {self._fields[0]: json.dumps(told, ensure_ascii=False, separators=(",", ":"))}
 
     def close(self) -> None:
         """Free the model."""

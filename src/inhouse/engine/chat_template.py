@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from jinja2 import TemplateError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
@@ -18,7 +19,10 @@ from tokenizers import Tokenizer
 
 from inhouse.errors import InputError, ModelUnavailable
 
-Message = Mapping[str, str]
+Message = Mapping[str, Any]
+
+# Before a text, it makes its tokens those of a text that is not the first. Two tokens where a space is put first.
+_START = "\n"
 
 
 def _fail(message: str) -> None:
@@ -42,8 +46,10 @@ class ChatTemplate:
         environment.globals["raise_exception"] = _fail
         self._named_tokens = _named_tokens(folder / "tokenizer_config.json")
         self._template = environment.from_string((folder / "chat_template.jinja").read_text("utf-8"))
+        self._start = self._user_tokenizer.encode(_START, add_special_tokens=False).ids
         self._skeletons = lru_cache(maxsize=256)(self._split)
         self._pieces = lru_cache(maxsize=1024)(self._template_ids)
+        self._takes_system = self._takes("system", "user")
         self.end_of_turn = self._find_end_of_turn(end_of_turn)
 
     def prompt_ids(self, messages: Sequence[Message]) -> list[int]:
@@ -52,11 +58,28 @@ class ChatTemplate:
         Raises:
             InputError: the template refuses these roles in this order.
         """
-        skeleton = self._skeletons(tuple(m["role"] for m in messages), True)
+        return self.prompt_spans(messages)[0]
+
+    def prompt_spans(self, messages: Sequence[Message]) -> tuple[list[int], list[tuple[int, int]]]:
+        """As `prompt_ids`, with where each message's content stands: positions [start, end), with the token that ends
+        its turn where that follows.
+
+        Raises:
+            InputError: the template refuses these roles in this order.
+        """
+        said = messages if self._takes_system else _without_system(messages)
         ids: list[int] = []
-        for part in skeleton:
-            ids += self._pieces(part) if isinstance(part, str) else self.text_ids(messages[part]["content"])
-        return ids
+        spans: list[tuple[int, int]] = [(0, 0)] * len(said)
+        for part in self._skeletons(tuple(m["role"] for m in said), True):
+            if isinstance(part, str):
+                ids += self._pieces(part, not ids)
+                continue
+            start = len(ids)
+            ids += self.text_ids(said[part]["content"])
+            spans[part] = (start, len(ids))
+        ends = self.end_of_turn
+        found = [(start, end + (end < len(ids) and ids[end] == ends)) for start, end in spans]
+        return ids, [(0, 0)] * (len(messages) - len(said)) + found
 
     def answer_ids(self, text: str) -> list[int]:
         """Token ids of an answer with the token that ends it."""
@@ -64,14 +87,28 @@ class ChatTemplate:
 
     def text_ids(self, text: str) -> list[int]:
         """Token ids of user text: special tokens inside it stay text."""
-        return self._user_tokenizer.encode(text, add_special_tokens=False).ids
+        return self._inner_ids(self._user_tokenizer, text)
 
     def decode(self, ids: Sequence[int]) -> str:
         """The text of an answer's ids, without the token that ends it."""
         return self._tokenizer.decode([i for i in ids if i != self.end_of_turn], skip_special_tokens=False)
 
-    def _template_ids(self, text: str) -> list[int]:
-        return self._tokenizer.encode(text, add_special_tokens=False).ids
+    def _template_ids(self, text: str, first: bool) -> list[int]:
+        if first:
+            return self._tokenizer.encode(text, add_special_tokens=False).ids
+        return self._inner_ids(self._tokenizer, text)
+
+    def _inner_ids(self, tokenizer: Tokenizer, text: str) -> list[int]:
+        """Token ids of a text that is not the first: SentencePiece puts a space before each text; none belongs here.
+
+        A grammar would forbid that space, and other programs, which cut the whole prompt at once, would not have it.
+        """
+        count = len(self._start)
+        if count > 1:
+            ids: list[int] = tokenizer.encode(_START + text, add_special_tokens=False).ids
+            if ids[:count] == self._start:
+                return ids[count:]
+        return list(tokenizer.encode(text, add_special_tokens=False).ids)
 
     def _split(self, roles: tuple[str, ...], ask: bool) -> list[str | int]:
         """Render placeholders and cut there: template text as str, the n-th message's content as int."""
@@ -94,6 +131,13 @@ class ChatTemplate:
             parts += [before, number]
         return [p for p in [*parts, text] if p != ""]
 
+    def _takes(self, *roles: str) -> bool:
+        try:
+            self._split(roles, True)
+        except InputError:
+            return False
+        return True
+
     def _find_end_of_turn(self, named: str) -> int:
         """The id of the named token, or of the special token that follows an assistant's message."""
         if named:
@@ -104,7 +148,25 @@ class ChatTemplate:
         closing = self._split(("user", "assistant"), False)[-1]
         if not isinstance(closing, str):
             raise ModelUnavailable("the base model's chat template ends no turn", "take an instruct or chat model")
-        return self._template_ids(closing)[0]
+        special = self._tokenizer.get_added_tokens_decoder()
+        for token in self._template_ids(closing, False):
+            if token in special and special[token].special:
+                return token
+        raise ModelUnavailable(
+            f"the base model's chat template ends an answer with {closing!r}, in which there is no special token",
+            "take an instruct or chat model",
+        )
+
+
+def _without_system(messages: Sequence[Message]) -> Sequence[Message]:
+    """For templates without a system message (Mistral's first, Gemma's): what it says goes before the user's text."""
+    if not messages or messages[0]["role"] != "system":
+        return messages
+    system, *others = messages
+    if not system["content"] or not others:
+        return others
+    first = {**others[0], "content": f"{system['content']}\n\n{others[0]['content']}"}
+    return [first, *others[1:]]
 
 
 def _named_tokens(file: Path) -> dict[str, str]:

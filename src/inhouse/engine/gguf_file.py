@@ -1,13 +1,16 @@
-"""Writing a trained model as a GGUF file that llama.cpp, Ollama and openvino-genai read.
+"""Writing GGUF files that llama.cpp, Ollama and openvino-genai read.
 
-The header (architecture, tokenizer, chat template) is taken over from the base's own GGUF file; the tensors are the
-merged weights in Q8_0: 8-bit blocks of 32 with one scale, 8.5 bits a weight, which changes no answer that we measured.
+A trained model takes its header (architecture, tokenizer, chat template) over from the base's own GGUF file; a base
+from a folder in safetensors gets one from `hub_header`. The tensors are in Q8_0: 8-bit blocks of 32 with one scale,
+8.5 bits a weight, which changes no answer that we measured. They go to the file one by one, so that a model needs no
+more memory than its largest tensor.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +21,7 @@ from inhouse.errors import EngineFault
 
 Array = NDArray[np.float32]
 
-_FILE_TYPE_Q8_0 = 7
+FILE_TYPE_Q8_0 = 7
 _BLOCK = 32
 # Tables of the position encoding, which Llama 3.1 and later carry as tensors: nothing that training changes.
 _NO_WEIGHTS = ("rope_freqs", "rope_factors")
@@ -34,55 +37,65 @@ def write_gguf(base: Path, weights: Iterator[tuple[str, Array]], out: Path) -> N
 
     reader = gguf.GGUFReader(base)
     architecture = reader.fields["general.architecture"].contents()
-    heads = _Heads(reader.fields, architecture)
-    names = gguf.get_tensor_name_map(_architecture(gguf, architecture), heads.layers)
-    expected = {t.name for t in reader.tensors if not t.name.startswith(_NO_WEIGHTS)}
+    layers, q, k = (
+        int(reader.fields[f"{architecture}.{key}"].contents())
+        for key in ("block_count", "attention.head_count", "attention.head_count_kv")
+    )
+    tables = ((t.name, np.array(t.data)) for t in reader.tensors if t.name.startswith(_NO_WEIGHTS))
+    shapes = {t.name: [int(n) for n in reversed(t.shape)] for t in reader.tensors}
     with closing(gguf.GGUFWriter(out, architecture)) as writer:
         _copy_header(gguf, reader, writer)
-        for name, weight in weights:
-            target = names.get_name(name, try_suffixes=(".weight", ".bias"))
-            if target not in expected:
-                raise EngineFault(f"the weight {name} has no place in the GGUF file {base.name}")
-            expected.discard(target)
-            _add(gguf, writer, target, heads.permuted(name, weight))
-        if expected:
-            raise EngineFault(f"the trained model has no weight for {sorted(expected)[0]} of {base.name}")
-        writer.write_header_to_file()
-        writer.write_kv_data_to_file()
-        writer.write_tensors_to_file()
+        write_tensors(writer, shapes, chain(tables, in_gguf_order(weights, architecture, layers, q, k)))
 
 
-class _Heads:
-    """Numbers of layers and attention heads, and the order in which llama.cpp keeps the rows of q and k.
+def in_gguf_order(
+    weights: Iterator[tuple[str, Array]], architecture: str, layers: int, heads: int, key_heads: int
+) -> Iterator[tuple[str, Array]]:
+    """Weights under llama.cpp's names, the rows of q and k in its order.
 
     transformers rotates the two halves of a head, llama.cpp neighbouring pairs; for the llama architecture the rows of
     q and k are reordered so that both compute the same (llama.cpp's convert_hf_to_gguf.py, `permute`).
+
+    Raises:
+        EngineFault: a weight has no place in this architecture.
     """
-
-    def __init__(self, fields: Mapping[str, Any], architecture: str) -> None:
-        self.layers = int(fields[f"{architecture}.block_count"].contents())
-        self._reorders = architecture == "llama"
-        self._q = int(fields[f"{architecture}.attention.head_count"].contents())
-        self._k = int(fields[f"{architecture}.attention.head_count_kv"].contents())
-
-    def permuted(self, name: str, weight: Array) -> Array:
-        heads = self._q if ".q_proj." in name else self._k if ".k_proj." in name else 0
-        if not self._reorders or not heads:
-            return weight
-        rows = weight.shape[0]
-        halves = weight.reshape(heads, 2, rows // heads // 2, *weight.shape[1:])
-        return np.ascontiguousarray(halves.swapaxes(1, 2).reshape(weight.shape))
+    rename = names_in(architecture, layers)
+    reorders = architecture == "llama"
+    for name, weight in weights:
+        rows_of = heads if ".q_proj." in name else key_heads if ".k_proj." in name else 0
+        yield rename(name), _permuted(weight, rows_of) if reorders and rows_of else weight
 
 
-def _architecture(gguf: Any, name: str) -> Any:  # noqa: ANN401 - an untyped library
-    for architecture, known in gguf.MODEL_ARCH_NAMES.items():
-        if known == name:
-            return architecture
-    raise EngineFault(f"the GGUF library knows no architecture {name!r}")
+def _permuted(weight: Array, heads: int) -> Array:
+    rows = weight.shape[0]
+    halves = weight.reshape(heads, 2, rows // heads // 2, *weight.shape[1:])
+    return np.ascontiguousarray(halves.swapaxes(1, 2).reshape(weight.shape))
 
 
-def _copy_header(gguf: Any, reader: Any, writer: Any) -> None:  # noqa: ANN401
-    writer.add_file_type(_FILE_TYPE_Q8_0)
+def names_in(architecture: str, layers: int) -> Callable[[str], str]:
+    """What renames transformers' weights as an architecture's GGUF tensors.
+
+    Raises:
+        EngineFault: the GGUF library does not know the architecture; from the result: a weight has no place in it.
+    """
+    import gguf
+
+    known = {name: key for key, name in gguf.MODEL_ARCH_NAMES.items()}
+    if architecture not in known:
+        raise EngineFault(f"the GGUF library knows no architecture {architecture!r}")
+    names = gguf.get_tensor_name_map(known[architecture], layers)
+
+    def rename(name: str) -> str:
+        found = names.get_name(name, try_suffixes=(".weight", ".bias"))
+        if found is None:
+            raise EngineFault(f"the weight {name} has no place in a GGUF file of the architecture {architecture}")
+        return str(found)
+
+    return rename
+
+
+def _copy_header(gguf: Any, reader: Any, writer: Any) -> None:  # noqa: ANN401 - an untyped library
+    writer.add_file_type(FILE_TYPE_Q8_0)
     for key, field in reader.fields.items():
         if key.startswith("GGUF.") or key in ("general.architecture", "general.file_type"):
             continue
@@ -91,9 +104,49 @@ def _copy_header(gguf: Any, reader: Any, writer: Any) -> None:  # noqa: ANN401
         writer.add_key_value(key, field.contents(), kind, sub_type=inner)
 
 
-def _add(gguf: Any, writer: Any, name: str, weight: Array) -> None:  # noqa: ANN401
-    if weight.ndim == 1 or weight.shape[-1] % _BLOCK:
-        writer.add_tensor(name, weight.astype(np.float32))
-        return
-    kind = gguf.GGMLQuantizationType.Q8_0
-    writer.add_tensor(name, gguf.quants.quantize(weight, kind), raw_dtype=kind)
+def write_tensors(
+    writer: Any,  # noqa: ANN401
+    shapes: Mapping[str, Sequence[int]],
+    tensors: Iterator[tuple[str, Array]],
+) -> None:
+    """Write the header that `writer` holds, then each tensor at its own place, in whatever order they come.
+
+    Args:
+        shapes: of every tensor that is to come.
+
+    Raises:
+        EngineFault: a tensor did not come, came twice or in another shape, or is not wanted.
+    """
+    import gguf
+
+    sizes: dict[str, int] = {}
+    for name, shape in shapes.items():
+        kind = gguf.GGMLQuantizationType.Q8_0 if _in_blocks(shape) else gguf.GGMLQuantizationType.F32
+        block, block_bytes = gguf.GGML_QUANT_SIZES[kind]
+        sizes[name] = int(np.prod(shape, dtype=np.int64)) // block * block_bytes
+        writer.add_tensor_info(name, shape, np.dtype(np.float32), sizes[name], raw_dtype=kind)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_ti_data_to_file()
+    (file,) = writer.fout
+    end = gguf.GGUFWriter.ggml_pad(file.tell(), writer.data_alignment)
+    places: dict[str, int] = {}
+    for name, size in sizes.items():
+        places[name] = end
+        end += gguf.GGUFWriter.ggml_pad(size, writer.data_alignment)
+    file.truncate(end)
+    for name, tensor in tensors:
+        if name not in places:
+            raise EngineFault(f"the weight {name} has no place in the GGUF file")
+        if list(tensor.shape) != list(shapes[name]):
+            raise EngineFault(f"the weight {name} has the shape {list(tensor.shape)} instead of {list(shapes[name])}")
+        file.seek(places.pop(name))
+        flat = np.ascontiguousarray(tensor, dtype=np.float32)
+        packed = gguf.quants.quantize(flat, gguf.GGMLQuantizationType.Q8_0) if _in_blocks(tensor.shape) else flat
+        file.write(packed.data)
+    if places:
+        raise EngineFault(f"the trained model has no weight for {sorted(places)[0]}")
+
+
+def _in_blocks(shape: Sequence[int]) -> bool:
+    return len(shape) > 1 and shape[-1] % _BLOCK == 0

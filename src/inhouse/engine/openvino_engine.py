@@ -13,8 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from inhouse.engine.grammar import labels_grammar
-from inhouse.engine.protocol import Generation, Progress
+from inhouse.engine.protocol import Generation, Grammar, Progress
 from inhouse.engine.quiet import settle
 from inhouse.errors import EngineFault, ModelUnavailable
 
@@ -62,7 +61,7 @@ class OpenVinoEngine:
         self._genai = openvino_genai
         self._tensor = openvino.Tensor
         self._end_of_turn = end_of_turn
-        self._grammars: dict[tuple[str, ...], Any] = {}
+        self._structures: dict[str, Any] = {}
         self._ids = itertools.count(1)
         self._lock = threading.Lock()
         scheduler = openvino_genai.SchedulerConfig()
@@ -95,11 +94,11 @@ class OpenVinoEngine:
         prompts: Sequence[Sequence[int]],
         *,
         max_new_tokens: int,
-        labels: Sequence[str] | None = None,
+        grammar: Grammar | None = None,
         progress: Progress | None = None,
     ) -> list[Generation]:
         """See `Engine.generate`."""
-        config = self._config(max_new_tokens, labels)
+        config = self._config(max_new_tokens, grammar)
         answers: list[Generation] = []
         for part in _parts(prompts):
             with self._lock:
@@ -118,10 +117,10 @@ class OpenVinoEngine:
         return [a.ids[0] for a in answers], [a.logprob for a in answers]
 
     def stream(
-        self, prompt: Sequence[int], *, max_new_tokens: int, labels: Sequence[str] | None = None
+        self, prompt: Sequence[int], *, max_new_tokens: int, grammar: Grammar | None = None
     ) -> Iterator[Generation]:
         """See `Engine.stream`. Requests that overlap in time share batches."""
-        request = _Request(list(prompt), self._config(max_new_tokens, labels))
+        request = _Request(list(prompt), self._config(max_new_tokens, grammar))
         self._hand_over(request)
         try:
             while (item := request.box.get()) is not None:
@@ -240,21 +239,21 @@ class OpenVinoEngine:
     def _input(self, ids: Sequence[int]) -> Any:  # noqa: ANN401 - an untyped library's tensor
         return self._tensor(np.array([ids], dtype=np.int64))
 
-    def _config(self, max_new_tokens: int, labels: Sequence[str] | None) -> Any:  # noqa: ANN401
+    def _config(self, max_new_tokens: int, grammar: Grammar | None) -> Any:  # noqa: ANN401
         config = self._genai.GenerationConfig()
         config.max_new_tokens = max_new_tokens
         config.do_sample = False
         config.eos_token_id = self._end_of_turn
         config.stop_token_ids = {self._end_of_turn}
         config.logprobs = 1  # without it every score reads 0.0
-        if labels is not None:
-            config.structured_output_config = self._grammar(tuple(labels))
+        if grammar is not None:
+            config.structured_output_config = self._structure(grammar.text)
         return config
 
-    def _grammar(self, labels: tuple[str, ...]) -> Any:  # noqa: ANN401
-        if labels not in self._grammars:
-            self._grammars[labels] = self._genai.StructuredOutputConfig(grammar=labels_grammar(labels))
-        return self._grammars[labels]
+    def _structure(self, grammar: str) -> Any:  # noqa: ANN401
+        if grammar not in self._structures:
+            self._structures[grammar] = self._genai.StructuredOutputConfig(grammar=grammar)
+        return self._structures[grammar]
 
     def _generation(self, ids: Sequence[int], logprob: float) -> Generation:
         return Generation(list(ids), float(logprob), finished=bool(ids) and ids[-1] == self._end_of_turn)

@@ -21,6 +21,17 @@ class Generation:
     finished: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Grammar:
+    """What an answer may be: EBNF text in the dialect that xgrammar and llama.cpp (GBNF) share, its root called `root`.
+
+    `labels` are all the answers of the language, where they can be listed.
+    """
+
+    text: str
+    labels: tuple[str, ...] = ()
+
+
 class Engine(Protocol):
     """Runs one model. Prompts are token ids, so no engine's own tokenizer or template can differ from training."""
 
@@ -29,10 +40,10 @@ class Engine(Protocol):
         prompts: Sequence[Sequence[int]],
         *,
         max_new_tokens: int,
-        labels: Sequence[str] | None = None,
+        grammar: Grammar | None = None,
         progress: Progress | None = None,
     ) -> list[Generation]:
-        """Greedy answers, in the order of the prompts; constrained to `labels` when given."""
+        """Greedy answers, in the order of the prompts; kept inside `grammar` when given."""
         ...
 
     def next_tokens(
@@ -50,7 +61,7 @@ class StreamingEngine(Engine, Protocol):
     """An engine that also answers one request at a time, as `serve` needs."""
 
     def stream(
-        self, prompt: Sequence[int], *, max_new_tokens: int, labels: Sequence[str] | None = None
+        self, prompt: Sequence[int], *, max_new_tokens: int, grammar: Grammar | None = None
     ) -> Iterator[Generation]:
         """One answer as it grows: each item holds the ids so far."""
         ...

@@ -11,9 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from inhouse.engine.lora import LoraLinear, attach, load_adapter_state, read_adapter
-from inhouse.engine.protocol import Generation, Progress
+from inhouse.engine.protocol import Generation, Grammar, Progress
 from inhouse.engine.quiet import settle_transformers
-from inhouse.errors import EngineFault
 
 # Tokens that the reference ranks at each position: a tie has two, seldom more.
 RANKED = 5
@@ -78,7 +77,7 @@ class TorchEngine:
         folder: of the base model.
         adapter: `adapter_model.safetensors`, or None for the base alone.
         rank, alpha: of the adapter.
-        encode_label: label to answer ids with the end-of-turn token.
+        answer_ids: answer text to ids with the end-of-turn token.
     """
 
     def __init__(
@@ -89,10 +88,10 @@ class TorchEngine:
         rank: int,
         alpha: int,
         precision: str,
-        encode_label: Callable[[str], list[int]],
+        answer_ids: Callable[[str], list[int]],
     ) -> None:
         self._model = load_model(folder, precision)
-        self._encode_label = encode_label
+        self._answer_ids = answer_ids
         self.adapters: dict[str, LoraLinear] = {}
         if adapter is not None:
             self.adapters = attach(self._model, rank, alpha, seed=0)
@@ -121,7 +120,7 @@ class TorchEngine:
         logprobs: list[list[float]] = []
         with torch.inference_mode():
             for start in range(0, len(answers), 16):
-                part = answers[start : start + 16]
+                part = [([*p, *a], list(range(len(p), len(p) + len(a)))) for p, a in answers[start : start + 16]]
                 ids, mask, positions = padded(part, self._device)
                 best = answer_logits(self._model, ids, mask, positions).log_softmax(-1).topk(RANKED, -1)
                 ranked += best.indices.tolist()
@@ -135,21 +134,20 @@ class TorchEngine:
         prompts: Sequence[Sequence[int]],
         *,
         max_new_tokens: int,
-        labels: Sequence[str] | None = None,
+        grammar: Grammar | None = None,
         progress: Progress | None = None,
     ) -> list[Generation]:
-        """See `Engine.generate`; labels are a must here."""
-        if labels is None:
-            raise EngineFault("the reference engine answers with labels only")
-        allowed = _Continuations([self._encode_label(label) for label in labels])
+        """See `Engine.generate`; of a grammar only its labels are kept to, as the reference checks what was learned."""
+        allowed = None
+        if grammar is not None and grammar.labels:
+            allowed = _Continuations([self._answer_ids(label) for label in grammar.labels])
+        ends = allowed.ends if allowed else self._answer_ids("")
         order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
         answers: dict[int, Generation] = {}
         for start in range(0, len(order), 32):
             part = order[start : start + 32]
-            for i, ids in zip(
-                part, self._constrained([prompts[i] for i in part], allowed, max_new_tokens), strict=True
-            ):
-                answers[i] = Generation(ids, 0.0, finished=True)
+            for i, ids in zip(part, self._greedy([prompts[i] for i in part], allowed, max_new_tokens), strict=True):
+                answers[i] = Generation(ids, 0.0, finished=ids[-1] in ends)
             if progress is not None:
                 progress(start + len(part))
         return [answers[i] for i in range(len(prompts))]
@@ -162,28 +160,31 @@ class TorchEngine:
     def _device(self) -> torch.device:
         return next(self._model.parameters()).device
 
-    def _constrained(
-        self, prompts: Sequence[Sequence[int]], allowed: _Continuations, max_new_tokens: int
+    def _greedy(
+        self, prompts: Sequence[Sequence[int]], allowed: _Continuations | None, max_new_tokens: int
     ) -> list[list[int]]:
-        """Greedy answers inside the label tree for one left-padded batch."""
+        """Greedy answers for one left-padded batch, inside the label tree where there is one."""
         width = max(map(len, prompts))
         ids = torch.zeros(len(prompts), width, dtype=torch.long)
         mask = torch.zeros_like(ids)
         for row, prompt in enumerate(prompts):
             ids[row, width - len(prompt) :] = torch.tensor(prompt)
             mask[row, width - len(prompt) :] = 1
+        ends = allowed.ends if allowed else self._answer_ids("")
         model: Any = self._model
         with torch.inference_mode():
             out = model.generate(
                 input_ids=ids.to(self._device),
                 attention_mask=mask.to(self._device),
-                max_new_tokens=min(max_new_tokens, allowed.longest),
+                max_new_tokens=min(max_new_tokens, allowed.longest) if allowed else max_new_tokens,
                 do_sample=False,
                 pad_token_id=0,
-                eos_token_id=allowed.ends,
-                prefix_allowed_tokens_fn=lambda _row, so_far: allowed.after(so_far[width:].tolist()),
+                eos_token_id=ends,
+                prefix_allowed_tokens_fn=(lambda _row, so_far: allowed.after(so_far[width:].tolist()))
+                if allowed
+                else None,
             )
-        return [allowed.trimmed(row) for row in out[:, width:].tolist()]
+        return [_through_end(row, ends) for row in out[:, width:].tolist()]
 
 
 class _Continuations:
@@ -202,23 +203,31 @@ class _Continuations:
         # A finished row keeps being asked while others go on: anything will do, it is padded over.
         return self._following.get(tuple(so_far), self.ends)
 
-    def trimmed(self, ids: list[int]) -> list[int]:
-        for i, token in enumerate(ids):
-            if token in self.ends:
-                return ids[: i + 1]
-        return ids
+
+def _through_end(ids: list[int], ends: Sequence[int]) -> list[int]:
+    """The ids up to the first that ends the turn, without the padding after it."""
+    for i, token in enumerate(ids):
+        if token in ends:
+            return ids[: i + 1]
+    return ids
 
 
-def padded(answers: Sequence[tuple[list[int], list[int]]], device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-    """Right-padded ids and mask [batch, length], and the flat positions that predict the answers' tokens."""
-    width = max(len(p) + len(a) for p, a in answers) - 1
-    ids = torch.zeros(len(answers), width, dtype=torch.long)
+def padded(texts: Sequence[tuple[list[int], list[int]]], device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+    """A batch that predicts chosen tokens of some texts.
+
+    Args:
+        texts: pairs of a text's ids and the positions in it that are to be predicted, none of them the first.
+
+    Returns:
+        Right-padded ids and mask [batch, length], and the flat positions that predict the chosen tokens.
+    """
+    width = max(len(text) for text, _ in texts) - 1
+    ids = torch.zeros(len(texts), width, dtype=torch.long)
     mask = torch.zeros_like(ids)
     positions: list[int] = []
-    for row, (prompt, answer) in enumerate(answers):
-        text = (prompt + answer)[:-1]
-        ids[row, : len(text)] = torch.tensor(text)
-        mask[row, : len(text)] = 1
-        first = row * width + len(prompt) - 1
-        positions += range(first, first + len(answer))
+    for row, (text, chosen) in enumerate(texts):
+        seen = text[:-1]
+        ids[row, : len(seen)] = torch.tensor(seen)
+        mask[row, : len(seen)] = 1
+        positions += (row * width + place - 1 for place in chosen)
     return ids.to(device), mask.to(device), torch.tensor(positions, device=device)

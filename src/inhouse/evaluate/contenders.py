@@ -6,22 +6,27 @@ the training examples and choose by the validation examples; it sees the test in
 
 from __future__ import annotations
 
+import json
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
-from typing import Any
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from inhouse.core import Example, Prediction, Reporter, Task, canonical_hash, render_input
-from inhouse.engine.answers import answer_labels
+from inhouse.core import Example, Kind, Prediction, Reporter, Task, canonical_hash, render_input
+from inhouse.core.json_schema import compact, ordered, parse_object
+from inhouse.engine.answers import AnswerForm, answer_all, text_prediction
 from inhouse.engine.chat_template import ChatTemplate
 from inhouse.engine.encoder import SentenceEncoder
 from inhouse.engine.prompts import prompted_messages, trained_messages
 from inhouse.engine.protocol import Engine, Progress
+
+if TYPE_CHECKING:
+    from inhouse.engine.remote_engine import RemoteEngine
 
 SHOTS = 16
 SHOT_TOKENS = 1500
@@ -33,7 +38,7 @@ class Field:
     """What the contenders may use: the data, and makers of the models, which are loaded when first asked for."""
 
     task: Task
-    labels: tuple[str, ...]
+    form: AnswerForm
     train: Sequence[Example]
     validation: Sequence[Example]
     test: Sequence[Example]
@@ -42,6 +47,7 @@ class Field:
     make_tuned: Callable[[], Engine]
     make_base: Callable[[], Engine]
     make_encoder: Callable[[], SentenceEncoder]
+    make_remote: Callable[[str], RemoteEngine]
     template: ChatTemplate
     reporter: Reporter
     model_version: str = ""
@@ -92,57 +98,72 @@ class Answers:
     seconds: float
 
     @property
-    def requests_per_second(self) -> float:
+    def rate(self) -> float:
         """Questions answered per second."""
         return (len(self.validation) + len(self.test)) / max(self.seconds, 1e-9)
 
 
 Ask = Callable[[Field], list[Prediction]]
 
-CONTENDERS: dict[str, tuple[Ask, bool]] = {}
+ALL_KINDS: tuple[Kind, ...] = ("classify", "extract", "generate")
 
 
-def contender(name: str, *, fine_tuned: bool = False) -> Callable[[Ask], Ask]:
+@dataclass(frozen=True)
+class Contender:
+    """How a contender is asked, and for which kinds of task it can be."""
+
+    name: str
+    ask: Ask
+    fine_tuned: bool = False
+    kinds: tuple[Kind, ...] = ALL_KINDS
+
+
+CONTENDERS: dict[str, Contender] = {}
+
+
+def contender(name: str, *, fine_tuned: bool = False, kinds: tuple[Kind, ...] = ALL_KINDS) -> Callable[[Ask], Ask]:
     """Register a contender under the name that reports use."""
 
     def register(ask: Ask) -> Ask:
-        CONTENDERS[name] = (ask, fine_tuned)
+        CONTENDERS[name] = Contender(name, ask, fine_tuned, kinds)
         return ask
 
     return register
 
 
+def contenders_of(task: Task) -> list[Contender]:
+    """Those that can answer the task: the registered ones of its kind, and the remote models that it names."""
+    remotes = [Contender(f"remote:{name}", partial(_remote, name=name)) for name in task.remotes]
+    return [*(c for c in CONTENDERS.values() if task.kind in c.kinds), *remotes]
+
+
 def ask_all(given: Field, names: Sequence[str] = ()) -> list[Answers]:
     """Ask every contender (or the named ones) every question."""
     answers = []
-    for name, (ask, fine_tuned) in CONTENDERS.items():
-        if names and name not in names:
+    for one in contenders_of(given.task):
+        if names and one.name not in names:
             continue
         begun = time.perf_counter()
-        found = ask(given)
-        seconds = time.perf_counter() - begun - given.fits.get(name, 0.0)
+        found = one.ask(given)
+        seconds = time.perf_counter() - begun - given.fits.get(one.name, 0.0)
         edge = len(given.validation)
-        answers.append(Answers(name, fine_tuned, found[:edge], found[edge:], seconds))
+        answers.append(Answers(one.name, one.fine_tuned, found[:edge], found[edge:], seconds))
     return answers
 
 
 def _generate(given: Field, engine: Engine, title: str, prompts: list[list[int]]) -> list[Prediction]:
     bar = given.reporter.bar(title, len(prompts))
     progress: Progress = bar.update
-    return answer_labels(engine, prompts, given.labels, given.template.decode, progress)
+    return answer_all(engine, prompts, given.form, given.template.decode, progress)
 
 
 @contender("fine-tuned", fine_tuned=True)
 def fine_tuned(given: Field) -> list[Prediction]:
     """The trained causal model, through the very file that would be served."""
-    prompts = []
-    too_long = set()
-    for place, example in enumerate(given.questions):
-        ids = given.template.prompt_ids(trained_messages(given.system, render_input(example.inputs)))
-        if len(ids) > given.max_tokens:
-            too_long.add(place)
-            ids = given.template.prompt_ids(trained_messages(given.system, ""))
-        prompts.append(ids)
+    messages = [trained_messages(given.system, e.inputs, chat=given.task.input.chat) for e in given.questions]
+    prompts = [given.template.prompt_ids(m) for m in messages]
+    too_long = {place for place, ids in enumerate(prompts) if len(ids) > given.max_tokens}
+    prompts = [ids[:1] if place in too_long else ids for place, ids in enumerate(prompts)]  # not worth the reading
     _load(given, "fine-tuned", "tuned")
     answers = _generate(given, given.tuned, "fine-tuned", prompts)
     given.release("tuned")
@@ -153,7 +174,7 @@ def fine_tuned(given: Field) -> list[Prediction]:
 
 @contender("prompted")
 def prompted(given: Field) -> list[Prediction]:
-    """The untrained base with the instruction and the list of labels."""
+    """The untrained base with the instruction and the form of an answer: labels, JSON Schema or outline."""
     _load(given, "prompted", "base")
     prompts = [given.template.prompt_ids(prompted_messages(given.task, e.inputs)) for e in given.questions]
     return _generate(given, given.base, "prompted", prompts)
@@ -161,14 +182,55 @@ def prompted(given: Field) -> list[Prediction]:
 
 @contender("few-shot")
 def few_shot(given: Field) -> list[Prediction]:
-    """As `prompted`, with solved training examples of different labels before the question."""
+    """As `prompted`, with solved training examples before the question."""
     _load(given, "few-shot", "base")
     shots = choose_shots(given)
     prompts = [given.template.prompt_ids(prompted_messages(given.task, e.inputs, shots)) for e in given.questions]
     return _generate(given, given.base, "few-shot", prompts)
 
 
+def _remote(given: Field, name: str) -> list[Prediction]:
+    """A remote model, asked as `few-shot` asks the base."""
+    begun = time.perf_counter()
+    remote = given.make_remote(name)
+    given.fits[f"remote:{name}"] = time.perf_counter() - begun
+    shots = choose_shots(given)
+    bar = given.reporter.bar(f"remote:{name}", len(given.questions))
+    found = remote.answer(
+        [prompted_messages(given.task, e.inputs, shots) for e in given.questions],
+        max_new_tokens=given.form.max_tokens,
+        json_schema=given.task.json_schema if given.task.kind == "extract" else None,
+        progress=bar.update,
+    )
+    return [
+        text_prediction(a.text.strip(), given.form, prompt_tokens=a.prompt_tokens, answer_tokens=a.answer_tokens)
+        if a.error is None
+        else Prediction(target=None, error=a.error)
+        for a in found
+    ]
+
+
 def choose_shots(given: Field) -> list[Example]:
+    """Solved examples to show: of a classify task one of each frequent label, else as many as the budget holds."""
+    return _shots_by_label(given) if given.task.kind == "classify" else _shots_of_any_kind(given)
+
+
+def _shots_of_any_kind(given: Field) -> list[Example]:
+    """Training examples of different groups, in an order fixed by content, within a token budget."""
+    shots: list[Example] = []
+    budget, seen = SHOT_TOKENS, set[str]()
+    for example in sorted(given.train, key=lambda e: canonical_hash(e.id)):
+        cost = len(given.template.text_ids(render_input(example.inputs) + example.target)) + 10
+        if example.group not in seen and cost <= budget and len(shots) < SHOTS:
+            seen.add(example.group)
+            shots.append(example)
+            budget -= cost
+    if not shots:
+        given.reporter.warn(f"few-shot shows no example: each alone is over {SHOT_TOKENS} tokens")
+    return shots
+
+
+def _shots_by_label(given: Field) -> list[Example]:
     """One training example each of the most frequent labels, in an order fixed by content, within a token budget."""
     frequent = [label for label, _ in Counter(e.target for e in given.train).most_common(SHOTS)]
     shots: list[Example] = []
@@ -187,7 +249,7 @@ def choose_shots(given: Field) -> list[Example]:
     return shots
 
 
-@contender("tfidf-linear")
+@contender("tfidf-linear", kinds=("classify",))
 def tfidf_linear(given: Field) -> list[Prediction]:
     """Word and letter n-grams with logistic regression: trains in seconds, the thing to beat."""
     from sklearn.feature_extraction.text import TfidfVectorizer
@@ -204,7 +266,7 @@ def tfidf_linear(given: Field) -> list[Prediction]:
     return _linear(given, "tfidf-linear", train, vectorizer.transform(asked))
 
 
-@contender("embedding-linear")
+@contender("embedding-linear", kinds=("classify",))
 def embedding_linear(given: Field) -> list[Prediction]:
     """Sentence embeddings with logistic regression."""
     train, asked = given.embeddings
@@ -213,11 +275,31 @@ def embedding_linear(given: Field) -> list[Prediction]:
 
 @contender("majority")
 def majority(given: Field) -> list[Prediction]:
-    """Always the most frequent label: the floor."""
-    counts = Counter(e.target for e in given.train)
-    label, count = min(counts.items(), key=lambda pair: (-pair[1], pair[0]))
-    answer = Prediction(target=label, confidence=count / len(given.train))
-    return [answer] * len(given.questions)
+    """Always the same answer, the most frequent one: the floor. Of objects it is so field by field."""
+    if given.task.kind == "extract":
+        target, share = _usual_object(given)
+    else:
+        target, share = _most_frequent([e.target for e in given.train])
+    return [Prediction(target=target, confidence=share)] * len(given.questions)
+
+
+def _most_frequent(texts: Sequence[str]) -> tuple[str, float]:
+    """The commonest text, the first in order among equals, and its share."""
+    text, count = min(Counter(texts).items(), key=lambda pair: (-pair[1], pair[0]))
+    return text, count / len(texts)
+
+
+def _usual_object(given: Field) -> tuple[str, float]:
+    """The object of each field's commonest value, absence included, and the share of the rarest of these."""
+    objects = [parse_object(e.target) or {} for e in given.train]
+    usual: dict[str, Any] = {}
+    shares = [1.0]
+    for name in given.task.json_schema.get("properties", {}):
+        text, share = _most_frequent([compact(o[name]) if name in o else "" for o in objects])
+        shares.append(share)
+        if text:
+            usual[name] = json.loads(text)
+    return compact(ordered(given.task.json_schema, usual)), min(shares)
 
 
 def _linear(given: Field, name: str, train: Any, asked: Any) -> list[Prediction]:  # noqa: ANN401 - dense or sparse
@@ -247,10 +329,10 @@ def curve_rises(given: Field) -> bool | None:
     """
     from sklearn.linear_model import LogisticRegression
 
-    train, asked = given.embeddings
     wanted = [e.target for e in given.validation]
-    if not wanted:
+    if not wanted or given.task.kind != "classify":
         return None
+    train, asked = given.embeddings
     targets = np.array([e.target for e in given.train])
     half = np.array([int(canonical_hash(e.group), 16) % 2 == 0 for e in given.train])
     if len(set(targets[half])) < 2:

@@ -9,7 +9,7 @@ import math
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +20,9 @@ from inhouse.scoring import wilson
 
 if TYPE_CHECKING:
     import altair
+    import numpy as np
     from markupsafe import Markup
+    from numpy.typing import NDArray
 
 NO_ANSWER = "(no answer)"
 MAX_EXAMPLES = 15
@@ -41,9 +43,35 @@ PLAIN_NAMES = {
     "grounded": "the base model, shown passages of your documents",
     "tfidf-linear": "a classical model on word counts; trains in seconds",
     "embedding-linear": "a classical model on sentence embeddings; trains in seconds",
-    "majority": "always the most frequent label",
+    "majority": "always the most frequent answer",
 }
-METRIC_NAMES = {"accuracy": "Accuracy", "macro_f1": "Macro-F1"}
+METRIC_NAMES = {
+    "accuracy": "Accuracy",
+    "macro_f1": "Macro-F1",
+    "fields_exact": "Right fields",
+    "object_exact": "Wholly right",
+    "valid": "Valid",
+    "chrf": "chrF",
+    "rouge_l": "ROUGE-L",
+    "checks_passed": "Structure kept",
+    "facts_kept": "Facts kept",
+    "nothing_invented": "Nothing invented",
+}
+# What a reader who never heard of a metric must know of it.
+METRIC_NOTES = {
+    "accuracy": "Accuracy: share of right answers.",
+    "macro_f1": "Macro-F1: the mean over labels, so that rare labels count as much as frequent ones.",
+    "fields_exact": "Right fields: share of an answer's fields that are right by value, the mean over examples.",
+    "object_exact": "Wholly right: share of answers in which every field is.",
+    "valid": "Valid: share of answers that meet the JSON Schema.",
+    "chrf": "chrF: how far an answer's letter sequences are those of the expected one.",
+    "rouge_l": "ROUGE-L: the longest sequence of words that it shares with the expected one.",
+    "checks_passed": "Structure kept: share of answers that pass every structure check.",
+    "facts_kept": "Facts kept: share of the input's names, numbers and dates that belong in the answer and are there.",
+    "nothing_invented": "Nothing invented: share of answers with no name, number or date that the input does not hold.",
+}
+# Metrics of a part of an answer, `field:total` say, are shown apart.
+PART = ":"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +84,7 @@ class ReportData:
         base_limits: what it cannot do (languages, length, kind of text).
         examples: the test examples, in the order of the predictions.
         predictions: by contender name, one answer per test example; None where it could not answer.
+        scores: by contender name, each answer's score, 0 to 1; where there are none, 1 if it is the expected one.
         history: per logged step `step` and any of `train_loss`, `validation_loss`, `validation_accuracy`.
         dataset_number: number of the dataset version.
         counts: examples by split.
@@ -75,6 +104,7 @@ class ReportData:
     counts: Mapping[str, int]
     packages: Mapping[str, str]
     created_at: str
+    scores: Mapping[str, Sequence[float] | NDArray[np.float64]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +119,7 @@ class Confusion:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A test example on which two contenders differ: one is right, the other wrong."""
+    """A test example on which two contenders differ: one answers it better than the other."""
 
     text: str
     expected: str
@@ -142,13 +172,15 @@ def _context(data: ReportData) -> dict[str, Any]:
     ours, theirs = _sides(data.evaluation, ranking)
     answers = data.predictions.get(ours.name)
     others = data.predictions.get(theirs.name) if theirs is not None else None
+    gain = [a - b for a, b in zip(_scores(data, ours), _scores(data, theirs), strict=False)] if others else []
+    columns = _metric_columns(data.evaluation)
     return {
         "data": data,
         "evaluation": data.evaluation,
         "verdict": data.evaluation.verdict,
         "train": data.train,
         "ranking": ranking,
-        "metrics": _metric_columns(data.evaluation),
+        "metrics": columns,
         "plain_names": PLAIN_NAMES,
         "ours": ours,
         "theirs": theirs,
@@ -158,8 +190,11 @@ def _context(data: ReportData) -> dict[str, Any]:
         "answered": answers is not None,
         "confusions": confusions(data.examples, answers or [])[:MAX_ROWS],
         "weakest": weakest_labels(data.examples, answers or [])[:MAX_ROWS],
-        "won": differences(data.examples, answers or [], others or []),
-        "lost": differences(data.examples, others or [], answers or []),
+        "won": differences(data.examples, answers or [], others or [], gain),
+        "lost": differences(data.examples, others or [], answers or [], [-g for g in gain]),
+        "labelled": data.task.kind == "classify",
+        "parts": _parts(ours, theirs),
+        "notes": [METRIC_NOTES[name] for name in METRIC_NOTES if name in columns],
         "max_examples": MAX_EXAMPLES,
         "css": Path(__file__).with_name("report.css").read_text(encoding="utf-8"),
     }
@@ -189,9 +224,29 @@ def _is_tuned(name: str) -> bool:
 
 
 def _metric_columns(evaluation: Evaluation) -> list[str]:
-    """Names of all metrics, the primary one first."""
-    names = dict.fromkeys(name for c in evaluation.contenders for name in c.metrics)
+    """Names of the metrics of whole answers, the primary one first."""
+    names = dict.fromkeys(name for c in evaluation.contenders for name in c.metrics if PART not in name)
     return sorted(names, key=lambda name: name != evaluation.primary_metric)
+
+
+def _scores(data: ReportData, contender: ContenderResult | None) -> list[float]:
+    """A contender's score of each test example; where none was given, 1 for the expected answer."""
+    if contender is None:
+        return []
+    if contender.name in data.scores:
+        return [float(score) for score in data.scores[contender.name]]
+    answers = data.predictions.get(contender.name, [])
+    return [float(e.target == a) for e, a in zip(data.examples, answers, strict=False)]
+
+
+def _parts(ours: ContenderResult, theirs: ContenderResult | None) -> list[tuple[str, Metric, Metric | None]]:
+    """Fields or checks with our metric and theirs, our weakest first."""
+    rows = [
+        (name.partition(PART)[2], metric, theirs.metrics.get(name) if theirs else None)
+        for name, metric in ours.metrics.items()
+        if PART in name
+    ]
+    return sorted(rows, key=lambda row: row[1].value)
 
 
 # --- where it goes wrong
@@ -214,21 +269,23 @@ def weakest_labels(examples: Sequence[Example], answers: Sequence[str | None]) -
 
 
 def differences(
-    examples: Sequence[Example], right: Sequence[str | None], wrong: Sequence[str | None]
+    examples: Sequence[Example], better: Sequence[str | None], worse: Sequence[str | None], gain: Sequence[float]
 ) -> list[Difference]:
-    """Test examples that `right` answers correctly and `wrong` does not, spread over the labels.
+    """Test examples with a `gain` above 0 of the one answer over the other, spread over the expected answers.
 
-    The first of each label comes first, then the second of each, so that a cut list is not all of one kind.
+    The first of each label comes first, then the second of each, so that a cut list is not all of one kind; among
+    equals the larger gain.
     """
     seen: Counter[str] = Counter()
-    ranked: list[tuple[int, Difference]] = []
-    for example, good, bad in zip(examples, right, wrong, strict=False):
-        if good == example.target != bad:
+    ranked: list[tuple[int, float, Difference]] = []
+    for example, good, bad, ahead in zip(examples, better, worse, gain, strict=False):
+        if ahead > 0:
             seen[example.target] += 1
             place = str(example.provenance)
-            text = shortened(render_input(example.inputs))
-            ranked.append((seen[example.target], Difference(text, example.target, good, bad or NO_ANSWER, place)))
-    return [difference for _, difference in sorted(ranked, key=lambda r: r[0])]
+            text, target = shortened(render_input(example.inputs)), shortened(example.target)
+            row = Difference(text, target, shortened(good or NO_ANSWER), shortened(bad or NO_ANSWER), place)
+            ranked.append((seen[example.target], -ahead, row))
+    return [difference for *_, difference in sorted(ranked, key=lambda r: r[:2])]
 
 
 def shortened(text: str, limit: int = MAX_INPUT) -> str:
@@ -385,4 +442,4 @@ def _breakable(text: str) -> Markup:
 
 
 def _metric_name(name: str) -> str:
-    return METRIC_NAMES.get(name, name)
+    return METRIC_NAMES.get(name, name.partition(PART)[2] or name)

@@ -12,16 +12,21 @@ from numpy.typing import NDArray
 
 from inhouse.core import MetricsSection, Verdict
 from inhouse.core.results import Decision
-from inhouse.errors import UsageError
-from inhouse.scoring import (
-    accuracy,
-    examples_to_tell,
-    holm,
-    macro_f1,
-    mcnemar_exact,
-    paired_difference,
-    paired_f1_difference,
-)
+from inhouse.errors import NoMetric, UsageError
+from inhouse.scoring import compare_scores, examples_to_tell, holm, macro_f1, paired_f1_difference
+
+# How a sentence puts a value of a metric.
+METRIC_WORDS = {
+    "accuracy": "an accuracy of",
+    "macro_f1": "a macro-F1 of",
+    "fields_exact": "right fields of",
+    "object_exact": "wholly right objects of",
+    "chrf": "a chrF of",
+    "rouge_l": "a ROUGE-L of",
+    "checks_passed": "answers that pass every check of",
+    "facts_kept": "kept facts of",
+    "nothing_invented": "answers that invent nothing of",
+}
 
 SIGNIFICANT = 0.05
 FLOOR = "majority"
@@ -32,17 +37,24 @@ LEAST_MORE = 0.25
 _Z = 1.959964
 
 Texts = Sequence[str | None]
+Floats = NDArray[np.float64]
 Groups = Sequence[str] | None
 
 
 @dataclass(frozen=True)
 class ContenderAnswers:
-    """One contender's answers to the validation and the test examples, in their order; None is no answer."""
+    """One contender's answers to the validation and the test examples, in their order; None is no answer.
+
+    The scores are each answer's on the primary metric, 0 to 1, nan where it does not apply to the example; where there
+    are none, an answer is worth 1 if it is the expected one to the letter.
+    """
 
     name: str
     fine_tuned: bool
     validation: list[str | None]
     test: list[str | None]
+    validation_scores: Floats | None = None
+    test_scores: Floats | None = None
 
 
 @dataclass(frozen=True)
@@ -69,8 +81,8 @@ class _Side:
     """The contender that a side sends, with what decides whether it could serve at all."""
 
     name: str
-    test: Texts
     on_validation: float
+    right: int
     value: float
     meets_bar: bool
     beats_floor: bool
@@ -196,13 +208,27 @@ def _weigh(
 ) -> _Case:
     if not answers:
         raise UsageError("a verdict on no contender was asked for", "name at least one contender")
-    value_of = _METRICS[metrics.primary]
+    by_f1 = metrics.primary == "macro_f1"
+
+    def on_test(c: ContenderAnswers) -> Floats:
+        return _scores(c.test, c.test_scores, expected)
+
+    def value_of(c: ContenderAnswers) -> float:
+        # The value alone is wanted; one resample is the least.
+        return macro_f1(c.test, expected, resamples=1).value if by_f1 else _mean(on_test(c))
+
+    def on_validation(c: ContenderAnswers) -> float:
+        if by_f1:
+            return macro_f1(c.validation, expected_validation, resamples=1).value
+        return _mean(_scores(c.validation, c.validation_scores, expected_validation))
 
     def compare(a: ContenderAnswers, b: ContenderAnswers) -> _Gain:
-        return _GAINS[metrics.primary](a.test, b.test, expected, groups)
+        if by_f1:
+            return _Gain(*paired_f1_difference(a.test, b.test, expected, groups=groups))
+        return _Gain(*compare_scores(on_test(a), on_test(b), groups=groups))
 
     def best(side: Sequence[ContenderAnswers]) -> ContenderAnswers:
-        return max(side, key=lambda c: value_of(c.validation, expected_validation))
+        return max(side, key=on_validation)
 
     floor = next((c for c in answers if c.name == FLOOR), None) or _constant(expected_validation, len(expected))
     tuned = [c for c in answers if c.fine_tuned]
@@ -212,10 +238,10 @@ def _weigh(
     beating = {c.name for c, g in zip((c for c in chosen if c.name != floor.name), over_floor, strict=True) if g.better}
 
     def side(c: ContenderAnswers) -> _Side:
-        value = value_of(c.test, expected)
+        value = value_of(c)
         meets_bar = metrics.minimum is None or _at_least(value, metrics.minimum)
-        on_validation = value_of(c.validation, expected_validation)
-        return _Side(c.name, c.test, on_validation, value, meets_bar, c.name in beating)
+        right = int(np.nansum(on_test(c)))
+        return _Side(c.name, on_validation(c), right, value, meets_bar, c.name in beating)
 
     gain = None
     if tuned:
@@ -245,34 +271,19 @@ def _adjusted(gains: Sequence[_Gain]) -> list[_Gain]:
     return [_Gain(g.value, g.low, g.high, p) for g, p in zip(gains, p_values, strict=True)]
 
 
-def _accuracy_value(predicted: Texts, expected: Sequence[str]) -> float:
-    return accuracy(predicted, expected).value
+def _scores(answers: Texts, scores: Floats | None, expected: Sequence[str]) -> Floats:
+    if scores is None:
+        return np.array([a == e for a, e in zip(answers, expected, strict=True)], dtype=float)
+    if len(scores) != len(expected):
+        raise ValueError(f"{len(scores)} scores for {len(expected)} examples")
+    return scores
 
 
-def _accuracy_gain(a: Texts, b: Texts, expected: Sequence[str], groups: Groups) -> _Gain:
-    a_right, b_right = _right(a, expected), _right(b, expected)
-    p_value = mcnemar_exact(a_right, b_right, groups=groups)
-    return _Gain(*paired_difference(a_right, b_right, groups=groups), p_value)
-
-
-def _f1_value(predicted: Texts, expected: Sequence[str]) -> float:
-    # The value alone is wanted; one resample is the least.
-    return macro_f1(predicted, expected, resamples=1).value
-
-
-def _f1_gain(a: Texts, b: Texts, expected: Sequence[str], groups: Groups) -> _Gain:
-    return _Gain(*paired_f1_difference(a, b, expected, groups=groups))
-
-
-_METRICS: dict[str, Callable[[Texts, Sequence[str]], float]] = {"accuracy": _accuracy_value, "macro_f1": _f1_value}
-_GAINS: dict[str, Callable[[Texts, Texts, Sequence[str], Groups], _Gain]] = {
-    "accuracy": _accuracy_gain,
-    "macro_f1": _f1_gain,
-}
-
-
-def _right(predicted: Texts, expected: Sequence[str]) -> NDArray[np.bool_]:
-    return np.array([p == e for p, e in zip(predicted, expected, strict=True)], dtype=bool)
+def _mean(scores: Floats) -> float:
+    known = scores[~np.isnan(scores)]
+    if not len(known):
+        raise NoMetric("a metric of no examples was asked for", "give at least one example that it applies to")
+    return float(known.mean())
 
 
 # --- the rules, in order of precedence (see `decide`)
@@ -291,8 +302,8 @@ def _nobody_beats_floor(case: _Case) -> _Outcome | None:
         return None
     who = "neither is" if len(case.sides) > 1 else "it is not"
     conclusion = (
-        f"{who} shown to beat {FLOOR} (always the most frequent label: {_score(case, case.floor)}), so "
-        f"check that a person could tell the label from the input alone, and add examples"
+        f"{who} shown to beat {FLOOR} (always the most frequent answer: {_score(case, case.floor)}), so "
+        f"check that a person could tell the answer from the input alone, and add examples"
     )
     return _Outcome("reject", case.leader, conclusion)
 
@@ -307,7 +318,7 @@ def _nobody_meets_bar(case: _Case) -> _Outcome | None:
         number = f"about {more:,} more, as many again as it learned from," if more else "more"
         todo = f"more examples still help, so label {number} and train again"
         return _Outcome("collect_more", case.leader, f"{missed}, but {todo}", more)
-    todo = "make the labels consistent, give more input fields, try a larger base model, or lower the bar"
+    todo = "make the targets consistent, give more input fields, try a larger base model, or lower the bar"
     known = (
         "more examples no longer help" if case.curve_rises is False else "nothing shows that more examples would help"
     )
@@ -428,9 +439,8 @@ def _standings(case: _Case) -> str:
 
 def _score(case: _Case, side: _Side, *, brief: bool = False) -> str:
     if case.metrics.primary == "accuracy":
-        right = int(_right(side.test, case.expected).sum())
-        return f"{right:,}" if brief else _count(right, "right answer")
-    return _percent(side.value) if brief else f"a macro-F1 of {_percent(side.value)}"
+        return f"{side.right:,}" if brief else _count(side.right, "right answer")
+    return _percent(side.value) if brief else f"{METRIC_WORDS[case.metrics.primary]} {_percent(side.value)}"
 
 
 def _bar_reached(case: _Case, side: _Side) -> str:

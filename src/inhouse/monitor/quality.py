@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
-from inhouse.core import Feedback, Metric, Trace, folded
+from inhouse.core import Feedback, Metric, Trace
 from inhouse.scoring import wilson
 
+Same = Callable[[str, str], bool]
 
-def quality(traces: Sequence[Trace], feedback: Iterable[Feedback]) -> tuple[Metric | None, str]:
+
+def quality(traces: Sequence[Trace], feedback: Iterable[Feedback], same: Same) -> tuple[Metric | None, str]:
     """Accuracy of the served answers with its 95 % Wilson interval, and in words what it rests on.
 
     An answer is right if its latest feedback accepts it, or corrects it to what it already was. Where people
@@ -19,11 +21,12 @@ def quality(traces: Sequence[Trace], feedback: Iterable[Feedback]) -> tuple[Metr
     Args:
         traces: the requests of the window.
         feedback: opinions, oldest first where times are equal; those on other traces are ignored.
+        same: whether an answer is as good as a correction.
 
     Returns:
         The metric, or None if nothing was judged, and the basis.
     """
-    judged = _judgements(traces, feedback)
+    judged = _judgements(traces, feedback, same)
     right = sum(judged.values())
     if not judged:
         return None, f"nobody judged any of the {len(traces):,} answers yet"
@@ -33,17 +36,17 @@ def quality(traces: Sequence[Trace], feedback: Iterable[Feedback]) -> tuple[Metr
     return wilson(right, len(judged)), basis + _leaning(traces, judged)
 
 
-def _judgements(traces: Sequence[Trace], feedback: Iterable[Feedback]) -> dict[str, bool]:
+def _judgements(traces: Sequence[Trace], feedback: Iterable[Feedback], same: Same) -> dict[str, bool]:
     """Trace id -> was the answer right, by the latest feedback on it."""
     latest = {f.trace: f for f in sorted(feedback, key=lambda f: f.created_at)}
-    return {t.id: _right(t, latest[t.id]) for t in traces if t.id in latest}
+    return {t.id: _right(t, latest[t.id], same) for t in traces if t.id in latest}
 
 
-def _right(trace: Trace, opinion: Feedback) -> bool:
-    """A correction outweighs the tick beside it; case and white space make no difference."""
+def _right(trace: Trace, opinion: Feedback, same: Same) -> bool:
+    """A correction outweighs the tick beside it."""
     if opinion.correction is None:
         return opinion.accepted
-    return trace.output is not None and folded(trace.output) == folded(opinion.correction)
+    return trace.output is not None and same(trace.output, opinion.correction)
 
 
 def _upper_bound(traces: Sequence[Trace], judged: dict[str, bool]) -> tuple[Metric, str]:

@@ -8,6 +8,7 @@
 
 from inhouse.pipeline.compile import Added, Cleaned, add, clean, init
 from inhouse.pipeline.evaluation import evaluate
+from inhouse.pipeline.export import Exported, export
 from inhouse.pipeline.machine import Checkup, doctor, list_models, pull_model
 from inhouse.pipeline.release import Promoted, promote, rollback
 from inhouse.pipeline.training import train
@@ -19,6 +20,7 @@ __all__ = [
     "Added",
     "Checkup",
     "Cleaned",
+    "Exported",
     "Predicted",
     "Promoted",
     "Ran",
@@ -27,6 +29,7 @@ __all__ = [
     "clean",
     "doctor",
     "evaluate",
+    "export",
     "init",
     "list_models",
     "monitor",

@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import inhouse.dataset as datasets
 import inhouse.sources as sources
 from inhouse.clean import AUTOMATIC, CHECKS, find, summary
-from inhouse.core import Dataset, Example, Finding, InputSection, Rejection, Reporter, Silent, Task, labels_of
+from inhouse.core import (
+    PRIMARY_METRICS,
+    Dataset,
+    Example,
+    Finding,
+    InputSection,
+    Kind,
+    Outline,
+    Rejection,
+    Reporter,
+    Silent,
+    Task,
+    labels_of,
+)
+from inhouse.core.json_schema import parse_object, validate
 from inhouse.engine import find_spec, get_base, require_base
 from inhouse.errors import InputError, UsageError
 from inhouse.store import Workspace, check_name, disk_guard, records, write_bytes
@@ -19,7 +34,10 @@ from inhouse.store import Workspace, check_name, disk_guard, records, write_byte
 
 @dataclass(frozen=True)
 class Added:
-    """What `add` did. `dataset` is 0 when nothing new was in the files."""
+    """What `add` did. `dataset` is 0 when nothing new was in the files.
+
+    `form` says in lines what the answers look like: fields of the schema, or structure checks.
+    """
 
     task: str
     dataset: int
@@ -27,11 +45,13 @@ class Added:
     counts: dict[str, int]
     labels: tuple[str, ...]
     fields: tuple[str, ...]
-    target: str
+    target: str | tuple[str, ...]
     rejected: int
     rejected_file: str | None
     dropped: int
     warnings: tuple[str, ...] = ()
+    kind: Kind = "classify"
+    form: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """For `--json`."""
@@ -85,11 +105,9 @@ def init(
         ModelUnavailable: the base model is not known.
     """
     check_name(name)
-    if kind != "classify":
-        raise UsageError(f"kind {kind!r} is not known", "this version of inhouse does `classify`")
     if workspace.has_task(name):
         raise UsageError(f"the task {name!r} exists already", f"add data to it: `inhouse add {name} FILE`")
-    task = Task(name=name, instruction=instruction)
+    task = new_task(name, kind).model_copy(update={"instruction": instruction})
     if base_model:
         find_spec(base_model)
         task = task.model_copy(update={"base_model": base_model})
@@ -97,6 +115,19 @@ def init(
         workspace.create()
         workspace.save_task(task)
     return task
+
+
+def new_task(name: str, kind: str) -> Task:
+    """A task of that kind without data.
+
+    Raises:
+        UsageError: the kind is not known.
+    """
+    if kind not in PRIMARY_METRICS:
+        close = difflib.get_close_matches(kind, PRIMARY_METRICS, n=1)
+        hint = f"did you mean {close[0]!r}? " if close else ""
+        raise UsageError(f"kind {kind!r} is not known", f"{hint}there are {', '.join(PRIMARY_METRICS)}")
+    return Task.model_validate({"name": name, "kind": kind})
 
 
 def add(
@@ -107,7 +138,7 @@ def add(
     *,
     test: Path | str | None = None,
     inputs: Sequence[str] = (),
-    target: str = "",
+    target: str | Sequence[str] = "",
     group: str = "",
     drop_rare: bool = False,
 ) -> Added:
@@ -116,9 +147,10 @@ def add(
     Everything is read and checked before anything is written: on an error the workspace is as it was.
 
     Args:
-        files: CSV or JSONL; each added as training data.
+        files: tables or JSON; each added as training data.
         test: a file whose examples are the test set, whole and unedited.
-        inputs, target, group: column names; what is not given is inferred, or taken from `task.toml`.
+        inputs, target, group: column names, or dotted paths into JSON; what is not given is inferred, or taken from
+            `task.toml`. Several targets make the object of an extract task.
         drop_rare: set aside labels that appear once instead of refusing the file.
 
     Raises:
@@ -148,7 +180,7 @@ def prepare(
     *,
     test: Path | str | None,
     inputs: Sequence[str],
-    target: str,
+    target: str | Sequence[str],
     group: str,
 ) -> Prepared:
     """Read and map the files; the workspace is only looked at."""
@@ -157,14 +189,14 @@ def prepare(
     known = records.known_sources(workspace, task.name) if workspace.exists else {}
     names = _Columns(
         fields=tuple(inputs) or task.input.fields,
-        target=target or task.input.target,
+        targets=((target,) if isinstance(target, str) else tuple(target)) if target else task.input.targets,
         group=group or task.input.group,
     )
     train = _read(task, files, "train", names, known, reporter)
     if test is None:
         return Prepared(train, None)
     if train.mapping is not None:
-        names = _Columns(train.mapping.fields, train.mapping.target, train.mapping.group)
+        names = _Columns(train.mapping.fields, train.mapping.targets, train.mapping.group)
     return Prepared(train, _read(task, [test], "test", names, known, reporter))
 
 
@@ -173,7 +205,7 @@ def _refuse_other_columns(task: Task, mapping: sources.Mapping, file: Path | str
     mine = task.input
     for option, asked, has in (
         ("--input", ", ".join(mapping.fields), ", ".join(mine.fields)),
-        ("--target", mapping.target, mine.target),
+        ("--target", ", ".join(mapping.targets), ", ".join(mine.targets)),
         ("--group", mapping.group, mine.group),
     ):
         if asked != has:
@@ -187,7 +219,7 @@ def _refuse_other_columns(task: Task, mapping: sources.Mapping, file: Path | str
 @dataclass(frozen=True)
 class _Columns:
     fields: tuple[str, ...]
-    target: str
+    targets: tuple[str, ...]
     group: str
 
 
@@ -205,7 +237,7 @@ def _read(
     for file in files:
         source = sources.read_source(file)
         mapping = sources.infer_mapping(
-            source, kind=task.kind, fields=names.fields, target=names.target, group=names.group
+            source, kind=task.kind, fields=names.fields, target=names.targets, group=names.group
         )
         if known_before:
             _refuse_other_columns(task, mapping, file)
@@ -228,7 +260,7 @@ def _read(
                 "rejected": len(source.rejections) + len(rejections),
             }
         )
-        names = _Columns(mapping.fields, mapping.target, mapping.group)
+        names = _Columns(mapping.fields, mapping.targets, mapping.group)
     return read
 
 
@@ -261,6 +293,7 @@ def store_data(
         number,
         train.examples,
         None if test is None else test.examples,
+        kind=task.kind,
         previous=previous,
         drop_rare=drop_rare,
         reason=f"added {', '.join(files)}",
@@ -268,8 +301,9 @@ def store_data(
     for model in models:
         require_base(model, workspace.settings)
     mapping = train.mapping or (test.mapping if test else None)
-    labels = labels_of([*built.dataset.of("train"), *built.dataset.of("validation")])
-    changed = task.model_copy(update={"labels": labels, "input": _input_section(task, mapping)})
+    changed = with_form(task.model_copy(update={"input": _input_section(task, mapping)}), built.dataset)
+    if changed.kind == "extract":
+        built = replace(built, dataset=datasets.in_schema_order(built.dataset, changed.json_schema))
     rejections = [*train.rejections, *(test.rejections if test else [])]
     rejected_file = _keep_all(
         workspace, changed, built.dataset, [*train.added, *(test.added if test else [])], rejections
@@ -280,14 +314,41 @@ def store_data(
         dataset=number,
         dataset_fingerprint=built.dataset.fingerprint,
         counts=built.dataset.counts(),
-        labels=labels,
+        labels=changed.labels,
         fields=changed.input.fields,
         target=changed.input.target,
         rejected=len(rejections),
         rejected_file=rejected_file,
         dropped=len(built.dropped),
         warnings=tuple(built.warnings),
+        kind=task.kind,
+        form=form_lines(changed),
     )
+
+
+def with_form(task: Task, dataset: Dataset) -> Task:
+    """The task with what its answers look like: labels, JSON Schema or outline, as the train side shows them.
+
+    A schema that is there gains what new examples hold beyond it; an outline that is there is the user's and stays.
+    """
+    side = [*dataset.of("train"), *dataset.of("validation")]
+    if task.kind == "classify":
+        return task.model_copy(update={"labels": labels_of(side)})
+    if task.kind == "extract":
+        objects = [parse_object(e.target) or {} for e in side]
+        if task.json_schema and not any(validate(task.json_schema, o) for o in objects):
+            return task
+        return task.model_copy(update={"json_schema": datasets.infer_schema(objects, [e.group for e in side])})
+    if task.outline == Outline() and not task.input.chat:
+        return task.model_copy(update={"outline": datasets.infer_outline([e.target for e in side])})
+    return task
+
+
+def form_lines(task: Task) -> tuple[str, ...]:
+    """What the task's answers look like, for a person."""
+    if task.kind == "extract":
+        return tuple(datasets.describe_schema(task.json_schema))
+    return tuple(datasets.describe_outline(task.outline)) if task.kind == "generate" else ()
 
 
 def _unchanged(task: Task, previous: Dataset) -> Added:
@@ -302,13 +363,15 @@ def _unchanged(task: Task, previous: Dataset) -> Added:
         rejected=0,
         rejected_file=None,
         dropped=0,
+        kind=task.kind,
+        form=form_lines(task),
     )
 
 
 def _input_section(task: Task, mapping: sources.Mapping | None) -> InputSection:
     if mapping is None:
         return task.input
-    return InputSection(fields=mapping.fields, target=mapping.target, group=mapping.group)
+    return InputSection(fields=mapping.fields, target=mapping.target, group=mapping.group, chat=mapping.chat)
 
 
 def _keep_all(
@@ -345,10 +408,18 @@ def _tell(
     reporter: Reporter,
 ) -> None:
     counts = built.dataset.counts()
+    labels = f", {len(after.labels)} labels" if after.kind == "classify" else ""
     reporter.say(
         f"dataset version {built.dataset.number}: {counts['train']} training, {counts['validation']} validation and "
-        f"{counts['test']} test examples, {len(after.labels)} labels (fingerprint {built.dataset.fingerprint})"
+        f"{counts['test']} test examples{labels} (fingerprint {built.dataset.fingerprint})"
     )
+    if (lines := form_lines(after)) and form_lines(before) != lines:
+        told = "answers meet this schema" if after.kind == "extract" else "answers are checked for this structure"
+        reporter.say(f"{told}, kept in task.toml and yours to edit:")
+        for line in lines:
+            reporter.say(f"  {line}")
+    if before.json_schema and before.json_schema != after.json_schema:
+        reporter.warn("the schema has changed with the new examples; models trained before answer in the old one")
     new = sorted(set(after.labels) - set(before.labels)) if before.labels else []
     if new:
         reporter.warn(f"new labels: {', '.join(new[:10])}; models trained before do not know them")
@@ -384,9 +455,11 @@ def clean(
     task = workspace.load_task(name)
     with disk_guard(workspace.paths.root), workspace.changing_data():
         dataset = records.load_dataset(workspace, name)
-        found = find(dataset, count_tokens=_token_counter(workspace, task), max_tokens=_max_tokens(task))
+        found = find(
+            dataset, kind=task.kind, count_tokens=_token_counter(workspace, task), max_tokens=_max_tokens(task)
+        )
         accepted = _accepted(found, accept)
-        newer = _without(dataset, accepted)
+        newer = _without(task, dataset, accepted)
         records.save_findings(workspace, dataset, found, {f.id for f in accepted})
         if newer is not None:
             records.save_dataset(workspace, newer)
@@ -404,7 +477,7 @@ def clean(
     )
 
 
-def _without(dataset: Dataset, accepted: Sequence[Finding]) -> Dataset | None:
+def _without(task: Task, dataset: Dataset, accepted: Sequence[Finding]) -> Dataset | None:
     """The next version without what was accepted; None when that drops nothing.
 
     Raises:
@@ -414,7 +487,7 @@ def _without(dataset: Dataset, accepted: Sequence[Finding]) -> Dataset | None:
         return None
     reason = f"cleaned: {', '.join(sorted({f.check for f in accepted}))}"
     newer = datasets.apply_findings(dataset, accepted, dataset.number + 1, reason)
-    datasets.check_learnable([*newer.of("train"), *newer.of("validation")])
+    datasets.check_learnable([*newer.of("train"), *newer.of("validation")], kind=task.kind)
     return newer
 
 
@@ -433,9 +506,9 @@ def _accepted(found: Sequence[Finding], accept: Sequence[str]) -> list[Finding]:
 
 
 def _max_tokens(task: Task) -> int:
-    from inhouse.train.plan import MAX_TOKENS
+    from inhouse.train import max_tokens_of
 
-    return task.train.max_tokens or MAX_TOKENS
+    return max_tokens_of(task)
 
 
 def _token_counter(workspace: Workspace, task: Task) -> Any:  # noqa: ANN401 - a function, or None

@@ -4,28 +4,34 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
-
-import numpy as np
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
 
 from inhouse.clean import find
 from inhouse.core import (
     ContenderResult,
     Dataset,
     Evaluation,
+    Kind,
+    Metric,
     ModelVersion,
     Prediction,
     Reporter,
     Silent,
     Task,
     TrainResult,
+    render_input,
 )
 from inhouse.engine import ENCODER, get_base, require_base
-from inhouse.errors import NotFound
+from inhouse.errors import NoMetric, NotFound
 from inhouse.pipeline.training import package_versions
-from inhouse.scoring import accuracy, macro_f1, mcnemar_exact, paired_difference
-from inhouse.store import Workspace, disk_guard, records, registry, write_bytes
+from inhouse.scoring import FactFinder, Judged, compare_scores, judge, right_metric, summarise
+from inhouse.store import Settings, Workspace, disk_guard, records, registry, write_bytes
 from inhouse.store.database import now
+
+if TYPE_CHECKING:
+    from inhouse.engine.remote_engine import RemoteEngine
+    from inhouse.evaluate.contenders import Answers
 
 
 def evaluate(workspace: Workspace, name: str, reporter: Reporter | None = None, *, which: str = "latest") -> Evaluation:
@@ -46,7 +52,8 @@ def evaluate(workspace: Workspace, name: str, reporter: Reporter | None = None, 
     dataset = records.load_dataset(workspace, name, version.lineage["dataset"])
     if not dataset.of("test"):
         raise NotFound(f"task {name!r} has no test examples", f"add a test file: `inhouse add {name} --test FILE`")
-    require_base(ENCODER, workspace.settings)
+    for model in encoders_of(task):
+        require_base(model, workspace.settings)
     with workspace.lock(f"train-{name}", f"training or evaluating {name!r}"), disk_guard(workspace.paths.root):
         return _evaluate(workspace, task, version, dataset, reporter)
 
@@ -59,6 +66,7 @@ def _evaluate(
     from inhouse.evaluate.verdict import ContenderAnswers, decide
 
     trained = TrainResult.model_validate(records.run_result(workspace, version.run))
+    task = version.answers_as(task)
     given = make_field(workspace, task, version, dataset, reporter)
     try:
         answers = ask_all(given)
@@ -68,6 +76,10 @@ def _evaluate(
     test, validation = dataset.of("test"), dataset.of("validation")
     expected = [e.target for e in test]
     groups = [e.group for e in test]
+    facts = facts_of(task, dataset)
+    judged = {a.name: judge(task, test, [p.target for p in a.test], facts) for a in answers}
+    on_validation = {a.name: judge(task, validation, [p.target for p in a.validation], facts) for a in answers}
+    primary = task.metrics.primary
     for one in answers:
         records.save_predictions(
             workspace,
@@ -86,6 +98,8 @@ def _evaluate(
                 fine_tuned=a.fine_tuned,
                 validation=[p.target for p in a.validation],
                 test=[p.target for p in a.test],
+                validation_scores=on_validation[a.name].scores.get(primary),
+                test_scores=judged[a.name].scores.get(primary),
             )
             for a in answers
         ],
@@ -93,7 +107,7 @@ def _evaluate(
         expected_validation=[e.target for e in validation],
         metrics=task.metrics,
         test_groups=groups,
-        leaked=leaked(dataset),
+        leaked=leaked(dataset, task.kind),
         curve_rises=rises,
         train_examples=len(dataset.of("train")),
     )
@@ -106,13 +120,14 @@ def _evaluate(
         model_version=version.name,
         test_examples=len(test),
         validation_examples=len(validation),
-        primary_metric=task.metrics.primary,
+        primary_metric=primary,
         contenders=tuple(
-            _result(a.name, version, a.test, expected, groups, a.seconds, a.requests_per_second) for a in answers
+            _result(a.name, version, a.test, _metrics(task, judged[a.name], expected, groups), a.seconds, a.rate)
+            for a in answers
         ),
         verdict=verdict,
-        against_champion=_against_champion(workspace, task, version, dataset, answers[0].test, reporter),
-        warnings=_warnings(task, version, dataset),
+        against_champion=_against_champion(workspace, task, version, dataset, answers[0].test, facts, reporter),
+        warnings=_warnings(workspace.load_task(task.name), version, dataset, answers),
     )
     base = get_base(
         version.lineage["recipe"]["base_model"], workspace.settings, sha256=version.lineage["base_sha256"]
@@ -126,6 +141,7 @@ def _evaluate(
             base_limits=base.limits,
             examples=test,
             predictions={a.name: [p.target for p in a.test] for a in answers},
+            scores={name: j.scores.get(primary, j.scores[right_metric(task.kind)]) for name, j in judged.items()},
             history=_history(trained),
             dataset_number=dataset.number,
             counts=dataset.counts(),
@@ -146,9 +162,10 @@ def _evaluate(
 
 def make_field(workspace: Workspace, task: Task, version: ModelVersion, dataset: Dataset, reporter: Reporter) -> Any:  # noqa: ANN401 - the type would import the models
     """What the contenders may use; models are loaded when a contender first asks."""
+    from inhouse.deploy import form_of
     from inhouse.engine.chat_template import ChatTemplate
+    from inhouse.engine.choice import open_engine
     from inhouse.engine.encoder import SentenceEncoder
-    from inhouse.engine.openvino_engine import OpenVinoEngine
     from inhouse.evaluate.contenders import Field
 
     settings = workspace.settings
@@ -157,39 +174,45 @@ def make_field(workspace: Workspace, task: Task, version: ModelVersion, dataset:
     template = ChatTemplate(base.folder, base.spec.end_of_turn)
     file = workspace.blobs.path(version.file_sha256, ".gguf")
     return Field(
-        task=task.model_copy(update={"labels": version.labels}),
-        labels=version.labels,
+        task=version.answers_as(task),
+        form=form_of(version),
         train=dataset.of("train"),
         validation=dataset.of("validation"),
         test=dataset.of("test"),
         system=recipe["system"],
         max_tokens=recipe["max_tokens"],
-        make_tuned=lambda: OpenVinoEngine(file, template.end_of_turn, threads=settings.threads, exact=version.exact),
-        make_base=lambda: OpenVinoEngine(base.gguf, template.end_of_turn, threads=settings.threads),
+        make_tuned=lambda: open_engine(
+            version.engine, file, template.end_of_turn, threads=settings.threads, exact=version.exact
+        ),
+        make_base=lambda: open_engine(
+            version.engine, base.gguf, template.end_of_turn, threads=settings.threads, exact=False
+        ),
+        make_remote=lambda name: _open_remote(name, settings),
         make_encoder=lambda: SentenceEncoder(get_base(ENCODER, settings, reporter.say).folder),
         template=template,
         reporter=reporter,
     )
 
 
+def _open_remote(name: str, settings: Settings) -> RemoteEngine:
+    from inhouse.engine.remote_engine import open_remote
+
+    return open_remote(name, settings)
+
+
 def _result(
     name: str,
     version: ModelVersion,
     test: Sequence[Prediction],
-    expected: Sequence[str],
-    groups: Sequence[str],
+    metrics: dict[str, Metric],
     seconds: float,
     rate: float,
 ) -> ContenderResult:
-    targets = [p.target for p in test]
     generated = any(p.prompt_tokens for p in test)
     return ContenderResult(
         name=name,
         model=version.name if name == version.contender else None,
-        metrics={
-            "accuracy": accuracy(targets, expected, groups=groups),
-            "macro_f1": macro_f1(targets, expected, groups=groups),
-        },
+        metrics=metrics,
         seconds=seconds,
         requests_per_second=rate,
         prompt_tokens=sum(p.prompt_tokens for p in test) / len(test) if generated else None,
@@ -198,10 +221,37 @@ def _result(
     )
 
 
-def leaked(dataset: Dataset) -> int:
+def _metrics(task: Task, judged: Judged, expected: Sequence[str], groups: Sequence[str]) -> dict[str, Metric]:
+    """Every metric of the task that applies to some example, with its interval."""
+    found = {}
+    for name in (*judged.scores, *(("macro_f1",) if task.kind == "classify" else ())):
+        with suppress(NoMetric):  # facts of inputs that hold none, say
+            found[name] = summarise(judged, expected, name, groups)
+    return found
+
+
+def facts_of(task: Task, dataset: Dataset) -> FactFinder | None:
+    """What finds facts in texts, by what the training inputs hold; None where answers are no texts."""
+    if task.kind != "generate":
+        return None
+    train = dataset.of("train")
+    return FactFinder.learn([render_input(e.inputs) for e in train], [e.target for e in train])
+
+
+def encoders_of(task: Task) -> tuple[str, ...]:
+    """The sentence encoder, where a contender of the task's kind needs it."""
+    return (ENCODER,) if task.kind == "classify" else ()
+
+
+def leaked(dataset: Dataset, kind: Kind) -> int:
     """How many examples that were trained or chosen on stand in the test set too, as the `leakage` check sees it."""
     return len(
-        {place for f in find(dataset, count_tokens=None, max_tokens=None) if f.check == "leakage" for place in f.drop}
+        {
+            place
+            for f in find(dataset, kind=kind, count_tokens=None, max_tokens=None)
+            if f.check == "leakage"
+            for place in f.drop
+        }
     )
 
 
@@ -211,9 +261,13 @@ def _against_champion(
     version: ModelVersion,
     dataset: Dataset,
     candidate: Sequence[Prediction],
+    facts: FactFinder | None,
     reporter: Reporter,
 ) -> dict[str, Any] | None:
-    """The version against the one that serves now, on the same test examples; None when nothing else serves."""
+    """The version against the one that serves now, on the same test examples; None when nothing else serves.
+
+    Compared on the primary metric; for macro-F1, which no single answer has, on accuracy.
+    """
     from inhouse.deploy import ServedModel
 
     number = registry.alias_number(workspace, task.name, registry.CHAMPION)
@@ -234,23 +288,24 @@ def _against_champion(
     served = ServedModel(workspace, champion)
     bar = reporter.bar(f"champion {champion.name}", len(asked))
     try:
-        theirs = [a.prediction.target for a in served.answer([e.inputs for e in asked], bar.update)]
+        answered = [a.prediction.target for a in served.answer([e.inputs for e in asked], bar.update)]
     finally:
         served.close()
-    ours = [candidate[i].target for i in unseen]
+    metric = "accuracy" if task.kind == "classify" else task.metrics.primary
     expected = [e.target for e in asked]
     groups = [e.group for e in asked]
-    ours_right = np.array([p == e for p, e in zip(ours, expected, strict=True)])
-    theirs_right = np.array([p == e for p, e in zip(theirs, expected, strict=True)])
-    gain, low, high = paired_difference(ours_right, theirs_right, groups=groups)
+    ours = judge(task, asked, [candidate[i].target for i in unseen], facts)
+    theirs = judge(task, asked, answered, facts)
+    gain, low, high, p_value = compare_scores(ours.scores[metric], theirs.scores[metric], groups=groups)
     return {
         "champion": champion.name,
-        "champion_accuracy": accuracy(theirs, expected, groups=groups).model_dump(),
-        "candidate_accuracy": accuracy(ours, expected, groups=groups).model_dump(),
+        "metric": metric,
+        f"champion_{metric}": summarise(theirs, expected, metric, groups).model_dump(),
+        f"candidate_{metric}": summarise(ours, expected, metric, groups).model_dump(),
         "gain": gain,
         "low": low,
         "high": high,
-        "p_value": mcnemar_exact(ours_right, theirs_right, groups=groups),
+        "p_value": p_value,
     }
 
 
@@ -262,16 +317,24 @@ def _unseen_by(workspace: Workspace, champion: ModelVersion, dataset: Dataset) -
     return [i for i, e in enumerate(dataset.of("test")) if e.input_key not in keys and e.group not in groups]
 
 
-def _warnings(task: Task, version: ModelVersion, dataset: Dataset) -> tuple[str, ...]:
+def _warnings(task: Task, version: ModelVersion, dataset: Dataset, answers: Sequence[Answers]) -> tuple[str, ...]:
     warnings = []
-    unknown = Counter(e.target for e in dataset.of("test") if e.target not in version.labels)
+    for one in answers:
+        cut = sum("cut off" in (p.error or "") for p in one.test)
+        if cut and one.fine_tuned:
+            warnings.append(
+                f"{one.name}: {cut} of {len(one.test)} answers were cut off after {version.answer_tokens} tokens"
+            )
+    labelled = task.kind == "classify"
+    unknown = Counter(e.target for e in dataset.of("test") if labelled and e.target not in version.labels)
     if unknown:
         warnings.append(
             f"{sum(unknown.values())} test examples carry labels that no training example has "
             f"({', '.join(sorted(unknown)[:5])}): they can only be answered wrongly"
         )
-    if set(task.labels) != set(version.labels):
-        warnings.append("the task's labels have changed since this version was trained: train again")
+    if set(task.labels) != set(version.labels) or task.json_schema != version.json_schema:
+        what = "labels have" if labelled else "schema has"
+        warnings.append(f"the task's {what} changed since this version was trained: train again")
     if not version.parity.passed:
         warnings.append(f"the parity gate failed: {version.parity.reason}")
     return tuple(warnings)

@@ -11,7 +11,7 @@ from typing import Any
 import psutil
 
 from inhouse.core import Reporter, Silent
-from inhouse.engine import catalogue, find_spec, get_base, is_here, location
+from inhouse.engine import catalogue, get_base, is_here, location
 from inhouse.store import Settings
 
 
@@ -43,6 +43,7 @@ _NEEDED = {
     "tokenizers": "rendering prompts",
     "gguf": "writing model files",
     "openvino_genai": "evaluating and serving (engine openvino-genai)",
+    "xllamacpp": "evaluating and serving (engine xllamacpp)",
     "fastapi": "serve",
     "uvicorn": "serve",
     "altair": "reports",
@@ -145,4 +146,4 @@ def pull_model(settings: Settings, name: str, reporter: Reporter | None = None) 
     """
     reporter = reporter or Silent()
     base = get_base(name, settings, reporter.say)
-    return {"name": name, "folder": str(base.folder), "sha256": find_spec(name).sha256}
+    return {"name": name, "folder": str(base.folder), "sha256": base.spec.sha256}

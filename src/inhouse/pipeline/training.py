@@ -7,6 +7,9 @@ from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 from inhouse.core import (
     Dataset,
     ModelVersion,
@@ -21,16 +24,40 @@ from inhouse.core import (
     labels_of,
 )
 from inhouse.engine import Base, get_base, require_base
+from inhouse.engine.choice import choose_engine, gguf_architecture
+from inhouse.engine.gguf_traits import traits_of
+from inhouse.engine.prompts import TRAINED_SYSTEM
 from inhouse.errors import NothingToLearn
-from inhouse.scoring import review_threshold
+from inhouse.scoring import judge, review_threshold, right_metric
 from inhouse.store import Workspace, disk_guard, records, registry
-from inhouse.train import Encoded, Plan, encode, make_plan, make_recipe, measure_flops
+from inhouse.train import (
+    Encoded,
+    Plan,
+    answer_tokens_of,
+    encode,
+    make_plan,
+    make_recipe,
+    max_tokens_of,
+    measure_flops,
+)
 
 ADAPTER = ".safetensors"
 LEARNING_SPLITS: tuple[Split, Split] = ("train", "validation")
-# The reference engine answers some ten questions a second: a sample of a large validation split must do.
+# The reference engine answers some ten questions a second with a label, and writes some hundred tokens a second of
+# longer answers: a sample of a large validation split must do.
 PARITY_VALIDATION = 300
-PACKAGES = ("inhouse", "torch", "transformers", "safetensors", "tokenizers", "gguf", "openvino-genai", "scikit-learn")
+PARITY_ANSWER_TOKENS = 6000
+PACKAGES = (
+    "inhouse",
+    "torch",
+    "transformers",
+    "safetensors",
+    "tokenizers",
+    "gguf",
+    "openvino-genai",
+    "xllamacpp",
+    "scikit-learn",
+)
 
 NextTokens = tuple[list[int], list[float]]
 RankedTokens = tuple[list[list[int]], list[list[float]]]
@@ -78,8 +105,10 @@ def train(
 
         use_threads(workspace.settings.threads)
         base = get_base(task.base_model, workspace.settings, reporter.say)
+        engine = choose_engine(task.engine, gguf_architecture(base.gguf), traits=traits_of(base.gguf))
+        learned, looked_at = _encoded(task, dataset, base)
         recipe = make_recipe(
-            task, dataset, base_model=task.base_model, base_sha256=base.spec.sha256, precision=best_precision()
+            task, dataset, learned, base_model=task.base_model, base_sha256=base.spec.sha256, precision=best_precision()
         )
         run, status, stored = records.open_run(workspace, name, dataset.number, recipe, again=again)
         for left in (*records.abandon_runs(workspace, name, but=run), *([run] if status == "done" else [])):
@@ -87,29 +116,19 @@ def train(
         if status == "done" and stored is not None:
             reporter.say(f"this recipe was trained on this data before: {stored['model_version']} (--again repeats it)")
             return TrainResult.model_validate(stored)
-        result = _train(workspace, task, dataset, base, recipe, run, reporter)
+        result = _train(workspace, task, dataset, base, recipe, run, learned, looked_at, engine, reporter)
         records.finish_run(workspace, run, "done", result.model_dump(mode="json"))
         shutil.rmtree(workspace.paths.run(run), ignore_errors=True)
     return result
 
 
-def _train(
-    workspace: Workspace, task: Task, dataset: Dataset, base: Base, recipe: Recipe, run: str, reporter: Reporter
-) -> TrainResult:
+def _encoded(task: Task, dataset: Dataset, base: Base) -> tuple[list[Encoded], list[Encoded]]:
+    """The training and the validation examples as token ids."""
     from inhouse.engine.chat_template import ChatTemplate
-    from inhouse.engine.lora import attach
-    from inhouse.engine.torch_model import load_model
-    from inhouse.train.loop import run_loop
 
     template = ChatTemplate(base.folder, base.spec.end_of_turn)
     learned, looked_at = (
-        encode(
-            dataset.of(split),
-            template.prompt_ids,
-            template.answer_ids,
-            system=recipe.system,
-            max_tokens=recipe.max_tokens,
-        )
+        encode(dataset.of(split), template, system=TRAINED_SYSTEM, max_tokens=max_tokens_of(task), chat=task.input.chat)
         for split in LEARNING_SPLITS
     )
     if not learned or not looked_at:
@@ -117,6 +136,25 @@ def _train(
             f"task {task.name!r} has {len(learned)} training and {len(looked_at)} validation examples; both are needed",
             "add more examples: with three or more of a label, one goes to validation",
         )
+    return learned, looked_at
+
+
+def _train(
+    workspace: Workspace,
+    task: Task,
+    dataset: Dataset,
+    base: Base,
+    recipe: Recipe,
+    run: str,
+    learned: Sequence[Encoded],
+    looked_at: Sequence[Encoded],
+    engine: str,
+    reporter: Reporter,
+) -> TrainResult:
+    from inhouse.engine.lora import attach
+    from inhouse.engine.torch_model import load_model
+    from inhouse.train.loop import run_loop
+
     parameters = base.spec.parameters or sum(p.numel() for p in load_model(base.folder, recipe.precision).parameters())
     plan = make_plan(recipe, learned, looked_at, parameters=parameters, flops=measure_flops(recipe.precision))
     tell_plan(plan, base, reporter)
@@ -129,7 +167,9 @@ def _train(
     position = outcome.position
     registered = registry.version_of_run(workspace, run)
     if registered is None:
-        registered = _register(workspace, task, dataset, base, recipe, run, outcome.state, learned, looked_at, reporter)
+        registered = _register(
+            workspace, task, dataset, base, recipe, run, outcome.state, learned, looked_at, engine, reporter
+        )
     return TrainResult(
         task=task.name,
         run=run,
@@ -175,6 +215,7 @@ def _register(
     state: dict[str, Any],
     train: Sequence[Encoded],
     validation: Sequence[Encoded],
+    engine: str,
     reporter: Reporter,
 ) -> ModelVersion:
     """Write adapter and GGUF file, run the parity gate on that very file, and register the version."""
@@ -191,14 +232,19 @@ def _register(
     draft = ModelVersion(
         task=task.name,
         number=0,
+        kind=task.kind,
         contender="fine-tuned",
         run=run,
         file_sha256=file,
         adapter_sha256=adapter,
         fields=task.input.fields,
-        labels=labels_of([*dataset.of("train"), *dataset.of("validation")]),
+        labels=labels_of([*dataset.of("train"), *dataset.of("validation")]) if task.kind == "classify" else (),
+        json_schema=task.json_schema,
+        answer_tokens=answer_tokens_of([*train, *validation]),
+        chat=task.input.chat,
         threshold=1.01,
         parity=_NOT_COMPARED,
+        engine=engine,
         lineage=_lineage(dataset, base, recipe),
     )
     judged = _compare(workspace, task, base, draft, dataset, train, validation, reporter)
@@ -254,12 +300,20 @@ def _compare(
     from inhouse.deploy import compare
     from inhouse.deploy.parity import MIN_TOKENS, enough_answers
 
-    asked = spread(range(len(validation)), PARITY_VALIDATION)
+    per_answer = sum(len(e.answer) for e in validation) / len(validation)
+    asked = spread(range(len(validation)), min(PARITY_VALIDATION, max(10, int(PARITY_ANSWER_TOKENS / per_answer))))
     pool = [*(validation[i] for i in asked), *train]
     chosen = pool[: enough_answers([len(e.answer) for e in pool])]
     if sum(len(e.answer) for e in chosen) < MIN_TOKENS:
         reporter.warn(f"the data holds fewer than {MIN_TOKENS} answer tokens: the parity gate compares what there is")
-    expected = [e.target for e in dataset.of("validation")]
+    examples = dataset.of("validation")
+    form = draft.answers_as(task)
+    name = right_metric(task.kind)
+
+    def right(answers: Sequence[Prediction], places: Sequence[int]) -> NDArray[np.bool_]:
+        scores = judge(form, [examples[i] for i in places], [a.target for a in answers]).scores[name]
+        return np.asarray(scores == 1.0)
+
     trainer_forced, trainer_answers = _ask_trainer(
         workspace, base, draft, chosen, [validation[i] for i in asked], reporter
     )
@@ -271,14 +325,16 @@ def _compare(
             served_forced,
             trainer_answers,
             [answers[i] for i in asked],
-            [expected[i] for i in asked],
+            right(trainer_answers, asked),
+            right([answers[i] for i in asked], asked),
         )
         if parity.passed:
             break
         if not exact:
             reporter.say(f"parity in fast arithmetic: {parity.reason}; trying float32")
-    right = [a.target == e for a, e in zip(answers, expected, strict=True)]
-    threshold = review_threshold([a.confidence for a in answers], right, task.review.target_accuracy)
+    threshold = review_threshold(
+        [a.confidence for a in answers], right(answers, range(len(answers))), task.review.target_accuracy
+    )
     return tried.model_copy(update={"parity": parity, "threshold": threshold})
 
 
@@ -291,15 +347,19 @@ def _ask_served(
 ) -> tuple[NextTokens, list[Prediction]]:
     """The served file's next tokens along the chosen answers, and its own answers to the validation split."""
     from inhouse.deploy import ServedModel
-    from inhouse.engine.answers import answer_labels
+    from inhouse.engine.answers import answer_all
 
     prefixes = [e.prompt + e.answer[:i] for e in chosen for i in range(len(e.answer))]
     served = ServedModel(workspace, version)
     try:
         bar = reporter.bar("parity: served file", len(prefixes))
+        # A prefix is found in the cache only once it is done: else a long prompt is read anew for each of its answer's
+        # tokens.
+        served.engine.next_tokens([e.prompt for e in chosen])
         forced = served.engine.next_tokens(prefixes, bar.update)
         prompts = [e.prompt for e in validation]
-        return forced, answer_labels(served.engine, prompts, version.labels, served.template.decode)
+        bar = reporter.bar("validation answers", len(prompts))
+        return forced, answer_all(served.engine, prompts, served.form, served.template.decode, bar.update)
     finally:
         served.close()
 
@@ -313,7 +373,7 @@ def _ask_trainer(
     reporter: Reporter,
 ) -> tuple[RankedTokens, list[Prediction]]:
     """The same of the trainer: transformers with the adapter beside the weights."""
-    from inhouse.engine.answers import longest_answer
+    from inhouse.deploy.served import form_of
     from inhouse.engine.chat_template import ChatTemplate
     from inhouse.engine.torch_model import TorchEngine
 
@@ -325,14 +385,15 @@ def _ask_trainer(
         rank=recipe.rank,
         alpha=recipe.alpha,
         precision="float32",  # what was learned, without the rounding of the arithmetic that it was learned in
-        encode_label=template.answer_ids,
+        answer_ids=template.answer_ids,
     )
+    form = form_of(draft)
     bar = reporter.bar("parity: trainer", len(asked))
     forced = reference.ranked_tokens_along([(e.prompt, e.answer) for e in chosen])
     given = reference.generate(
         [e.prompt for e in asked],
-        max_new_tokens=longest_answer(draft.labels),
-        labels=draft.labels,
+        max_new_tokens=form.max_tokens,
+        grammar=form.grammar,
         progress=bar.update,
     )
     reference.close()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -23,14 +23,17 @@ from inhouse.core import (
     Task,
     Trace,
     TrainResult,
+    folded,
     input_key,
-    labels_of,
     render_input,
 )
+from inhouse.core.json_schema import parse_object
 from inhouse.engine import ENCODER, get_base, require_base
 from inhouse.errors import NotFound
-from inhouse.pipeline.evaluation import evaluate
+from inhouse.pipeline.compile import with_form
+from inhouse.pipeline.evaluation import encoders_of, evaluate
 from inhouse.pipeline.training import spread, train
+from inhouse.scoring import field_paths, field_scores, object_exact, right_metric
 from inhouse.store import Workspace, disk_guard, records, registry, traffic
 
 CORRECTIONS = "corrections"
@@ -80,7 +83,7 @@ def monitor(workspace: Workspace, name: str, reporter: Reporter | None = None) -
     window = traffic.traces(workspace, name, champion.name, newest=WINDOW)
     feedback = [opinion for _, opinion in traffic.judged(workspace, name)]
     dataset = records.load_dataset(workspace, name, champion.lineage["dataset"])
-    quality, basis = judged(window, feedback)
+    quality, basis = judged(window, feedback, _sameness(champion))
     drift: tuple[DriftSignal, ...] = ()
     answered = [t for t in window if t.error is None]
     if len(answered) >= MIN_REQUESTS:
@@ -133,10 +136,28 @@ def _drift(
     bar = reporter.bar("embeddings", len(texts) + len(known))
     vectors = encoder.embed([*known, *texts], bar.update)
     answers = [t.output for t in window if t.output is not None]
-    return family(
-        input_drift(vectors[: len(known)], vectors[len(known) :], texts),
-        output_drift(_usual_answers(workspace, champion, reference), answers),
-    )
+    usual = _usual_answers(workspace, champion, reference)
+    if champion.kind == "classify":
+        outputs = output_drift(usual, answers)
+    else:  # hardly two answers are equal: as texts they are compared, like the inputs
+        before, after = spread(usual, EMBEDDED), spread(answers, EMBEDDED)
+        vectors_out = encoder.embed([*before, *after])
+        outputs = input_drift(vectors_out[: len(before)], vectors_out[len(before) :], after)
+        outputs = outputs and outputs.model_copy(update={"signal": "output"})
+    return family(input_drift(vectors[: len(known)], vectors[len(known) :], texts), outputs)
+
+
+def _sameness(champion: ModelVersion) -> Callable[[str, str], bool]:
+    """Whether an answer is what a correction says: of objects by value."""
+    if champion.kind != "extract":
+        return lambda answer, correction: folded(answer) == folded(correction)
+    schema = champion.json_schema
+
+    def same(answer: str, correction: str) -> bool:
+        scores = field_scores(parse_object(correction) or {}, parse_object(answer), schema)
+        return object_exact(scores) == 1.0
+
+    return same
 
 
 def _usual_answers(workspace: Workspace, champion: ModelVersion, reference: Sequence[Example]) -> list[str]:
@@ -154,11 +175,11 @@ def _usual_answers(workspace: Workspace, champion: ModelVersion, reference: Sequ
 
 
 def _accuracy(version: ModelVersion) -> Metric:
-    """Accuracy at evaluation; on validation by the parity gate where it was never evaluated."""
+    """Share of right answers at evaluation; on validation by the parity gate where it was never evaluated."""
     if version.evaluation is not None:
         for contender in version.evaluation["contenders"]:
             if contender["name"] == version.contender:
-                return Metric.model_validate(contender["metrics"]["accuracy"])
+                return Metric.model_validate(contender["metrics"][right_metric(version.kind)])
     from inhouse.scoring import wilson
 
     count = version.parity.validation_examples
@@ -190,7 +211,7 @@ def waiting_corrections(workspace: Workspace, task: Task, dataset: Dataset) -> W
     given = [_corrected(task, trace, opinion) for trace, opinion in traffic.judged(workspace, task.name)]
     meant = [e for e in given if e is not None]
     tested = {input_key(e.inputs) for e in dataset.of("test")}
-    built = datasets.next_version(dataset, meant, dataset.number + 1, "corrections")
+    built = datasets.next_version(dataset, meant, dataset.number + 1, "corrections", kind=task.kind)
     before, after = Counter(e.id for e in dataset.examples), Counter(e.id for e in built.dataset.examples)
     return Waiting(
         built=built,
@@ -226,7 +247,7 @@ def retrain(workspace: Workspace, name: str, reporter: Reporter | None = None) -
     reporter = reporter or Silent()
     task = workspace.load_task(name)
     champion = registry.find_version(workspace, name, registry.CHAMPION)
-    for model in (task.base_model, ENCODER):
+    for model in (task.base_model, *encoders_of(task)):
         require_base(model, workspace.settings)
     with workspace.changing_data():
         dataset = records.load_dataset(workspace, name)
@@ -255,9 +276,9 @@ def _store_corrected(workspace: Workspace, task: Task, waiting: Waiting, reporte
         reporter.warn(warning)
     with disk_guard(workspace.paths.root):
         records.save_dataset(workspace, dataset)
-    labels = labels_of([*dataset.of("train"), *dataset.of("validation")])
-    if labels != task.labels:
-        workspace.save_task(task.model_copy(update={"labels": labels}))
+    changed = with_form(task, dataset)
+    if changed != task:
+        workspace.save_task(changed)
     reporter.say(f"dataset version {dataset.number}: {waiting.usable} corrections joined the training data")
     return dataset
 
@@ -284,6 +305,7 @@ def _task_status(workspace: Workspace, task: Task) -> dict[str, Any]:
         "dataset": number or None,
         "counts": records.load_dataset(workspace, name, number).counts() if number else None,
         "labels": len(task.labels),
+        "fields": list(field_paths(task.json_schema)) if task.kind == "extract" else [],
         "versions": [_version_status(v) for v in known],
         "champion": f"{name}@{champion}" if champion else None,
         "candidate": f"{name}@{candidate}" if candidate else None,
@@ -301,9 +323,20 @@ def _version_status(version: ModelVersion) -> dict[str, Any]:
         "created_at": version.created_at,
         "parity": version.parity.passed,
         "decision": evaluation["verdict"]["decision"] if evaluation else None,
+        "metric": evaluation["primary_metric"] if evaluation else None,
         "accuracy": _accuracy(version).value if evaluation else None,
+        "value": _primary(version) if evaluation else None,
         "report": evaluation["report"] if evaluation else None,
     }
+
+
+def _primary(version: ModelVersion) -> float | None:
+    """The version's own value on the metric that decided."""
+    evaluation = version.evaluation or {"contenders": ()}
+    for contender in evaluation["contenders"]:
+        if contender["name"] == version.contender:
+            return float(contender["metrics"][evaluation["primary_metric"]]["value"])
+    return None
 
 
 def _next_step(

@@ -6,14 +6,14 @@ import csv
 import io
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import inhouse.sources as sources
 from inhouse.core import Reporter, Silent
-from inhouse.errors import InputError, Refused, SourceError, UsageError
+from inhouse.errors import InputError, Refused, UsageError
 from inhouse.store import Workspace, registry, write_bytes
 
 COLUMNS = ("prediction", "confidence", "needs_review", "error")
@@ -66,33 +66,27 @@ def predict(
         raise Refused(f"{version.name} failed the parity gate: {version.parity.reason}", "train again")
     check_writable(out)
     source = sources.read_source(file)
-    missing = [f for f in version.fields if f not in source.columns]
-    if missing:
-        raise SourceError(
-            f"column {missing[0]!r} is missing; the columns there are {', '.join(source.columns)}",
-            f"{version.name} reads {', '.join(version.fields)}",
-            file=file,
-        )
+    sources.check_columns(source, version.fields)
     columns = [c for c in source.columns if c not in COLUMNS or c in version.fields]
     if len(columns) < len(source.columns):
         reporter.warn(
             f"the file holds answers already: its {', '.join(sorted(set(source.columns) - set(columns)))} are replaced"
         )
-    rows = _rows(source)
+    rows = _rows(source, sources.input_reader(source, version.fields, chat=version.chat))
     served = ServedModel(workspace, version)
     begun = time.perf_counter()
     try:
         bar = reporter.bar("predicting", len(rows))
-        inputs = [{} if broken else _inputs(version.fields, values) for values, broken in rows]
-        given = served.answer(inputs, bar.update)  # a row that could not be read is empty: it costs nothing
+        inputs = [row.inputs for row in rows]
+        given = served.answer(inputs, bar.update)
         bar.update(len(rows))
     finally:
         served.close()
     seconds = time.perf_counter() - begun
-    errors = [broken or a.prediction.error or "" for (_, broken), a in zip(rows, given, strict=True)]
+    errors = [row.fault or a.prediction.error or "" for row, a in zip(rows, given, strict=True)]
     table = [
-        [*(values.get(c, "") for c in columns), *_answer_cells(a.prediction, error, review=a.needs_review)]
-        for (values, _), a, error in zip(rows, given, errors, strict=True)
+        [*(row.values.get(c, "") for c in columns), *_answer_cells(a.prediction, error, review=a.needs_review)]
+        for row, a, error in zip(rows, given, errors, strict=True)
     ]
     write_bytes(out, _csv([*columns, *COLUMNS], table))
     return Predicted(
@@ -113,23 +107,34 @@ def check_writable(out: Path) -> None:
         raise InputError(f"--out {out} {what}", "name a file in a folder of yours")
 
 
-def _rows(source: sources.Source) -> list[tuple[dict[str, str], str]]:
-    """All rows in file order, each with the reason why it cannot be read, if so."""
-    good: list[tuple[int, dict[str, str], str]] = [(r.provenance.line, dict(r.values), "") for r in source.records]
-    bad: list[tuple[int, dict[str, str], str]] = [
-        (r.provenance.line, {source.columns[0]: r.row}, f"line {r.provenance.line}: {r.reason}")
-        for r in source.rejections
-    ]
-    return [(values, reason) for _, values, reason in sorted([*good, *bad], key=lambda row: row[0])]
+@dataclass(frozen=True)
+class _Row:
+    """One row: where it stands, its cells, the task's input in it, and why it cannot be answered, if so."""
+
+    line: int
+    values: Mapping[str, str]
+    inputs: Mapping[str, str]
+    fault: str = ""
 
 
-def _inputs(fields: Sequence[str], values: dict[str, str]) -> dict[str, str]:
-    return {f: values.get(f, "").strip() for f in fields}
+def _rows(source: sources.Source, read: sources.InputReader) -> list[_Row]:
+    """All rows in file order; what cannot be read has no input, and so costs nothing."""
+    rows = []
+    for record in source.records:
+        inputs, reason = read(record)
+        fault = f"line {record.provenance.line}: {reason}" if reason else ""
+        rows.append(_Row(record.provenance.line, record.values, {} if reason else inputs, fault))
+    for rejected in source.rejections:
+        line = rejected.provenance.line
+        rows.append(_Row(line, {source.columns[0]: rejected.row}, {}, f"line {line}: {rejected.reason}"))
+    return sorted(rows, key=lambda row: row.line)
 
 
 def _answer_cells(prediction: Any, error: str, *, review: bool) -> list[str]:  # noqa: ANN401 - a Prediction
-    if error or prediction.target is None:
+    if prediction.target is None:
         return ["", "", "true", error]
+    if error:  # an answer that was cut off is shown, with what is wrong with it
+        return [prediction.target, f"{prediction.confidence:.4f}", "true", error]
     return [prediction.target, f"{prediction.confidence:.4f}", "true" if review else "false", ""]
 
 

@@ -9,9 +9,9 @@ from typing import Any
 
 from inhouse.clean import AUTOMATIC, summary
 from inhouse.core import Evaluation, Reporter, Silent, Task, TrainResult
-from inhouse.engine import ENCODER
-from inhouse.pipeline.compile import Added, Cleaned, clean, prepare, store_data
-from inhouse.pipeline.evaluation import evaluate
+from inhouse.errors import UsageError
+from inhouse.pipeline.compile import Added, Cleaned, clean, new_task, prepare, store_data
+from inhouse.pipeline.evaluation import encoders_of, evaluate
 from inhouse.pipeline.training import train
 from inhouse.store import Workspace, check_name
 
@@ -46,13 +46,16 @@ def run(
     reporter: Reporter | None = None,
     *,
     test: Path | str | None = None,
+    kind: str = "",
     inputs: Sequence[str] = (),
-    target: str = "",
+    target: str | Sequence[str] = "",
     group: str = "",
     drop_rare: bool = False,
     epochs: int | None = None,
 ) -> Ran:
-    """init, add, clean (exact duplicates and leakage only), train, evaluate; the new version becomes the candidate.
+    """init (a task of `kind`, by default classify), add, clean (exact duplicates and leakage only), train, evaluate.
+
+    The new version becomes the candidate.
 
     Nothing is written before the files were read and found usable. Run again after an interruption, it goes on.
 
@@ -62,17 +65,29 @@ def run(
     reporter = reporter or Silent()
     check_name(name)
     with workspace.changing_data():
-        task = workspace.load_task(name) if workspace.exists and workspace.has_task(name) else Task(name=name)
+        task = _task(workspace, name, kind)
         if epochs is not None:
             task = task.model_copy(update={"train": task.train.model_copy(update={"epochs": epochs})})
         prepared = prepare(workspace, task, files, reporter, test=test, inputs=inputs, target=target, group=group)
-        needed = (task.base_model, ENCODER)
+        needed = (task.base_model, *encoders_of(task))
         added = store_data(workspace, task, prepared, reporter, drop_rare=drop_rare, models=needed)
     cleaned = clean(workspace, name, reporter, accept=["automatic"])
     _tell_findings(cleaned, name, reporter)
     trained = train(workspace, name, reporter)
     evaluation = evaluate(workspace, name, reporter, which=trained.model_version.partition("@")[2])
     return Ran(name, added, cleaned, trained, evaluation, trained.model_version)
+
+
+def _task(workspace: Workspace, name: str, kind: str) -> Task:
+    """The task that is there, or a new one."""
+    if not (workspace.exists and workspace.has_task(name)):
+        return new_task(name, kind or "classify")
+    task = workspace.load_task(name)
+    if kind and kind != task.kind:
+        raise UsageError(
+            f"the task {name!r} is of kind {task.kind}, not {kind}", "leave --kind out, or name another task"
+        )
+    return task
 
 
 def _tell_findings(cleaned: Cleaned, name: str, reporter: Reporter) -> None:

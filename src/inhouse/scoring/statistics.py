@@ -17,6 +17,7 @@ from scipy.special import gammaln, ndtri, stdtrit
 
 from inhouse.core import Metric
 from inhouse.errors import NoMetric, UsageError
+from inhouse.scoring.judge import Judged
 
 _Z = float(ndtri(0.975))
 # Numbers per block of resamples: 32 MB of float64, so that 100,000 examples need no more memory than 1,000.
@@ -87,7 +88,81 @@ def macro_f1(
     return Metric(value=value, low=min(low, value), high=max(high, value), n=len(expected))
 
 
+def summarise(judged: Judged, expected: Sequence[str], name: str, groups: Groups = None, *, seed: int = 0) -> Metric:
+    """A metric of judged answers with its 95 % interval.
+
+    Of scores that are all 0 or 1 Wilson's, as for `accuracy`; of others a bias-corrected bootstrap over the examples,
+    or groups (ratio of sums). Examples to which the metric does not apply (nan) are left out.
+
+    Raises:
+        NoMetric: if it applies to no example.
+    """
+    if name == "macro_f1":
+        return macro_f1(judged.answers, expected, groups=groups)
+    scores = judged.scores[name]
+    known = ~np.isnan(scores)
+    if not known.any():
+        raise NoMetric(f"{name} applies to none of {len(scores)} examples", "leave it out")
+    scores, groups = scores[known], _some(groups, known)
+    if _is_binary(scores):
+        return _wilson(float(scores.mean()), len(scores), len(scores) / _design_effect(scores, groups))
+    value = float(scores.mean())
+    low, high = _bias_corrected(_resampled_means(scores, groups, 2000, seed), value)
+    if high - low < _ROUNDING:  # the bootstrap is blind; no scores spread wider than 0 and 1
+        return _wilson(value, len(scores), int(_units(groups, len(scores)).max()) + 1)
+    return Metric(value=value, low=min(low, value), high=max(high, value), n=len(scores))
+
+
 # --- two contenders on the same examples
+
+
+def compare_scores(
+    ours: NDArray[np.float64],
+    theirs: NDArray[np.float64],
+    *,
+    groups: Groups = None,
+    resamples: int = 2000,
+    seed: int = 0,
+) -> tuple[float, float, float, float]:
+    """Mean score of ours minus theirs, with a 95 % interval and a two-sided p, on examples that have both (not nan).
+
+    Of scores that are 0 or 1 Tango's interval and the exact McNemar test. Of others a paired bootstrap of the mean
+    (percentiles), and a permutation test that changes the sign of whole groups: under the null the two could as well
+    be swapped (Fisher's randomization test); p counts the observed signs too, so it is never 0. Where all resamples
+    agree, Tango's interval of as many undecided pairs is given, as the bootstrap is blind there.
+
+    Returns:
+        gain, low, high, p; low <= gain <= high.
+
+    Raises:
+        NoMetric: if no example has both.
+        ValueError: if the lengths differ.
+    """
+    if len(ours) != len(theirs):
+        raise ValueError(f"{len(ours)} scores of ours and {len(theirs)} of theirs")
+    known = ~(np.isnan(ours) | np.isnan(theirs))
+    if not known.any():
+        raise NoMetric("a difference on no examples was asked for", "give at least one test example")
+    ours, theirs, groups = ours[known], theirs[known], _some(groups, known)
+    if _is_binary(ours) and _is_binary(theirs):
+        a, b = ours == 1.0, theirs == 1.0
+        return *paired_difference(a, b, groups=groups), mcnemar_exact(a, b, groups=groups)
+    apart = ours - theirs
+    gain = float(apart.mean())
+    if not apart.any():
+        return 0.0, 0.0, 0.0, 1.0
+    low, high = (float(q) for q in np.quantile(_resampled_means(apart, groups, resamples, seed), [0.025, 0.975]))
+    units = _units(groups, len(apart))
+    sums = np.bincount(units, apart)
+    if high - low < _ROUNDING:
+        won = abs(gain) * len(sums)
+        low, high = _tango(won if gain > 0 else 0.0, won if gain < 0 else 0.0, len(sums))
+    rng = np.random.default_rng(seed + 1)
+    further = 0
+    for size in _blocks(resamples, len(sums)):
+        signs = rng.integers(2, size=(size, len(sums))) * 2.0 - 1.0
+        further += int((np.abs(signs @ sums) >= abs(float(sums.sum())) - _ROUNDING).sum())
+    return gain, min(low, gain), max(high, gain), (1 + further) / (1 + resamples)
 
 
 def mcnemar_exact(a_right: NDArray[np.bool_], b_right: NDArray[np.bool_], *, groups: Groups = None) -> float:
@@ -203,6 +278,29 @@ def examples_to_tell(gain: float, discordant_share: float, power: float = 0.8, a
     by_chance = float(ndtri(1 - alpha / 2)) * math.sqrt(discordant_share)
     by_gain = float(ndtri(power)) * math.sqrt(discordant_share - size**2)
     return math.ceil(((by_chance + by_gain) / size) ** 2)
+
+
+# --- scores between 0 and 1
+
+
+def _is_binary(scores: NDArray[np.float64]) -> bool:
+    return bool(np.isin(scores, (0.0, 1.0)).all())
+
+
+def _some(groups: Groups, known: NDArray[np.bool_]) -> Groups:
+    return None if groups is None else [g for g, k in zip(groups, known, strict=True) if k]
+
+
+def _resampled_means(scores: NDArray[np.float64], groups: Groups, resamples: int, seed: int) -> NDArray[np.float64]:
+    """Means of as many units drawn with replacement, [resamples]."""
+    units = _units(groups, len(scores))
+    sums, sizes = np.bincount(units, scores), np.bincount(units).astype(float)
+    rng = np.random.default_rng(seed)
+    means = []
+    for size in _blocks(resamples, len(sums)):
+        drawn = rng.integers(len(sums), size=(size, len(sums)))
+        means.append(sums[drawn].sum(axis=1) / sizes[drawn].sum(axis=1))
+    return np.concatenate(means)
 
 
 # --- shares

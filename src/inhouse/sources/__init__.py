@@ -1,4 +1,4 @@
-"""Files in, Records and Examples out: CSV and JSON Lines, checked, with the line of every row.
+"""Files in, Records and Examples out: tables and JSON, checked, with the line of every row.
 
 Each module of this package may register a reader with `@source`; they are all imported here, so that a new one is
 one new file.
@@ -8,7 +8,9 @@ import importlib
 import pkgutil
 
 from inhouse.sources.examples import MAX_LABEL_CHARS, rejections_csv, to_examples
+from inhouse.sources.inputs import InputReader, input_reader
 from inhouse.sources.mapping import Mapping, infer_mapping
+from inhouse.sources.places import check_columns
 from inhouse.sources.registry import READERS, RawFile, Reader, Source, read_source, source
 
 for _module in pkgutil.iter_modules(__path__):
@@ -17,11 +19,14 @@ for _module in pkgutil.iter_modules(__path__):
 __all__ = [
     "MAX_LABEL_CHARS",
     "READERS",
+    "InputReader",
     "Mapping",
     "RawFile",
     "Reader",
     "Source",
+    "check_columns",
     "infer_mapping",
+    "input_reader",
     "read_source",
     "rejections_csv",
     "source",

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 
+from inhouse.sources.places import Place, text_at, value_at
 from inhouse.sources.registry import Source
 
 MOSTLY = 0.95
@@ -59,6 +60,15 @@ def columns_of(source: Source) -> dict[str, Column]:
     return {name: Column(name, values, name in source.nested) for name, values in cells.items()}
 
 
+def column_at(source: Source, place: Place) -> Column:
+    """What stands at a place, as a column under the place's name."""
+    texts = [text.strip() for record in source.records if (text := text_at(record, place))]
+    nested = not place.path and place.column in source.nested
+    if place.path:
+        nested = any(isinstance(value_at(record, place), dict | list) for record in source.records)
+    return Column(place.name, [text for text in texts if text], nested)
+
+
 def words(name: str) -> list[str]:
     """The words of a column's name, in lower case: `invoiceNo` and `invoice_no` are both invoice, no."""
     return [w.casefold() for w in re.findall(r"[A-Z]?[^\W\d_A-Z]+|[A-Z]+|\d+", name)]
@@ -73,6 +83,25 @@ def looks_like_labels(column: Column) -> bool:
         and column.mean_length <= LONG_LABEL
         and not column.mostly(_DATE)
         and not (column.mostly(_NUMBER) and column.distinct > 20)
+    )
+
+
+def holds_json(values: Sequence[str]) -> bool:
+    """Whether nearly all values look like JSON objects or lists."""
+    return bool(values) and sum(v[0] + v[-1] in ("{}", "[]") for v in values) >= MOSTLY * len(values)
+
+
+def looks_like_text(column: Column) -> bool:
+    """Values of several words that hardly repeat."""
+    spaced = sum(" " in v for v in column.values)
+    return (
+        not column.nested
+        and column.distinct >= 2
+        and column.distinct_share > 0.5
+        and 2 * spaced > len(column.values)
+        and not column.mostly(_DATE)
+        and not column.mostly(_NUMBER)
+        and not holds_json(column.values)
     )
 
 
@@ -95,8 +124,10 @@ def not_labels(column: Column) -> str:
 
 def useless_as_input(column: Column) -> str:
     """Why a column tells nothing about a new case; empty when it may."""
+    if column.nested:
+        return "it holds lists or objects"
     if not column.values:
-        return "it holds lists or objects" if column.nested else "it is empty"
+        return "it is empty"
     if column.distinct == 1 and len(column.values) > 1:
         return "it has one value only"
     if column.mostly(_DATE):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -16,6 +16,8 @@ from inhouse.sources.text import decode
 
 DELIMITERS = (",", ";", "\t", "|")
 SAMPLE_ROWS = 50
+
+_HEADER = "the first line must name each column once"
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,16 +126,25 @@ def _agreement(lines: list[str], delimiter: str) -> tuple[float, int]:
 
 
 def _columns(file: RawFile, header: _Row) -> tuple[str, ...]:
-    names = tuple(name.strip() for name in header.cells)
-    remedy = "the first line must name each column once"
     if header.fault:
-        raise SourceError(f"the header cannot be read: {header.fault}", remedy, file=file.path, line=header.first)
+        what = f"the header cannot be read: {header.fault}"
+        raise SourceError(what, _HEADER, file=file.path, line=header.first)
+    return column_names(file, header.first, header.cells)
+
+
+def column_names(file: RawFile, line: int, cells: Sequence[str]) -> tuple[str, ...]:
+    """The column names that a header's cells are.
+
+    Raises:
+        SourceError: one is empty, or stands twice.
+    """
+    names = tuple(name.strip() for name in cells)
     if "" in names:
         what = f"column {names.index('') + 1} of {len(names)} has no name"
-        raise SourceError(what, f"{remedy} (pandas: to_csv(..., index=False))", file=file.path, line=header.first)
+        raise SourceError(what, f"{_HEADER} (pandas: to_csv(..., index=False))", file=file.path, line=line)
     twice = [name for name, n in Counter(names).items() if n > 1]
     if twice:
-        raise SourceError(f"the column name {twice[0]!r} stands twice", remedy, file=file.path, line=header.first)
+        raise SourceError(f"the column name {twice[0]!r} stands twice", _HEADER, file=file.path, line=line)
     return names
 
 

@@ -4,34 +4,47 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from inhouse.core import Example, Record, Rejection, input_key
 from inhouse.errors import SourceError
+from inhouse.sources.chat import MESSAGES, example_of
+from inhouse.sources.inputs import input_reader
 from inhouse.sources.mapping import Mapping
+from inhouse.sources.places import place_of, text_at
 from inhouse.sources.registry import Source, refuse_if_mostly_rejected
+from inhouse.sources.targets import target_reader
 
 MAX_LABEL_CHARS = 200
+
+# A row's inputs and target, or why it cannot be used.
+_Read = Callable[[Record], tuple[dict[str, str], str, str]]
 
 
 def to_examples(source: Source, mapping: Mapping) -> tuple[list[Example], list[Rejection]]:
     """The examples in file order, and the rows that lack a needed value, an input or a target.
 
-    Inputs and target lose their outer white space and are otherwise untouched. An example's group is its value in
-    the group column; without one, or where it is empty, the `input_key` of its inputs.
+    Inputs and target lose their outer white space and are otherwise untouched; the target of an extract task is its
+    object as compact JSON. Documents that an input names are read (see `input_reader`). An example's group is its
+    value in the group column; without one, or where it is empty, the `input_key` of its inputs.
 
     Raises:
-        SourceError: a target of more than `MAX_LABEL_CHARS`, or over half of the file's rows are rejected, those
+        SourceError: a label of more than `MAX_LABEL_CHARS`, or over half of the file's rows are rejected, those
             that could not be read included.
     """
     examples: list[Example] = []
     rejections: list[Rejection] = []
+    group = place_of(source, mapping.group) if mapping.group else None
+    read = _chat_reader(group.column if group else "") if mapping.chat else _reader(source, mapping)
     for record in source.records:
-        reason = _unusable(record, mapping, source.nested)
+        inputs, target, reason = read(record)
         if reason:
             rejections.append(Rejection(record.provenance, reason, _as_text(record)))
-        else:
-            examples.append(_example(source, record, mapping))
+            continue
+        if mapping.kind == "classify" and len(target) > MAX_LABEL_CHARS:
+            raise _too_long(source, record, mapping, target)
+        given = (text_at(record, group) or "").strip() if group else ""
+        examples.append(Example(inputs, target, given or input_key(inputs), record.provenance))
     refuse_if_mostly_rejected(
         source.path, [*rejections, *source.rejections], len(source.records) + len(source.rejections)
     )
@@ -47,31 +60,38 @@ def rejections_csv(rejections: Iterable[Rejection]) -> bytes:
     return text.getvalue().encode("utf-8", "backslashreplace")
 
 
-def _unusable(record: Record, mapping: Mapping, nested: frozenset[str]) -> str:
-    for name in (*mapping.fields, mapping.target):
-        if name not in record.values:
-            what = "a list or an object, or nothing, in" if name in nested else "no value for"
-            return f"{what} column {name!r}"
-    if not any(record.values[name].strip() for name in mapping.fields):
-        return f"the input is empty ({', '.join(mapping.fields)})"
-    if not record.values[mapping.target].strip():
-        return f"the target is empty ({mapping.target})"
-    return ""
+def _reader(source: Source, mapping: Mapping) -> _Read:
+    read_inputs, read_target = input_reader(source, mapping.fields), target_reader(source, mapping)
+
+    def read(record: Record) -> tuple[dict[str, str], str, str]:
+        inputs, reason = read_inputs(record)
+        if reason:
+            return {}, "", reason
+        return inputs, *read_target(record)
+
+    return read
 
 
-def _example(source: Source, record: Record, mapping: Mapping) -> Example:
-    inputs = {name: record.values[name].strip() for name in mapping.fields}
-    target = record.values[mapping.target].strip()
-    if len(target) > MAX_LABEL_CHARS:
-        raise SourceError(
-            f"the target {mapping.target!r} has {len(target):,} characters, a label may have {MAX_LABEL_CHARS}: "
-            f"{target[:60]!r}...",
-            "shorten it, mend the row (a quote that is not closed?), or name another column with --target NAME",
-            file=source.path,
-            line=record.provenance.line,
-        )
-    group = record.values.get(mapping.group, "").strip() if mapping.group else ""
-    return Example(inputs, target, group or input_key(inputs), record.provenance)
+def _chat_reader(group_column: str) -> _Read:
+    def read(record: Record) -> tuple[dict[str, str], str, str]:
+        try:
+            messages, answer = example_of(record, group_column)
+        except ValueError as error:
+            return {}, "", str(error)
+        return {MESSAGES: messages}, answer, ""
+
+    return read
+
+
+def _too_long(source: Source, record: Record, mapping: Mapping, target: str) -> SourceError:
+    return SourceError(
+        f"the target {mapping.targets[0]!r} has {len(target):,} characters, a label may have {MAX_LABEL_CHARS}: "
+        f"{target[:60]!r}...",
+        "shorten it, mend the row (a quote that is not closed?), name another column with --target NAME, or begin a "
+        "task of `--kind generate` for texts",
+        file=source.path,
+        line=record.provenance.line,
+    )
 
 
 def _as_text(record: Record) -> str:

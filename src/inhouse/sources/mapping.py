@@ -2,146 +2,152 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import get_args
 
 from inhouse.core.task import Kind
 from inhouse.errors import SourceError, UsageError
-from inhouse.sources.columns import Column, columns_of, looks_like_labels, not_labels, useless_as_input, words
+from inhouse.sources.chat import MESSAGES
+from inhouse.sources.columns import Column, column_at, columns_of, holds_json, not_labels, useless_as_input
+from inhouse.sources.documents import Folder
+from inhouse.sources.places import Place, check_columns, listed, require_place
 from inhouse.sources.registry import Source
+from inhouse.sources.target_names import infer_target
 
-# In order of trust: a column called `label` is one, `output` may be anything.
-TARGET_NAMES = (
-    "label",
-    "labels",
-    "category",
-    "categorie",
-    "kategorie",
-    "class",
-    "klasse",
-    "target",
-    "intent",
-    "account",
-    "rekening",
-    "grootboekrekening",
-    "konto",
-    "topic",
-    "tag",
-    "sentiment",
-    "department",
-    "queue",
-    "output",
-    "answer",
-    "expected",
-)
+_KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
 @dataclass(frozen=True, slots=True)
 class Mapping:
-    """Where the parts of an example stand: column names. `why` holds sentences on what was inferred."""
+    """Where the parts of an example stand: column names, or dotted paths into JSON.
+
+    Several `targets` make the keys of an extract task's object. With `chat` the one field `messages` holds both input
+    and target, so there are no targets. `why` holds sentences on what was inferred.
+    """
 
     kind: Kind
     fields: tuple[str, ...]
-    target: str
+    targets: tuple[str, ...] = ()
     group: str = ""
+    chat: bool = False
     why: tuple[str, ...] = field(default=(), compare=False)
+
+    @property
+    def target(self) -> str | tuple[str, ...]:
+        """The targets as `task.toml` has them: none is empty, one is a string."""
+        return self.targets if len(self.targets) > 1 else "".join(self.targets)
 
 
 def infer_mapping(
-    source: Source, *, kind: str | None = None, fields: Sequence[str] = (), target: str = "", group: str = ""
+    source: Source,
+    *,
+    kind: str | None = None,
+    fields: Sequence[str] = (),
+    target: str | Sequence[str] = (),
+    group: str = "",
 ) -> Mapping:
     """Complete the mapping of a source; names that are given are taken as they are.
 
     Args:
         source: the rows to look at.
-        kind: the task's kind; only `classify` exists.
-        fields: input columns. Inferred: all others, save empty, constant, date and id columns.
-        target: the column with the right answers. Inferred by its name, else the last one with few repeated values.
+        kind: the task's kind; None is generate for a file with `messages`, else classify.
+        fields: input columns. Inferred: all others, save empty, constant, date, id and nested columns.
+        target: the columns with the right answers; several for extract alone. Inferred by name and by what they hold.
         group: rows with equal value in it belong together; never inferred.
 
     Raises:
-        SourceError: a column is missing, none can be the target or an input, or the target does not look like labels.
-        UsageError: `kind` is not known, or the target is also an input or the group.
+        SourceError: a column is missing, none can be the target or an input, or the target does not fit the kind.
+        UsageError: `kind` is not known, several targets without keys of their own, or a target is also an input.
     """
-    if kind not in (None, "classify"):
-        raise UsageError(f"kind {kind!r} is not known", "this version of inhouse does `classify`")
-    for name in (*fields, target, group):
-        _check_column(source, name)
-    if target and target in (*fields, group):
-        raise UsageError(f"column {target!r} is the target and cannot be an input or the group too", "name another")
+    if kind is not None and kind not in _KINDS:
+        raise UsageError(f"kind {kind!r} is not known", f"there are {', '.join(_KINDS)}")
+    fields = tuple(dict.fromkeys(fields))
+    targets = tuple(dict.fromkeys([target] if isinstance(target, str) and target else target))
+    check_columns(source, (*fields, *targets, group))
+    if kind in (None, "generate") and fields in ((), (MESSAGES,)) and not targets and _has_messages(source):
+        told = () if fields else ("input: messages; target: the last assistant message with weight 1",)
+        return Mapping("generate", (MESSAGES,), (), group, chat=True, why=(*source.notes, *told))
+    known: Kind = next((k for k in _KINDS if k == kind), "classify")
+    _check_names(source, known, fields, targets, group)
     columns = columns_of(source)
-    why: list[str] = []
-    if not target:
-        target = _infer_target(source, [c for c in columns.values() if c.name not in (*fields, group)], why)
-    _check_target(source, columns[target])
-    chosen = tuple(dict.fromkeys(fields))
-    if not chosen:
-        chosen = _infer_fields(source, [c for c in columns.values() if c.name not in (target, group)], why)
-    return Mapping("classify", chosen, target, group, tuple(why))
+    why = list(source.notes)
+    if not targets:
+        others = [c for c in columns.values() if c.name not in (*fields, group)]
+        targets = (infer_target(source, known, others, why),)
+    places = [require_place(source, name) for name in targets]
+    _check_target(source, known, places)
+    if not fields:
+        taken = {group, *(place.column for place in places)}
+        fields = _infer_fields(source, [c for c in columns.values() if c.name not in taken], why)
+    return Mapping(known, fields, targets, group, why=tuple(why))
 
 
-def _check_column(source: Source, name: str) -> None:
-    if not name or name in source.columns:
+def _has_messages(source: Source) -> bool:
+    if MESSAGES not in source.columns or MESSAGES in source.nested:
+        return MESSAGES in source.nested
+    return holds_json([v for r in source.records if (v := r.values.get(MESSAGES, "").strip())])
+
+
+def _check_names(source: Source, kind: Kind, fields: Sequence[str], targets: Sequence[str], group: str) -> None:
+    """Raise UsageError where the names that were given do not go together."""
+    if len(targets) > 1 and kind != "extract":
+        raise UsageError(
+            f"{len(targets)} targets were given ({', '.join(targets)}); a {kind} task has one",
+            "name one, or make a task of `--kind extract`, whose answer is an object with these keys",
+        )
+    places = [require_place(source, name) for name in targets]
+    for place in places:
+        if any(place.overlaps(require_place(source, name)) for name in fields):
+            raise UsageError(f"column {place.name!r} is the target and cannot be an input too", "name another")
+        if kind == "classify" and place.name == group:
+            raise UsageError(f"column {group!r} is the target and cannot be the group too", "name another")
+    keys = [place.last for place in places]
+    if twice := next((key for key in keys if keys.count(key) > 1), ""):
+        same = " and ".join(place.name for place in places if place.last == twice)
+        raise UsageError(
+            f"the targets {same} would both be the key {twice!r} of the answer", "rename one of them in the file"
+        )
+
+
+def _check_target(source: Source, kind: Kind, places: Sequence[Place]) -> None:
+    """Raise SourceError where the one target does not fit the kind; an extract task takes anything."""
+    if kind == "extract":
         return
-    near = {c.casefold(): c for c in source.columns}
-    close = difflib.get_close_matches(name.casefold(), near, n=1)
-    raise SourceError(
-        f"column {name!r} is missing; the columns there are {_listed(source.columns)}",
-        f"did you mean {near[close[0]]!r}?" if close else "name one of these, spelt as it is there",
-        file=source.path,
-    )
-
-
-def _check_target(source: Source, column: Column) -> None:
-    reason = not_labels(column)
-    if reason:
+    column = column_at(source, places[0])
+    if kind == "generate":
+        if column.nested:
+            raise SourceError(
+                f"the target {column.name!r} holds lists or objects, not texts",
+                "a task of `--kind extract` learns these; or name another column with --target NAME",
+                file=source.path,
+            )
+        return
+    if reason := not_labels(column):
         raise SourceError(
             f"the target {column.name!r} does not look like labels to choose from: {reason}",
-            "classify, one label out of a set, is what works today; name another column with --target NAME",
+            f"a classify task learns one label out of a set; {_better_kind(column)}, or name another column with "
+            "--target NAME",
             file=source.path,
         )
 
 
-def _infer_target(source: Source, columns: list[Column], why: list[str]) -> str:
-    if len(source.columns) == 1:
-        raise SourceError(
-            f"there is one column only, {source.columns[0]!r}; an input and a target are needed",
-            "separate columns with a comma, semicolon, tab or bar, and name them in the first line",
-            file=source.path,
-        )
-    by_name = _named_like_target(columns)
-    if by_name is not None:
-        why.append(f"target: {by_name.name}, for its name; it has {by_name.distinct} different values")
-        return by_name.name
-    likely = [c for c in columns if looks_like_labels(c) and not useless_as_input(c)]
-    if not likely:
-        raise SourceError(
-            f"no column looks like labels; the columns there are {_listed(source.columns)}",
-            "name the one with the right answers: --target NAME",
-            file=source.path,
-        )
-    best = likely[-1]
-    why.append(f"target: {best.name}, as its {best.distinct} values repeat over {len(best.values)} rows")
-    return best.name
-
-
-def _named_like_target(columns: list[Column]) -> Column | None:
-    """The column whose name says that it is the target; one that also looks like labels goes first."""
-    exact = [c for c in columns if "".join(words(c.name)) in TARGET_NAMES]
-    exact.sort(key=lambda c: (not looks_like_labels(c), TARGET_NAMES.index("".join(words(c.name)))))
-    partly = [c for c in columns if set(words(c.name)) & set(TARGET_NAMES) and looks_like_labels(c)]
-    return next(iter([*exact, *reversed(partly)]), None)
+def _better_kind(column: Column) -> str:
+    if column.nested or holds_json(column.values):
+        return "make a task of `--kind extract` for JSON objects"
+    return "make a task of `--kind generate` for texts"
 
 
 def _infer_fields(source: Source, columns: list[Column], why: list[str]) -> tuple[str, ...]:
     reasons = {c.name: useless_as_input(c) for c in columns}
+    documents = _documents(source, [c for c in columns if reasons[c.name]])
+    reasons |= dict.fromkeys(documents, "")
     chosen = tuple(name for name, reason in reasons.items() if not reason)
     if not chosen:  # codes and dates are better than nothing
-        chosen = tuple(c.name for c in columns if c.distinct > 1)
+        chosen = tuple(c.name for c in columns if c.distinct > 1 and not c.nested)
     if not chosen:
         raise SourceError(
-            f"no column can be the input; the columns there are {_listed(source.columns)}",
+            f"no column can be the input; the columns there are {listed(source.columns)}",
             "name it with --input NAME",
             file=source.path,
         )
@@ -155,6 +161,7 @@ def _infer_fields(source: Source, columns: list[Column], why: list[str]) -> tupl
     return chosen
 
 
-def _listed(names: Iterable[str], most: int = 40) -> str:
-    shown = [n if len(n) <= 40 else f"{n[:37]}..." for n in names]
-    return ", ".join(shown[:most]) + (f" and {len(shown) - most} more" if len(shown) > most else "")
+def _documents(source: Source, columns: list[Column]) -> list[str]:
+    """The columns that name documents, which look like codes that only name the row."""
+    folder = Folder(source.path.parent)
+    return [c.name for c in columns if not c.nested and folder.has_any(c.values)]

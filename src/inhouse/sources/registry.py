@@ -29,8 +29,8 @@ class RawFile:
 class Source:
     """A file that was read: its columns in order, its rows, and the rows that could not be read.
 
-    `nested` names the columns in which at least one row holds a list or an object; such a value is not read, so
-    that row lacks the column.
+    `nested` names the columns in which at least one row holds a list or an object, as JSON text. `notes` holds
+    sentences on what was read, where that was a choice.
     """
 
     path: Path
@@ -39,6 +39,7 @@ class Source:
     records: list[Record]
     rejections: list[Rejection]
     nested: frozenset[str] = frozenset()
+    notes: tuple[str, ...] = ()
 
 
 class Reader(Protocol):
@@ -69,8 +70,8 @@ def read_source(path: Path | str) -> Source:
         its rows in file order, each with the line it starts in, and the rejected rows.
 
     Raises:
-        SourceError: no such file, a folder, not readable, an extension that is not known, not UTF-8 or with a byte
-            order mark, empty, not in the form its extension says, or over half of its rows are rejected.
+        SourceError: no such file, a folder, not readable, an extension that is not known, text that is not UTF-8 or
+            has a byte order mark, empty, not in the form its extension says, or over half of its rows are rejected.
     """
     path = Path(path)
     file = _load(path)
@@ -110,10 +111,9 @@ def _reader_for(path: Path) -> Reader:
     extension = path.suffix.lower().removeprefix(".")
     if extension not in READERS:
         known = ", ".join(f".{name}" for name in READERS)
-        hint = "; a JSON array becomes JSON Lines with: jq -c '.[]'" if extension == "json" else ""
         raise SourceError(
             f"files that end in .{extension} are not known" if extension else "the file's name has no extension",
-            f"known are {known}; save or export it as one of them, and name it so{hint}",
+            f"known are {known}; save or export it as one of them, and name it so",
             file=path,
         )
     return READERS[extension]

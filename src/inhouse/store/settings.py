@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import ipaddress
+import json
 import os
 import re
 import sys
@@ -11,9 +12,9 @@ import tomllib
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from inhouse.errors import ConfigError, OutboundForbidden
 
@@ -31,11 +32,21 @@ class ServeSettings(BaseModel):
     port: int = Field(default=8000, ge=0, le=65535)
 
 
+class RemoteSettings(BaseModel):
+    """A model behind an OpenAI-shaped endpoint: where, which, and the environment variable that holds the key."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    base_url: str
+    model: str
+    api_key_env: str = "OPENAI_API_KEY"
+
+
 class Settings(BaseModel):
     """All settings of a workspace.
 
     Environment variables: `INHOUSE_DATABASE`, `INHOUSE_MODELS_DIR`, `INHOUSE_OFFLINE`, `INHOUSE_INDEX_URL`,
-    `INHOUSE_THREADS`, `INHOUSE_SERVE__HOST`, `INHOUSE_SERVE__PORT`.
+    `INHOUSE_THREADS`, `INHOUSE_SERVE__HOST`, `INHOUSE_SERVE__PORT`, `INHOUSE_REMOTES` (as JSON).
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -49,6 +60,18 @@ class Settings(BaseModel):
     index_url: str = Field(default="", description="package index for base models; empty: pip's own setting")
     threads: int = Field(default=0, ge=0, description="CPU threads; 0: every core that this process may use")
     serve: ServeSettings = ServeSettings()
+    remotes: dict[str, RemoteSettings] = Field(default={}, description="remote models by the names that tasks use")
+
+    @field_validator("remotes", mode="before")
+    @classmethod
+    def _from_json(cls, value: Any) -> Any:  # noqa: ANN401 - whatever was given
+        """An environment variable holds the whole table as JSON."""
+        if not isinstance(value, str):
+            return value
+        try:
+            return json.loads(value)
+        except json.JSONDecodeError as error:
+            raise ValueError(f"not JSON: {error.msg} at character {error.pos}") from error
 
 
 def load_settings(config: Path, environment: Mapping[str, str] = os.environ) -> Settings:
@@ -126,6 +149,9 @@ def validated(model: type[Model], values: dict[str, Any], file: Path) -> Model:
             hint = f"did you mean `{close[0]}`? " if close else ""
             remedy = f"{hint}known keys here: {', '.join(known)}"
             raise ConfigError(f"unknown key `{dotted}`", remedy, file=file, line=line) from error
+        if first["type"] == "missing":
+            line = _line_of(file, keys[-2]) if len(keys) > 1 else None
+            raise ConfigError(f"`{dotted}` is missing", "set it", file=file, line=line) from error
         shown = repr(first.get("input"))[:80]
         variable = f"{ENV_PREFIX}{'__'.join(keys)}".upper()
         if os.environ.get(variable) == first.get("input"):
@@ -141,8 +167,12 @@ def validated(model: type[Model], values: dict[str, Any], file: Path) -> Model:
 
 
 def _known_keys(model: type[BaseModel], path: list[str]) -> list[str]:
-    for part in path:
+    parts = iter(path)
+    for part in parts:
         inner = model.model_fields[part].annotation
+        if get_origin(inner) is dict:  # the next part is a name that the user gave
+            inner = get_args(inner)[1]
+            next(parts, None)
         if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
             return []
         model = inner

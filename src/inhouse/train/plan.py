@@ -6,33 +6,64 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from inhouse.core import Dataset, Example, Recipe, Task, render_input
-from inhouse.engine.prompts import TRAINED_SYSTEM, trained_messages
+from inhouse.engine.prompts import TRAINED_SYSTEM, Messages, conversation, trained_messages
 from inhouse.errors import NothingToLearn
 
 # So many examples are shown in all, over the epochs: on banking77 (10 per class) and 1,000 invoice lines the
 # validation loss had stopped falling by then.
 EXAMPLES_SHOWN = 4600
+# Long examples teach more each time they are shown, and cost more: so many tokens in all are enough.
+TOKENS_SHOWN = 500_000
 EPOCHS = (2, 10)
 MAX_TOKENS = 1024
+# From so many tokens an example on, batches are of eight: a step of sixteen would teach no better, half as often.
+LONG = 200
+# Answers longer than any that was learned are cut off, with this room to spare.
+ANSWER_ROOM = 1.5
 
-PromptIds = Callable[[Sequence[dict[str, str]]], list[int]]
-AnswerIds = Callable[[str], list[int]]
+
+class Template(Protocol):
+    """What `encode` needs of a `ChatTemplate`."""
+
+    def prompt_ids(self, messages: Messages) -> list[int]:
+        """Messages as token ids, up to where the answer begins."""
+        ...
+
+    def prompt_spans(self, messages: Messages) -> tuple[list[int], list[tuple[int, int]]]:
+        """The same, with where each message's content stands."""
+        ...
+
+    def answer_ids(self, text: str) -> list[int]:
+        """An answer as token ids, with the one that ends it."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """One example as token ids: the prompt, and the answer that alone carries loss."""
+    """One example as token ids: the prompt, and the answer that carries loss.
+
+    `taught` are positions in the prompt that carry loss too: the assistant's earlier turns in a conversation.
+    """
 
     prompt: list[int]
     answer: list[int]
     truncated: bool = False
+    taught: tuple[int, ...] = ()
 
     @property
     def tokens(self) -> int:
         """Real tokens of prompt and answer."""
         return len(self.prompt) + len(self.answer)
+
+    @property
+    def learned(self) -> tuple[list[int], list[int]]:
+        """Positions in prompt and answer, taken together, whose tokens carry loss, and those tokens."""
+        edge = len(self.prompt)
+        positions = [*self.taught, *range(edge, edge + len(self.answer))]
+        return positions, [*(self.prompt[i] for i in self.taught), *self.answer]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,20 +81,56 @@ class Plan:
 
 
 def encode(
-    examples: Sequence[Example], prompt_ids: PromptIds, answer_ids: AnswerIds, *, system: str, max_tokens: int
+    examples: Sequence[Example], template: Template, *, system: str, max_tokens: int, chat: bool = False
 ) -> list[Encoded]:
-    """Examples as token ids. A prompt that leaves no room for the answer loses the end of its input, never the answer.
+    """Examples as token ids. A prompt that leaves no room for the answer loses the end of its input, never the answer;
+    a conversation loses its oldest turns.
 
     Raises:
         NothingToLearn: an example has no answer token, or its answer alone is over `max_tokens`.
     """
-    return [_encode_one(e, prompt_ids, answer_ids, system=system, max_tokens=max_tokens) for e in examples]
+    encode_one = _encode_conversation if chat else _encode_input
+    return [encode_one(e, template, system, max_tokens) for e in examples]
 
 
-def _encode_one(
-    example: Example, prompt_ids: PromptIds, answer_ids: AnswerIds, *, system: str, max_tokens: int
-) -> Encoded:
-    answer = answer_ids(example.target)
+def _encode_input(example: Example, template: Template, system: str, max_tokens: int) -> Encoded:
+    answer = _answer_of(example, template)
+    text = render_input(example.inputs)
+
+    def prompt_of(shortened: str) -> list[int]:
+        return template.prompt_ids(trained_messages(system, {"": shortened}))
+
+    prompt = prompt_of(text)
+    room = max_tokens - len(answer)
+    if len(prompt) <= room:
+        return Encoded(prompt, answer)
+    if len(prompt_of("")) >= room:
+        raise _no_room(example, answer, max_tokens)
+    return Encoded(_shortened(text, room, prompt_of), answer, truncated=True)
+
+
+def _encode_conversation(example: Example, template: Template, _system: str, max_tokens: int) -> Encoded:
+    answer = _answer_of(example, template)
+    messages = conversation(example.inputs)
+    truncated = False
+    while True:
+        prompt, spans = template.prompt_spans(messages)
+        if len(prompt) + len(answer) <= max_tokens:
+            break
+        messages, truncated = _without_oldest_turn(messages), True
+        if not messages:
+            raise _no_room(example, answer, max_tokens)
+    taught = [
+        position
+        for message, (start, end) in zip(messages, spans, strict=True)
+        if message["role"] == "assistant" and message.get("weight", 1) != 0
+        for position in range(start, end)
+    ]
+    return Encoded(prompt, answer, truncated, tuple(taught))
+
+
+def _answer_of(example: Example, template: Template) -> list[int]:
+    answer = template.answer_ids(example.target)
     if len(answer) < 2:  # the end-of-turn token alone teaches nothing
         raise NothingToLearn(
             f"the answer {example.target!r} has no token to learn from",
@@ -71,53 +138,71 @@ def _encode_one(
             file=example.provenance.file,
             line=example.provenance.line,
         )
-    text = render_input(example.inputs)
-    prompt = prompt_ids(trained_messages(system, text))
-    room = max_tokens - len(answer)
-    if len(prompt) <= room:
-        return Encoded(prompt, answer)
-    frame = len(prompt_ids(trained_messages(system, "")))
-    if frame >= room:
-        raise NothingToLearn(
-            f"the answer takes {len(answer)} tokens and leaves no room for the input within {max_tokens}",
-            "raise `train.max_tokens` in task.toml, or shorten the target",
-            file=example.provenance.file,
-            line=example.provenance.line,
-        )
-    return Encoded(_shortened(text, room, prompt_ids, system), answer, truncated=True)
+    return answer
 
 
-def _shortened(text: str, room: int, prompt_ids: PromptIds, system: str) -> list[int]:
+def _no_room(example: Example, answer: Sequence[int], max_tokens: int) -> NothingToLearn:
+    return NothingToLearn(
+        f"the answer takes {len(answer)} tokens and leaves no room for the input within {max_tokens}",
+        "raise `train.max_tokens` in task.toml, or shorten the target",
+        file=example.provenance.file,
+        line=example.provenance.line,
+    )
+
+
+def _without_oldest_turn(messages: Messages) -> Messages:
+    """Without the first user message and the answers to it; empty when the last question would go."""
+    asked = [i for i, m in enumerate(messages) if m["role"] == "user"]
+    if len(asked) < 2:
+        return []
+    return [*(m for m in messages[: asked[0]] if m["role"] == "system"), *messages[asked[1] :]]
+
+
+def _shortened(text: str, room: int, prompt_of: Callable[[str], list[int]]) -> list[int]:
     """The prompt of the longest beginning of `text` that fits (bisection on characters)."""
     low, high = 0, len(text)
     while low < high:
         middle = (low + high + 1) // 2
-        if len(prompt_ids(trained_messages(system, text[:middle]))) <= room:
+        if len(prompt_of(text[:middle])) <= room:
             low = middle
         else:
             high = middle - 1
-    return prompt_ids(trained_messages(system, text[:low]))
+    return prompt_of(text[:low])
 
 
-def make_recipe(task: Task, dataset: Dataset, *, base_model: str, base_sha256: str, precision: str) -> Recipe:
-    """The recipe for a task's data: what `task.toml` sets, the rest derived from the number of examples."""
-    count = len(dataset.of("train"))
+def max_tokens_of(task: Task) -> int:
+    """The most tokens of input and answer together."""
+    return task.train.max_tokens or MAX_TOKENS
+
+
+def answer_tokens_of(encoded: Sequence[Encoded]) -> int:
+    """The most tokens that an answer may take in service, by the longest that was learned."""
+    return math.ceil(ANSWER_ROOM * max(len(e.answer) for e in encoded)) + 8
+
+
+def make_recipe(
+    task: Task, dataset: Dataset, train: Sequence[Encoded], *, base_model: str, base_sha256: str, precision: str
+) -> Recipe:
+    """The recipe for a task's data: what `task.toml` sets, the rest derived from number and length of the examples."""
+    count = max(len(train), 1)
+    tokens = max(sum(e.tokens for e in train), 1)
     wish = task.train
-    epochs = wish.epochs or min(max(round(EXAMPLES_SHOWN / max(count, 1)), EPOCHS[0]), EPOCHS[1])
+    shown = min(EXAMPLES_SHOWN / count, TOKENS_SHOWN / tokens)
+    epochs = wish.epochs or min(max(round(shown), EPOCHS[0]), EPOCHS[1])
     return Recipe(
         base_model=base_model,
         base_sha256=base_sha256,
         dataset_fingerprint=dataset.fingerprint,
         seed=wish.seed,
         epochs=epochs,
-        batch_size=wish.batch_size or (16 if count >= 320 else 8),
+        batch_size=wish.batch_size or (16 if count >= 320 and tokens < LONG * count else 8),
         learning_rate=wish.learning_rate or 1e-3,
         warmup_share=0.06,
         rank=wish.rank or 16,
         alpha=2 * (wish.rank or 16),
         weight_decay=0.0,
         max_grad_norm=1.0,
-        max_tokens=wish.max_tokens or MAX_TOKENS,
+        max_tokens=max_tokens_of(task),
         patience=3,
         precision="bfloat16" if precision == "bfloat16" else "float32",
         system=TRAINED_SYSTEM,
@@ -158,8 +243,8 @@ def make_plan(
 
 def _reasons(recipe: Recipe, train: int, validation: int) -> tuple[str, ...]:
     return (
-        f"{recipe.epochs} passes over {train} examples: about {EXAMPLES_SHOWN} showings teach a small set without "
-        "wearing it out",
+        f"{recipe.epochs} passes over {train} examples: about {EXAMPLES_SHOWN:,} showings, or {TOKENS_SHOWN:,} tokens "
+        "of long ones, teach a small set without wearing it out",
         f"LoRA rank {recipe.rank} on all linear layers, learning rate {recipe.learning_rate:g}, batches of "
         f"{recipe.batch_size}",
         f"{recipe.precision}: {'the processor has it' if recipe.precision == 'bfloat16' else 'no fast bfloat16 here'}",

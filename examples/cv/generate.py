@@ -1,0 +1,312 @@
+"""Write the example CVs: ``cvs.jsonl``, ``documents/*.docx`` and the key of the faults, ``planted_faults.json``.
+
+Run ``python examples/cv/generate.py`` from anywhere; it needs python-docx. The same seed gives the same bytes on every
+Python from 3.11 on: all chance comes from ``random.Random(seed).random()`` and plain arithmetic.
+"""
+
+import argparse
+import json
+import random
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import Any, TypeVar
+
+import vocabulary as v
+from cv import (
+    LONGEST_BULLET,
+    SECTIONS,
+    Duty,
+    Person,
+    Position,
+    Start,
+    experience_line,
+    joined,
+    qualification_lines,
+    summary,
+)
+from layouts import LAYOUTS, text
+from word import docx_bytes
+
+SEED = 20260611
+PEOPLE = 398
+DOCUMENTS = 40
+DUPLICATES = 2
+NOW = (2026, 2)
+SHORTEST, LONGEST = 900, 1600  # characters of a CV
+COUNTS_OF_POSITIONS = (2, 2, 3, 3, 3, 4)
+
+T = TypeVar("T")
+
+
+class Dice:
+    """Chance that is the same on every Python version: built on ``Random.random`` alone."""
+
+    def __init__(self, seed: int) -> None:
+        """Start from a seed."""
+        self._random = random.Random(seed).random
+
+    def chance(self, probability: float) -> bool:
+        """True with the given probability."""
+        return self._random() < probability
+
+    def number(self, low: int, high: int) -> int:
+        """A whole number from low to high, both included."""
+        return low + int(self._random() * (high - low + 1))
+
+    def pick(self, choices: Sequence[T]) -> T:
+        """One of the choices, all equally likely."""
+        return choices[int(self._random() * len(choices))]
+
+    def some(self, choices: Sequence[T], count: int) -> tuple[T, ...]:
+        """Different choices, in chance order."""
+        left = list(choices)
+        return tuple(left.pop(self.number(0, len(left) - 1)) for _ in range(count))
+
+
+@dataclass(eq=False)
+class Row:
+    """One row of the file; `as_docx`: the CV stands in a file."""
+
+    person: Person
+    layout: str
+    cv: str
+    summary: str
+    as_docx: bool = False
+    id: str = ""
+
+
+@dataclass
+class Fault:
+    """A planted fault: the rows it is in, what it is, and what the truth is."""
+
+    rows: list[Row]
+    fault: str
+    detail: dict[str, Any] = field(default_factory=dict)
+
+
+# --------------------------------------------------------------------------- people
+
+
+def filled(dice: Dice, words: str) -> str:
+    """A duty with a number for each range."""
+    return re.sub(r"\{(\d+)-(\d+)\}", lambda found: str(dice.number(int(found[1]), int(found[2]))), words)
+
+
+def position(dice: Dice, role: str, duty: str, employer: str, months: tuple[int, int | None]) -> Position:
+    """One job; `months` are counted from the year 0."""
+    verb, _, rest = filled(dice, duty).partition(" ")
+    done = Duty(verb, rest)
+    start, end = months
+    told = dice.pick(v.CURRENT_DUTIES if end is None else v.PAST_DUTIES)
+    words = {"past": done.past, "base": done.base, "gerund": done.gerund}
+    capitals = {name.capitalize(): form[0].upper() + form[1:] for name, form in words.items()}
+    return Position(
+        role=role,
+        employer=employer,
+        town=dice.pick(v.TOWNS),
+        start=(start // 12, start % 12 + 1),
+        end=None if end is None else (end // 12, end % 12 + 1),
+        duty=done,
+        told=told.format(**words, **capitals),
+        other=dice.pick(v.OTHER_DUTIES) if dice.chance(0.6) else "",
+    )
+
+
+def career(dice: Dice, profession: v.Profession) -> tuple[Position, ...]:
+    """Jobs from the newest to the oldest, each longer than a year; four people in five have one now."""
+    count = dice.pick(COUNTS_OF_POSITIONS)
+    first_role = dice.number(0, len(profession.roles) - count)
+    roles = profession.roles[first_role : first_role + count]
+    duties = dice.some(profession.duties, count)
+    names = dice.some(v.EMPLOYERS, 2 * count)
+    end: int | None = None
+    until = NOW[0] * 12 + NOW[1] - 1
+    if dice.chance(0.2):
+        end = until = until - dice.number(2, 7)
+    found = []
+    for number in range(count):
+        start = until - dice.number(14, 80)
+        trade = dice.pick(profession.trades)
+        pair = names[2 * number : 2 * number + 2]
+        employer = f"{pair[0]} & {pair[1]}" if dice.chance(0.25) else f"{pair[0]} {trade}"
+        found.append(position(dice, roles[count - 1 - number], duties[number], employer, (start, end)))
+        end = until = start - dice.number(0, 3)
+    return tuple(found)
+
+
+def first_day(dice: Dice) -> date:
+    """A day on which work can begin: the first or the middle of one of the next months."""
+    month = NOW[1] + dice.number(1, 8)
+    return date(NOW[0], month, dice.pick((1, 1, 15)))
+
+
+def start(dice: Dice, employed: bool) -> Start:
+    """When work can begin: without a job at once or from a day, else from a day or after a notice period."""
+    hours, day, notice = dice.pick(v.HOURS), None, ""
+    if dice.chance(0.45):
+        day, phrase = first_day(dice), dice.pick(v.FROM_DAY)
+    elif employed:
+        notice, phrase = dice.pick(v.NOTICE_PERIODS), dice.pick(v.AFTER_NOTICE)
+    else:
+        phrase = dice.pick(v.AT_ONCE)
+    written = f"{day.day} {v.MONTHS[day.month - 1]} {day.year}" if day else notice
+    if day and dice.chance(0.3):
+        written = f"{day:%d.%m.%Y}"
+    told = phrase.format(when=written, hours=hours)
+    return Start(hours, day, notice, told[0].upper() + told[1:])
+
+
+def languages(dice: Dice) -> tuple[tuple[str, str], ...]:
+    """English and up to three more with their levels; a third of the CVs name none."""
+    if dice.chance(0.33):
+        return ()
+    others = dice.some(v.LANGUAGES, dice.number(1, 3))
+    levels = (*v.GOOD_LEVELS, "basic", "basic")
+    return (("English", "native"), *((name, dice.pick(levels)) for name in others))
+
+
+def new_person(dice: Dice) -> Person:
+    """One person; whatever the summary says is short enough."""
+    profession = dice.pick(v.PROFESSIONS)
+    while True:
+        positions = career(dice, profession)
+        graduated = positions[-1].start[0] - dice.number(0, 1)
+        person = Person(
+            name=f"{dice.pick(v.FIRST_NAMES)} {dice.pick(v.LAST_NAMES)}",
+            street=f"{dice.number(1, 120)} {dice.pick(v.STREETS)}",
+            town=dice.pick(v.TOWNS),
+            phone=f"01632 960{dice.number(0, 999):03d}",
+            born=date(graduated - dice.number(21, 25), dice.number(1, 12), dice.number(1, 28)),
+            status=dice.pick(v.MARITAL_STATUS),
+            nationality=dice.pick(v.NATIONALITIES),
+            profile=dice.some(v.PROFILES, 2),
+            degree=dice.pick(profession.degrees),
+            school=dice.pick(v.SCHOOLS),
+            graduated=graduated,
+            secondary_school=dice.pick(v.SECONDARY_SCHOOLS),
+            certificates=dice.some(profession.certificates, dice.pick((0, 1, 2, 2, 3))),
+            skills=dice.some(profession.skills, dice.number(4, 7)),
+            languages=languages(dice),
+            hobbies=dice.some(v.HOBBIES, dice.number(2, 3)),
+            positions=positions,
+            start=start(dice, employed=positions[0].end is None),
+        )
+        lines = [*qualification_lines(person), *map(experience_line, person.positions)]
+        if all(len(words.split()) <= LONGEST_BULLET for words in lines):
+            return person
+
+
+def new_row(dice: Dice) -> Row:
+    """A CV of the right length with its summary."""
+    while True:
+        person, layout = new_person(dice), dice.pick(tuple(LAYOUTS))
+        words = text(LAYOUTS[layout](person))
+        if SHORTEST <= len(words) <= LONGEST:
+            return Row(person, layout, words, summary(person))
+
+
+# --------------------------------------------------------------------------- faults
+
+
+def untouched(dice: Dice, rows: list[Row], faults: list[Fault]) -> Row:
+    """A row that is in no fault yet and has its CV in the file."""
+    used = {id(row) for fault in faults for row in fault.rows}
+    while True:
+        row = dice.pick(rows)
+        if not row.as_docx and id(row) not in used:
+            return row
+
+
+def plant_duplicates(dice: Dice, rows: list[Row], faults: list[Fault]) -> None:
+    """File a CV a second time, some rows later."""
+    for _ in range(DUPLICATES):
+        row = untouched(dice, rows, faults)
+        copy = Row(row.person, row.layout, row.cv, row.summary)
+        rows.insert(dice.number(rows.index(row) + 1, len(rows)), copy)
+        faults.append(Fault([row, copy], "duplicate"))
+
+
+def plant_sections(dice: Dice, rows: list[Row], faults: list[Fault], fault: str, sections: Sequence[str]) -> None:
+    """Give a summary other sections, or another order of them."""
+    row = untouched(dice, rows, faults)
+    faults.append(Fault([row], fault, {"right": row.summary}))
+    bodies = dict(part.split("\n", 1) for part in row.summary.split("\n\n"))
+    row.summary = joined({heading: bodies[heading] for heading in sections})
+
+
+def plant_invented_employer(dice: Dice, rows: list[Row], faults: list[Fault]) -> None:
+    """Name an employer in a summary that the CV does not know."""
+    row = untouched(dice, rows, faults)
+    right = row.person.positions[1].employer
+    strangers = [name for name in v.EMPLOYERS if name not in row.cv]
+    wrong = f"{dice.pick(strangers)} {right.split()[-1] if '&' not in right else 'Group'}"
+    row.summary = row.summary.replace(right, wrong)
+    faults.append(Fault([row], "invented_employer", {"right": right, "wrong": wrong}))
+
+
+# --------------------------------------------------------------------------- output
+
+
+def build(seed: int) -> tuple[list[Row], list[Fault]]:
+    """All rows in order with their ids, and the faults in them."""
+    dice, faults = Dice(seed), list[Fault]()
+    rows = [new_row(dice) for _ in range(PEOPLE)]
+    for row in dice.some(rows, DOCUMENTS):
+        row.as_docx = True
+    plant_duplicates(dice, rows, faults)
+    qualifications, experience, availability = SECTIONS
+    plant_sections(dice, rows, faults, "missing_section", (qualifications, experience))
+    plant_sections(dice, rows, faults, "swapped_sections", (experience, qualifications, availability))
+    plant_invented_employer(dice, rows, faults)
+    for number, row in enumerate(rows, start=1):
+        row.id = f"cv-{number:03d}"
+    return rows, faults
+
+
+def docx_name(row: Row) -> str:
+    """Where the row's document stands, beside the file of rows."""
+    return f"documents/{row.id}.docx"
+
+
+def jsonl_text(rows: list[Row]) -> str:
+    """The rows, one JSON object a line."""
+    values = [{"id": row.id, "cv": docx_name(row) if row.as_docx else row.cv, "summary": row.summary} for row in rows]
+    return "".join(json.dumps(value, ensure_ascii=False) + "\n" for value in values)
+
+
+def key_text(rows: list[Row], faults: list[Fault]) -> str:
+    """The key of the faults as JSON, one fault per line, in order of kind and row."""
+    line_of = {id(row): number for number, row in enumerate(rows, start=1)}
+    entries = [
+        {"rows": sorted(line_of[id(row)] for row in fault.rows), "fault": fault.fault, "detail": fault.detail}
+        for fault in faults
+    ]
+    entries.sort(key=lambda entry: (str(entry["fault"]), entry["rows"]))
+    body = ",\n".join("    " + json.dumps(entry, ensure_ascii=False) for entry in entries)
+    head = '{\n  "file": "cvs.jsonl",\n  "rows": "line numbers in the file, the first line is 1",\n'
+    return f'{head}  "faults": [\n{body}\n  ]\n}}\n'
+
+
+def main() -> None:
+    """Write the rows, the key and the documents; documents of an earlier run go."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seed", type=int, default=SEED)
+    parser.add_argument("--out", type=Path, default=Path(__file__).resolve().parent, help="folder to write to")
+    arguments = parser.parse_args()
+    rows, faults = build(arguments.seed)
+    out: Path = arguments.out
+    (out / "documents").mkdir(parents=True, exist_ok=True)
+    for old in (out / "documents").glob("cv-*.docx"):
+        old.unlink()
+    for row in rows:
+        if row.as_docx:
+            (out / docx_name(row)).write_bytes(docx_bytes(LAYOUTS[row.layout](row.person), row.id))
+    (out / "cvs.jsonl").write_text(jsonl_text(rows), encoding="utf-8", newline="\n")
+    (out / "planted_faults.json").write_text(key_text(rows, faults), encoding="utf-8", newline="\n")
+
+
+if __name__ == "__main__":
+    main()

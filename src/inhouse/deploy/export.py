@@ -1,0 +1,390 @@
+"""A version as files for other programs: a GGUF file, an Ollama model, a PEFT adapter, a transformers model.
+
+What is written answers as the served file does: the same weights, the same chat template, the same end of an answer.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from tokenizers import Tokenizer
+
+from inhouse.core import ModelVersion
+from inhouse.deploy.served import GGUF
+from inhouse.engine import Base, get_base
+from inhouse.engine.chat_template import ChatTemplate
+from inhouse.engine.gguf_fields import read_fields
+from inhouse.errors import Refused, UsageError
+from inhouse.store import Workspace, disk_guard
+
+ADAPTER = ".safetensors"
+_TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
+# Where a file does not say whether a first token is added, llama.cpp adds one for these.
+_ADDS_FIRST = ("llama-bpe", "llama3", "llama-v3", "tekken")
+_ANSWER_ROOM = 256
+
+
+@dataclass(frozen=True)
+class Written:
+    """A folder that was written, its files, what to do with it, and what to know before."""
+
+    folder: Path
+    files: tuple[str, ...]
+    next: tuple[str, ...]
+    doubts: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Source:
+    """What an export is made of."""
+
+    version: ModelVersion
+    base: Base
+    template: ChatTemplate
+    gguf: Path
+    adapter: Path
+
+    @property
+    def recipe(self) -> dict[str, Any]:
+        """How the version was trained."""
+        found: dict[str, Any] = self.version.lineage["recipe"]
+        return found
+
+    @cached_property
+    def tokenizer(self) -> Tokenizer:
+        """The base model's."""
+        return Tokenizer.from_file(str(self.base.folder / "tokenizer.json"))
+
+    def token(self, number: int) -> str:
+        """A token's text."""
+        return str(self.tokenizer.id_to_token(number))
+
+    @property
+    def end_of_turn(self) -> str:
+        """The token that ends an answer, as text."""
+        return self.token(self.template.end_of_turn)
+
+
+Writer = Callable[[Source, Path, str], tuple[str, ...]]
+WRITERS: dict[str, Writer] = {}
+
+
+def writer(name: str) -> Callable[[Writer], Writer]:
+    """Register what writes the kind `name`: source, folder to fill, and its final place; gives back what to do next."""
+
+    def register(function: Writer) -> Writer:
+        WRITERS[name] = function
+        return function
+
+    return register
+
+
+def export_version(workspace: Workspace, version: ModelVersion, to: str, out: Path) -> Written:
+    """Write `version` to the folder `out`, whole or not at all.
+
+    Args:
+        to: one of `WRITERS`.
+
+    Raises:
+        UsageError: `to` is not known, or there is something at `out`.
+        Refused: the version failed the parity gate, or Ollama would put a token first that it was trained without.
+        NotFound, ModelUnavailable: its files or its base model are gone.
+        DiskFull
+    """
+    if to not in WRITERS:
+        raise UsageError(f"{to!r} is nothing that can be exported to", f"known are {', '.join(WRITERS)}")
+    out = out.expanduser().absolute()
+    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
+        raise UsageError(f"there is something at {out}", "name a folder that is not there yet, or an empty one")
+    if not version.parity.passed:
+        raise Refused(
+            f"{version.name} failed the parity gate: {version.parity.reason}",
+            "this cannot be forced: what would be exported is not what was trained; train again",
+        )
+    source = _source(workspace, version)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with disk_guard(out.parent), tempfile.TemporaryDirectory(dir=out.parent, prefix=".part-") as name:
+        part = Path(name) / "export"
+        part.mkdir()
+        following, doubts = WRITERS[to](source, part, str(out)), _doubts(source)
+        (part / "README.md").write_text(_readme(source, to, (*following, *doubts)), "utf-8")
+        files = tuple(sorted(file.name for file in part.iterdir()))
+        if out.exists():
+            out.rmdir()
+        part.rename(out)
+    return Written(out, files, following, doubts)
+
+
+def _source(workspace: Workspace, version: ModelVersion) -> Source:
+    recipe = version.lineage["recipe"]
+    base = get_base(recipe["base_model"], workspace.settings, sha256=recipe["base_sha256"])
+    return Source(
+        version=version,
+        base=base,
+        template=ChatTemplate(base.folder, base.spec.end_of_turn),
+        gguf=workspace.blobs.path(version.file_sha256, GGUF),
+        adapter=workspace.blobs.path(version.adapter_sha256, ADAPTER),
+    )
+
+
+# ---------------------------------------------------------------------- the four kinds
+
+
+@writer("gguf")
+def _gguf(source: Source, folder: Path, place: str) -> tuple[str, ...]:
+    shutil.copyfile(source.gguf, folder / "model.gguf")
+    return (f"llama-server --model {place}/model.gguf --temp 0", "or open model.gguf in LM Studio, or in xllamacpp")
+
+
+@writer("ollama")
+def _ollama(source: Source, folder: Path, place: str) -> tuple[str, ...]:
+    (folder / "Modelfile").write_text(modelfile(source), "utf-8")
+    shutil.copyfile(source.gguf, folder / "model.gguf")
+    task = source.version.task
+    return (f"ollama create {task} -f {place}/Modelfile", f"ollama run {task}")
+
+
+@writer("adapter")
+def _adapter(source: Source, folder: Path, place: str) -> tuple[str, ...]:
+    from inhouse.engine.lora import read_adapter, write_adapter
+
+    recipe = source.recipe
+    base = source.base.hub_id or str(source.base.folder)
+    write_adapter(folder, read_adapter(source.adapter), rank=recipe["rank"], alpha=recipe["alpha"], base=base)
+    _copy_tokenizer(source, folder)
+    return (
+        f'base = transformers.AutoModelForCausalLM.from_pretrained("{base}")',
+        f'model = peft.PeftModel.from_pretrained(base, "{place}")',
+    )
+
+
+@writer("merged")
+def _merged(source: Source, folder: Path, place: str) -> tuple[str, ...]:
+    import torch
+
+    from inhouse.engine.lora import merged_weights, read_adapter
+    from inhouse.engine.safetensors_file import shapes_of, write_bfloat16
+
+    recipe, weights = source.recipe, source.base.folder / "model.safetensors"
+    merged = merged_weights(weights, read_adapter(source.adapter), rank=recipe["rank"], alpha=recipe["alpha"])
+    tensors = ((name, torch.from_numpy(weight)) for name, weight in merged)
+    write_bfloat16(folder / "model.safetensors", shapes_of(weights), tensors)
+    shutil.copyfile(source.base.folder / "config.json", folder / "config.json")
+    end = source.template.end_of_turn
+    generation = {"do_sample": False, "eos_token_id": end, "pad_token_id": end}
+    (folder / "generation_config.json").write_text(json.dumps(generation, indent=1), "utf-8")
+    _copy_tokenizer(source, folder)
+    return (f'transformers.pipeline("text-generation", "{place}")', f"or: vllm serve {place}")
+
+
+def _copy_tokenizer(source: Source, folder: Path) -> None:
+    for name in _TOKENIZER_FILES:
+        if (source.base.folder / name).is_file():
+            shutil.copyfile(source.base.folder / name, folder / name)
+
+
+# ---------------------------------------------------------------------- Ollama
+
+
+def modelfile(source: Source) -> str:
+    """The Modelfile: the prompt that the model was trained on, where an answer ends, and no chance in it.
+
+    Raises:
+        Refused: Ollama would put a token first that the model was trained without, or the template cannot be written.
+    """
+    template = _go_template(source)
+    if '"""' in template:
+        raise Refused('the chat template holds """, which a Modelfile cannot', "export --to gguf")
+    version = source.version
+    longest = version.answer_tokens or _ANSWER_ROOM
+    lines = [
+        f"# {version.name}, made by inhouse",
+        "FROM ./model.gguf",
+        f'TEMPLATE """{template}"""',
+        f"PARAMETER stop {json.dumps(source.end_of_turn, ensure_ascii=False)}",
+        "PARAMETER temperature 0",
+        f"PARAMETER num_ctx {source.recipe['max_tokens'] + longest}",
+        f"PARAMETER num_predict {longest}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _go_template(source: Source) -> str:
+    """Our chat template in the language of Ollama's, which knows no Jinja."""
+    text = (
+        _conversation(source.template) if source.version.chat else _one_turn(source.template, source.recipe["system"])
+    )
+    return _without_first(source, text)
+
+
+def _one_turn(template: ChatTemplate, system: str) -> str:
+    """The prompt of one input: the system message is the one of the training, whatever is asked for."""
+    asked = "{{ .Prompt }}"
+    roles: tuple[str, ...]
+    said: tuple[str, ...]
+    if template._takes_system:
+        roles, said = ("system", "user"), (_escaped(system), asked)
+    else:
+        roles, said = ("user",), ((_escaped(f"{system}\n\n") if system else "") + asked,)
+    parts = template._split(roles, True)
+    return "".join(_escaped(part) if isinstance(part, str) else said[part] for part in parts)
+
+
+def _conversation(template: ChatTemplate) -> str:
+    """The prompt of a conversation: each role's own beginning and end, as the template has them at every place.
+
+    Raises:
+        Refused: it has them otherwise at some place.
+    """
+    pieces = _pieces(template)
+    roles = [("user",), ("user", "assistant", "user"), ("user", "assistant", "user", "assistant", "user")]
+    if template._takes_system:
+        roles += [("system", *turns) for turns in roles]
+    for turns in roles:
+        rendered = "".join(p if isinstance(p, str) else f"\0{p}" for p in template._split(turns, True))
+        if rendered != pieces.rendered(turns):
+            raise Refused(
+                "the base model's chat template writes a turn in another way at another place, and Ollama's cannot",
+                "export --to gguf: the file carries the template itself",
+            )
+    return pieces.go_template(takes_system=template._takes_system)
+
+
+@dataclass(frozen=True)
+class _Pieces:
+    """A chat template as what stands first, before and after each role's messages, and before an answer."""
+
+    first: str
+    around: dict[str, tuple[str, str]]
+    answer: str
+
+    def rendered(self, roles: tuple[str, ...]) -> str:
+        """Messages of these roles whose contents are marks."""
+        said = (f"{self.around[r][0]}\0{i}{self.around[r][1]}" for i, r in enumerate(roles))
+        return f"{self.first}{''.join(said)}{self.answer}"
+
+    def go_template(self, *, takes_system: bool) -> str:
+        """For Ollama. A system message of a template without one goes before the next user's text."""
+        around = {role: (_escaped(before), _escaped(after)) for role, (before, after) in self.around.items()}
+        user, assistant = around["user"], around["assistant"]
+        content = "{{ .Content }}"
+        if takes_system:
+            system, opened = f"{around['system'][0]}{content}{around['system'][1]}", user[0]
+        else:
+            system = f"{{{{ if .Content }}}}{user[0]}{content}\n\n{{{{ $open = true }}}}{{{{ end }}}}"
+            opened = f"{{{{ if $open }}}}{{{{ $open = false }}}}{{{{ else }}}}{user[0]}{{{{ end }}}}"
+        start = "" if takes_system else "{{ $open := false }}"
+        return (
+            f"{start}{_escaped(self.first)}{{{{ range .Messages }}}}"
+            f'{{{{ if eq .Role "system" }}}}{system}'
+            f'{{{{ else if eq .Role "user" }}}}{opened}{content}{user[1]}'
+            f'{{{{ else if eq .Role "assistant" }}}}{assistant[0]}{content}{assistant[1]}{{{{ end }}}}'
+            f"{{{{ end }}}}{_escaped(self.answer)}"
+        )
+
+
+def _pieces(template: ChatTemplate) -> _Pieces:
+    """Told apart by what is the same in conversations of different lengths."""
+
+    def around(*roles: str, ask: bool = False) -> list[str]:
+        """The template's text before each message and after the last."""
+        texts, place = [""] * (len(roles) + 1), 0
+        for part in template._split(roles, ask):
+            if isinstance(part, str):
+                texts[place] = part
+            else:
+                place += 1
+        return texts
+
+    _, user_end = around("user")
+    before, after_user, end = around("user", "assistant")
+    user_begin = around("user", "assistant", "user")[2].removeprefix(end)
+    found = {
+        "user": (user_begin, user_end),
+        "assistant": (after_user.removeprefix(user_end), end),
+    }
+    first = before.removesuffix(user_begin)
+    if template._takes_system:
+        start, between, _ = around("system", "user")
+        found["system"] = (start.removeprefix(first), between.removesuffix(user_begin))
+    return _Pieces(first, found, around("user", ask=True)[1].removeprefix(user_end))
+
+
+def _escaped(text: str) -> str:
+    """Plain text in a Go template."""
+    return text.replace("{{", '{{ "{{" }}')
+
+
+def _without_first(source: Source, text: str) -> str:
+    """Without the token that Ollama puts first by itself, where it does.
+
+    Raises:
+        Refused: it does so where the model was trained without.
+    """
+    fields = read_fields(source.gguf)
+    guess = fields.get("tokenizer.ggml.model") == "llama" or fields.get("tokenizer.ggml.pre") in _ADDS_FIRST
+    if not fields.get("tokenizer.ggml.add_bos_token", guess):
+        return text
+    first = source.token(fields.get("tokenizer.ggml.bos_token_id", 1))
+    if not text.startswith(_escaped(first)):
+        raise Refused(
+            f"Ollama would put {first} before every prompt, and the model was trained without it",
+            "export --to gguf, and run it with a program that leaves it out",
+        )
+    return text.removeprefix(_escaped(first))
+
+
+# ---------------------------------------------------------------------- what to know
+
+
+def _doubts(source: Source) -> tuple[str, ...]:
+    """What the user should know, where another program reads a prompt's text otherwise than inhouse."""
+    system = source.recipe["system"]
+    messages = [{"role": "system", "content": system}, {"role": "user", "content": "Where is my order 12345?"}]
+    ids = source.template.prompt_ids(messages)
+    text = source.tokenizer.decode(ids, skip_special_tokens=False)
+    if source.tokenizer.encode(text, add_special_tokens=False).ids == ids:
+        return ()
+    return (
+        "this tokenizer cuts a whole prompt in another way than its parts, which the model was trained on; "
+        "answers of other programs can differ from those of `inhouse serve`",
+    )
+
+
+def _readme(source: Source, to: str, following: tuple[str, ...]) -> str:
+    """What the folder is, how to load it, and what to send."""
+    version, spec, system = source.version, source.base.spec, source.recipe["system"]
+    asked = "the conversation"
+    if not version.chat:
+        one = (
+            "the text"
+            if len(version.fields) == 1
+            else "one line `field: value` for each of " + ", ".join(version.fields)
+        )
+        asked = f"a system message that is {json.dumps(system) if system else 'empty'}, then a user message with {one}"
+    form = {"classify": "the labels", "extract": "the schema", "generate": "the outline"}[version.kind]
+    steps = "\n".join(f"    {line}" for line in following)
+    licence = f", licence {spec.licence}" if spec.licence else ", under its own licence"
+    return f"""# {version.name}, exported by inhouse (--to {to})
+
+Load it:
+
+{steps}
+
+Send {asked}, with temperature 0. An answer ends with the token `{source.end_of_turn}`. The chat template comes with
+the files{", in Ollama as the TEMPLATE of the Modelfile" if to == "ollama" else ""}.
+
+- kind of task: {version.kind}
+- base model: {spec.title} (sha256 {spec.sha256}){licence}
+- trained on: dataset version {version.lineage.get("dataset", "?")}, run {version.run}
+- served file: sha256 {version.file_sha256}
+
+No grammar holds answers to {form} here, as `inhouse serve` does: check them.
+"""

@@ -1,0 +1,120 @@
+"""What a GGUF file says of itself, read without its tensors and vocabulary.
+
+`gguf.GGUFReader` makes an object of every token: 2.4 s for 49,000 tokens, where this takes some 25 ms.
+"""
+
+from __future__ import annotations
+
+import mmap
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from inhouse.errors import ModelUnavailable
+
+# The format's value types: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
+_NUMBERS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
+_STRING, _ARRAY = 8, 9
+_OLDEST_VERSION = 2
+# Arrays of numbers up to this length are kept (a figure per layer), longer ones belong to the vocabulary.
+_LONGEST_ARRAY = 1024
+
+
+def read_fields(path: Path) -> dict[str, Any]:
+    """The fields of a GGUF file by their names: strings, numbers, and short lists of numbers.
+
+    Raises:
+        ModelUnavailable: there is no such file, or it is no GGUF file.
+    """
+    with _opened(path) as reader:
+        return reader.fields()
+
+
+def matrix_types(path: Path) -> frozenset[str]:
+    """The number formats of a GGUF file's matrices, such as `Q8_0`; norms and biases are float32 in all files.
+
+    Raises:
+        ModelUnavailable: there is no such file, or it is no GGUF file.
+    """
+    from gguf import GGMLQuantizationType
+
+    with _opened(path) as reader:
+        reader.fields()
+        return frozenset(GGMLQuantizationType(kind).name for dimensions, kind in reader.tensors() if dimensions > 1)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[_Reader]:
+    try:
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            yield _Reader(data)
+    except (OSError, ValueError, OverflowError, struct.error, KeyError) as error:
+        raise ModelUnavailable(
+            f"{path.name} is not a whole GGUF file: {error}", "fetch or write the file again", file=path
+        ) from error
+
+
+class _Reader:
+    """Reads values one after the other: first the fields, then what is said of the tensors."""
+
+    def __init__(self, data: mmap.mmap) -> None:
+        self._data = data
+        self._at = 0
+        self._tensors = 0
+
+    def fields(self) -> dict[str, Any]:
+        if self._data[:4] != b"GGUF":
+            raise ValueError("it does not begin with GGUF")
+        self._at = 4
+        version, self._tensors, count = self._number("I"), self._number("Q"), self._number("Q")
+        if not _OLDEST_VERSION <= version < 1 << 16:
+            raise ValueError(f"version {version} is not known here")
+        found: dict[str, Any] = {}
+        for _ in range(count):
+            name = self._string()
+            value = self._value(self._number("I"))
+            if value is not None:
+                found[name] = value
+        return found
+
+    def tensors(self) -> Iterator[tuple[int, int]]:
+        """The number of dimensions and the number format of each tensor."""
+        for _ in range(self._tensors):
+            self._string()
+            dimensions = self._number("I")
+            self._at += 8 * dimensions
+            yield dimensions, self._number("I")
+            self._at += 8
+
+    def _number(self, code: str) -> Any:  # noqa: ANN401 - a number or a truth value
+        (value,) = struct.unpack_from(f"<{code}", self._data, self._at)
+        self._at += struct.calcsize(f"<{code}")
+        return value
+
+    def _string(self) -> str:
+        length = self._number("Q")
+        self._at += length
+        return self._data[self._at - length : self._at].decode("utf-8", "replace")
+
+    def _value(self, kind: int) -> Any:  # noqa: ANN401 - whatever the file holds; None for what is passed over
+        if kind == _STRING:
+            return self._string()
+        if kind == _ARRAY:
+            return self._array(self._number("I"), self._number("Q"))
+        return self._number(_NUMBERS[kind])
+
+    def _array(self, kind: int, count: int) -> list[Any] | None:
+        if kind in _NUMBERS and count > _LONGEST_ARRAY:
+            self._at += count * struct.calcsize(f"<{_NUMBERS[kind]}")
+            return None
+        if kind in _NUMBERS:
+            return [self._number(_NUMBERS[kind]) for _ in range(count)]
+        for _ in range(count):
+            if kind == _STRING:
+                length = self._number("Q")
+                self._at += length
+            else:
+                self._value(kind)
+        return None

@@ -1,0 +1,125 @@
+"""Scores of objects: every field on its own, items as sets."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from inhouse.scoring import field_paths, field_scores, object_exact
+
+SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "company": {"type": "string"},
+        "supplier": {
+            "type": ["object", "null"],
+            "properties": {"name": {"type": "string"}, "vat.id": {"type": "string"}},
+        },
+        "tags": {"type": "array", "items": {"type": "string"}},
+        "lines": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {
+                    "what": {"type": "string"},
+                    "price": {"type": "number"},
+                    "codes": {"type": "array", "items": {"type": "string"}},
+                },
+            },
+        },
+        "paid": {"type": "boolean"},
+    },
+}
+LINES = [{"what": "nails", "price": 2.5}, {"what": "nails", "price": 2.5}, {"what": "glue", "price": 4.0}]
+RIGHT: dict[str, Any] = {
+    "company": "Acme",
+    "supplier": {"name": "Bolt & Co", "vat.id": "X1"},
+    "tags": ["a", "b"],
+    "lines": LINES,
+    "paid": True,
+}
+
+
+def scores(**changed: Any) -> dict[str, float]:
+    return field_scores(RIGHT, RIGHT | changed, SCHEMA)
+
+
+def wrong(**changed: Any) -> set[str]:
+    return {path for path, score in scores(**changed).items() if score < 1}
+
+
+def test_every_example_reports_the_same_fields_in_the_schemas_order() -> None:
+    paths = ("company", "supplier.name", "supplier.vat.id", "tags", "lines", "paid")
+    assert field_paths(SCHEMA) == paths
+    for answered in (RIGHT, {}, None, {"else": 1}):
+        assert tuple(field_scores(RIGHT, answered, SCHEMA)) == paths
+    assert tuple(field_scores({}, {}, SCHEMA)) == paths
+
+
+def test_the_right_object_is_exact_and_one_slip_is_not() -> None:
+    assert object_exact(scores()) == 1.0
+    assert wrong(company="acme ") == set()
+    assert wrong(paid=False) == {"paid"}
+    assert object_exact(scores(paid=False)) == 0.0
+    assert wrong(supplier={"name": "Bolt & Co"}) == {"supplier.vat.id"}
+
+
+def test_no_answer_is_wrong_even_where_nothing_was_expected() -> None:
+    assert set(field_scores({}, None, SCHEMA).values()) == {0.0}
+    assert set(field_scores({}, {}, SCHEMA).values()) == {1.0}
+
+
+def test_absent_on_both_sides_is_right_and_on_one_is_wrong() -> None:
+    assert field_scores({"supplier": None}, {"supplier": {"name": ""}}, SCHEMA)["supplier.name"] == 1.0
+    assert field_scores({}, {"company": "Acme"}, SCHEMA)["company"] == 0.0
+    assert field_scores({"tags": []}, {}, SCHEMA)["tags"] == 1.0
+    assert field_scores({"tags": []}, {"tags": ["a"]}, SCHEMA)["tags"] == 0.0
+    assert field_scores({"tags": ["a"]}, {}, SCHEMA)["tags"] == 0.0
+
+
+@pytest.mark.parametrize("shape", ["Bolt & Co", ["Bolt & Co"], 3, True])
+def test_an_object_that_is_something_else_is_wrong_in_all_its_fields(shape: Any) -> None:
+    assert wrong(supplier=shape) == {"supplier.name", "supplier.vat.id"}
+
+
+@pytest.mark.parametrize("shape", ["a", {"a": "b"}, 1])
+def test_a_list_that_is_something_else_is_wrong(shape: Any) -> None:
+    assert scores(tags=shape)["tags"] == 0.0
+
+
+def test_items_count_once_and_in_any_order() -> None:
+    assert scores(lines=LINES[::-1])["lines"] == 1.0
+    assert scores(lines=LINES[1:])["lines"] == pytest.approx(2 * 2 / 5)
+    assert scores(lines=[LINES[0]] * 3)["lines"] == pytest.approx(2 * 2 / 6)
+    assert scores(lines=[*LINES, LINES[2]])["lines"] == pytest.approx(2 * 3 / 7)
+    assert scores(lines=[])["lines"] == 0.0
+
+
+def test_an_item_is_right_as_a_whole_or_not_at_all() -> None:
+    slip = [{"what": "nails", "price": 2.51}, *LINES[1:]]
+    assert scores(lines=slip)["lines"] == pytest.approx(2 / 3)
+    assert scores(lines=[{**LINES[0], "colour": "red"}, *LINES[1:]])["lines"] == pytest.approx(2 / 3)
+    assert scores(lines=[{**LINES[0], "codes": []}, *LINES[1:]])["lines"] == 1.0
+
+
+def test_lists_within_items_are_sets_too() -> None:
+    one = {"lines": [{"what": "x", "codes": ["a", "b"]}]}
+    assert field_scores(one, {"lines": [{"what": "x", "codes": ["b", "a"]}]}, SCHEMA)["lines"] == 1.0
+    assert field_scores(one, {"lines": [{"what": "x", "codes": ["b", "b"]}]}, SCHEMA)["lines"] == 0.0
+
+
+def test_the_largest_pairing_is_found_where_the_first_that_fits_would_block_it() -> None:
+    # "5" is both "5 EUR" and "5 USD"; taken by the first, it leaves nothing for the second.
+    expected = {"tags": ["5", "5 EUR"]}
+    assert field_scores(expected, {"tags": ["5 EUR", "5 USD"]}, SCHEMA)["tags"] == 1.0
+
+
+@given(st.lists(st.sampled_from("abc"), max_size=6), st.lists(st.sampled_from("abc"), max_size=6))
+def test_scalars_in_lists_are_multisets(expected: list[str], answered: list[str]) -> None:
+    found = field_scores({"tags": expected}, {"tags": answered}, SCHEMA)["tags"]
+    common = sum(min(expected.count(c), answered.count(c)) for c in "abc")
+    total = len(expected) + len(answered)
+    assert found == pytest.approx(2 * common / total if total else 1.0)
