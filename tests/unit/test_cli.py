@@ -65,6 +65,7 @@ def test_the_public_surface():
         "clean",
         "doctor",
         "evaluate",
+        "export",
         "init",
         "list_models",
         "monitor",
@@ -284,7 +285,7 @@ def test_predict_keeps_every_row_in_its_place(journey):
     labels = {"card_arrival", "change_pin", "failed_transfer"}
     assert [row["prediction"] in labels for row in rows] == [True, False, False, True]
     assert [row["who"] for row in rows] == ["ann", "bob", "", ""]
-    assert rows[1]["error"] == "the input is empty"
+    assert rows[1]["error"] == "line 2: the input is empty (text)"
     assert rows[2]["error"].startswith("line 3: not valid JSON")
     assert rows[1]["needs_review"] == rows[2]["needs_review"] == "true"
     assert 0 <= float(rows[0]["confidence"]) <= 1
