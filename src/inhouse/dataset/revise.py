@@ -10,6 +10,7 @@ from typing import Any
 from inhouse.core import Dataset, Example, Finding, Kind, Split, target_key
 from inhouse.core.json_schema import compact, ordered, parse_object
 from inhouse.dataset.build import Built, label_warnings
+from inhouse.dataset.schema import fitted
 from inhouse.dataset.split import assign_splits
 from inhouse.dataset.twins import TestTwins
 from inhouse.errors import Refused, UsageError
@@ -116,11 +117,11 @@ def _with(dataset: Dataset, gone: set[int], added: list[Example], number: int, r
 
 
 def in_schema_order(dataset: Dataset, schema: Mapping[str, Any]) -> Dataset:
-    """The dataset with the train side's objects in the schema's key order, in which every answer is written."""
+    """The dataset with the train side's objects as answers are written: in the schema's key order, of its types."""
     examples = [
         e
         if split == "test" or (found := parse_object(e.target)) is None
-        else replace(e, target=compact(ordered(schema, found)), id="")
+        else replace(e, target=compact(ordered(schema, fitted(schema, found))), id="")
         for e, split in zip(dataset.examples, dataset.splits, strict=True)
     ]
     return replace(dataset, examples=tuple(examples))
