@@ -21,18 +21,18 @@ from pathlib import Path
 import torch
 
 from inhouse import __version__
-from inhouse.core import Dataset, Task, labels_of, render_input
+from inhouse.core import Dataset, Task, labels_of
 from inhouse.dataset import build_dataset
 from inhouse.engine import get_base
-from inhouse.engine.answers import answer_labels
+from inhouse.engine.answers import answer_all, answer_form
 from inhouse.engine.chat_template import ChatTemplate
 from inhouse.engine.lora import attach
 from inhouse.engine.openvino_engine import OpenVinoEngine
-from inhouse.engine.prompts import trained_messages
+from inhouse.engine.prompts import TRAINED_SYSTEM, trained_messages
 from inhouse.engine.torch_model import best_precision, load_model, use_threads
 from inhouse.sources import infer_mapping, read_source, to_examples
 from inhouse.store import load_settings
-from inhouse.train import encode, loop, make_recipe, measure_flops
+from inhouse.train import encode, loop, make_recipe, max_tokens_of, measure_flops
 
 HERE = Path(__file__).parent
 EXAMPLE = HERE.parent / "examples" / "ledger" / "invoice_lines.csv"
@@ -62,21 +62,17 @@ def main() -> None:
 def _dataset() -> Dataset:
     source = read_source(EXAMPLE)
     examples, _ = to_examples(source, infer_mapping(source))
-    return build_dataset("ledger", 1, examples, None, previous=None, drop_rare=False, reason="bench").dataset
+    return build_dataset(
+        "ledger", 1, examples, None, kind="classify", previous=None, drop_rare=False, reason="bench"
+    ).dataset
 
 
 def train_speed(base, template: ChatTemplate, dataset: Dataset) -> dict[str, float]:  # noqa: ANN001
     """Tokens per second of the loop's own step, and its share of the limit."""
     precision = best_precision()
     task = Task(name="ledger", labels=labels_of(dataset.examples))
-    recipe = make_recipe(task, dataset, base_model=base.spec.name, base_sha256="", precision=precision)
-    examples = encode(
-        dataset.of("train"),
-        template.prompt_ids,
-        template.answer_ids,
-        system=recipe.system,
-        max_tokens=recipe.max_tokens,
-    )
+    examples = encode(dataset.of("train"), template, system=TRAINED_SYSTEM, max_tokens=max_tokens_of(task))
+    recipe = make_recipe(task, dataset, examples, base_model=base.spec.name, base_sha256="", precision=precision)
     flops = measure_flops(precision)
     model = load_model(base.folder, precision)
     adapters = attach(model, recipe.rank, recipe.alpha, recipe.seed)
@@ -87,7 +83,7 @@ def train_speed(base, template: ChatTemplate, dataset: Dataset) -> dict[str, flo
     for number, batch in enumerate(batches):
         if number == WARM_UP:
             begun = time.perf_counter()
-        loop._loss(model, [examples[i] for i in batch]).backward()
+        loop._learn(model, [examples[i] for i in batch])
         torch.nn.utils.clip_grad_norm_(weights, 1.0)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
@@ -109,9 +105,9 @@ def train_speed(base, template: ChatTemplate, dataset: Dataset) -> dict[str, flo
 def answer_speed(base, template: ChatTemplate, dataset: Dataset) -> dict[str, float]:  # noqa: ANN001
     """Requests per second of the engine, 64 at a time."""
     engine = OpenVinoEngine(base.gguf, template.end_of_turn)
-    prompts = [template.prompt_ids(trained_messages("", render_input(e.inputs))) for e in dataset.examples]
+    prompts = [template.prompt_ids(trained_messages("", e.inputs)) for e in dataset.examples]
     begun = time.perf_counter()
-    answer_labels(engine, prompts, labels_of(dataset.examples), template.decode)
+    answer_all(engine, prompts, answer_form("classify", labels=labels_of(dataset.examples)), template.decode)
     seconds = time.perf_counter() - begun
     engine.close()
     return {"requests_per_second": len(prompts) / seconds, "prompt_tokens": sum(map(len, prompts)) / len(prompts)}
