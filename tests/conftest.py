@@ -17,6 +17,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
+
+# How long an example takes says more about the machine than about the code.
+settings.register_profile("inhouse", deadline=None)
+settings.load_profile("inhouse")
 
 # Tests never leave the machine, but for the journey, which brings the embedded base from the package index once.
 os.environ.setdefault("INHOUSE_THREADS", "2")
@@ -44,7 +49,7 @@ INTENTS = {
 }
 
 
-def write_tiny_gguf(path: Path) -> Path:
+def write_tiny_gguf(path: Path, matrices: str = "Q8_0") -> Path:
     """A random llama of 2 layers with a byte-level BPE tokenizer, written with the gguf library."""
     import gguf
     import torch
@@ -114,7 +119,7 @@ def write_tiny_gguf(path: Path) -> Path:
         if array.ndim == 1:
             writer.add_tensor(target, array)
         else:  # openvino-genai reads no float32 matrices
-            kind = gguf.GGMLQuantizationType.Q8_0
+            kind = gguf.GGMLQuantizationType[matrices]
             writer.add_tensor(target, gguf.quants.quantize(array, kind), raw_dtype=kind)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()

@@ -5,9 +5,11 @@ from __future__ import annotations
 import csv
 import importlib
 import json
+import os
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from types import FunctionType
 
@@ -16,8 +18,10 @@ import pytest
 from conftest import many_intents, write_csv
 
 import inhouse
+from inhouse.cli import show
 from inhouse.core import Trace
-from inhouse.store import Workspace, traffic
+from inhouse.pipeline import Predicted, list_models
+from inhouse.store import Settings, Workspace, traffic
 from inhouse.store.database import now
 
 CONTRACTS = Path(__file__).parent.parent / "contracts"
@@ -94,6 +98,118 @@ def test_wrong_usage_is_exit_code_2(inhouse_command, arguments):
     assert (done.returncode, done.stdout) == (2, "")
     assert "Traceback" not in done.stderr
     assert "Usage: inhouse" in done.stderr
+
+
+# ---------------------------------------------------------------------- help
+
+
+def help_of(inhouse_command, *command):
+    done = subprocess.run([*inhouse_command, *command, "--help"], capture_output=True, text=True, check=True)
+    return done.stdout
+
+
+def test_every_example_of_run_has_its_own_line(inhouse_command):
+    shown = [line.strip() for line in help_of(inhouse_command, "run").splitlines()]
+    examples = [line for line in shown if line.startswith("inhouse run ")]
+    assert len(examples) == 3
+    assert "inhouse run support chat.jsonl" in examples
+    assert all(line.count("inhouse run") == 1 for line in shown if "inhouse run" in line)
+
+
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [
+        (("models", "pull"), ("GGUF file", "model folder", "hub id")),
+        (("init",), ("GGUF file", "model folder", "hub id")),
+        (("add",), ("dotted path", ".pdf, .docx", "chat files")),
+        (("run",), ("dotted path", ".pdf, .docx", "chat files", "it is inferred")),
+    ],
+)
+def test_help_names_what_may_be_given(inhouse_command, command, told):
+    shown = " ".join(help_of(inhouse_command, *command).split())
+    assert [part for part in told if part not in shown] == []
+
+
+# ---------------------------------------------------------------------- the kind of a new task
+
+
+def chat_file(path):
+    turns = [(f"Where is parcel {n}?", f"Parcel {n} is on its way.") for n in range(12)]
+    rows = [
+        {"messages": [{"role": "user", "content": asked}, {"role": "assistant", "content": answer}]}
+        for asked, answer in turns
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ((), "kind of task: generate, as messages holds conversations (--kind KIND overrules this)"),
+        (("--kind", "generate"), "target: the last assistant message with weight 1"),
+    ],
+)
+def test_run_makes_a_generate_task_of_a_chat_file(tmp_path, cli, monkeypatch, options, told):
+    monkeypatch.setenv("INHOUSE_MODELS_DIR", str(tmp_path / "models"))
+    done = cli(tmp_path / "fresh", "run", "support", chat_file(tmp_path / "chat.jsonl"), *options)
+    assert told in done.err
+    assert ("kind of task" in done.err) == (not options)
+    assert "base model 'smollm2-135m-instruct', which is not on this machine yet" in done.err  # so far it came
+    assert not (tmp_path / "fresh").exists()
+
+
+@pytest.mark.parametrize("verb", ["add", "run"])
+def test_a_chat_file_for_an_empty_classify_task_names_the_remedy(tmp_path, cli, verb):
+    folder = tmp_path / "work"
+    assert cli(folder, "init", "support").code == 0
+    done = cli(folder, verb, "support", chat_file(tmp_path / "chat.jsonl"), "--json")
+    assert done.code == 3
+    assert "--kind generate" in done.json["error"]["remedy"]
+    assert "conversations" in done.json["error"]["message"]
+
+
+# ---------------------------------------------------------------------- what is said at the end
+
+
+def test_an_answer_with_a_fault_is_not_called_unanswered():
+    done = Predicted("cvs", "cvs@1", "out.csv", rows=9, needs_review=2, errors=2, seconds=1.0)
+    shown = show.predicted(done)
+    assert "could not be answered" not in shown
+    assert "2 have an error: no answer, or one with a fault" in shown
+    assert shown.splitlines()[-1] == "next: look at the rows of out.csv where needs_review is true"
+    assert show.predicted(replace(done, needs_review=0, errors=0)).splitlines()[-1] == "next: inhouse serve"
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "next_step"),
+    [
+        ("org/small", "causal", "next: inhouse init TASK --base org/small"),
+        ("my models/a.gguf", "causal", "next: inhouse init TASK --base 'my models/a.gguf'"),
+        ("all-minilm-l6-v2", "encoder", "next: inhouse doctor"),
+    ],
+)
+def test_pull_says_what_comes_next(name, kind, next_step):
+    shown = show.pulled({"name": name, "kind": kind, "folder": "/models/x", "sha256": "0"})
+    assert shown == f"{name}: /models/x\n{next_step}"
+
+
+def test_models_list_has_what_was_pulled_from_the_hub(tmp_path):
+    for number, commit in enumerate(("old", "new")):
+        folder = tmp_path / f"org--small-{commit * 4}"
+        folder.mkdir()
+        facts = {"name": "org/small", "hub": "org/small", "sha256": commit * 4, "parameters": 7_000_000}
+        (folder / "complete.json").write_text(json.dumps(facts))
+        os.utime(folder / "complete.json", (number, number))
+    (tmp_path / "mine-012345678901").mkdir()
+    (tmp_path / "mine-012345678901" / "complete.json").write_text('{"name": "mine", "sha256": "0"}')
+    known, added = list_models(Settings(models_dir=tmp_path))[:2], list_models(Settings(models_dir=tmp_path))[2:]
+    assert [model["here"] for model in known] == [False, False]
+    assert [(m["name"], m["kind"], m["parameters"], m["here"]) for m in added] == [
+        ("org/small", "causal", 7_000_000, True)
+    ]
+    assert added[0]["folder"].endswith("newnewnewnew")
+    assert "org/small" in show.models([*known, *added])
 
 
 # ---------------------------------------------------------------------- the journey

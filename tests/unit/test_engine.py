@@ -163,6 +163,24 @@ def test_streaming_gives_the_same_answer(engine, template):
     assert [p.ids for p in parts] == [whole.ids[: len(p.ids)] for p in parts]
 
 
+@pytest.mark.parametrize("exact", [False, True])
+def test_a_beginning_found_in_the_cache_changes_no_answer(tiny_base, template, exact):
+    """Each prompt is the one before and three tokens more, over many blocks of the cache; torch computes them anew."""
+    text = [int(i) for i in np.random.default_rng(3).integers(3, 350, 420)]
+    prompts = [text[:n] for n in range(300, 420, 3)]
+    torch_engine = TorchEngine(tiny_base.folder, None, rank=4, alpha=8, precision="float32", answer_ids=list)
+    expected, expected_logprobs = torch_engine.next_tokens(prompts)
+    torch_engine.close()
+    engine = OpenVinoEngine(tiny_base.gguf, template.end_of_turn, exact=exact)
+    engine.next_tokens(prompts[:1])
+    handfuls = [engine.next_tokens(prompts[i : i + 8]) for i in range(0, len(prompts), 8)]
+    engine.close()
+    found = [token for tokens, _ in handfuls for token in tokens]
+    logprobs = [value for _, values in handfuls for value in values]
+    assert np.mean(np.array(found) == expected) >= 0.95
+    assert np.abs(np.array(logprobs) - expected_logprobs).mean() < 0.1
+
+
 class Pipeline:
     """An engine's pipeline with some of its methods replaced."""
 

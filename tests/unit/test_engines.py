@@ -14,12 +14,15 @@ import time
 from contextlib import closing, contextmanager, redirect_stderr
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 
 import gguf
 import numpy as np
 import pytest
 import torch
+from conftest import write_tiny_gguf
 
+from inhouse.engine import get_base, served_file
 from inhouse.engine.chat_template import ChatTemplate
 from inhouse.engine.choice import (
     ENGINES,
@@ -246,6 +249,24 @@ def test_closing_ends_the_requests_under_way(own_engine, prompts):
             call()
 
 
+def test_whatever_breaks_in_the_thread_of_a_stream_reaches_the_one_who_waits(own_engine, prompts, monkeypatch):
+    class AtOnce:
+        """A thread that has done its work when it is started, so that nothing needs to be waited for."""
+
+        def __init__(self, target, **_):
+            self.start = target
+
+    def broken(*_):
+        raise ValueError("an odd chunk")
+
+    threads = SimpleNamespace(Thread=AtOnce, Event=threading.Event)
+    monkeypatch.setattr("inhouse.engine.xllamacpp_engine.threading", threads)
+    monkeypatch.setattr(own_engine, "_complete", broken)
+    with pytest.raises(EngineFault, match="the engine failed on a request: an odd chunk") as caught:
+        list(own_engine.stream(prompts[0], max_new_tokens=3))
+    assert isinstance(caught.value.__cause__, ValueError)
+
+
 def test_a_request_that_nobody_waits_for_is_dropped(own_engine, prompts):
     answer = own_engine.stream(prompts[0], max_new_tokens=900, grammar=Grammar('root ::= "a" root'))
     next(answer)
@@ -409,6 +430,23 @@ def test_what_cannot_be_served_is_refused_with_a_remedy(wanted, architecture, qu
 
 def test_every_engine_of_the_table_can_be_opened_and_the_other_way_round():
     assert list(capabilities()) == list(ENGINES)
+
+
+def test_a_base_is_served_from_a_copy_where_the_engine_misreads_its_number_format(tmp_path, tiny_base):
+    base = get_base(str(write_tiny_gguf(tmp_path / "q4.gguf", "Q4_1")), Settings(models_dir=tmp_path / "models"))
+    assert served_file(base, "xllamacpp") == base.gguf
+    copy = served_file(base, "openvino-genai")
+    assert gguf_quantizations(copy) == {"Q8_0"}
+    published, served = (
+        {t.name: gguf.quants.dequantize(t.data, t.tensor_type) for t in gguf.GGUFReader(file).tensors}
+        for file in (base.gguf, copy)
+    )
+    assert published.keys() == served.keys()
+    for name, weight in published.items():  # bfloat16 first, then steps of a 127th of a block's largest weight
+        assert np.abs(served[name] - weight).max() <= np.abs(weight).max() / 100
+    written = copy.stat().st_mtime_ns
+    assert served_file(base, "openvino-genai").stat().st_mtime_ns == written
+    assert served_file(tiny_base, "openvino-genai") == tiny_base.gguf
 
 
 def test_a_file_says_what_it_is(tiny_gguf, tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from unit.test_hub_bases import BY_NAME, make_folder
 from inhouse.core import ModelVersion, Parity, Recipe
 from inhouse.deploy import ServedModel
 from inhouse.deploy.export import _go_template, _source, export_version
-from inhouse.engine import get_base
+from inhouse.engine import Base, get_base
 from inhouse.engine.chat_template import ChatTemplate
 from inhouse.engine.gguf_file import write_gguf
 from inhouse.engine.lora import adapter_state, attach, merged_weights, write_adapter
@@ -158,6 +159,34 @@ def test_peft_answers_with_the_adapter_as_the_served_model_does(learned, tiny_ba
     assert [greedy(tuned, template, p, **end) for p in prompts] == answers
 
 
+class Published(Base):
+    """A base that the hub has too."""
+
+    hub_id = "org/name"
+
+
+@pytest.mark.parametrize(
+    ("kind", "hub", "named", "doubt"),
+    [
+        (Base, "org/name@1a2b", "org/name", ""),
+        (Published, "", "org/name", "org/name is this model before it was cut to fewer bits"),
+        (Base, "", "", "by its folder on this machine"),
+    ],
+)
+def test_an_adapter_names_its_base_by_what_is_found_everywhere_or_says_so(
+    kind, hub, named, doubt, tiny_base, workspace, version, tmp_path, monkeypatch
+):
+    base = kind(replace(tiny_base.spec, hub=hub), tiny_base.folder)
+    monkeypatch.setattr("inhouse.deploy.export.get_base", lambda *_, **__: base)
+    written = export_version(workspace, version, "adapter", tmp_path / "out")
+    config = json.loads((written.folder / "adapter_config.json").read_text())
+    assert config["base_model_name_or_path"] == (named or str(tiny_base.folder))
+    assert f'from_pretrained("{named or tiny_base.folder}")' in written.next[0]
+    assert [doubt in found for found in written.doubts] == ([True] if doubt else [])
+    assert all(found in (written.folder / "README.md").read_text("utf-8") for found in written.doubts)
+    assert export_version(workspace, version, "merged", tmp_path / "merged").doubts == ()
+
+
 def test_transformers_answers_with_the_merged_folder_as_the_served_model_does(learned, tmp_path):
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -247,7 +276,9 @@ def test_the_modelfile_asks_for_what_the_model_was_trained_on(exported, workspac
     folder = exported("ollama")
     found = read_modelfile((folder / "Modelfile").read_text("utf-8"))
     assert found["FROM"] == ["./model.gguf"]
-    assert found["PARAMETER"] == ['stop "<|im_end|>"', "temperature 0", "num_ctx 212", "num_predict 12"]
+    assert found["PARAMETER"] == [
+        'stop "<|im_end|>"', "temperature 0", "top_k 1", "repeat_penalty 1", "num_ctx 212", "num_predict 12",
+    ]  # fmt: skip
     prompts, (tokens, _) = served
     tokenizer = ChatTemplate(tiny_base.folder)._tokenizer
     for text, prompt in zip(TEXTS, prompts, strict=True):
@@ -261,8 +292,6 @@ def test_the_modelfile_asks_for_what_the_model_was_trained_on(exported, workspac
 
 def base_with(template: str, tiny_base: Any, folder: Path, tokens: dict[str, str] | None = None) -> Any:
     """The tiny base under another chat template."""
-    from dataclasses import replace
-
     copy = Path(shutil.copytree(tiny_base.folder, folder))
     (copy / "chat_template.jinja").write_text(template, "utf-8")
     if tokens:
@@ -294,8 +323,6 @@ def test_a_prompt_keeps_its_text_in_ollamas_language(template, system, tiny_base
 
 
 def _with(workspace: Workspace, version: ModelVersion, base: Any, system: str = "", **changes: Any) -> Any:
-    from dataclasses import replace
-
     recipe = {**version.lineage["recipe"], "system": system}
     changed = version.model_copy(update={"lineage": {"recipe": recipe}, **changes})
     plain = _source(workspace, version)
@@ -335,8 +362,6 @@ def test_the_token_that_ollama_puts_first_is_there_once_or_it_is_refused(
     assert read_fields(file)["tokenizer.ggml.add_bos_token"]
     start = "{{ bos_token }}" if starts else "{{ 'x' }}"
     base = base_with(start + ODD, tiny_base, tmp_path / "base", {"bos_token": "<|im_start|>"})
-    from dataclasses import replace
-
     source = replace(_with(workspace, version, base), gguf=file)
     if not starts:
         with pytest.raises(Refused, match=r"put <\|im_start\|> before every prompt"):

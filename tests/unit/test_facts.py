@@ -77,6 +77,66 @@ def test_letters_with_colons_are_not_attributes() -> None:
     assert structured_values("{not json") == []
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Dear [NAME], your order 4711 of 3 May 2024 is late. Maria Keller will see to it, see note [1].",
+        "The capital is Berlin[1]. In 2024 it had 4711 streets, which Maria Keller counted[2].",
+        "see note [1]",
+    ],
+)
+def test_brackets_in_prose_are_not_attributes(text: str) -> None:
+    assert structured_values(text) == []
+    expected = "Maria Keller saw to 4711."
+    assert PLAIN.kept(text, expected, expected) == (None if text == "see note [1]" else 1.0)
+    assert PLAIN.kept(text, expected, "NAME 1 2") in (0.0, None)
+
+
+@pytest.mark.parametrize(
+    "text", ["inform(name[The Aroma], eat-type[pub], of[])", " name[The Aroma];\n eat type[pub]\n"]
+)
+def test_attributes_may_have_little_beside_them(text: str) -> None:
+    assert [v for v in structured_values(text) if v] == ["The Aroma", "pub"]
+
+
+BODY = "On 12/01/2019 Maria Keller ordered 1,234.50 EUR of goods, code XK12, and they never came to Berlin."
+
+
+@pytest.mark.parametrize(
+    "text", [f"sender: Bolt\nremark: \nbody: {BODY}", json.dumps({"sender": "Bolt", "remark": None, "body": BODY})]
+)
+def test_a_long_value_has_the_facts_of_a_text(text: str) -> None:
+    assert structured_values(text) == ["Bolt"]
+    expected = "Bolt says: the order of Maria Keller of 12 January 2019 over 1.234,50 euros, XK12, is missing."
+    assert PLAIN.kept(text, expected, expected) == 1.0
+    assert PLAIN.kept(text, expected, "Bolt says: goods are missing.") == pytest.approx(1 / 6)
+    assert PLAIN.kept(text, "Bolt.", "Bolt.") == 1.0
+
+
+def test_attributes_within_a_column_are_values_too() -> None:
+    text = "facts: name[The Aroma], food[Thai], price[less than £20]\nstyle: short"
+    assert structured_values(text) == ["The Aroma", "Thai", "less than £20", "short"]
+
+
+def test_values_of_other_inputs_are_found_in_any_place_without_a_look_at_each() -> None:
+    looks = 0
+
+    class Lexicon(frozenset[str]):
+        def __iter__(self):
+            nonlocal looks
+            looks += 1
+            return super().__iter__()
+
+    finder = FactFinder(Lexicon(["the aroma", "less than£20", "crowne plaza-hotel by the sea", "c++", "thai"]))
+    answer = "We like the Aroma (less than £20) near Crowne Plaza - Hotel by the sea. Ask about thai and c++."
+    for _ in range(3):
+        found = finder.invented("thai food", answer)
+    values = {"the aroma", "less than£20", "crowne plaza-hotel by the sea", "c++"}
+    assert set(found) == values | {"aroma", "20", "crowne", "plaza", "hotel"}
+    assert finder.invented("", "the aromas of thailand, less than £200 in c+") == ("200",)
+    assert looks <= 1
+
+
 def test_a_chat_is_what_was_said_in_it() -> None:
     chat = json.dumps([{"role": "user", "content": "It was Peter on 3.4.2024\\nwith 12 nails"}])
     assert structured_values(chat) == []

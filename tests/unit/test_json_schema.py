@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import re
 import subprocess
@@ -17,10 +18,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from inhouse.core.json_schema import check_schema, compact, ordered, parse_object, validate
-from inhouse.dataset.schema import describe_schema, fitted, infer_schema
+from inhouse.dataset.schema import describe_schema, fitted, infer_schema, widened
 from inhouse.engine.chat_template import ChatTemplate
+from inhouse.engine.choice import ENGINES, open_engine
 from inhouse.engine.grammar import labels_grammar
-from inhouse.engine.openvino_engine import OpenVinoEngine
+from inhouse.engine.protocol import Engine
 from inhouse.engine.schema_grammar import schema_grammar
 from inhouse.errors import InputError, TooFewExamples
 
@@ -198,16 +200,16 @@ def template(tiny_base: Any) -> ChatTemplate:
     return ChatTemplate(tiny_base.folder)
 
 
-@pytest.fixture(scope="module")
-def openvino(tiny_base: Any, template: ChatTemplate) -> Iterator[OpenVinoEngine]:
-    engine = OpenVinoEngine(tiny_base.gguf, template.end_of_turn, threads=2)
-    yield engine
-    engine.close()
+@pytest.fixture(scope="module", params=ENGINES)
+def engine(request: pytest.FixtureRequest, tiny_base: Any, template: ChatTemplate) -> Iterator[Engine]:
+    opened = open_engine(request.param, tiny_base.gguf, template.end_of_turn, threads=2, exact=False)
+    yield opened
+    opened.close()
 
 
-def test_openvino_never_leaves_the_schema(openvino: OpenVinoEngine, template: ChatTemplate) -> None:
+def test_no_engine_ever_leaves_the_schema(engine: Engine, template: ChatTemplate) -> None:
     prompts = [template.prompt_ids([{"role": "user", "content": ask}]) for ask in ASKS]
-    answers = openvino.generate(prompts, max_new_tokens=700, grammar=schema_grammar(SCHEMA))
+    answers = engine.generate(prompts, max_new_tokens=700, grammar=schema_grammar(SCHEMA))
     written = [template.decode(a.ids) for a in answers if a.finished]
     assert len(written) >= len(ASKS) // 2
     for text in written:
@@ -216,11 +218,11 @@ def test_openvino_never_leaves_the_schema(openvino: OpenVinoEngine, template: Ch
 
 
 @pytest.mark.parametrize("label", ["größe", "Straße 5", "ÄAb", "naïf\\xe9a", 'q"é1', "zeile\nbad", "\x7fa"])
-def test_openvino_reads_letters_before_hexadecimal_digits_rightly(
-    openvino: OpenVinoEngine, template: ChatTemplate, label: str
+def test_every_engine_reads_letters_before_hexadecimal_digits_rightly(
+    engine: Engine, template: ChatTemplate, label: str
 ) -> None:
     prompt = template.prompt_ids([{"role": "user", "content": "x"}])
-    (answer,) = openvino.generate([prompt], max_new_tokens=60, grammar=labels_grammar([label]))
+    (answer,) = engine.generate([prompt], max_new_tokens=60, grammar=labels_grammar([label]))
     assert template.decode(answer.ids) == label
 
 
@@ -301,6 +303,8 @@ def but(path: str, value: Any) -> dict[str, Any]:
         ("properties/code/minLength", 9, "minLength"),
         ("properties/lines/minItems", 9, "minItems"),
         ("properties/n", True, "True"),
+        ("properties/code/format", "date", "format"),
+        ("properties/code/default", datetime.date(2026, 1, 5), "no JSON value"),
     ],
 )
 def test_a_schema_that_no_grammar_can_hold_to_is_refused_with_its_place(path: str, value: Any, told: str) -> None:
@@ -385,6 +389,48 @@ def test_no_schema_of_nothing() -> None:
         infer_schema([])
 
 
+# --- widening
+
+
+def test_widening_keeps_the_users_words_and_tells_what_it_changed() -> None:
+    mine = infer_schema(rows({"cur": "EUR", "no": "A1", "lines": [{"q": 1}]}, {"cur": "CHF", "no": "A2", "lines": []}))
+    mine["properties"]["no"] = {"type": "string", "description": "as printed", "maxLength": 4}
+    mine["properties"]["cur"]["enum"] = ["USD", *mine["properties"]["cur"]["enum"]]
+    wide, changes = widened(mine, [{"cur": "GBP", "no": "A-12345", "lines": [{"q": 1.5, "u": "kg"}], "by": "Ann"}])
+    assert wide["properties"]["cur"]["enum"] == ["USD", *infer_schema_enum(mine), "GBP"]
+    assert wide["properties"]["no"] == {"type": "string", "description": "as printed", "maxLength": 14}
+    assert wide["properties"]["lines"]["items"]["properties"]["q"] == {"type": "number"}
+    assert list(wide["properties"]) == ["cur", "no", "lines", "by"]
+    assert "by" not in wide["required"]
+    assert changes == [
+        "cur: new value 'GBP'",
+        "no: maxLength is now 14",
+        "lines.[].q is now a number",
+        "new field lines.[].u",
+        "new field by",
+    ]
+
+
+def infer_schema_enum(schema: dict[str, Any]) -> list[str]:
+    return [value for value in schema["properties"]["cur"]["enum"] if value != "USD"]
+
+
+def test_what_already_fits_widens_nothing_and_texts_stay_texts() -> None:
+    mine = {"type": "object", "properties": {"no": {"type": "string", "maxLength": 9}}, "required": ["no"]}
+    assert widened(mine, [{"no": 12}, {"no": True}]) == (mine, [])
+
+
+def test_another_kind_of_value_is_refused_by_name() -> None:
+    mine = infer_schema([{"a": {"b": 1}, "l": [1]}])
+    for value, name in (
+        ({"a": "x", "l": []}, "a"),
+        ({"a": {"b": 1}, "l": 3}, "l"),
+        ({"a": {"b": [1]}, "l": []}, "a.b"),
+    ):
+        with pytest.raises(InputError, match=rf"field {re.escape(name)} holds"):
+            widened(mine, [value])
+
+
 SCALARS = st.one_of(st.none(), st.booleans(), NUMBERS, texts(8), st.sampled_from(["EUR", "USD"]))
 SHAPES = st.fixed_dictionaries(
     {"a": SCALARS, "o": st.fixed_dictionaries({}, optional={"x": SCALARS, "y": st.lists(SCALARS, max_size=3)})},
@@ -411,3 +457,16 @@ def test_importing_it_imports_no_validator() -> None:
     code = "import sys, inhouse.core.json_schema, inhouse.scoring; print({'jsonschema','sacrebleu','dateparser'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+@given(st.lists(SHAPES, min_size=1, max_size=6), st.lists(SHAPES, min_size=1, max_size=6))
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None, max_examples=60)
+def test_a_widened_schema_fits_the_old_examples_and_the_new(
+    old: list[dict[str, Any]], new: list[dict[str, Any]]
+) -> None:
+    schema, _ = widened(infer_schema(old), new)
+    assert check_schema(schema) == ""
+    assert tomllib.loads(tomlkit.dumps({"schema": schema})) == {"schema": schema}
+    for value in (*old, *new):
+        assert validate(schema, fitted(schema, value)) == ""
+    assert widened(schema, [*old, *new]) == (schema, [])

@@ -63,7 +63,7 @@ def test_every_primary_metric_can_be_summarised(kind: Kind) -> None:
         found = summarise(judged, [TARGETS[kind]] * 3, name)
         assert 0 <= found.low <= found.value <= found.high <= 1
     assert set(judged.scores) | {"macro_f1"} >= set(metric_names(TASKS[kind], FACTS))
-    assert set(np.unique(judged.scores[right_metric(kind)])) <= {0.0, 1.0}
+    assert set(np.unique(judged.scores[str(right_metric(TASKS[kind]))])) <= {0.0, 1.0}
 
 
 @pytest.mark.parametrize(

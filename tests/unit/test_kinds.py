@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 
 import jsonschema
 import pytest
 from fastapi.testclient import TestClient
 
 from inhouse.api.app import make_app
+from inhouse.core import Feedback, Trace
 from inhouse.core.json_schema import parse_object, validate
-from inhouse.store import Workspace, records, registry
+from inhouse.store import Workspace, records, registry, traffic
+from inhouse.store.database import now
 
 TOWNS = ["Delft", "Ghent", "Bonn", "Lille", "Derby", "Turin"]
 
@@ -103,6 +106,12 @@ def kinds(tmp_path_factory, tiny_gguf, cli, one_thread):
         ),
         "chats": trained_task(cli, folder, "chats", tiny_gguf, "generate", write(root / "chats.jsonl", chats())),
     }
+    workspace = Workspace(folder)
+    for name in done:  # so short a training of a random model is no test of the parity gate
+        version = registry.find_version(workspace, name, "latest")
+        parity = version.parity.model_copy(update={"passed": True})
+        registry.update_version(workspace, version.model_copy(update={"parity": parity}))
+    workspace.close()
     return folder, done
 
 
@@ -119,7 +128,7 @@ def test_metrics_of_each_kind(kinds):
     metrics = {name: set(e["contenders"][0]["metrics"]) for name, e in kinds[1].items()}
     assert metrics["orders"] == {"valid", "fields_exact", "object_exact", "field:town", "field:lamps", "field:items"}
     assert {"chrf", "rouge_l", "checks_passed", "check:sections", "check:order"} <= metrics["letters"]
-    assert {"chrf", "rouge_l", "checks_passed"} <= metrics["chats"]
+    assert {"chrf", "rouge_l"} <= metrics["chats"]
     assert {e["primary_metric"] for e in kinds[1].values()} == {"fields_exact", "chrf"}
 
 
@@ -139,6 +148,18 @@ def test_the_schema_is_kept_and_every_answer_that_was_given_meets_it(kinds):
     workspace.close()
 
 
+def test_what_no_answer_can_say_is_told(kinds):
+    from inhouse.pipeline.evaluation import _out_of_reach
+
+    workspace = Workspace(kinds[0])
+    version = registry.find_version(workspace, "orders", "latest")
+    test = records.load_dataset(workspace, "orders").of("test")
+    assert not _out_of_reach(version, test)
+    odd = replace(test[0], target='{"town":"Bonn","lamps":"many","items":[]}')
+    assert _out_of_reach(version, [*test, odd, odd]) == {"lamps: 'many' is not of type 'integer'": 2}
+    workspace.close()
+
+
 def test_groups_of_a_path_stay_together_and_the_outline_is_kept(kinds):
     workspace = Workspace(kinds[0])
     dataset = records.load_dataset(workspace, "orders")
@@ -150,7 +171,6 @@ def test_groups_of_a_path_stay_together_and_the_outline_is_kept(kinds):
 
 def test_predict_keeps_rows_and_names_what_it_could_not_answer(kinds, cli, tmp_path):
     folder, _ = kinds
-    assert cli(folder, "promote", "orders", "--force", "--reason", "test").code in (0, 4)
     rows = [{"mail": "send 3 lamps to Bonn"}, {"mail": ""}]
     done = cli(
         folder,
@@ -162,9 +182,8 @@ def test_predict_keeps_rows_and_names_what_it_could_not_answer(kinds, cli, tmp_p
         "--version",
         "latest",
     )
-    if done.code == 4:
-        pytest.skip("so short a training failed the parity gate")
-    found = list(csv.DictReader((tmp_path / "out.csv").open()))
+    assert done.code == 0, done.err
+    found = list(csv.DictReader((tmp_path / "out.csv").read_text().splitlines()))
     assert [r["mail"] for r in found] == [r["mail"] for r in rows]
     assert found[1]["error"]
     assert found[0]["error"] or parse_object(found[0]["prediction"]) is not None
@@ -173,8 +192,6 @@ def test_predict_keeps_rows_and_names_what_it_could_not_answer(kinds, cli, tmp_p
 def test_served_texts_end_as_asked_and_conversations_are_read_whole(kinds):
     workspace = Workspace(kinds[0])
     version = registry.find_version(workspace, "chats", "latest")
-    parity = version.parity.model_copy(update={"passed": True})
-    registry.update_version(workspace, version.model_copy(update={"parity": parity}))
     with TestClient(make_app(workspace)) as client:
 
         def ask(messages, **more):
@@ -185,10 +202,86 @@ def test_served_texts_end_as_asked_and_conversations_are_read_whole(kinds):
         assert answer["choices"][0]["finish_reason"] == "length"
         assert answer["usage"]["completion_tokens"] == 3
         assert answer["inhouse"]["needs_review"]
-        assert answer["inhouse"]["warnings"] == []
+        assert answer["inhouse"]["warnings"] == ["the answer was cut off after 3 tokens"]
         assert ask(turns[:3]).status_code == 400, "the last word is not the user's"
         assert ask([{"role": "tool", "content": "x"}]).status_code == 400
         assert ask(turns, response_format={"type": "json_object"}).status_code == 400
+        assert ask(turns, stop=["."]).status_code == 400, "it would end a text elsewhere"
+    workspace.close()
+
+
+def test_a_text_that_breaks_its_structure_goes_to_a_person_with_the_reason(kinds, cli, tmp_path):
+    """A random model keeps no structure: no confidence may let its texts out unseen."""
+    folder = kinds[0]
+    workspace = Workspace(folder)
+    version = registry.find_version(workspace, "letters", "latest")
+    assert version.outline == workspace.load_task("letters").outline
+    registry.update_version(workspace, version.model_copy(update={"threshold": 0.0}))
+    with TestClient(make_app(workspace)) as client:
+        request = {"model": version.name, "messages": [{"role": "user", "content": "Customer 1 asks for 2 lamps"}]}
+        told = client.post("/v1/chat/completions", json=request).json()["inhouse"]
+    workspace.close()
+    assert told["needs_review"]
+    assert "fails checks of its outline: sections" in told["warnings"][0] or "cut off" in told["warnings"][0]
+    new, out = write(tmp_path / "new.jsonl", [{"request": "Customer 1 asks for 2 lamps"}]), tmp_path / "out.csv"
+    assert cli(folder, "predict", "letters", new, "--out", out, "--version", "latest").code == 0
+    (row,) = csv.DictReader(out.read_text().splitlines())
+    assert row["needs_review"] == "true"
+    assert row["error"]
+
+
+def test_a_conversation_which_nothing_judges_goes_to_a_person(kinds):
+    workspace = Workspace(kinds[0])
+    version = registry.find_version(workspace, "chats", "latest")
+    assert version.threshold > 1
+    assert "checks_passed" not in kinds[1]["chats"]["contenders"][0]["metrics"]
+    workspace.close()
+
+
+def test_corrections_of_people_become_targets_as_the_model_may_write_them(kinds):
+    from inhouse.pipeline.upkeep import waiting_corrections
+
+    workspace = Workspace(kinds[0])
+    task = workspace.load_task("orders")
+    trace = Trace(
+        id="t1",
+        task="orders",
+        model_version="orders@1",
+        inputs={"mail": "please send five lamps to Bonn"},
+        output='{"town":"Bonn","lamps":4,"items":[]}',
+        confidence=0.5,
+        needs_review=True,
+        latency_ms=1.0,
+        prompt_tokens=9,
+        answer_tokens=9,
+        created_at=now(),
+    )
+    traffic.add_trace(workspace, trace)
+    typed = '{\n  "lamps": 5,\n  "items": [],\n  "town": "Bonn"\n}'
+    traffic.add_feedback(workspace, Feedback(trace="t1", correction=typed, accepted=False))
+    made = waiting_corrections(workspace, task, records.load_dataset(workspace, "orders"))
+    workspace.close()
+    assert made.usable == 1
+    assert made.built.dataset.examples[-1].target == '{"town":"Bonn","lamps":5,"items":[]}'
+
+
+def test_a_remote_model_that_is_away_is_left_out_and_said_so(kinds, cli):
+    folder = kinds[0]
+    settings, task = folder / "inhouse.toml", folder / "tasks" / "letters" / "task.toml"
+    before = settings.read_text(), task.read_text()
+    table = '[remotes.away]\nbase_url = "http://127.0.0.1:9/v1"\nmodel = "m"\napi_key_env = "AWAY_KEY"\n'
+    settings.write_text(f"{before[0]}\n{table}")
+    task.write_text(before[1].replace("remotes = []", 'remotes = ["away"]'))
+    done = cli(folder, "evaluate", "letters", "--json")
+    task.write_text(before[1].replace("remotes = []", 'remotes = ["a_way"]'))
+    mistyped = cli(folder, "evaluate", "letters")
+    settings.write_text(before[0])
+    task.write_text(before[1])
+    assert done.code == 0, done.err
+    assert "remote:away" not in [c["name"] for c in done.json["contenders"]]
+    assert any(w.startswith("remote:away was not compared") for w in done.json["warnings"])
+    assert mistyped.code == 3
+    assert "fine-tuned" not in mistyped.err, "told before any work"
 
 
 def test_a_correction_must_meet_the_schema(kinds):

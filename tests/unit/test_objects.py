@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from math import isnan, nan
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inhouse.scoring import field_paths, field_scores, object_exact
+from inhouse.scoring import field_paths, field_scores, fields_exact, object_exact
 
 SCHEMA: dict[str, Any] = {
     "type": "object",
@@ -67,17 +68,35 @@ def test_the_right_object_is_exact_and_one_slip_is_not() -> None:
     assert wrong(supplier={"name": "Bolt & Co"}) == {"supplier.vat.id"}
 
 
-def test_no_answer_is_wrong_even_where_nothing_was_expected() -> None:
-    assert set(field_scores({}, None, SCHEMA).values()) == {0.0}
-    assert set(field_scores({}, {}, SCHEMA).values()) == {1.0}
+def test_no_answer_is_wrong_in_all_that_was_expected() -> None:
+    assert {path for path, score in field_scores(RIGHT, None, SCHEMA).items() if score == 0.0} == set(
+        field_paths(SCHEMA)
+    )
 
 
-def test_absent_on_both_sides_is_right_and_on_one_is_wrong() -> None:
-    assert field_scores({"supplier": None}, {"supplier": {"name": ""}}, SCHEMA)["supplier.name"] == 1.0
+def test_what_the_schema_has_no_place_for_cannot_be_right() -> None:
+    expected = RIGHT | {"due": "May", "supplier": {"name": "Bolt & Co", "vat.id": "X1", "city": "Ghent"}, "note": ""}
+    found = field_scores(expected, expected, SCHEMA)
+    assert {path for path, score in found.items() if score == 0.0} == {"due", "supplier.city"}
+    assert object_exact(found) == 0.0
+    assert fields_exact(found) == pytest.approx(6 / 8)
+    items = {"lines": [{"what": "nails", "price": 2.5, "colour": "red"}]}
+    assert field_scores(items, items, SCHEMA)["lines"] == 0.0
+
+
+def test_absent_on_both_sides_does_not_count_and_on_one_is_wrong() -> None:
+    assert isnan(field_scores({"supplier": None}, {"supplier": {"name": ""}}, SCHEMA)["supplier.name"])
     assert field_scores({}, {"company": "Acme"}, SCHEMA)["company"] == 0.0
-    assert field_scores({"tags": []}, {}, SCHEMA)["tags"] == 1.0
+    assert isnan(field_scores({"tags": []}, {}, SCHEMA)["tags"])
     assert field_scores({"tags": []}, {"tags": ["a"]}, SCHEMA)["tags"] == 0.0
     assert field_scores({"tags": ["a"]}, {}, SCHEMA)["tags"] == 0.0
+
+
+def test_what_neither_side_holds_makes_an_object_neither_better_nor_worse() -> None:
+    found = field_scores({"company": "Acme", "paid": True}, {"company": "Acme", "paid": False}, SCHEMA)
+    assert (fields_exact(found), object_exact(found)) == (0.5, 0.0)
+    nothing = field_scores({}, {}, SCHEMA)
+    assert (fields_exact(nothing), object_exact(nothing)) == (1.0, 1.0)
 
 
 @pytest.mark.parametrize("shape", ["Bolt & Co", ["Bolt & Co"], 3, True])
@@ -122,4 +141,4 @@ def test_scalars_in_lists_are_multisets(expected: list[str], answered: list[str]
     found = field_scores({"tags": expected}, {"tags": answered}, SCHEMA)["tags"]
     common = sum(min(expected.count(c), answered.count(c)) for c in "abc")
     total = len(expected) + len(answered)
-    assert found == pytest.approx(2 * common / total if total else 1.0)
+    assert found == pytest.approx(2 * common / total if total else nan, nan_ok=True)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from inhouse.core import Outline
 from inhouse.dataset.outline import describe_outline, infer_outline
 from inhouse.errors import TooFewExamples
-from inhouse.scoring.outlines import bullet_count, check_names, check_outline, outline_checks
+from inhouse.scoring.outlines import bullet_count, check_names, outline_checks
 
 
 def summary(rng: random.Random, first: str = "Key qualifications", second: str = "Availability") -> str:
@@ -81,15 +81,16 @@ def test_bullets_of_many_kinds_are_counted() -> None:
     ("outline", "told"),
     [
         ({"patterns": ["("]}, "'('"),
-        ({"words": [5, 2]}, "outline.words"),
-        ({"bullets": [-1, 2]}, "outline.bullets"),
+        ({"words": [5, 2]}, "the least first"),
+        ({"bullets": [-1, 2]}, "the least first"),
         ({"sections": [" "]}, "empty"),
         ({"forbidden": [""]}, "empty"),
     ],
 )
 def test_an_outline_that_cannot_be_used_is_told(outline: dict[str, Any], told: str) -> None:
-    assert told in check_outline(Outline.model_validate(outline))
-    assert check_outline(infer_outline(summaries(20))) == ""
+    with pytest.raises(ValueError, match=next(iter(outline))) as caught:
+        Outline.model_validate(outline)
+    assert told in str(caught.value)
 
 
 # --- inferring
@@ -187,6 +188,5 @@ TARGETS = st.lists(st.lists(LINES, max_size=7).map("\n".join), min_size=1, max_s
 @settings(deadline=None)
 def test_nearly_all_training_targets_pass_whatever_they_are(targets: list[str]) -> None:
     outline = infer_outline(targets)
-    assert check_outline(outline) == ""
     assert share_passing(outline, targets) >= 0.99
     assert all(re.compile(pattern) for pattern in outline.patterns)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import io
+import json
 import subprocess
 
 import pytest
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from inhouse.core import input_key
 from inhouse.errors import SourceError, UsageError
 from inhouse.sources import Mapping, infer_mapping, read_source, rejections_csv, to_examples
+from inhouse.sources.mapping import infer_kind
 
 CLASSIFY = Mapping("classify", ("text",), ("label",))
 
@@ -317,6 +319,70 @@ def test_no_column_looks_like_labels(tmp_path):
     text = "a,b\n" + "".join(f"text {i},words {i}\n" for i in range(20))
     with pytest.raises(SourceError, match="no column looks like labels; the columns there are a, b"):
         infer_mapping(read_source(write(tmp_path / "d.csv", text)))
+
+
+# --- kind
+
+
+def rows_of(tmp_path, **columns):
+    """Twenty-four rows as JSON Lines; a column is what makes its value of the row's number."""
+    rows = [{name: make(i) for name, make in columns.items()} for i in range(24)]
+    return read_source(write(tmp_path / "d.jsonl", "".join(json.dumps(row) + "\n" for row in rows)))
+
+
+def a_text(i):
+    return f"some words of row {i}"
+
+
+def a_label(i):
+    return "abc"[i % 3]
+
+
+def an_object(i):
+    return {"total": i}
+
+
+@pytest.mark.parametrize(
+    ("columns", "kind", "why"),
+    [
+        ({"text": a_text, "category": a_label}, "classify", "category has 3 different values in 24 rows"),
+        ({"text": a_text, "mood": a_label}, "classify", "mood has 3"),
+        ({"text": a_text, "fields": an_object}, "extract", "fields holds JSON objects"),
+        ({"text": a_text, "payload": an_object, "mood": a_label}, "extract", "payload holds"),
+        ({"text": a_text, "page": lambda i: json.dumps({"n": i})}, "extract", "page holds"),
+        ({"text": a_text, "label": a_label, "meta": an_object}, "classify", "label has 3"),
+        ({"text": a_text, "label": a_label, "slots": lambda i: [i]}, "classify", "label has 3"),
+        ({"prompt": a_text, "completion": a_text}, "generate", "completion holds texts"),
+        ({"cv": a_text, "summary": a_text, "language": a_label}, "generate", "summary holds texts"),
+        ({"one": a_text, "two": a_text}, "generate", "two holds texts"),
+        ({"text": a_text, "category": a_text}, "classify", "no column says otherwise"),
+        ({"text": a_text}, "classify", "no column says otherwise"),
+    ],
+)
+def test_the_kind_of_a_file(tmp_path, columns, kind, why):
+    found, reason = infer_kind(rows_of(tmp_path, **columns))
+    assert (found, why in reason) == (kind, True), reason
+
+
+@pytest.mark.parametrize(
+    ("target", "kind"),
+    [
+        ("label", "classify"),
+        ("text", "generate"),
+        ("payload", "extract"),
+        (("label", "text"), "extract"),
+        ("payload.total", "classify"),
+    ],
+)
+def test_a_target_that_is_named_tells_the_kind(tmp_path, target, kind):
+    source = rows_of(tmp_path, text=a_text, label=a_label, payload=an_object)
+    assert infer_kind(source, target=target)[0] == kind
+
+
+def test_a_column_that_is_missing_is_told_before_any_kind(tmp_path):
+    for wrong in ({"target": "zzz"}, {"fields": ("zzz",)}, {"group": "zzz"}):
+        with pytest.raises(SourceError, match="'zzz' is missing"):
+            infer_kind(rows_of(tmp_path, text=a_text, label=a_label), **wrong)
 
 
 # --- examples

@@ -9,6 +9,7 @@ import pytest
 from inhouse.core import input_key
 from inhouse.errors import SourceError
 from inhouse.sources import Mapping, infer_mapping, input_reader, read_source, to_examples
+from inhouse.sources.mapping import infer_kind
 
 CHAT = Mapping("generate", ("messages",), chat=True)
 
@@ -38,7 +39,11 @@ def only(tmp_path, *messages):
 
 def test_a_file_with_messages_is_a_generate_task(tmp_path):
     source = read(tmp_path, *([user(f"Question {i}"), assistant(f"Answer {i}")] for i in range(3)))
-    for mapping in (infer_mapping(source), infer_mapping(source, kind="generate", fields=("messages",))):
+    assert infer_kind(source) == ("generate", "messages holds conversations")
+    for mapping in (
+        infer_mapping(source, kind="generate"),
+        infer_mapping(source, kind="generate", fields=("messages",)),
+    ):
         assert mapping == CHAT
         assert mapping.target == ""
     examples, rejections = to_examples(source, CHAT)
@@ -50,8 +55,21 @@ def test_a_file_with_messages_is_a_generate_task(tmp_path):
 
 def test_a_target_that_is_named_makes_it_an_ordinary_task(tmp_path):
     rows = [{"messages": [user(f"Question {i}")], "label": "ab"[i % 2]} for i in range(12)]
-    mapping = infer_mapping(read(tmp_path, *rows), fields=("messages",), target="label")
+    source = read(tmp_path, *rows)
+    assert infer_kind(source, fields=("messages",), target="label")[0] == "classify"
+    mapping = infer_mapping(source, fields=("messages",), target="label")
     assert mapping == Mapping("classify", ("messages",), ("label",))
+
+
+@pytest.mark.parametrize("kind", ["classify", "extract"])
+@pytest.mark.parametrize("more", [{}, {"id": "x"}, {"channel": "mail"}])
+def test_another_kind_of_task_refuses_conversations_and_names_the_kind_that_learns_them(tmp_path, kind, more):
+    source = read(tmp_path, *({"messages": [user(f"q {i}"), assistant()], **more} for i in range(12)))
+    assert infer_kind(source)[0] == "generate"
+    with pytest.raises(SourceError, match=f"conversations .'messages'., which a {kind} task does not learn") as caught:
+        infer_mapping(source, kind=kind)
+    assert "--kind generate" in caught.value.remedy
+    assert "extract" not in caught.value.remedy
 
 
 def test_the_answer_is_the_last_one_with_weight_1(tmp_path):
@@ -121,7 +139,8 @@ def test_breaches_reject_the_row_with_line_and_key(tmp_path, row, part):
 def test_a_group_column_is_no_extra_key(tmp_path):
     rows = [{"messages": [user(f"q {i}"), assistant()], "customer": {"id": f"c{i % 2}"}} for i in range(4)]
     source = read(tmp_path, *rows)
-    mapping = infer_mapping(source, group="customer.id")
+    assert infer_kind(source, group="customer.id")[0] == "generate"
+    mapping = infer_mapping(source, kind="generate", group="customer.id")
     assert [e.group for e in to_examples(source, mapping)[0]] == ["c0", "c1", "c0", "c1"]
     with pytest.raises(SourceError, match="the row has the key 'customer'"):
         to_examples(source, CHAT)

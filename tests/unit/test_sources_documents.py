@@ -8,7 +8,16 @@ import docx
 import pytest
 from reportlab.pdfgen.canvas import Canvas
 
-from inhouse.sources import Mapping, infer_mapping, input_reader, read_source, to_examples
+from inhouse.errors import SourceError
+from inhouse.sources import (
+    Mapping,
+    document_columns,
+    infer_mapping,
+    input_reader,
+    read_source,
+    to_examples,
+    with_documents,
+)
 
 GENERATE = Mapping("generate", ("cv",), ("summary",))
 
@@ -45,8 +54,9 @@ def source(tmp_path, *names, plain=0):
 
 
 def inputs(tmp_path, *names, plain=0):
-    read = input_reader(source(tmp_path, *names, plain=plain), ["cv"])
-    return [read(record) for record in read_source(tmp_path / "d.csv").records]
+    table = source(tmp_path, *names, plain=plain)
+    read = input_reader(table, ["cv"], document_columns(table, ["cv"]))
+    return [read(record) for record in table.records]
 
 
 def test_pdf_pages_in_order(tmp_path):
@@ -105,7 +115,7 @@ def test_what_cannot_be_read_is_rejected_with_the_reason(tmp_path):
         assert values == {}
         assert f"{name!r}" in reason
         assert part in reason
-    examples, rejections = to_examples(source(tmp_path, "good.txt", *faults, plain=20), GENERATE)
+    examples, rejections = to_examples(source(tmp_path, "good.txt", *faults, plain=20), GENERATE, ["cv"])
     assert len(examples) == 21
     assert [r.provenance.line for r in rejections] == list(range(3, 14))
 
@@ -140,6 +150,33 @@ def test_texts_that_end_like_a_file_stay_texts_where_no_file_is_named(tmp_path):
     found = inputs(tmp_path, "a.txt", *texts)
     assert "is missing" in found[1][1]
     assert [values["cv"] for values, _ in found[2:]] == texts[1:]
+
+
+def test_names_of_documents_that_are_nowhere_are_refused_not_learned(tmp_path):
+    with pytest.raises(SourceError, match=r"none of them is in the folder") as caught:
+        inputs(tmp_path, *(f"cv{i}.pdf" for i in range(9)), plain=3)
+    assert str(tmp_path) in caught.value.remedy
+
+
+def test_what_a_model_reads_as_documents_is_never_read_as_their_names(tmp_path):
+    """A new batch whose documents were left behind: each row says so, as the model's columns decide, not the batch."""
+    read = input_reader(source(tmp_path, "cv1.pdf", plain=2), ["cv"], ["cv"])
+    found = [read(record) for record in read_source(tmp_path / "d.csv").records]
+    assert found[0][0] == {}
+    assert "is missing" in found[0][1]
+    assert found[1] == ({"cv": "plain text 0"}, "")
+
+
+def test_a_mended_document_makes_another_source(tmp_path):
+    (tmp_path / "a.txt").write_text("one")
+    table = source(tmp_path, "a.txt", plain=1)
+    first = with_documents(table, document_columns(table, ["cv"]))
+    assert first == with_documents(table, ("cv",))
+    (tmp_path / "a.txt").write_text("two")
+    second = with_documents(table, ("cv",))
+    assert len({table.sha256, first.sha256, second.sha256}) == 3
+    assert {r.provenance.sha256 for r in second.records} == {second.sha256}
+    assert with_documents(table, ()) is table
 
 
 def test_targets_are_never_read_from_files(tmp_path):

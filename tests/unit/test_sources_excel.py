@@ -34,6 +34,23 @@ def book(path, *sheets, hidden=()):
     return path
 
 
+def edited(path, *changes):
+    """The workbook with parts of its XML replaced, as another program would have written them."""
+    with zipfile.ZipFile(path) as old:
+        parts = {name: old.read(name) for name in old.namelist()}
+    for before, after in changes:
+        assert any(before in content for content in parts.values())
+        parts = {name: content.replace(before, after) for name, content in parts.items()}
+    with zipfile.ZipFile(path, "w") as new:
+        for name, content in parts.items():
+            new.writestr(name, content)
+    return path
+
+
+def rows_of(source):
+    return [(r.provenance.line, *r.values.values()) for r in source.records]
+
+
 def fails(path):
     with pytest.raises(SourceError) as caught:
         read_source(path)
@@ -133,6 +150,164 @@ def test_a_stray_cell_far_away_does_not_take_all_memory(tmp_path):
     assert "delete what stands far away" in error.remedy
 
 
+@pytest.fixture
+def sheet(tmp_path):
+    """A sheet to write to, whose rows begin with the header `group, text, label` in C2; it is read by calling `done`."""
+    workbook = xlsxwriter.Workbook(str(tmp_path / "d.xlsx"))
+    sheet = workbook.add_worksheet("Now")
+    sheet.write_row("C2", ["group", "text", "label"])
+    sheet.book, sheet.path = workbook, tmp_path / "d.xlsx"
+    sheet.done = lambda: (workbook.close(), read_source(sheet.path))[1]
+    return sheet
+
+
+def test_a_value_merged_over_rows_counts_in_each_of_them(sheet):
+    for line in range(3, 9):
+        sheet.write_row(f"D{line}", [f"text {line}", "ab"[line % 2]])
+    sheet.merge_range("C3:C5", "Bolt & Co")
+    sheet.merge_range("C7:C12", 12)
+    sheet.merge_range("D7:D8", "same text")
+    sheet.merge_range("E4:E5", "c")
+    source = sheet.done()
+    assert rows_of(source) == [
+        (3, "Bolt & Co", "text 3", "b"),
+        (4, "Bolt & Co", "text 4", "c"),
+        (5, "Bolt & Co", "text 5", "c"),
+        (6, "", "text 6", "a"),
+        (7, "12", "same text", "b"),
+        (8, "12", "same text", "a"),
+    ]
+    assert source.notes == ("merged cells count in each of their rows: C3:C5, C7:C12, D7:D8 and 1 more",)
+
+
+def test_a_header_of_several_rows_stays_as_it_is(sheet):
+    for column, name in zip("CDE", ("group", "text", "label"), strict=True):
+        sheet.merge_range(f"{column}2:{column}3", name)
+    sheet.write_row("C4", ["g", "one", "a"])
+    sheet.merge_range("D5:D6", "")
+    source = sheet.done()
+    assert rows_of(source) == [(4, "g", "one", "a")]
+    assert source.notes == ()
+
+
+def test_a_value_merged_over_columns_is_no_value_of_any_of_them(sheet):
+    sheet.merge_range("C3:E3", "Region North")
+    for line in (4, 5, 6, 7):
+        sheet.write_row(f"C{line}", ["g", f"text {line}", "a"])
+    sheet.merge_range("C7:D8", "both")
+    sheet.write("E8", "b")
+    sheet.merge_range("E4:G4", "a")  # nothing else is in F and G
+    source = sheet.done()
+    assert rows_of(source) == [(4, "g", "text 4", "a"), (5, "g", "text 5", "a"), (6, "g", "text 6", "a")]
+    assert [(r.provenance.line, r.row) for r in source.rejections] == [
+        (3, "Region North,,"), (7, "both,text 7,a"), (8, "both,,b"),
+    ]  # fmt: skip
+    assert source.rejections[0].reason == (
+        "the cells C3:E3 of the sheet 'Now' are merged over several columns; split them, and put the value where it belongs"
+    )
+
+
+def without_results(sheet, write):
+    """Rows of texts, and a formula in D4 that `write` writes."""
+    for line in range(3, 9):
+        sheet.write_row(f"C{line}", ["g", f"text {line}", "a"])
+    write()
+    sheet.book.close()
+    return sheet.path
+
+
+@pytest.mark.parametrize("cell", [b"<f>D3</f>", b"<f>D3</f><v/>", b"<f>D3</f><v></v>"])
+def test_a_formula_whose_result_was_never_stored_is_told(sheet, cell):
+    path = without_results(sheet, lambda: sheet.write_formula("D4", "=D3", None, 17))
+    assert rows_of(read_source(path))[1] == (4, "g", "17", "a")
+    source = read_source(edited(path, (b"<f>D3</f><v>17</v>", cell)))
+    assert [line for line, *_ in rows_of(source)] == [3, 5, 6, 7, 8]
+    [rejection] = source.rejections
+    assert (rejection.provenance.file, rejection.provenance.line) == ("d.xlsx", 4)
+    assert rejection.row == "g,,a"
+    assert rejection.reason == (
+        "the cell D4 of the sheet 'Now' is a formula whose result the file does not hold; open the workbook in Excel or "
+        "LibreOffice and save it"
+    )
+
+
+def test_a_program_that_stores_nought_and_asks_for_a_computation_holds_no_result(sheet):
+    source = read_source(without_results(sheet, lambda: sheet.write_formula("D4", "=D3")))
+    assert [r.provenance.line for r in source.rejections] == [4]
+
+
+def test_an_empty_text_is_a_result(sheet):
+    path = without_results(sheet, lambda: sheet.write_formula("D4", '=IF(C4="g","","x")', None, "x"))
+    source = read_source(edited(path, (b"<v>x</v>", b"<v></v>"), (b' fullCalcOnLoad="1"', b"")))
+    assert rows_of(source)[1] == (4, "g", "", "a")
+    assert source.rejections == []
+
+
+def test_rows_under_a_merged_formula_without_a_result_are_rejected_too(sheet):
+    path = without_results(sheet, lambda: sheet.merge_range("C4:C5", "") or sheet.write_formula("C4", "=D3"))
+    source = read_source(edited(path, (b"<f>D3</f><v>0</v>", b"<f>D3</f>")))
+    assert [r.provenance.line for r in source.rejections] == [4, 5]
+
+
+def test_a_table_of_formulas_without_results_is_no_empty_table(sheet):
+    sheet.write_formula("D2", "=A1")
+    assert "the cell D2 of the sheet 'Now' is a formula" in fails(without_results(sheet, lambda: None)).what
+    workbook = xlsxwriter.Workbook(str(sheet.path))
+    for i in range(20):
+        workbook.add_worksheet("Now") if not i else None
+        workbook.worksheets()[0].write_formula(i, 0, "=B1")
+    workbook.close()
+    error = fails(edited(sheet.path, (b"<v>0</v>", b"")))
+    assert error.what == "the cell A1 of the sheet 'Now' is a formula whose result the file does not hold"
+    assert error.line == 1
+
+
+@pytest.mark.parametrize(
+    ("number_format", "number", "shown"),
+    [
+        ("00000", 1067, "01067"),
+        ("00000", 123456, "123456"),
+        ("00000;-00000", 0, "00000"),
+        ("[$-407]000", 7, "007"),
+        ("000-00-0000", 12345678, "012-34-5678"),
+        ('"DE-"0000\\/00', 4711, "DE-0047/11"),
+        ("00 00", 12345, "123 45"),
+        ("00000", 12.5, "12.5"),
+        ("00000", -7, "-7"),
+        ("0", 7, "7"),
+        ("0.00", 7, "7"),
+        ("#,##0", 7000, "7000"),
+        ("00000", "7", "7"),
+    ],
+)
+def test_zeros_of_a_number_format_are_kept(sheet, number_format, number, shown):
+    sheet.write("C3", "g")
+    sheet.write("D3", number, sheet.book.add_format({"num_format": number_format}))
+    assert rows_of(sheet.done()) == [(3, "g", shown, "")]
+
+
+def test_places_that_are_not_written_are_counted(sheet):
+    path = without_results(
+        sheet,
+        lambda: sheet.write("D4", 7, sheet.book.add_format({"num_format": "000"})) or sheet.merge_range("C5:C6", "m"),
+    )
+    changes = [(f' r="{c}{n}"'.encode(), b"") for n in (2, 3, 4, 5, 6) for c in "DE" if (c, n) != ("D", 2)]
+    source = read_source(
+        edited(path, *changes, (b'<row r="4" spans="3:5">', b"<row>"), (b"<mergeCell ", b"<mergeCell\n"))
+    )
+    assert rows_of(source)[1:4] == [(4, "g", "007", "a"), (5, "m", "text 5", "a"), (6, "m", "text 6", "a")]
+
+
+def test_the_marks_are_those_of_the_sheet_that_is_read(tmp_path):
+    rows = [["text", "label"], *([f"message {i}", "a"] for i in range(5))]
+    path = book(tmp_path / "d.xlsx", ("Empty", []), ("Now & then", rows))
+    merged = b"<mergeCells><mergeCell ref='B2:B3'/></mergeCells>"
+    edited(path, (b"<sheetData/>", b"<sheetData/>" + merged))
+    assert read_source(path).notes == ()
+    edited(path, (b"</sheetData>", b"</sheetData>" + merged))
+    assert read_source(path).notes == ("merged cells count in each of their rows: B2:B3",)
+
+
 @pytest.mark.parametrize("tag", [b"</row>", b"</sheetData>", b"</worksheet>"])
 def test_xml_that_is_not_closed(tmp_path, tag):
     with zipfile.ZipFile(book(tmp_path / "good.xlsx", ("S", [["a"], ["b"]]))) as good:
@@ -144,8 +319,21 @@ def test_xml_that_is_not_closed(tmp_path, tag):
 
 
 def test_open_document_spreadsheets(tmp_path):
+    [record] = read_source(open_document(tmp_path / "d.ods")).records
+    assert dict(record.values) == {"text": "één", "label": "a"}
+    assert record.provenance.line == 2
+
+
+def test_merged_rows_of_open_document_spreadsheets_are_refused(tmp_path):
+    read_source(open_document(tmp_path / "d.ods", ' table:number-columns-spanned="2" table:number-rows-spanned="1"'))
+    error = fails(open_document(tmp_path / "d.ods", ' table:number-rows-spanned="2"'))
+    assert error.what.startswith("the sheet 'S' has cells merged over rows")
+    assert "save it as .xlsx" in error.remedy
+
+
+def open_document(path, attributes=""):
     def cell(text):
-        return f'<table:table-cell office:value-type="string"><text:p>{text}</text:p></table:table-cell>'
+        return f'<table:table-cell office:value-type="string"{attributes}><text:p>{text}</text:p></table:table-cell>'
 
     rows = [f"<table:table-row>{cell(a)}{cell(b)}</table:table-row>" for a, b in (("text", "label"), ("één", "a"))]
     space = "urn:oasis:names:tc:opendocument:xmlns:{0}:1.0"
@@ -155,10 +343,8 @@ def test_open_document_spreadsheets(tmp_path):
         f'<?xml version="1.0"?><office:document-content {names}><office:body><office:spreadsheet>'
         f'<table:table table:name="S">{cells}</table:table></office:spreadsheet></office:body></office:document-content>'
     )
-    with zipfile.ZipFile(tmp_path / "d.ods", "w") as file:
+    with zipfile.ZipFile(path, "w") as file:
         file.writestr("mimetype", "application/vnd.oasis.opendocument.spreadsheet")
         file.writestr("META-INF/manifest.xml", _MANIFEST)
         file.writestr("content.xml", content)
-    [record] = read_source(tmp_path / "d.ods").records
-    assert dict(record.values) == {"text": "één", "label": "a"}
-    assert record.provenance.line == 2
+    return path

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from scipy.stats import binom, binomtest
 from sklearn.metrics import f1_score
 
+from inhouse.core import Metric
 from inhouse.errors import NoMetric, UsageError
 from inhouse.scoring import (
     Judged,
-    accuracy,
     compare_scores,
     examples_to_tell,
     holm,
@@ -48,6 +48,11 @@ def columns(pairs: list[tuple[bool, bool]]) -> tuple[np.ndarray, np.ndarray]:
 
 def texts(numbers: np.ndarray) -> list[str]:
     return [f"label {i:02}" for i in numbers]
+
+
+def accuracy(predicted: list[str | None], expected: list[str], *, groups: list[str] | None = None) -> Metric:
+    right = np.array([p == e for p, e in zip(predicted, expected, strict=True)], dtype=float)
+    return summarise(Judged(tuple(predicted), {"accuracy": right}), expected, "accuracy", groups)
 
 
 # --- a share
@@ -446,12 +451,10 @@ def judged(scores: np.ndarray, name: str = "chrf") -> Judged:
     return Judged(tuple("a" for _ in scores), {name: scores})
 
 
-@given(st.lists(st.booleans(), min_size=1, max_size=60), st.integers(1, 20))
-def test_scores_of_0_and_1_are_an_accuracy(right: list[bool], sets: int) -> None:
-    groups = [str(i % sets) for i in range(len(right))]
-    answers = ["a" if hit else "b" for hit in right]
-    found = summarise(judged(np.array(right, dtype=float)), answers, "chrf", groups)
-    assert found == accuracy(answers, ["a"] * len(right), groups=groups)
+@given(st.lists(st.booleans(), min_size=1, max_size=60))
+def test_the_mean_of_scores_of_0_and_1_is_a_share(right: list[bool]) -> None:
+    found = summarise(judged(np.array(right, dtype=float)), ["a"] * len(right), "chrf")
+    assert found == wilson(sum(right), len(right))
 
 
 def test_macro_f1_is_asked_of_the_answers_not_of_scores() -> None:

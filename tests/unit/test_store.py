@@ -92,6 +92,27 @@ def test_the_settings_file_that_is_written_is_valid(workspace):
 # ---------------------------------------------------------------------- tasks
 
 
+@pytest.mark.parametrize(
+    ("kind", "text", "said"),
+    [
+        ("generate", "[outline]\nwords = [9, 2]\n", "`outline.words` = [9, 2]: give the least and the most"),
+        ("generate", '[outline]\npatterns = ["("]\n', "no regular expression"),
+        ("extract", '[schema]\ntype = "array"\n', "schema.type is 'array'"),
+        ("extract", '[schema]\ntype = "object"\n[schema.properties.a]\ntype = "text"\n', "not valid JSON Schema"),
+        ("extract", '[metrics]\nprimary = "chrf"\n', "no metric of kind extract"),
+    ],
+)
+def test_a_task_that_no_model_could_be_held_to_is_refused_when_it_is_loaded(workspace, kind, text, said):
+    workspace.create()
+    file = workspace.paths.task_file("t")
+    file.parent.mkdir(parents=True)
+    file.write_text(f'kind = "{kind}"\n{text}')
+    with pytest.raises(ConfigError) as error:
+        workspace.load_task("t")
+    assert said in str(error.value)
+    assert error.value.file == str(file)
+
+
 def test_comments_and_layout_of_a_task_file_survive(workspace):
     workspace.save_task(Task(name="t"))
     file = workspace.paths.task_file("t")

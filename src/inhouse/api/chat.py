@@ -39,7 +39,6 @@ _WITHOUT_EFFECT = {
     "temperature",
     "top_p",
     "seed",
-    "stop",
     "user",
     "metadata",
     "store",
@@ -76,7 +75,7 @@ class ChatMessage(BaseModel):
     def text(self) -> str:
         """The content as one text."""
         if isinstance(self.content, list):
-            return "".join(part.text for part in self.content)
+            return "\n".join(part.text for part in self.content)  # as chat files are read
         return self.content or ""
 
 
@@ -95,6 +94,7 @@ class ChatRequest(BaseModel):
     max_tokens: int | None = Field(default=None, ge=1)
     max_completion_tokens: int | None = Field(default=None, ge=1)
     tools: list[Any] | None = None
+    stop: str | list[str] | None = None
     stream_options: dict[str, Any] | None = None
 
     @property
@@ -170,6 +170,7 @@ def _refuse_what_is_not_done(body: ChatRequest, version: ModelVersion) -> None:
         ("n", body.n not in (None, 1)),
         ("logprobs", bool(body.logprobs) or bool(body.top_logprobs)),
         ("tools", bool(body.tools)),
+        ("stop", bool(body.stop) and version.kind == "generate"),  # a label or an object ends of its own
         ("response_format", not _keeps_format(body.response_format or {}, version)),
     ):
         if asked:
@@ -286,7 +287,7 @@ def _completion(asked: _Asked, answered: Answered) -> dict[str, Any]:
 
 def _finish(answered: Answered) -> str:
     """Why the answer ended: of its own, or cut off."""
-    return "length" if answered.prediction.error else "stop"
+    return "stop" if answered.prediction.finished else "length"
 
 
 def _head(asked: _Asked, kind: str) -> dict[str, Any]:
@@ -311,7 +312,7 @@ def _ours(asked: _Asked, answered: Answered) -> dict[str, Any]:
             "model_version": asked.version.name,
             "confidence": answered.prediction.confidence,
             "needs_review": answered.needs_review,
-            "warnings": asked.warnings,
+            "warnings": [*asked.warnings, *([answered.prediction.error] if answered.prediction.error else [])],
         }
     }
 

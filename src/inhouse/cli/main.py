@@ -31,13 +31,31 @@ app.add_typer(models_app, name="models")
 TaskName = Annotated[str, typer.Argument(metavar="TASK", help="name of the task, such as tickets")]
 Folder = Annotated[Path, typer.Option("--workspace", "-w", metavar="DIR", help="the workspace folder")]
 AsJson = Annotated[bool, typer.Option("--json", help="one JSON object on standard output")]
-Inputs = Annotated[list[str] | None, typer.Option("--input", metavar="COLUMN", help="input column; may be repeated")]
+Inputs = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--input",
+        metavar="COLUMN",
+        help="input column, or a dotted path into JSON; may be repeated. Where it holds names of .pdf, .docx, .txt or "
+        ".md files, their text is read",
+    ),
+]
 Target = Annotated[
     list[str] | None,
-    typer.Option("--target", metavar="COLUMN", help="the column with the right answer; repeated: an object's fields"),
+    typer.Option(
+        "--target",
+        metavar="COLUMN",
+        help="the column with the right answer, or a dotted path into JSON; repeated: an object's fields",
+    ),
 ]
-Group = Annotated[str, typer.Option("--group", metavar="COLUMN", help="rows of one group stay in one split")]
-FILES = "CSV, TSV, JSONL, JSON or XLSX"
+Group = Annotated[
+    str,
+    typer.Option(
+        "--group", metavar="COLUMN", help="a column, or a dotted path into JSON; rows of one group stay in one split"
+    ),
+]
+FILES = "CSV, TSV, JSONL (chat files too), JSON or XLSX"
+MODEL = "a name of `inhouse models list`, a GGUF file, a model folder, or a hub id (ORG/NAME)"
 KIND = "classify: one label out of a set; extract: a JSON object; generate: a text of fixed structure"
 TestFile = Annotated[Path | None, typer.Option("--test", metavar="FILE", help="a file that is the test set, unedited")]
 DropRare = Annotated[bool, typer.Option("--drop-rare", help="set labels that appear once aside")]
@@ -102,7 +120,7 @@ def init(
     task: TaskName,
     kind: Annotated[str, typer.Option("--kind", help=KIND)] = "classify",
     instruction: Annotated[str, typer.Option("--instruction", help="what the task is, for the prompted model")] = "",
-    base: Annotated[str, typer.Option("--base", metavar="MODEL", help="base model (see `inhouse models list`)")] = "",
+    base: Annotated[str, typer.Option("--base", metavar="MODEL", help=f"base model: {MODEL}")] = "",
     workspace: Folder = HERE,
     as_json: AsJson = False,
 ) -> None:
@@ -309,13 +327,16 @@ def retrain(task: TaskName, workspace: Folder = HERE, as_json: AsJson = False) -
 
 
 @app.command(
-    epilog="inhouse run tickets messages.csv --input text --target category        "
-    "inhouse run invoices invoices.jsonl --kind extract --input text --target fields --group fields.supplier"
+    epilog="""\b
+    inhouse run tickets messages.csv --input text --target category
+    inhouse run support chat.jsonl
+    inhouse run invoices invoices.jsonl --target fields --group fields.supplier
+    """
 )
 def run(
     task: TaskName,
     files: Annotated[list[Path], typer.Argument(metavar="FILE", help=FILES)],
-    kind: Annotated[str, typer.Option("--kind", help=f"of a new task; {KIND}")] = "",
+    kind: Annotated[str, typer.Option("--kind", help=f"of a new task; not given, it is inferred. {KIND}")] = "",
     inputs: Inputs = None,
     target: Target = None,
     group: Group = "",
@@ -370,29 +391,30 @@ def doctor(workspace: Folder = HERE, as_json: AsJson = False) -> None:
 
 @models_app.command("list", epilog="inhouse models list")
 def models_list(workspace: Folder = HERE, as_json: AsJson = False) -> None:
-    """The base models that inhouse knows."""
+    """The base models that inhouse knows, and those of the hub that were pulled."""
     from inhouse import pipeline
     from inhouse.cli import show
 
     _do(workspace, as_json, lambda w, _: pipeline.list_models(w.settings), lambda found: {"models": found}, show.models)
 
 
-@models_app.command("pull", epilog="inhouse models pull smollm2-135m-instruct")
+@models_app.command(
+    "pull",
+    epilog="""\b
+    inhouse models pull smollm2-135m-instruct
+    inhouse models pull Qwen/Qwen3-0.6B
+    """,
+)
 def models_pull(
-    name: Annotated[str, typer.Argument(metavar="MODEL", help="a name of `inhouse models list`")],
+    name: Annotated[str, typer.Argument(metavar="MODEL", help=MODEL)],
     workspace: Folder = HERE,
     as_json: AsJson = False,
 ) -> None:
-    """Fetch a base model, check its SHA-256 and convert it for training."""
+    """Fetch a base model, check it and convert it for training."""
     from inhouse import pipeline
+    from inhouse.cli import show
 
-    _do(
-        workspace,
-        as_json,
-        lambda w, t: pipeline.pull_model(w.settings, name, t),
-        lambda found: found,
-        lambda found: f"{found['name']}: {found['folder']}",
-    )
+    _do(workspace, as_json, lambda w, t: pipeline.pull_model(w.settings, name, t), lambda found: found, show.pulled)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from typing import Any
 
@@ -154,9 +155,11 @@ def predicted(result: Predicted) -> str:
     """What `predict` wrote."""
     lines = [
         f"{result.rows} rows answered by {result.model_version} in {result.seconds:.1f} s: {result.out}",
-        f"{result.needs_review} need a person's look, {result.errors} could not be answered",
+        f"{result.needs_review} need a person's look; {result.errors} have an error: no answer, or one with a fault, "
+        "such as a text that was cut off",
     ]
-    return "\n".join(lines)
+    look = f"look at the rows of {result.out} where needs_review is true"
+    return _next(lines, look if result.needs_review or result.errors else "inhouse serve")
 
 
 def exported(result: Exported) -> str:
@@ -220,6 +223,13 @@ def models(found: list[dict[str, Any]]) -> str:
         for m in found
     ]
     return table(["name", "kind", "size", "licence", ""], rows)
+
+
+def pulled(found: dict[str, Any]) -> str:
+    """What `models pull` brought."""
+    lines = [f"{found['name']}: {found['folder']}"]
+    begin = f"inhouse init TASK --base {shlex.quote(found['name'])}"
+    return _next(lines, begin if found["kind"] == "causal" else "inhouse doctor")
 
 
 def _next(lines: Sequence[str], command: str) -> str:

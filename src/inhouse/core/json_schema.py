@@ -20,7 +20,6 @@ _OF_ALL = {
     "$comment",
     "default",
     "examples",
-    "format",
 }
 _OF_TYPE: dict[str, set[str]] = {
     "object": {"properties", "required", "additionalProperties"},
@@ -55,6 +54,10 @@ def check_schema(schema: Mapping[str, Any]) -> str:
     from jsonschema import Draft202012Validator
     from jsonschema.exceptions import SchemaError
 
+    try:
+        compact(schema)
+    except (TypeError, ValueError) as error:  # TOML has dates, and inf and nan
+        return f"schema holds what is no JSON value: {error}"
     try:
         Draft202012Validator.check_schema(dict(schema))
     except SchemaError as error:

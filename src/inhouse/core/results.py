@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from inhouse.core.task import Kind, Task
+from inhouse.core.task import Kind, Outline, Task
 
 Severity = Literal["error", "warning", "info"]
 Decision = Literal["adopt", "not_needed", "collect_more", "reject"]
@@ -155,9 +155,10 @@ class ModelVersion(_Frozen):
     """A registered result: the file that serves, and where it comes from.
 
     What it reads and answers is kept with it, so that it answers tomorrow as it does today, whatever becomes of
-    `task.toml`: the input `fields` (`chat`: one that holds a conversation), and by kind the `labels` or the
-    `json_schema`, and the most tokens of an answer. `engine` is what its file was compared in and is served by;
-    `exact`: in float32, because the engine's faster arithmetic failed the parity gate.
+    `task.toml`: the input `fields` (`chat`: one that holds a conversation; `documents`: those whose cells may name
+    one), by kind the `labels`, the `json_schema` or the `outline`, and the most tokens of an answer. `engine` is what
+    its file was compared in and is served by; `exact`: in float32, because the engine's faster arithmetic failed the
+    parity gate.
     """
 
     task: str
@@ -170,8 +171,10 @@ class ModelVersion(_Frozen):
     fields: tuple[str, ...]
     labels: tuple[str, ...] = ()
     json_schema: dict[str, Any] = Field(default_factory=dict)
+    outline: Outline = Outline()
     answer_tokens: int = 0
     chat: bool = False
+    documents: tuple[str, ...] = ()
     threshold: float
     parity: Parity
     engine: str = "openvino-genai"
@@ -188,13 +191,18 @@ class ModelVersion(_Frozen):
 
     def answers_as(self, task: Task) -> Task:
         """The task with what this version's answers look like, in place of what `task.toml` says today."""
-        return task.model_copy(update={"labels": self.labels, "json_schema": self.json_schema})
+        form = {"labels": self.labels, "json_schema": self.json_schema, "outline": self.outline}
+        return task.model_copy(update=form)
 
 
 class Prediction(_Frozen):
-    """One answer. `target` is None when the contender could not answer; then `error` says why."""
+    """One answer. `target` is None when the contender could not answer; then `error` says why.
+
+    A text may be there and still have an `error`: it was cut off (not `finished`), or fails a check of the outline.
+    """
 
     target: str | None
+    finished: bool = True
     confidence: float = 0.0
     prompt_tokens: int = 0
     answer_tokens: int = 0

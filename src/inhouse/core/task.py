@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from inhouse.core.json_schema import check_schema
 
 Kind = Literal["classify", "extract", "generate"]
 EngineChoice = Literal["auto", "openvino-genai", "xllamacpp"]
 
 # The metrics that may decide a verdict, by kind of task; the first is the default. All are between 0 and 1, and more is
-# better (see `scoring`).
+# better (see `scoring`). Structure checks and `nothing_invented` are not among them: one and the same well-formed text
+# for everybody passes them all.
 PRIMARY_METRICS: dict[Kind, tuple[str, ...]] = {
     "classify": ("accuracy", "macro_f1"),
     "extract": ("fields_exact", "object_exact"),
-    "generate": ("chrf", "rouge_l", "checks_passed", "facts_kept", "nothing_invented"),
+    "generate": ("chrf", "rouge_l", "facts_kept"),
 }
 
 DEFAULT_BASE = "smollm2-135m-instruct"
@@ -28,13 +32,14 @@ class InputSection(_Section):
     """Where the parts of an example stand in a source: column names, or dotted paths into JSON (`fields.company`).
 
     Several `target` columns make the keys of an extract task's object. `chat`: the one field holds the messages of a
-    conversation up to the answer, as a JSON list.
+    conversation up to the answer, as a JSON list. `documents`: fields whose cells may name a document, which is read.
     """
 
     fields: tuple[str, ...] = ()
     target: str | tuple[str, ...] = ""
     group: str = ""
     chat: bool = False
+    documents: tuple[str, ...] = ()
 
     @property
     def targets(self) -> tuple[str, ...]:
@@ -89,6 +94,30 @@ class Outline(_Section):
     patterns: tuple[str, ...] = ()
     forbidden: tuple[str, ...] = ()
 
+    @field_validator("sections", "forbidden")
+    @classmethod
+    def _not_empty(cls, parts: tuple[str, ...]) -> tuple[str, ...]:
+        if any(not part.strip() for part in parts):
+            raise ValueError("it must hold no empty text")
+        return parts
+
+    @field_validator("words", "lines", "bullets")
+    @classmethod
+    def _least_first(cls, span: tuple[int, int] | None) -> tuple[int, int] | None:
+        if span is not None and not 0 <= span[0] <= span[1]:
+            raise ValueError("give the least and the most, the least first")
+        return span
+
+    @field_validator("patterns")
+    @classmethod
+    def _regular(cls, patterns: tuple[str, ...]) -> tuple[str, ...]:
+        for pattern in patterns:
+            try:
+                re.compile(pattern)
+            except re.error as error:
+                raise ValueError(f"{pattern!r} is no regular expression: {error}") from error
+        return patterns
+
 
 class Task(_Section):
     """One stable, repeating piece of work: kind, instruction, input fields, what answers look like, metrics and bars.
@@ -114,6 +143,13 @@ class Task(_Section):
     review: ReviewSection = ReviewSection()
     json_schema: dict[str, Any] = Field(default_factory=dict, alias="schema")
     outline: Outline = Outline()
+
+    @field_validator("json_schema")
+    @classmethod
+    def _answerable(cls, schema: dict[str, Any]) -> dict[str, Any]:
+        if schema and (fault := check_schema(schema)):
+            raise ValueError(fault)
+        return schema
 
     @model_validator(mode="before")
     @classmethod

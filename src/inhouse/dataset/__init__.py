@@ -4,7 +4,7 @@ from inhouse.dataset.build import Built, build_dataset
 from inhouse.dataset.learnable import MIN_EXAMPLES, check_learnable
 from inhouse.dataset.outline import describe_outline, infer_outline
 from inhouse.dataset.revise import apply_findings, in_schema_order, next_version
-from inhouse.dataset.schema import describe_schema, infer_schema
+from inhouse.dataset.schema import describe_schema, fitted, infer_schema, widened
 from inhouse.dataset.split import SHARES, SHARES_WITH_TEST, assign_splits
 
 __all__ = [
@@ -18,8 +18,10 @@ __all__ = [
     "check_learnable",
     "describe_outline",
     "describe_schema",
+    "fitted",
     "in_schema_order",
     "infer_outline",
     "infer_schema",
     "next_version",
+    "widened",
 ]

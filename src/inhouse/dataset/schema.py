@@ -22,6 +22,9 @@ _SHORTEST_BOUND = 20
 _FEWEST_ITEMS_BOUND = 10
 MIXED = "numbers and texts were mixed in the examples: all are texts"
 
+# What the items of a list are that was always empty.
+NOTHING_SEEN = {"type": "string"}
+
 Place = tuple[str, ...]
 
 
@@ -47,6 +50,23 @@ def infer_schema(values: Sequence[Mapping[str, Any]], groups: Sequence[str] | No
     return _object(list(zip(values, names, strict=True)), ())
 
 
+def widened(
+    schema: Mapping[str, Any], values: Sequence[Mapping[str, Any]], groups: Sequence[str] | None = None
+) -> tuple[dict[str, Any], list[str]]:
+    """The schema, the user's own words in it kept, with what `values` hold beyond it; and what that is, in sentences.
+
+    A new key joins as the examples show it, a new value joins its choice, a bound moves, what lacks a required key
+    makes it optional, null and texts are let in where they occur. All `values`, once `fitted` to it, meet the result.
+
+    Raises:
+        InputError: if a field holds objects or lists where the schema has another kind of value.
+    """
+    names = [str(i) for i in range(len(values))] if groups is None else groups
+    changes: dict[str, None] = {}
+    seen = [(fitted(schema, value), group) for value, group in zip(values, names, strict=True)]
+    return _widened(schema, seen, (), changes), list(changes)
+
+
 def fitted(schema: Mapping[str, Any], value: Any) -> Any:  # noqa: ANN401 - any JSON value
     """`value` with numbers and booleans written as texts where `schema` has a text, at every depth."""
     names = types_of(schema)
@@ -65,6 +85,88 @@ def describe_schema(schema: Mapping[str, Any]) -> list[str]:
 
 
 Seen = list[tuple[Any, str]]
+Changes = dict[str, None]
+
+
+def _widened(schema: Mapping[str, Any], seen: Seen, place: Place, changes: Changes) -> dict[str, Any]:
+    """`schema` so that all that was seen at `place` meets it; each change is written into `changes`."""
+    wide = dict(schema)
+    where = ".".join(place) or "the object"
+    if any(value is None for value, _ in seen) and "null" not in types_of(wide):
+        wide.pop("enum", None)
+        wide.pop("const", None)
+        wide["type"] = [*types_of(wide), "null"]
+        changes[f"{where} may be null"] = None
+    given = [(value, group) for value, group in seen if value is not None]
+    kinds = [name for name in types_of(wide) if name != "null"] or ["null"]
+    for value, _ in given:
+        if type_name(value) != kinds[0] and {type_name(value), kinds[0]} & {"object", "array"}:
+            raise InputError(
+                f"field {where} holds {compact(value)[:80]}, and the schema in task.toml has {kinds[0]} there",
+                "mend the row, or the schema",
+            )
+    if kinds == ["object"]:
+        _widen_object(wide, given, place, changes)
+    elif kinds == ["array"]:
+        items = [(item, group) for value, group in given for item in value]
+        wide["items"] = _widen_items(wide["items"], items, (*place, "[]"), changes)
+        _widen_bounds(wide, "minItems", "maxItems", [len(value) for value, _ in given], where, changes)
+    elif given:
+        _widen_scalar(wide, [value for value, _ in given], where, changes)
+    return wide
+
+
+def _widen_object(wide: dict[str, Any], given: Seen, place: Place, changes: Changes) -> None:
+    properties = dict(wide.get("properties", {}))
+    for key, part in properties.items():
+        properties[key] = _widened(part, [(v[key], g) for v, g in given if key in v], (*place, key), changes)
+    for key in _usual_order([value for value, _ in given]):
+        if key not in properties:
+            properties[key] = _value([(v[key], g) for v, g in given if key in v], (*place, key))
+            changes[f"new field {'.'.join((*place, key))}"] = None
+    for key in wide.get("required", []):
+        if any(key not in value for value, _ in given):
+            changes[f"{'.'.join((*place, key))} may be left out"] = None
+    wide["properties"] = properties
+    wide["required"] = [key for key in wide.get("required", []) if all(key in value for value, _ in given)]
+
+
+def _widen_items(items: Mapping[str, Any], seen: Seen, place: Place, changes: Changes) -> dict[str, Any]:
+    """Items of a list that was empty wherever it was seen say nothing yet: the first ones tell what they are."""
+    if items == NOTHING_SEEN and any(type_name(value) in ("object", "array") for value, _ in seen):
+        changes[f"what {'.'.join(place)} holds is known now"] = None
+        return _value(seen, place)
+    return _widened(items, seen, place, changes)
+
+
+def _widen_scalar(wide: dict[str, Any], values: list[Any], where: str, changes: Changes) -> None:
+    listed = [wide["const"]] if "const" in wide else wide.get("enum")
+    if listed is not None:
+        new = list(dict.fromkeys(v for v in values if v not in listed))
+        if new:
+            wide.pop("const", None)
+            wide["enum"] = [*listed, *new]
+            changes.update(dict.fromkeys(f"{where}: new value {value!r}" for value in new))
+        return
+    kinds = {type_name(value) for value in values}
+    named = set(types_of(wide))
+    if kinds - named - ({"integer"} if "number" in named else set()):
+        numbers = kinds | (named - {"null"}) <= {"integer", "number"}
+        left = ["null"] if "null" in named else []
+        wide["type"] = [("number" if numbers else "string"), *left] if left else "number" if numbers else "string"
+        changes[f"{where} is now a {'number' if numbers else 'text'}"] = None
+    if "string" in types_of(wide):
+        lengths = [len(value if isinstance(value, str) else compact(value)) for value in values]
+        _widen_bounds(wide, "minLength", "maxLength", lengths, where, changes)
+
+
+def _widen_bounds(wide: dict[str, Any], low: str, high: str, sizes: list[int], where: str, changes: Changes) -> None:
+    if sizes and low in wide and min(sizes) < wide[low]:
+        wide[low] = min(sizes)
+        changes[f"{where}: {low} is now {wide[low]}"] = None
+    if sizes and high in wide and max(sizes) > wide[high]:
+        wide[high] = 2 * max(sizes)
+        changes[f"{where}: {high} is now {wide[high]}"] = None
 
 
 def _object(seen: Seen, place: Place) -> dict[str, Any]:
@@ -124,7 +226,7 @@ def _list(seen: Seen, place: Place) -> dict[str, Any]:
     most = max((len(value) for value, _ in seen), default=0)
     return {
         "type": "array",
-        "items": _value(items, (*place, "[]")) if items else {"type": "string"},
+        "items": _value(items, (*place, "[]")) if items else dict(NOTHING_SEEN),
         "maxItems": max(2 * most, _FEWEST_ITEMS_BOUND),
     }
 

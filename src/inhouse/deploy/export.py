@@ -29,6 +29,10 @@ _TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "chat_template.ji
 # Where a file does not say whether a first token is added, llama.cpp adds one for these.
 _ADDS_FIRST = ("llama-bpe", "llama3", "llama-v3", "tekken")
 _ANSWER_ROOM = 256
+# What makes Ollama take the likeliest token, as training and evaluation did. Its own repeat_penalty of 1.1 comes before
+# the temperature and so bends greedy answers too: punctuation and the keys of JSON must repeat. Its OpenAI-compatible
+# door puts temperature 1 where a request names none, and leaves top_k alone. At one candidate top_p and min_p are idle.
+_GREEDY = ("temperature 0", "top_k 1", "repeat_penalty 1")
 
 
 @dataclass(frozen=True)
@@ -113,7 +117,7 @@ def export_version(workspace: Workspace, version: ModelVersion, to: str, out: Pa
     with disk_guard(out.parent), tempfile.TemporaryDirectory(dir=out.parent, prefix=".part-") as name:
         part = Path(name) / "export"
         part.mkdir()
-        following, doubts = WRITERS[to](source, part, str(out)), _doubts(source)
+        following, doubts = WRITERS[to](source, part, str(out)), _doubts(source, to)
         (part / "README.md").write_text(_readme(source, to, (*following, *doubts)), "utf-8")
         files = tuple(sorted(file.name for file in part.iterdir()))
         if out.exists():
@@ -155,14 +159,18 @@ def _ollama(source: Source, folder: Path, place: str) -> tuple[str, ...]:
 def _adapter(source: Source, folder: Path, place: str) -> tuple[str, ...]:
     from inhouse.engine.lora import read_adapter, write_adapter
 
-    recipe = source.recipe
-    base = source.base.hub_id or str(source.base.folder)
+    recipe, base = source.recipe, _name_of_base(source.base)
     write_adapter(folder, read_adapter(source.adapter), rank=recipe["rank"], alpha=recipe["alpha"], base=base)
     _copy_tokenizer(source, folder)
     return (
         f'base = transformers.AutoModelForCausalLM.from_pretrained("{base}")',
         f'model = peft.PeftModel.from_pretrained(base, "{place}")',
     )
+
+
+def _name_of_base(base: Base) -> str:
+    """What `from_pretrained` finds the base by: everywhere by its id on the hub, else on this machine by its folder."""
+    return base.hub_id or str(base.folder)
 
 
 @writer("merged")
@@ -209,7 +217,7 @@ def modelfile(source: Source) -> str:
         "FROM ./model.gguf",
         f'TEMPLATE """{template}"""',
         f"PARAMETER stop {json.dumps(source.end_of_turn, ensure_ascii=False)}",
-        "PARAMETER temperature 0",
+        *(f"PARAMETER {one}" for one in _GREEDY),
         f"PARAMETER num_ctx {source.recipe['max_tokens'] + longest}",
         f"PARAMETER num_predict {longest}",
     ]
@@ -344,17 +352,38 @@ def _without_first(source: Source, text: str) -> str:
 # ---------------------------------------------------------------------- what to know
 
 
-def _doubts(source: Source) -> tuple[str, ...]:
-    """What the user should know, where another program reads a prompt's text otherwise than inhouse."""
+def _doubts(source: Source, to: str) -> tuple[str, ...]:
+    """What the user should know, where another program or machine gives other answers than inhouse, or none."""
+    of_base = _doubt_of_base(source.base) if to == "adapter" else ""
+    return tuple(doubt for doubt in (of_base, _doubt_of_tokens(source)) if doubt)
+
+
+def _doubt_of_base(base: Base) -> str:
+    """Where the base that an adapter's file names is not there for everybody, or not the very one."""
+    if not base.hub_id:
+        return (
+            f"adapter_config.json names the base model by its folder on this machine ({base.folder}); on another one, "
+            "put its place there into `base_model_name_or_path`, or take `--to merged`, which needs no base"
+        )
+    if not base.spec.hub:
+        return (
+            f"the adapter was trained on {base.spec.title}, and {base.hub_id} is this model before it was cut to fewer "
+            "bits: answers can differ a little from those of `inhouse serve`; `--to merged` has the very weights"
+        )
+    return ""
+
+
+def _doubt_of_tokens(source: Source) -> str:
+    """Where another program reads a prompt's text otherwise than inhouse."""
     system = source.recipe["system"]
     messages = [{"role": "system", "content": system}, {"role": "user", "content": "Where is my order 12345?"}]
     ids = source.template.prompt_ids(messages)
     text = source.tokenizer.decode(ids, skip_special_tokens=False)
     if source.tokenizer.encode(text, add_special_tokens=False).ids == ids:
-        return ()
+        return ""
     return (
         "this tokenizer cuts a whole prompt in another way than its parts, which the model was trained on; "
-        "answers of other programs can differ from those of `inhouse serve`",
+        "answers of other programs can differ from those of `inhouse serve`"
     )
 
 
@@ -378,8 +407,9 @@ Load it:
 
 {steps}
 
-Send {asked}, with temperature 0. An answer ends with the token `{source.end_of_turn}`. The chat template comes with
-the files{", in Ollama as the TEMPLATE of the Modelfile" if to == "ollama" else ""}.
+Send {asked}, with temperature 0 and no penalty on what repeats
+(`repeat_penalty` 1, which is not the default of every program). An answer ends with the token `{source.end_of_turn}`.
+The chat template comes with the files{", in Ollama as the TEMPLATE of the Modelfile" if to == "ollama" else ""}.
 
 - kind of task: {version.kind}
 - base model: {spec.title} (sha256 {spec.sha256}){licence}

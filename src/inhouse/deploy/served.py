@@ -6,7 +6,8 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from inhouse.core import ModelVersion, Prediction
+from inhouse.core import ModelVersion, Outline, Prediction
+from inhouse.core.json_schema import compact
 from inhouse.engine import get_base
 from inhouse.engine.answers import AnswerForm, answer_all, answer_form, as_prediction
 from inhouse.engine.chat_template import ChatTemplate
@@ -14,6 +15,7 @@ from inhouse.engine.choice import open_engine
 from inhouse.engine.prompts import trained_messages
 from inhouse.engine.protocol import Progress, StreamingEngine
 from inhouse.errors import InputError
+from inhouse.scoring import outline_checks
 from inhouse.store import Workspace
 
 GGUF = ".gguf"
@@ -30,8 +32,18 @@ class Answered:
 def form_of(version: ModelVersion) -> AnswerForm:
     """What the answers of a version look like."""
     return answer_form(
-        version.kind, labels=version.labels, json_schema=version.json_schema, answer_tokens=version.answer_tokens
+        version.kind,
+        labels=version.labels,
+        json_schema=version.json_schema,
+        text_fault=lambda text: _fails(version.outline, text),
+        answer_tokens=version.answer_tokens,
     )
+
+
+def _fails(outline: Outline, text: str) -> str:
+    """Which checks of the outline a text fails, in words; empty where it passes all."""
+    failed = [name for name, passed in outline_checks(outline, text).items() if not passed]
+    return f"the text fails checks of its outline: {', '.join(failed)}" if failed else ""
 
 
 class ServedModel:
@@ -140,7 +152,7 @@ class ServedModel:
             InputError: a role that the model was not trained with, or the last word is not the user's.
         """
         roles = {"developer": "system"}
-        told = [{"role": roles.get(role, role), "content": text} for role, text in messages]
+        told = [{"role": roles.get(role, role), "content": text.strip()} for role, text in messages]
         odd = sorted({m["role"] for m in told} - {"system", "user", "assistant"})
         if odd:
             raise InputError(
@@ -148,7 +160,7 @@ class ServedModel:
             )
         if not told or told[-1]["role"] != "user" or not told[-1]["content"].strip():
             raise InputError("the last message must be the user's, and say something", "end with a user message")
-        return {self._fields[0]: json.dumps(told, ensure_ascii=False, separators=(",", ":"))}
+        return {self._fields[0]: compact(told)}
 
     def close(self) -> None:
         """Free the model."""

@@ -10,6 +10,7 @@ from inhouse.engine.bases import (
     is_here,
     location,
     require_base,
+    served_file,
 )
 from inhouse.engine.protocol import Engine, Generation, StreamingEngine
 
@@ -26,4 +27,5 @@ __all__ = [
     "is_here",
     "location",
     "require_base",
+    "served_file",
 ]

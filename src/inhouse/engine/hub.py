@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from inhouse.engine import hub_header
-from inhouse.engine.bases import checksum
 from inhouse.engine.quiet import settle_transformers
 from inhouse.errors import ModelUnavailable
+from inhouse.store import sha256_of
 
 _TEXT_FILES = ["*.json", "*.jinja"]
 _WEIGHT_FILES = ["*.safetensors"]
@@ -64,8 +64,12 @@ def read_folder(folder: Path) -> HubModel:
     return model
 
 
-def identity_of(model: HubModel) -> str:
-    """A checksum of all that decides what the model computes: weights, config, tokenizer and template."""
+def identity_of(model: HubModel, checksum: Callable[[Path], str] = sha256_of) -> str:
+    """A checksum of all that decides what the model computes: weights, config, tokenizer and template.
+
+    Args:
+        checksum: of a file of weights.
+    """
     lines = [f"{file.name} {checksum(file)}" for file in model.weights]
     lines += [f"{name} {_sha256_of_json(value)}" for name, value in _texts(model).items()]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()

@@ -31,7 +31,9 @@ SPACE = "▁"
 _BYTE_TOKEN = re.compile(r"<0x[0-9A-F]{2}>")
 # For a token that no merge leads to: llama.cpp would still make it of its parts, but after every other.
 _NEVER = -1e6
-_OTHER_BASE = "take a base of the Llama, Mistral, Qwen2, Qwen3 or SmolLM family, or a GGUF file of the model"
+_OTHER_FAMILY = "take a base of the Llama, Mistral, Qwen2, Qwen3 or SmolLM family"
+# Where only the tokenizer is in the way: a GGUF file has llama.cpp's own.
+_OTHER_BASE = f"{_OTHER_FAMILY}, or a GGUF file of the model"
 
 
 @cache
@@ -57,7 +59,7 @@ def architecture_of(config: Json, file: Path) -> str:
     known = families()["architectures"]
     if named not in known:
         raise ModelUnavailable(
-            f"the architecture {named!r} is not supported (supported: {', '.join(known)})", _OTHER_BASE, file=file
+            f"the architecture {named!r} is not supported (supported: {', '.join(known)})", _OTHER_FAMILY, file=file
         )
     if config.get("quantization_config"):
         method = config["quantization_config"].get("quant_method", "some method")
@@ -67,9 +69,9 @@ def architecture_of(config: Json, file: Path) -> str:
             file=file,
         )
     if (act := config.get("hidden_act", "silu")) != "silu":
-        raise ModelUnavailable(f"the activation {act!r} is not supported", _OTHER_BASE, file=file)
+        raise ModelUnavailable(f"the activation {act!r} is not supported", _OTHER_FAMILY, file=file)
     if config.get("use_sliding_window"):
-        raise ModelUnavailable("`use_sliding_window` is not supported", _OTHER_BASE, file=file)
+        raise ModelUnavailable("`use_sliding_window` is not supported", _OTHER_FAMILY, file=file)
     if (kind := rope_of(config)["rope_type"]) not in ("default", "llama3", "linear"):
         raise ModelUnavailable(
             f"the position encoding {kind!r} is not supported (supported: default, llama3, linear)",
@@ -80,6 +82,33 @@ def architecture_of(config: Json, file: Path) -> str:
         if not isinstance(config.get(key), int):
             raise ModelUnavailable(f"`{key}` is missing", "fetch the model again, with a whole config.json", file=file)
     return str(known[named])
+
+
+def check_gguf(fields: Json, file: Path) -> None:
+    """Hold a GGUF file that is to be a base to what a folder is held to; `fields` as `read_fields` gives them.
+
+    Raises:
+        ModelUnavailable: training could not begin with it, or would compute something else than what is served.
+    """
+    named = fields.get("general.architecture")
+    known = tuple(dict.fromkeys(families()["architectures"].values()))
+    if named not in known:
+        raise ModelUnavailable(
+            f"the architecture {named!r} is not supported (supported: {', '.join(known)})", _OTHER_FAMILY, file=file
+        )
+    if fields.get(f"{named}.expert_count"):
+        raise ModelUnavailable("a mixture of experts is not supported", _OTHER_FAMILY, file=file)
+    if (kind := fields.get(f"{named}.rope.scaling.type", "none")) != "none":  # transformers does not read it
+        raise ModelUnavailable(
+            f"the position encoding {kind!r} of a GGUF file is not supported",
+            "take the model's folder in safetensors, or a variant without it",
+            file=file,
+        )
+    template = fields.get("tokenizer.chat_template")
+    if not isinstance(template, str) or not template:
+        raise ModelUnavailable(
+            "the base model's GGUF file holds no chat template", "take an instruct or chat model", file=file
+        )
 
 
 def rope_of(config: Json) -> dict[str, Any]:
@@ -172,7 +201,7 @@ def rope_of_table(table: NDArray[np.float32], theta: float, file: Path) -> dict[
         rope["original_max_position_embeddings"] = round(wave * (1 + 3 * smooth))
     if factor <= 1.0 or not np.allclose(llama3_table(rope, size), table, rtol=0.01):
         raise ModelUnavailable(
-            "the base model's table of the position encoding is of no kind that is known", _OTHER_BASE, file=file
+            "the base model's table of the position encoding is of no kind that is known", _OTHER_FAMILY, file=file
         )
     return rope
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,6 +13,11 @@ from inhouse.core import Example, Outline, Task, render_input
 TRAINED_SYSTEM = ""
 
 Messages = list[dict[str, Any]]
+
+# As `dataset.outline` writes what all texts begin or end with.
+_LITERAL = r"((?:[^\\.^$*+?{}\[\]|()]|\\[^a-zA-Z0-9])+)"
+_BEGINNING = re.compile(r"\\A\\s\*" + _LITERAL, re.DOTALL)
+_ENDING = re.compile(_LITERAL + r"\\s\*\\Z", re.DOTALL)
 
 _PLAIN_INSTRUCTIONS = {
     "classify": "Classify the input. Answer with exactly one of the labels, and nothing else.",
@@ -79,6 +85,20 @@ def outline_in_words(outline: Outline) -> str:
     for name, bounds in (("words", outline.words), ("lines", outline.lines), ("bullet points", outline.bullets)):
         if bounds is not None:
             lines.append(f"Write {bounds[0]} to {bounds[1]} {name}.")
+    lines += [_pattern_in_words(pattern) for pattern in outline.patterns]
     if outline.forbidden:
         lines.append(f"Do not write: {'; '.join(outline.forbidden)}.")
     return "\n".join(lines)
+
+
+def _pattern_in_words(pattern: str) -> str:
+    """A fixed beginning or end, as an inferred outline has them, in plain words; another pattern as it is."""
+    if found := _BEGINNING.fullmatch(pattern):
+        return f"Begin with: {_unescaped(found[1])}"
+    if found := _ENDING.fullmatch(pattern):
+        return f"End with: {_unescaped(found[1])}"
+    return f"The text must match the regular expression {pattern}"
+
+
+def _unescaped(pattern: str) -> str:
+    return re.sub(r"\\(.)", r"\1", pattern, flags=re.DOTALL)

@@ -146,7 +146,8 @@ class TorchEngine:
         answers: dict[int, Generation] = {}
         for start in range(0, len(order), 32):
             part = order[start : start + 32]
-            for i, ids in zip(part, self._greedy([prompts[i] for i in part], allowed, max_new_tokens), strict=True):
+            given = self._greedy([prompts[i] for i in part], allowed, ends, max_new_tokens)
+            for i, ids in zip(part, given, strict=True):
                 answers[i] = Generation(ids, 0.0, finished=ids[-1] in ends)
             if progress is not None:
                 progress(start + len(part))
@@ -161,7 +162,11 @@ class TorchEngine:
         return next(self._model.parameters()).device
 
     def _greedy(
-        self, prompts: Sequence[Sequence[int]], allowed: _Continuations | None, max_new_tokens: int
+        self,
+        prompts: Sequence[Sequence[int]],
+        allowed: _Continuations | None,
+        ends: Sequence[int],
+        max_new_tokens: int,
     ) -> list[list[int]]:
         """Greedy answers for one left-padded batch, inside the label tree where there is one."""
         width = max(map(len, prompts))
@@ -170,7 +175,6 @@ class TorchEngine:
         for row, prompt in enumerate(prompts):
             ids[row, width - len(prompt) :] = torch.tensor(prompt)
             mask[row, width - len(prompt) :] = 1
-        ends = allowed.ends if allowed else self._answer_ids("")
         model: Any = self._model
         with torch.inference_mode():
             out = model.generate(

@@ -114,9 +114,10 @@ class XLlamaCppEngine:
         def work() -> None:
             try:
                 self._complete(request, box.put, left.is_set)
-            except EngineFault as fault:
-                box.put(fault)
-            box.put(None)
+            except BaseException as error:  # noqa: BLE001 - whatever it is, the one who waits must hear of it
+                box.put(_fault(error))
+            finally:
+                box.put(None)
 
         threading.Thread(target=work, name="inhouse-engine", daemon=True).start()
         growing = _Growing(request, self._end_of_turn, self._likely)
@@ -375,6 +376,14 @@ def _start(gguf: Path, context: int, slots: int, threads: int, folder: Path, *, 
         raise ModelUnavailable(
             f"llama.cpp cannot read {gguf.name}", "use another base model, or a newer xllamacpp"
         ) from error
+
+
+def _fault(error: BaseException) -> EngineFault:
+    if isinstance(error, EngineFault):
+        return error
+    fault = EngineFault(f"the engine failed on a request: {error}")
+    fault.__cause__ = error
+    return fault
 
 
 def _import() -> Any:  # noqa: ANN401 - an untyped library

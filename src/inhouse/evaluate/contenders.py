@@ -7,6 +7,7 @@ the training examples and choose by the validation examples; it sees the test in
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -24,6 +25,7 @@ from inhouse.engine.chat_template import ChatTemplate
 from inhouse.engine.encoder import SentenceEncoder
 from inhouse.engine.prompts import prompted_messages, trained_messages
 from inhouse.engine.protocol import Engine, Progress
+from inhouse.errors import ModelUnavailable
 
 if TYPE_CHECKING:
     from inhouse.engine.remote_engine import RemoteEngine
@@ -31,11 +33,19 @@ if TYPE_CHECKING:
 SHOTS = 16
 SHOT_TOKENS = 1500
 STRENGTHS = (1.0, 10.0, 100.0)
+_FENCED = re.compile(r"```(?:json)?\s*(\{.*\})\s*```", re.DOTALL)
 
 
 @dataclass
 class Field:
-    """What the contenders may use: the data, and makers of the models, which are loaded when first asked for."""
+    """What the contenders may use: the data, and makers of the models, which are loaded when first asked for.
+
+    Attributes:
+        max_tokens: of prompt and answer together, that the fine-tuned model was trained for.
+        context: the same, that the base can read at all.
+        fits: seconds that a contender spent on getting ready, by its name.
+        notes: what the report should say beside the figures.
+    """
 
     task: Task
     form: AnswerForm
@@ -44,14 +54,15 @@ class Field:
     test: Sequence[Example]
     system: str
     max_tokens: int
+    context: int
     make_tuned: Callable[[], Engine]
     make_base: Callable[[], Engine]
     make_encoder: Callable[[], SentenceEncoder]
     make_remote: Callable[[str], RemoteEngine]
     template: ChatTemplate
     reporter: Reporter
-    model_version: str = ""
     fits: dict[str, float] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
 
     @property
     def questions(self) -> list[Example]:
@@ -116,6 +127,7 @@ class Contender:
     ask: Ask
     fine_tuned: bool = False
     kinds: tuple[Kind, ...] = ALL_KINDS
+    remote: bool = False
 
 
 CONTENDERS: dict[str, Contender] = {}
@@ -133,28 +145,40 @@ def contender(name: str, *, fine_tuned: bool = False, kinds: tuple[Kind, ...] = 
 
 def contenders_of(task: Task) -> list[Contender]:
     """Those that can answer the task: the registered ones of its kind, and the remote models that it names."""
-    remotes = [Contender(f"remote:{name}", partial(_remote, name=name)) for name in task.remotes]
+    remotes = [Contender(f"remote:{name}", partial(_remote, name=name), remote=True) for name in task.remotes]
     return [*(c for c in CONTENDERS.values() if task.kind in c.kinds), *remotes]
 
 
 def ask_all(given: Field, names: Sequence[str] = ()) -> list[Answers]:
-    """Ask every contender (or the named ones) every question."""
+    """Ask every contender (or the named ones) every question; a remote one that fails is left out, with a note."""
     answers = []
     for one in contenders_of(given.task):
         if names and one.name not in names:
             continue
         begun = time.perf_counter()
-        found = one.ask(given)
+        try:
+            found = one.ask(given)
+        except ModelUnavailable as error:
+            if not one.remote:
+                raise
+            given.notes.append(f"{one.name} was not compared: {error.what}")
+            continue
         seconds = time.perf_counter() - begun - given.fits.get(one.name, 0.0)
         edge = len(given.validation)
         answers.append(Answers(one.name, one.fine_tuned, found[:edge], found[edge:], seconds))
     return answers
 
 
-def _generate(given: Field, engine: Engine, title: str, prompts: list[list[int]]) -> list[Prediction]:
-    bar = given.reporter.bar(title, len(prompts))
+def _generate(given: Field, engine: Engine, title: str, prompts: list[list[int]], most: int) -> list[Prediction]:
+    """One answer per prompt; those of over `most` tokens are not asked."""
+    asked = [place for place, ids in enumerate(prompts) if len(ids) <= most]
+    bar = given.reporter.bar(title, len(asked))
     progress: Progress = bar.update
-    return answer_all(engine, prompts, given.form, given.template.decode, progress)
+    found = answer_all(engine, [prompts[i] for i in asked], given.form, given.template.decode, progress)
+    answers = [Prediction(target=None, error=f"the prompt takes {len(p)} tokens, of {most} at most") for p in prompts]
+    for place, answer in zip(asked, found, strict=True):
+        answers[place] = answer
+    return answers
 
 
 @contender("fine-tuned", fine_tuned=True)
@@ -162,13 +186,9 @@ def fine_tuned(given: Field) -> list[Prediction]:
     """The trained causal model, through the very file that would be served."""
     messages = [trained_messages(given.system, e.inputs, chat=given.task.input.chat) for e in given.questions]
     prompts = [given.template.prompt_ids(m) for m in messages]
-    too_long = {place for place, ids in enumerate(prompts) if len(ids) > given.max_tokens}
-    prompts = [ids[:1] if place in too_long else ids for place, ids in enumerate(prompts)]  # not worth the reading
     _load(given, "fine-tuned", "tuned")
-    answers = _generate(given, given.tuned, "fine-tuned", prompts)
+    answers = _generate(given, given.tuned, "fine-tuned", prompts, given.max_tokens)
     given.release("tuned")
-    for place in too_long:
-        answers[place] = Prediction(target=None, error=f"the input is over {given.max_tokens} tokens")
     return answers
 
 
@@ -177,7 +197,7 @@ def prompted(given: Field) -> list[Prediction]:
     """The untrained base with the instruction and the form of an answer: labels, JSON Schema or outline."""
     _load(given, "prompted", "base")
     prompts = [given.template.prompt_ids(prompted_messages(given.task, e.inputs)) for e in given.questions]
-    return _generate(given, given.base, "prompted", prompts)
+    return _generate(given, given.base, "prompted", prompts, _room(given))
 
 
 @contender("few-shot")
@@ -186,7 +206,12 @@ def few_shot(given: Field) -> list[Prediction]:
     _load(given, "few-shot", "base")
     shots = choose_shots(given)
     prompts = [given.template.prompt_ids(prompted_messages(given.task, e.inputs, shots)) for e in given.questions]
-    return _generate(given, given.base, "few-shot", prompts)
+    return _generate(given, given.base, "few-shot", prompts, _room(given))
+
+
+def _room(given: Field) -> int:
+    """The most tokens of a prompt that leaves the base room for an answer."""
+    return given.context - given.form.max_tokens
 
 
 def _remote(given: Field, name: str) -> list[Prediction]:
@@ -196,18 +221,29 @@ def _remote(given: Field, name: str) -> list[Prediction]:
     given.fits[f"remote:{name}"] = time.perf_counter() - begun
     shots = choose_shots(given)
     bar = given.reporter.bar(f"remote:{name}", len(given.questions))
-    found = remote.answer(
-        [prompted_messages(given.task, e.inputs, shots) for e in given.questions],
-        max_new_tokens=given.form.max_tokens,
-        json_schema=given.task.json_schema if given.task.kind == "extract" else None,
-        progress=bar.update,
-    )
+    try:
+        found = remote.answer(
+            [prompted_messages(given.task, e.inputs, shots) for e in given.questions],
+            max_new_tokens=given.form.max_tokens,
+            json_schema=given.task.json_schema if given.task.kind == "extract" else None,
+            progress=bar.update,
+        )
+    finally:
+        remote.close()
+    if remote.note:
+        given.notes.append(f"remote:{name}: {remote.note}")
     return [
-        text_prediction(a.text.strip(), given.form, prompt_tokens=a.prompt_tokens, answer_tokens=a.answer_tokens)
+        text_prediction(_unfenced(a.text), given.form, prompt_tokens=a.prompt_tokens, answer_tokens=a.answer_tokens)
         if a.error is None
         else Prediction(target=None, error=a.error)
         for a in found
     ]
+
+
+def _unfenced(text: str) -> str:
+    """The text without the fence in which many models put JSON."""
+    fenced = _FENCED.fullmatch(text.strip())
+    return fenced[1] if fenced else text.strip()
 
 
 def choose_shots(given: Field) -> list[Example]:
@@ -218,7 +254,7 @@ def choose_shots(given: Field) -> list[Example]:
 def _shots_of_any_kind(given: Field) -> list[Example]:
     """Training examples of different groups, in an order fixed by content, within a token budget."""
     shots: list[Example] = []
-    budget, seen = SHOT_TOKENS, set[str]()
+    budget, seen = _shot_budget(given), set[str]()
     for example in sorted(given.train, key=lambda e: canonical_hash(e.id)):
         cost = len(given.template.text_ids(render_input(example.inputs) + example.target)) + 10
         if example.group not in seen and cost <= budget and len(shots) < SHOTS:
@@ -226,8 +262,15 @@ def _shots_of_any_kind(given: Field) -> list[Example]:
             shots.append(example)
             budget -= cost
     if not shots:
-        given.reporter.warn(f"few-shot shows no example: each alone is over {SHOT_TOKENS} tokens")
+        given.reporter.warn(f"few-shot shows no example: each alone is over {_shot_budget(given)} tokens")
     return shots
+
+
+def _shot_budget(given: Field) -> int:
+    """Tokens for solved examples: what the longest question that can be asked at all leaves of the base's context."""
+    bare = [len(given.template.prompt_ids(prompted_messages(given.task, e.inputs))) for e in given.questions]
+    longest = max((n for n in bare if n <= _room(given)), default=0)
+    return max(0, min(SHOT_TOKENS, _room(given) - longest))
 
 
 def _shots_by_label(given: Field) -> list[Example]:

@@ -23,9 +23,7 @@ METRIC_WORDS = {
     "object_exact": "wholly right objects of",
     "chrf": "a chrF of",
     "rouge_l": "a ROUGE-L of",
-    "checks_passed": "answers that pass every check of",
     "facts_kept": "kept facts of",
-    "nothing_invented": "answers that invent nothing of",
 }
 
 SIGNIFICANT = 0.05

@@ -19,7 +19,7 @@ def decide(
     *,
     quality: Metric | None,
     basis: str,
-    accuracy_at_evaluation: Metric,
+    accuracy_at_evaluation: Metric | None,
     drift: Sequence[DriftSignal],
     corrections: int,
     dataset_train_size: int,
@@ -48,7 +48,7 @@ def decide(
         task: name of the task, for the command.
         quality: accuracy in the window, or None if nothing was judged (see `quality`).
         basis: what `quality` rests on, in words.
-        accuracy_at_evaluation: of the serving model, on its test examples.
+        accuracy_at_evaluation: of the serving model, on its test examples; None where no metric judges as people do.
         drift: the tested signals (see `family`).
         corrections: right answers that people gave since the last dataset version.
         dataset_train_size: training examples of that version.
@@ -60,7 +60,7 @@ def decide(
     known = quality if quality is not None and quality.n >= MIN_JUDGED else None
     drifted = [s.signal for s in drift if s.drifted]
     missing = _enough(dataset_train_size) - corrections
-    if known is not None and known.high < accuracy_at_evaluation.low:
+    if known is not None and accuracy_at_evaluation is not None and known.high < accuracy_at_evaluation.low:
         evidence = f"Quality fell to {_shown(known)} from {_shown(accuracy_at_evaluation)} at evaluation ({basis})"
         if previous_accuracy is not None and known.high < previous_accuracy.low and "input" not in drifted:
             return "go_back", _back(task, evidence, previous_accuracy)
@@ -113,9 +113,14 @@ def _unjudged(task: str, quality: Metric | None, traces: int) -> str:
     )
 
 
-def _fine(quality: Metric, basis: str, at_evaluation: Metric, drift: Sequence[DriftSignal]) -> str:
+def _fine(quality: Metric, basis: str, at_evaluation: Metric | None, drift: Sequence[DriftSignal]) -> str:
     looked = "no drift was found" if drift else "there were too few requests to look for drift"
-    return f"Quality is {_shown(quality)}, at evaluation it was {_shown(at_evaluation)} ({basis}); {looked}."
+    before = (
+        f"at evaluation it was {_shown(at_evaluation)}"
+        if at_evaluation is not None
+        else "and no evaluation tells what people would have said before"
+    )
+    return f"Quality is {_shown(quality)}, {before} ({basis}); {looked}."
 
 
 def _shown(metric: Metric) -> str:

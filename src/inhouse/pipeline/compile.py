@@ -23,13 +23,16 @@ from inhouse.core import (
     Rejection,
     Reporter,
     Silent,
+    Split,
     Task,
     labels_of,
 )
-from inhouse.core.json_schema import parse_object, validate
+from inhouse.core.json_schema import parse_object
 from inhouse.engine import find_spec, get_base, require_base
 from inhouse.errors import InputError, UsageError
 from inhouse.store import Workspace, check_name, disk_guard, records, write_bytes
+
+LEARNED: tuple[Split, Split] = ("train", "validation")
 
 
 @dataclass(frozen=True)
@@ -93,6 +96,7 @@ class _Read:
     rejections: list[Rejection] = field(default_factory=list)
     added: list[dict[str, Any]] = field(default_factory=list)
     mapping: sources.Mapping | None = None
+    documents: tuple[str, ...] = ()
 
 
 def init(
@@ -231,7 +235,7 @@ def _read(
     known: dict[tuple[str, str], str],
     reporter: Reporter,
 ) -> _Read:
-    read = _Read()
+    read = _Read(documents=task.input.documents)
     known_before = bool(known)
     known = dict(known)
     for file in files:
@@ -241,13 +245,16 @@ def _read(
         )
         if known_before:
             _refuse_other_columns(task, mapping, file)
+        documents = () if mapping.chat else sources.document_columns(source, mapping.fields)
+        read.documents = tuple(dict.fromkeys((*read.documents, *documents)))
+        source = sources.with_documents(source, documents)
         if (source.sha256, role) in known:
             reporter.say(f"{file} was added before: nothing new in it")
             continue
         known[source.sha256, role] = str(file)
         for sentence in mapping.why:
             reporter.say(sentence)
-        examples, rejections = sources.to_examples(source, mapping)
+        examples, rejections = sources.to_examples(source, mapping, read.documents)
         read.mapping = mapping
         read.examples += examples
         read.rejections += [*source.rejections, *rejections]
@@ -301,7 +308,8 @@ def store_data(
     for model in models:
         require_base(model, workspace.settings)
     mapping = train.mapping or (test.mapping if test else None)
-    changed = with_form(task.model_copy(update={"input": _input_section(task, mapping)}), built.dataset)
+    documents = tuple(dict.fromkeys((*train.documents, *(test.documents if test else ()))))
+    changed = with_form(task.model_copy(update={"input": _input_section(task, mapping, documents)}), built.dataset)
     if changed.kind == "extract":
         built = replace(built, dataset=datasets.in_schema_order(built.dataset, changed.json_schema))
     rejections = [*train.rejections, *(test.rejections if test else [])]
@@ -335,10 +343,10 @@ def with_form(task: Task, dataset: Dataset) -> Task:
     if task.kind == "classify":
         return task.model_copy(update={"labels": labels_of(side)})
     if task.kind == "extract":
-        objects = [parse_object(e.target) or {} for e in side]
-        if task.json_schema and not any(validate(task.json_schema, o) for o in objects):
-            return task
-        return task.model_copy(update={"json_schema": datasets.infer_schema(objects, [e.group for e in side])})
+        objects, groups = [parse_object(e.target) or {} for e in side], [e.group for e in side]
+        if not task.json_schema:
+            return task.model_copy(update={"json_schema": datasets.infer_schema(objects, groups)})
+        return task.model_copy(update={"json_schema": datasets.widened(task.json_schema, objects, groups)[0]})
     if task.outline == Outline() and not task.input.chat:
         return task.model_copy(update={"outline": datasets.infer_outline([e.target for e in side])})
     return task
@@ -368,10 +376,12 @@ def _unchanged(task: Task, previous: Dataset) -> Added:
     )
 
 
-def _input_section(task: Task, mapping: sources.Mapping | None) -> InputSection:
+def _input_section(task: Task, mapping: sources.Mapping | None, documents: tuple[str, ...]) -> InputSection:
     if mapping is None:
         return task.input
-    return InputSection(fields=mapping.fields, target=mapping.target, group=mapping.group, chat=mapping.chat)
+    return InputSection(
+        fields=mapping.fields, target=mapping.target, group=mapping.group, chat=mapping.chat, documents=documents
+    )
 
 
 def _keep_all(
@@ -419,7 +429,10 @@ def _tell(
         for line in lines:
             reporter.say(f"  {line}")
     if before.json_schema and before.json_schema != after.json_schema:
-        reporter.warn("the schema has changed with the new examples; models trained before answer in the old one")
+        objects = [parse_object(e.target) or {} for split in LEARNED for e in built.dataset.of(split)]
+        for change in datasets.widened(before.json_schema, objects)[1][:10]:
+            reporter.warn(f"the schema was widened for the new examples: {change}")
+        reporter.warn("models trained before answer in the old schema: train again")
     new = sorted(set(after.labels) - set(before.labels)) if before.labels else []
     if new:
         reporter.warn(f"new labels: {', '.join(new[:10])}; models trained before do not know them")

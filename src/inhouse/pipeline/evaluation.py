@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from inhouse.clean import find
@@ -12,6 +13,7 @@ from inhouse.core import (
     ContenderResult,
     Dataset,
     Evaluation,
+    Example,
     Kind,
     Metric,
     ModelVersion,
@@ -22,10 +24,12 @@ from inhouse.core import (
     TrainResult,
     render_input,
 )
-from inhouse.engine import ENCODER, get_base, require_base
+from inhouse.core.json_schema import parse_object, validate
+from inhouse.dataset import fitted
+from inhouse.engine import ENCODER, get_base, require_base, served_file
 from inhouse.errors import NoMetric, NotFound
 from inhouse.pipeline.training import package_versions
-from inhouse.scoring import FactFinder, Judged, compare_scores, judge, right_metric, summarise
+from inhouse.scoring import FactFinder, Judged, compare_scores, judge, summarise
 from inhouse.store import Settings, Workspace, disk_guard, records, registry, write_bytes
 from inhouse.store.database import now
 
@@ -54,6 +58,8 @@ def evaluate(workspace: Workspace, name: str, reporter: Reporter | None = None, 
         raise NotFound(f"task {name!r} has no test examples", f"add a test file: `inhouse add {name} --test FILE`")
     for model in encoders_of(task):
         require_base(model, workspace.settings)
+    for remote in task.remotes:  # a missing key is told before hours of work
+        _open_remote(remote, workspace.settings).close()
     with workspace.lock(f"train-{name}", f"training or evaluating {name!r}"), disk_guard(workspace.paths.root):
         return _evaluate(workspace, task, version, dataset, reporter)
 
@@ -127,7 +133,7 @@ def _evaluate(
         ),
         verdict=verdict,
         against_champion=_against_champion(workspace, task, version, dataset, answers[0].test, facts, reporter),
-        warnings=_warnings(workspace.load_task(task.name), version, dataset, answers),
+        warnings=(*_warnings(workspace.load_task(task.name), version, dataset, answers), *given.notes),
     )
     base = get_base(
         version.lineage["recipe"]["base_model"], workspace.settings, sha256=version.lineage["base_sha256"]
@@ -141,7 +147,7 @@ def _evaluate(
             base_limits=base.limits,
             examples=test,
             predictions={a.name: [p.target for p in a.test] for a in answers},
-            scores={name: j.scores.get(primary, j.scores[right_metric(task.kind)]) for name, j in judged.items()},
+            scores={name: j.scores["accuracy" if primary == "macro_f1" else primary] for name, j in judged.items()},
             history=_history(trained),
             dataset_number=dataset.number,
             counts=dataset.counts(),
@@ -181,17 +187,31 @@ def make_field(workspace: Workspace, task: Task, version: ModelVersion, dataset:
         test=dataset.of("test"),
         system=recipe["system"],
         max_tokens=recipe["max_tokens"],
+        context=_context(base.gguf),
         make_tuned=lambda: open_engine(
             version.engine, file, template.end_of_turn, threads=settings.threads, exact=version.exact
         ),
         make_base=lambda: open_engine(
-            version.engine, base.gguf, template.end_of_turn, threads=settings.threads, exact=False
+            version.engine,
+            served_file(base, version.engine),
+            template.end_of_turn,
+            threads=settings.threads,
+            exact=False,
         ),
         make_remote=lambda name: _open_remote(name, settings),
         make_encoder=lambda: SentenceEncoder(get_base(ENCODER, settings, reporter.say).folder),
         template=template,
         reporter=reporter,
     )
+
+
+def _context(gguf: Path) -> int:
+    """The most tokens of prompt and answer that a model reads in any engine here."""
+    from inhouse.engine.gguf_fields import read_fields
+    from inhouse.engine.xllamacpp_engine import LONGEST_CONTEXT
+
+    fields = read_fields(gguf)
+    return min(int(fields.get(f"{fields['general.architecture']}.context_length", LONGEST_CONTEXT)), LONGEST_CONTEXT)
 
 
 def _open_remote(name: str, settings: Settings) -> RemoteEngine:
@@ -320,24 +340,33 @@ def _unseen_by(workspace: Workspace, champion: ModelVersion, dataset: Dataset) -
 def _warnings(task: Task, version: ModelVersion, dataset: Dataset, answers: Sequence[Answers]) -> tuple[str, ...]:
     warnings = []
     for one in answers:
-        cut = sum("cut off" in (p.error or "") for p in one.test)
+        cut = sum(not p.finished for p in one.test)
         if cut and one.fine_tuned:
             warnings.append(
                 f"{one.name}: {cut} of {len(one.test)} answers were cut off after {version.answer_tokens} tokens"
             )
     labelled = task.kind == "classify"
-    unknown = Counter(e.target for e in dataset.of("test") if labelled and e.target not in version.labels)
-    if unknown:
-        warnings.append(
-            f"{sum(unknown.values())} test examples carry labels that no training example has "
-            f"({', '.join(sorted(unknown)[:5])}): they can only be answered wrongly"
-        )
+    if out_of_reach := _out_of_reach(version, dataset.of("test")):
+        count = sum(out_of_reach.values())
+        whats = "carry labels that no training example has" if labelled else "do not meet the schema"
+        named = "; ".join(f"{what} ({times})" for what, times in out_of_reach.most_common(5))
+        warnings.append(f"{count} test examples {whats}: they can only be answered wrongly: {named}")
     if set(task.labels) != set(version.labels) or task.json_schema != version.json_schema:
         what = "labels have" if labelled else "schema has"
         warnings.append(f"the task's {what} changed since this version was trained: train again")
     if not version.parity.passed:
         warnings.append(f"the parity gate failed: {version.parity.reason}")
     return tuple(warnings)
+
+
+def _out_of_reach(version: ModelVersion, test: Sequence[Example]) -> Counter[str]:
+    """What no answer of the version can say, and in how many test examples it is expected."""
+    if version.kind == "classify":
+        return Counter(e.target for e in test if e.target not in version.labels)
+    if version.kind == "generate":
+        return Counter()
+    objects = [fitted(version.json_schema, parse_object(e.target) or {}) for e in test]
+    return Counter(fault for o in objects if (fault := validate(version.json_schema, o)))
 
 
 def _history(trained: TrainResult) -> list[dict[str, float]]:

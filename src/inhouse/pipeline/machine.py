@@ -12,6 +12,7 @@ import psutil
 
 from inhouse.core import Reporter, Silent
 from inhouse.engine import catalogue, get_base, is_here, location
+from inhouse.engine.bases import pulled_bases
 from inhouse.store import Settings
 
 
@@ -122,7 +123,9 @@ def _models(settings: Settings) -> list[Check]:
 
 
 def list_models(settings: Settings) -> list[dict[str, Any]]:
-    """The base models that inhouse knows, and whether they are here."""
+    """The base models that inhouse knows and whether they are here, then those of the hub that were pulled."""
+    known = [(spec, location(spec, settings)) for spec in catalogue().values()]
+    pulled = [(base.spec, base.folder) for base in pulled_bases(settings)]
     return [
         {
             "name": s.name,
@@ -131,19 +134,22 @@ def list_models(settings: Settings) -> list[dict[str, Any]]:
             "parameters": s.parameters,
             "licence": s.licence,
             "here": is_here(s, settings),
-            "folder": str(location(s, settings)),
+            "folder": str(folder),
             "limits": s.limits,
         }
-        for s in catalogue().values()
+        for s, folder in [*known, *pulled]
     ]
 
 
 def pull_model(settings: Settings, name: str, reporter: Reporter | None = None) -> dict[str, Any]:
     """Fetch, check and convert a base model.
 
+    Returns:
+        `name`, `kind`, `folder` and `sha256`.
+
     Raises:
-        ModelUnavailable: not known, not to be had, or its checksum is wrong.
+        ModelUnavailable: not known, not to be had, not usable as a base, or its checksum is wrong.
     """
     reporter = reporter or Silent()
     base = get_base(name, settings, reporter.say)
-    return {"name": name, "folder": str(base.folder), "sha256": base.spec.sha256}
+    return {"name": name, "kind": base.spec.kind, "folder": str(base.folder), "sha256": base.spec.sha256}

@@ -28,7 +28,7 @@ from inhouse.engine.choice import choose_engine, gguf_architecture
 from inhouse.engine.gguf_traits import traits_of
 from inhouse.engine.prompts import TRAINED_SYSTEM
 from inhouse.errors import NothingToLearn
-from inhouse.scoring import judge, review_threshold, right_metric
+from inhouse.scoring import EVERYTHING_TO_A_PERSON, judge, review_threshold, right_metric
 from inhouse.store import Workspace, disk_guard, records, registry
 from inhouse.train import (
     Encoded,
@@ -106,7 +106,7 @@ def train(
         use_threads(workspace.settings.threads)
         base = get_base(task.base_model, workspace.settings, reporter.say)
         engine = choose_engine(task.engine, gguf_architecture(base.gguf), traits=traits_of(base.gguf))
-        learned, looked_at = _encoded(task, dataset, base)
+        learned, looked_at = _encoded(task, dataset, base, reporter)
         recipe = make_recipe(
             task, dataset, learned, base_model=task.base_model, base_sha256=base.spec.sha256, precision=best_precision()
         )
@@ -122,7 +122,7 @@ def train(
     return result
 
 
-def _encoded(task: Task, dataset: Dataset, base: Base) -> tuple[list[Encoded], list[Encoded]]:
+def _encoded(task: Task, dataset: Dataset, base: Base, reporter: Reporter) -> tuple[list[Encoded], list[Encoded]]:
     """The training and the validation examples as token ids."""
     from inhouse.engine.chat_template import ChatTemplate
 
@@ -131,12 +131,31 @@ def _encoded(task: Task, dataset: Dataset, base: Base) -> tuple[list[Encoded], l
         encode(dataset.of(split), template, system=TRAINED_SYSTEM, max_tokens=max_tokens_of(task), chat=task.input.chat)
         for split in LEARNING_SPLITS
     )
+    learned = _told_whole(task, learned, reporter)
     if not learned or not looked_at:
         raise NothingToLearn(
             f"task {task.name!r} has {len(learned)} training and {len(looked_at)} validation examples; both are needed",
             "add more examples: with three or more of a label, one goes to validation",
         )
     return learned, looked_at
+
+
+def _told_whole(task: Task, examples: list[Encoded], reporter: Reporter) -> list[Encoded]:
+    """The examples whose whole answer can be found in what is read of the input.
+
+    Where the end of an input is cut off, an object or a text that tells of it would teach the model to invent. A label
+    or a conversation's next turn is not lost with it.
+    """
+    if task.kind == "classify" or task.input.chat:
+        return examples
+    whole = [e for e in examples if not e.truncated]
+    if left_out := len(examples) - len(whole):
+        reporter.warn(
+            f"{left_out} of {len(examples)} examples take more than {max_tokens_of(task)} tokens and are not learned "
+            "from: without the end of its input an answer would be an invention (`train.max_tokens` in task.toml "
+            "raises the limit)"
+        )
+    return whole
 
 
 def _train(
@@ -240,9 +259,11 @@ def _register(
         fields=task.input.fields,
         labels=labels_of([*dataset.of("train"), *dataset.of("validation")]) if task.kind == "classify" else (),
         json_schema=task.json_schema,
+        outline=task.outline,
         answer_tokens=answer_tokens_of([*train, *validation]),
         chat=task.input.chat,
-        threshold=1.01,
+        documents=task.input.documents,
+        threshold=EVERYTHING_TO_A_PERSON,
         parity=_NOT_COMPARED,
         engine=engine,
         lineage=_lineage(dataset, base, recipe),
@@ -308,9 +329,11 @@ def _compare(
         reporter.warn(f"the data holds fewer than {MIN_TOKENS} answer tokens: the parity gate compares what there is")
     examples = dataset.of("validation")
     form = draft.answers_as(task)
-    name = right_metric(task.kind)
+    name = right_metric(form)
 
     def right(answers: Sequence[Prediction], places: Sequence[int]) -> NDArray[np.bool_]:
+        if name is None:  # nothing tells: both sides are compared by whether they answer at all
+            return np.array([a.target is not None for a in answers])
         scores = judge(form, [examples[i] for i in places], [a.target for a in answers]).scores[name]
         return np.asarray(scores == 1.0)
 
@@ -332,9 +355,10 @@ def _compare(
             break
         if not exact:
             reporter.say(f"parity in fast arithmetic: {parity.reason}; trying float32")
-    threshold = review_threshold(
-        [a.confidence for a in answers], right(answers, range(len(answers))), task.review.target_accuracy
-    )
+    threshold = EVERYTHING_TO_A_PERSON
+    if name is not None:
+        sure = [a.confidence for a in answers]
+        threshold = review_threshold(sure, right(answers, range(len(answers))), task.review.target_accuracy)
     return tried.model_copy(update={"parity": parity, "threshold": threshold})
 
 

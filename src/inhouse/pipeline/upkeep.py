@@ -33,7 +33,7 @@ from inhouse.errors import NotFound
 from inhouse.pipeline.compile import with_form
 from inhouse.pipeline.evaluation import encoders_of, evaluate
 from inhouse.pipeline.training import spread, train
-from inhouse.scoring import field_paths, field_scores, object_exact, right_metric
+from inhouse.scoring import field_paths, field_scores, object_exact
 from inhouse.store import Workspace, disk_guard, records, registry, traffic
 
 CORRECTIONS = "corrections"
@@ -154,8 +154,9 @@ def _sameness(champion: ModelVersion) -> Callable[[str, str], bool]:
     schema = champion.json_schema
 
     def same(answer: str, correction: str) -> bool:
-        scores = field_scores(parse_object(correction) or {}, parse_object(answer), schema)
-        return object_exact(scores) == 1.0
+        found = parse_object(answer)
+        scores = field_scores(parse_object(correction) or {}, found, schema)
+        return found is not None and object_exact(scores) == 1.0
 
     return same
 
@@ -174,12 +175,18 @@ def _usual_answers(workspace: Workspace, champion: ModelVersion, reference: Sequ
     return [a for a in kept["answer"].to_list() if a is not None]
 
 
-def _accuracy(version: ModelVersion) -> Metric:
-    """Share of right answers at evaluation; on validation by the parity gate where it was never evaluated."""
+def _accuracy(version: ModelVersion) -> Metric | None:
+    """Share of right answers at evaluation; on validation by the parity gate where it was never evaluated.
+
+    None for texts: there, no metric says what a person would.
+    """
+    if version.kind == "generate":
+        return None
+    right = "accuracy" if version.kind == "classify" else "object_exact"
     if version.evaluation is not None:
         for contender in version.evaluation["contenders"]:
             if contender["name"] == version.contender:
-                return Metric.model_validate(contender["metrics"][right_metric(version.kind)])
+                return Metric.model_validate(contender["metrics"][right])
     from inhouse.scoring import wilson
 
     count = version.parity.validation_examples
@@ -212,6 +219,8 @@ def waiting_corrections(workspace: Workspace, task: Task, dataset: Dataset) -> W
     meant = [e for e in given if e is not None]
     tested = {input_key(e.inputs) for e in dataset.of("test")}
     built = datasets.next_version(dataset, meant, dataset.number + 1, "corrections", kind=task.kind)
+    if task.kind == "extract":  # people write JSON in their own way; the model learns, and may answer, in one
+        built = replace(built, dataset=datasets.in_schema_order(built.dataset, task.json_schema))
     before, after = Counter(e.id for e in dataset.examples), Counter(e.id for e in built.dataset.examples)
     return Waiting(
         built=built,
@@ -317,6 +326,7 @@ def _task_status(workspace: Workspace, task: Task) -> dict[str, Any]:
 
 def _version_status(version: ModelVersion) -> dict[str, Any]:
     evaluation = version.evaluation
+    accuracy = _accuracy(version) if evaluation else None
     return {
         "name": version.name,
         "dataset": version.lineage["dataset"],
@@ -324,7 +334,7 @@ def _version_status(version: ModelVersion) -> dict[str, Any]:
         "parity": version.parity.passed,
         "decision": evaluation["verdict"]["decision"] if evaluation else None,
         "metric": evaluation["primary_metric"] if evaluation else None,
-        "accuracy": _accuracy(version).value if evaluation else None,
+        "accuracy": accuracy.value if accuracy else None,
         "value": _primary(version) if evaluation else None,
         "report": evaluation["report"] if evaluation else None,
     }

@@ -72,7 +72,7 @@ def predict(
         reporter.warn(
             f"the file holds answers already: its {', '.join(sorted(set(source.columns) - set(columns)))} are replaced"
         )
-    rows = _rows(source, sources.input_reader(source, version.fields, chat=version.chat))
+    rows = _rows(source, sources.input_reader(source, version.fields, version.documents, chat=version.chat))
     served = ServedModel(workspace, version)
     begun = time.perf_counter()
     try:

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import inhouse.sources as sources
 from inhouse.clean import AUTOMATIC, summary
-from inhouse.core import Evaluation, Reporter, Silent, Task, TrainResult
+from inhouse.core import Evaluation, Kind, Reporter, Silent, Task, TrainResult
 from inhouse.errors import UsageError
 from inhouse.pipeline.compile import Added, Cleaned, clean, new_task, prepare, store_data
 from inhouse.pipeline.evaluation import encoders_of, evaluate
@@ -53,9 +54,9 @@ def run(
     drop_rare: bool = False,
     epochs: int | None = None,
 ) -> Ran:
-    """init (a task of `kind`, by default classify), add, clean (exact duplicates and leakage only), train, evaluate.
+    """init (a task of `kind`), add, clean (exact duplicates and leakage only), train, evaluate.
 
-    The new version becomes the candidate.
+    The new version becomes the candidate. The kind of a new task is inferred from the first file where none is given.
 
     Nothing is written before the files were read and found usable. Run again after an interruption, it goes on.
 
@@ -65,7 +66,9 @@ def run(
     reporter = reporter or Silent()
     check_name(name)
     with workspace.changing_data():
-        task = _task(workspace, name, kind)
+        task = _task_there(workspace, name, kind)
+        if task is None:
+            task = new_task(name, kind or _kind_of(files, reporter, inputs, target, group))
         if epochs is not None:
             task = task.model_copy(update={"train": task.train.model_copy(update={"epochs": epochs})})
         prepared = prepare(workspace, task, files, reporter, test=test, inputs=inputs, target=target, group=group)
@@ -78,16 +81,31 @@ def run(
     return Ran(name, added, cleaned, trained, evaluation, trained.model_version)
 
 
-def _task(workspace: Workspace, name: str, kind: str) -> Task:
-    """The task that is there, or a new one."""
+def _task_there(workspace: Workspace, name: str, kind: str) -> Task | None:
+    """The task where there is one, which must be of `kind`, if one was given."""
     if not (workspace.exists and workspace.has_task(name)):
-        return new_task(name, kind or "classify")
+        return None
     task = workspace.load_task(name)
     if kind and kind != task.kind:
         raise UsageError(
             f"the task {name!r} is of kind {task.kind}, not {kind}", "leave --kind out, or name another task"
         )
     return task
+
+
+def _kind_of(
+    files: Sequence[Path | str],
+    reporter: Reporter,
+    inputs: Sequence[str],
+    target: str | Sequence[str],
+    group: str,
+) -> Kind:
+    """The kind of task that the first file does for, told with its reason."""
+    if not files:  # `prepare` refuses that
+        return "classify"
+    kind, why = sources.infer_kind(sources.read_source(files[0]), fields=inputs, target=target, group=group)
+    reporter.say(f"kind of task: {kind}, as {why} (--kind KIND overrules this)")
+    return kind
 
 
 def _tell_findings(cleaned: Cleaned, name: str, reporter: Reporter) -> None:

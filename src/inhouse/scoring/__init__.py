@@ -2,10 +2,10 @@
 
 from inhouse.scoring.facts import FactFinder
 from inhouse.scoring.judge import Judged, judge, metric_names, right_metric
-from inhouse.scoring.objects import field_paths, field_scores, object_exact
-from inhouse.scoring.review import review_threshold
+from inhouse.scoring.objects import field_paths, field_scores, fields_exact, object_exact
+from inhouse.scoring.outlines import outline_checks
+from inhouse.scoring.review import EVERYTHING_TO_A_PERSON, review_threshold
 from inhouse.scoring.statistics import (
-    accuracy,
     compare_scores,
     examples_to_tell,
     holm,
@@ -18,19 +18,21 @@ from inhouse.scoring.statistics import (
 )
 
 __all__ = [
+    "EVERYTHING_TO_A_PERSON",
     "FactFinder",
     "Judged",
-    "accuracy",
     "compare_scores",
     "examples_to_tell",
     "field_paths",
     "field_scores",
+    "fields_exact",
     "holm",
     "judge",
     "macro_f1",
     "mcnemar_exact",
     "metric_names",
     "object_exact",
+    "outline_checks",
     "paired_difference",
     "paired_f1_difference",
     "review_threshold",

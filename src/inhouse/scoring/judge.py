@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from inhouse.core import Example, Kind, Task, render_input
 from inhouse.core.json_schema import parse_object, validate
 from inhouse.scoring.facts import FactFinder
-from inhouse.scoring.objects import field_paths, field_scores, object_exact
+from inhouse.scoring.objects import field_paths, field_scores, fields_exact, object_exact
 from inhouse.scoring.outlines import check_names, outline_checks
 from inhouse.scoring.texts import chrf, rouge_l
 
@@ -68,13 +68,17 @@ def metric_names(task: Task, facts: FactFinder | None = None) -> tuple[str, ...]
         parts = (f"field:{path}" for path in field_paths(task.json_schema))
         return ("fields_exact", "object_exact", "valid", *parts)
     of_facts = () if facts is None else ("facts_kept", "nothing_invented")
-    checks = (f"check:{name}" for name in check_names(task.outline))
-    return ("chrf", "rouge_l", "checks_passed", *of_facts, *checks)
+    checks = [f"check:{name}" for name in check_names(task.outline)]
+    return ("chrf", "rouge_l", *(["checks_passed"] if checks else []), *of_facts, *checks)
 
 
-def right_metric(kind: Kind) -> str:
-    """The metric, 0 or 1 for each answer, by which an answer is right or not."""
-    return _RIGHT[kind]
+def right_metric(task: Task) -> str | None:
+    """The metric, 0 or 1 for each answer, by which an answer is right or not.
+
+    None where nothing tells: a text is right by its structure checks, and a conversation has none.
+    """
+    name = _RIGHT[task.kind]
+    return name if name in metric_names(task) else None
 
 
 @scorer("classify")
@@ -86,12 +90,11 @@ def _label(_task: Task, example: Example, answer: str | None, _facts: FactFinder
 def _object(task: Task, example: Example, answer: str | None, _facts: FactFinder | None) -> Scores:
     schema = task.json_schema
     found = parse_object(answer)
-    valid = found is not None and not validate(schema, found)
     fields = field_scores(parse_object(example.target) or {}, found, schema)
     return {
-        "valid": float(valid),
-        "fields_exact": sum(fields.values()) / len(fields) if fields else nan,
-        "object_exact": object_exact(fields),
+        "valid": float(found is not None and not validate(schema, found)),
+        "fields_exact": 0.0 if found is None else fields_exact(fields),
+        "object_exact": 0.0 if found is None else object_exact(fields),
         **{f"field:{path}": score for path, score in fields.items()},
     }
 
@@ -102,7 +105,7 @@ def _text(task: Task, example: Example, answer: str | None, facts: FactFinder | 
     scores: Scores = {
         "chrf": 0.0 if answer is None else chrf(example.target, answer),
         "rouge_l": 0.0 if answer is None else rouge_l(example.target, answer),
-        "checks_passed": float(answer is not None and all(checks.values())),
+        **({"checks_passed": float(answer is not None and all(checks.values()))} if checks else {}),
         **{f"check:{name}": float(ok) for name, ok in checks.items()},
     }
     if facts is not None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from math import isnan, nan
 from typing import Any
 
 import numpy as np
@@ -26,19 +27,30 @@ def field_paths(schema: Mapping[str, Any]) -> tuple[str, ...]:
 def field_scores(
     expected: Mapping[str, Any], answered: Mapping[str, Any] | None, schema: Mapping[str, Any]
 ) -> dict[str, float]:
-    """The score of each of `field_paths`, 0 to 1.
+    """The score of each of `field_paths`, 0 to 1; nan where both sides lack the field, which is no achievement.
 
-    A field is 1 where the values are the same (see `values.same_value`), also where both lack it. A list is the F1 of
-    its items, whatever their order: an item counts where all of it is right, and once. No answer is 0 everywhere.
+    A field is 1 where the values are the same (see `values.same_value`). A list is the F1 of its items, whatever their
+    order: an item counts where all of it is right, and once. No answer is 0 in all that was expected. What is expected
+    and has no place in the schema follows, 0 each: no answer can say it.
     """
-    if answered is None:
-        return dict.fromkeys(field_paths(schema), 0.0)
-    return {".".join(keys): _score(_at(expected, keys), _at(answered, keys), part) for keys, part in _leaves(schema)}
+    given = answered or {}
+    scores = {".".join(keys): _score(_at(expected, keys), _at(given, keys), part) for keys, part in _leaves(schema)}
+    return scores | dict.fromkeys(_beyond(expected, schema), 0.0)
 
 
 def object_exact(scores: Mapping[str, float]) -> float:
-    """1 where every field is wholly right, else 0."""
-    return float(all(score == 1.0 for score in scores.values()))
+    """1 where every field is wholly right or rightly left out, else 0."""
+    return float(all(score == 1.0 or isnan(score) for score in scores.values()))
+
+
+def fields_exact(scores: Mapping[str, float]) -> float:
+    """The mean over the fields that either side holds; 1 where neither holds any.
+
+    Fields that both lack are left out: with forty optional fields, two of which occur, nearly every answer would
+    otherwise be nearly right.
+    """
+    held = [score for score in scores.values() if not isnan(score)]
+    return sum(held) / len(held) if held else 1.0
 
 
 def _leaves(schema: Mapping[str, Any], above: Keys = ()) -> list[tuple[Keys, Mapping[str, Any]]]:
@@ -48,6 +60,17 @@ def _leaves(schema: Mapping[str, Any], above: Keys = ()) -> list[tuple[Keys, Map
         inner = _leaves(part, (*above, key)) if "object" in types_of(part) else []
         found += inner or [((*above, key), part)]
     return found
+
+
+def _beyond(value: Mapping[str, Any], schema: Mapping[str, Any], above: str = "") -> Iterator[str]:
+    """The fields that hold something and that the schema does not know."""
+    properties = schema.get("properties", {})
+    for key, part in value.items():
+        if key not in properties:
+            if not absent(part):
+                yield f"{above}{key}"
+        elif isinstance(part, Mapping) and "object" in types_of(properties[key]):
+            yield from _beyond(part, properties[key], f"{above}{key}.")
 
 
 def _at(value: object, keys: Keys) -> object:
@@ -60,10 +83,10 @@ def _at(value: object, keys: Keys) -> object:
 
 
 def _score(expected: object, answered: object, schema: Mapping[str, Any]) -> float:
+    if absent(expected) and absent(answered):
+        return nan
     if "array" not in types_of(schema):
         return float(same_value(expected, answered))
-    if absent(expected) and absent(answered):
-        return 1.0
     if not isinstance(expected, list) or not isinstance(answered, list):
         return 0.0
     if not expected or not answered:
@@ -80,9 +103,14 @@ def _matched(expected: Sequence[object], answered: Sequence[object], schema: Map
 def _same_item(expected: object, answered: object, schema: Mapping[str, Any]) -> bool:
     """Whether two items are the same in all their fields, lists within them again whatever their order."""
     if "object" not in types_of(schema):
-        return _score(expected, answered, schema) == 1.0
+        return _right(expected, answered, schema)
     if not isinstance(expected, Mapping) or not isinstance(answered, Mapping):
         return absent(expected) and absent(answered)
-    if any(not absent(value) for key, value in answered.items() if key not in schema.get("properties", {})):
+    if any(_beyond(expected, schema)) or any(_beyond(answered, schema)):
         return False
-    return all(_score(_at(expected, keys), _at(answered, keys), part) == 1.0 for keys, part in _leaves(schema))
+    return all(_right(_at(expected, keys), _at(answered, keys), part) for keys, part in _leaves(schema))
+
+
+def _right(expected: object, answered: object, schema: Mapping[str, Any]) -> bool:
+    score = _score(expected, answered, schema)
+    return score == 1.0 or isnan(score)

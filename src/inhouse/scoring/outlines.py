@@ -20,9 +20,6 @@ def outline_checks(outline: Outline, text: str) -> dict[str, bool]:
     - words, lines, bullets: within the given range; lines without blank ones.
     - patterns: each is found (`^` and `$` are the text's, unless the pattern says otherwise).
     - forbidden: none of the phrases stands in it as whole words, whatever its case.
-
-    Raises:
-        re.error: if a pattern is none; see `check_outline`.
     """
     return {name: _CHECKS[name](outline, text) for name in check_names(outline)}
 
@@ -34,22 +31,6 @@ def check_names(outline: Outline) -> tuple[str, ...]:
     if len(outline.sections) > 1:
         given.insert(1, "order")
     return tuple(given)
-
-
-def check_outline(outline: Outline) -> str:
-    """Why an outline cannot be used, in one sentence; empty where it can."""
-    for pattern in outline.patterns:
-        try:
-            re.compile(pattern)
-        except re.error as error:
-            return f"outline.patterns: {pattern!r} is no regular expression: {error}"
-    for name in ("words", "lines", "bullets"):
-        span = getattr(outline, name)
-        if span is not None and not 0 <= span[0] <= span[1]:
-            return f"outline.{name} is {list(span)}: give the least and the most, the least first"
-    if any(not part.strip() for part in (*outline.sections, *outline.forbidden)):
-        return "outline.sections and outline.forbidden must hold no empty text"
-    return ""
 
 
 def text_lines(text: str) -> list[str]:

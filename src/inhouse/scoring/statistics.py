@@ -45,20 +45,6 @@ def wilson(successes: int, n: int) -> Metric:
     return _wilson(successes / n, n, n)
 
 
-def accuracy(predicted: Sequence[str | None], expected: Sequence[str], *, groups: Groups = None) -> Metric:
-    """Share of right answers with its 95 % Wilson interval; no answer (None) is a wrong one.
-
-    With `groups` the interval is that of the effective number of examples: n over the design effect.
-
-    Raises:
-        NoMetric: if there is no example.
-        ValueError: if the lengths differ.
-    """
-    right = _right(predicted, expected)
-    share = float(right.mean())
-    return _wilson(share, len(right), len(right) / _design_effect(right.astype(float), groups))
-
-
 def macro_f1(
     predicted: Sequence[str | None],
     expected: Sequence[str],
@@ -91,8 +77,9 @@ def macro_f1(
 def summarise(judged: Judged, expected: Sequence[str], name: str, groups: Groups = None, *, seed: int = 0) -> Metric:
     """A metric of judged answers with its 95 % interval.
 
-    Of scores that are all 0 or 1 Wilson's, as for `accuracy`; of others a bias-corrected bootstrap over the examples,
-    or groups (ratio of sums). Examples to which the metric does not apply (nan) are left out.
+    Of scores that are all 0 or 1 Wilson's, with `groups` that of the effective number of examples (n over the design
+    effect); of others a bias-corrected bootstrap over the examples, or groups (ratio of sums). Examples to which the
+    metric does not apply (nan) are left out.
 
     Raises:
         NoMetric: if it applies to no example.

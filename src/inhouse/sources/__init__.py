@@ -8,8 +8,8 @@ import importlib
 import pkgutil
 
 from inhouse.sources.examples import MAX_LABEL_CHARS, rejections_csv, to_examples
-from inhouse.sources.inputs import InputReader, input_reader
-from inhouse.sources.mapping import Mapping, infer_mapping
+from inhouse.sources.inputs import InputReader, document_columns, input_reader, with_documents
+from inhouse.sources.mapping import Mapping, infer_kind, infer_mapping
 from inhouse.sources.places import check_columns
 from inhouse.sources.registry import READERS, RawFile, Reader, Source, read_source, source
 
@@ -25,10 +25,13 @@ __all__ = [
     "Reader",
     "Source",
     "check_columns",
+    "document_columns",
+    "infer_kind",
     "infer_mapping",
     "input_reader",
     "read_source",
     "rejections_csv",
     "source",
     "to_examples",
+    "with_documents",
 ]

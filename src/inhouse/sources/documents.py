@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -33,6 +34,11 @@ class Folder:
     def has_any(self, cells: Iterable[str]) -> bool:
         """Whether a cell names a document that exists."""
         return any(_is_file(self._path(cell)) for cell in cells if names_document(cell))
+
+    def checksums(self, cells: Iterable[str]) -> list[tuple[str, str]]:
+        """Each document that a cell names, with the SHA-256 of its file; sorted."""
+        named = sorted({cell.strip() for cell in cells if names_document(cell)})
+        return [(name, _sha256(path)) for name in named if _is_file(path := self._path(name))]
 
     def text(self, cell: str) -> tuple[str, str]:
         """The text of the document that a cell names, and why there is none."""
@@ -69,6 +75,14 @@ def _is_file(path: Path) -> bool:
         return path.is_file()
     except OSError:  # a folder that may not be looked into
         return False
+
+
+def _sha256(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:  # reading it tells why
+        return ""
 
 
 def _text_of(path: Path, name: str) -> tuple[str, str]:

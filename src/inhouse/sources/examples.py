@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 
-from inhouse.core import Example, Record, Rejection, input_key
+from inhouse.core import Example, Record, Rejection, folded, input_key
 from inhouse.errors import SourceError
 from inhouse.sources.chat import MESSAGES, example_of
 from inhouse.sources.inputs import input_reader
@@ -21,12 +21,18 @@ MAX_LABEL_CHARS = 200
 _Read = Callable[[Record], tuple[dict[str, str], str, str]]
 
 
-def to_examples(source: Source, mapping: Mapping) -> tuple[list[Example], list[Rejection]]:
+def to_examples(
+    source: Source, mapping: Mapping, documents: Collection[str] = ()
+) -> tuple[list[Example], list[Rejection]]:
     """The examples in file order, and the rows that lack a needed value, an input or a target.
 
     Inputs and target lose their outer white space and are otherwise untouched; the target of an extract task is its
     object as compact JSON. Documents that an input names are read (see `input_reader`). An example's group is its
-    value in the group column; without one, or where it is empty, the `input_key` of its inputs.
+    value in the group column, case and white space aside (one company is written in several ways); without one, or
+    where it is empty, the `input_key` of its inputs.
+
+    Args:
+        documents: input columns whose cells may name documents, as `document_columns` finds them.
 
     Raises:
         SourceError: a label of more than `MAX_LABEL_CHARS`, or over half of the file's rows are rejected, those
@@ -35,7 +41,7 @@ def to_examples(source: Source, mapping: Mapping) -> tuple[list[Example], list[R
     examples: list[Example] = []
     rejections: list[Rejection] = []
     group = place_of(source, mapping.group) if mapping.group else None
-    read = _chat_reader(group.column if group else "") if mapping.chat else _reader(source, mapping)
+    read = _chat_reader(group.column if group else "") if mapping.chat else _reader(source, mapping, documents)
     for record in source.records:
         inputs, target, reason = read(record)
         if reason:
@@ -43,7 +49,7 @@ def to_examples(source: Source, mapping: Mapping) -> tuple[list[Example], list[R
             continue
         if mapping.kind == "classify" and len(target) > MAX_LABEL_CHARS:
             raise _too_long(source, record, mapping, target)
-        given = (text_at(record, group) or "").strip() if group else ""
+        given = folded(text_at(record, group) or "") if group else ""
         examples.append(Example(inputs, target, given or input_key(inputs), record.provenance))
     refuse_if_mostly_rejected(
         source.path, [*rejections, *source.rejections], len(source.records) + len(source.rejections)
@@ -60,8 +66,8 @@ def rejections_csv(rejections: Iterable[Rejection]) -> bytes:
     return text.getvalue().encode("utf-8", "backslashreplace")
 
 
-def _reader(source: Source, mapping: Mapping) -> _Read:
-    read_inputs, read_target = input_reader(source, mapping.fields), target_reader(source, mapping)
+def _reader(source: Source, mapping: Mapping, documents: Collection[str]) -> _Read:
+    read_inputs, read_target = input_reader(source, mapping.fields, documents), target_reader(source, mapping)
 
     def read(record: Record) -> tuple[dict[str, str], str, str]:
         inputs, reason = read_inputs(record)

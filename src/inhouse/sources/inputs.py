@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 
-from inhouse.core import Record
+from inhouse.core import Record, canonical_hash
+from inhouse.errors import SourceError
 from inhouse.sources.chat import MESSAGES, question_of
 from inhouse.sources.documents import Folder, names_document
 from inhouse.sources.places import Place, require_place, text_at
@@ -14,12 +16,50 @@ from inhouse.sources.registry import Source
 InputReader = Callable[[Record], tuple[dict[str, str], str]]
 
 
-def input_reader(source: Source, fields: Sequence[str], *, chat: bool = False) -> InputReader:
+def document_columns(source: Source, fields: Sequence[str]) -> tuple[str, ...]:
+    """The input columns in which a cell names a document below the source's folder (`cv.pdf`).
+
+    Raises:
+        SourceError: a field is missing; or a column holds hardly anything but such names and not one of them is there:
+            a model that learned from the names would learn nothing.
+    """
+    folder = Folder(source.path.parent)
+    found = []
+    for place in (require_place(source, name) for name in fields):
+        cells = [text for r in source.records if (text := (text_at(r, place) or "").strip())]
+        named = [text for text in cells if names_document(text)]
+        if folder.has_any(named):
+            found.append(place.name)
+        elif named and 2 * len(named) > len(cells):
+            raise SourceError(
+                f"column {place.name!r} names documents, such as {named[0]!r}, and none of them is in the folder of "
+                "the data",
+                f"copy them below {source.path.parent.resolve()}, or name another column with --input NAME",
+                file=source.path,
+            )
+    return tuple(found)
+
+
+def with_documents(source: Source, documents: Sequence[str]) -> Source:
+    """The source with a checksum that is also of the documents which these columns name: a mended one is news."""
+    if not documents:
+        return source
+    folder = Folder(source.path.parent)
+    cells = [text_at(r, require_place(source, name)) or "" for name in documents for r in source.records]
+    sha256 = canonical_hash([source.sha256, folder.checksums(cells)], length=64)
+    records = [replace(r, provenance=replace(r.provenance, sha256=sha256)) for r in source.records]
+    return replace(source, sha256=sha256, records=records)
+
+
+def input_reader(
+    source: Source, fields: Sequence[str], documents: Collection[str] = (), *, chat: bool = False
+) -> InputReader:
     """What reads the inputs of this source's rows, without outer white space; for rows without a target, too.
 
-    A cell that names a document below the source's folder (`cv.pdf`) stands for its text. Where a column holds such
-    a name once, every value of it with such an ending must be one. With `chat` a last assistant message is left out:
-    it is the answer that is asked for.
+    Args:
+        documents: fields in which a cell that looks like a document's name stands for that document's text; it must
+            be there and readable.
+        chat: a last assistant message is left out, as it is the answer that is asked for.
 
     Raises:
         SourceError: a field is missing.
@@ -28,7 +68,6 @@ def input_reader(source: Source, fields: Sequence[str], *, chat: bool = False) -
     if chat:
         return _read_question
     folder = Folder(source.path.parent)
-    documents = {p.name for p in places if folder.has_any(text_at(r, p) or "" for r in source.records)}
 
     def read(record: Record) -> tuple[dict[str, str], str]:
         inputs: dict[str, str] = {}

@@ -13,7 +13,7 @@ from inhouse.sources.columns import Column, column_at, columns_of, holds_json, n
 from inhouse.sources.documents import Folder
 from inhouse.sources.places import Place, check_columns, listed, require_place
 from inhouse.sources.registry import Source
-from inhouse.sources.target_names import infer_target
+from inhouse.sources.target_names import infer_target, kind_for, kind_of_target
 
 _KINDS: tuple[Kind, ...] = get_args(Kind)
 
@@ -39,10 +39,31 @@ class Mapping:
         return self.targets if len(self.targets) > 1 else "".join(self.targets)
 
 
+def infer_kind(
+    source: Source, *, fields: Sequence[str] = (), target: str | Sequence[str] = (), group: str = ""
+) -> tuple[Kind, str]:
+    """The kind of task that a source does for, and the reason; names that are given count as in `infer_mapping`.
+
+    Conversations and texts are for generate, objects for extract; labels, and what nothing is known of, for classify.
+
+    Raises:
+        SourceError: a column that is named is missing.
+    """
+    targets = _unique(target)
+    check_columns(source, (*fields, *targets, group))
+    if _is_chat(source, fields, targets):
+        return "generate", f"{MESSAGES} holds conversations"
+    if len(targets) > 1:
+        return "extract", "several targets are the keys of an object"
+    if targets:
+        return kind_of_target(column_at(source, require_place(source, targets[0])))
+    return kind_for([c for c in columns_of(source).values() if c.name not in (*fields, group)])
+
+
 def infer_mapping(
     source: Source,
     *,
-    kind: str | None = None,
+    kind: str = "classify",
     fields: Sequence[str] = (),
     target: str | Sequence[str] = (),
     group: str = "",
@@ -51,24 +72,27 @@ def infer_mapping(
 
     Args:
         source: the rows to look at.
-        kind: the task's kind; None is generate for a file with `messages`, else classify.
+        kind: the task's kind.
         fields: input columns. Inferred: all others, save empty, constant, date, id and nested columns.
         target: the columns with the right answers; several for extract alone. Inferred by name and by what they hold.
         group: rows with equal value in it belong together; never inferred.
 
     Raises:
-        SourceError: a column is missing, none can be the target or an input, or the target does not fit the kind.
+        SourceError: a column is missing, none can be the target or an input, the target does not fit the kind, or the
+            rows are conversations and the kind is not generate.
         UsageError: `kind` is not known, several targets without keys of their own, or a target is also an input.
     """
-    if kind is not None and kind not in _KINDS:
+    known: Kind | None = next((k for k in _KINDS if k == kind), None)
+    if known is None:
         raise UsageError(f"kind {kind!r} is not known", f"there are {', '.join(_KINDS)}")
-    fields = tuple(dict.fromkeys(fields))
-    targets = tuple(dict.fromkeys([target] if isinstance(target, str) and target else target))
+    fields, targets = _unique(fields), _unique(target)
     check_columns(source, (*fields, *targets, group))
-    if kind in (None, "generate") and fields in ((), (MESSAGES,)) and not targets and _has_messages(source):
-        told = () if fields else ("input: messages; target: the last assistant message with weight 1",)
-        return Mapping("generate", (MESSAGES,), (), group, chat=True, why=(*source.notes, *told))
-    known: Kind = next((k for k in _KINDS if k == kind), "classify")
+    if _is_chat(source, fields, targets):
+        if known == "generate":
+            told = () if fields else ("input: messages; target: the last assistant message with weight 1",)
+            return Mapping("generate", (MESSAGES,), (), group, chat=True, why=(*source.notes, *told))
+        if not fields:
+            raise _conversations(source, known)
     _check_names(source, known, fields, targets, group)
     columns = columns_of(source)
     why = list(source.notes)
@@ -81,6 +105,24 @@ def infer_mapping(
         taken = {group, *(place.column for place in places)}
         fields = _infer_fields(source, [c for c in columns.values() if c.name not in taken], why)
     return Mapping(known, fields, targets, group, why=tuple(why))
+
+
+def _unique(names: str | Sequence[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys([names] if isinstance(names, str) and names else names))
+
+
+def _is_chat(source: Source, fields: Sequence[str], targets: Sequence[str]) -> bool:
+    """Whether the rows are conversations, and nothing that was named makes them anything else."""
+    return tuple(fields) in ((), (MESSAGES,)) and not targets and _has_messages(source)
+
+
+def _conversations(source: Source, kind: Kind) -> SourceError:
+    return SourceError(
+        f"the rows hold conversations ({MESSAGES!r}), which a {kind} task does not learn",
+        "begin a task of `--kind generate` for them (`inhouse init NAME --kind generate`), or name the columns of this "
+        "one with --input NAME and --target NAME",
+        file=source.path,
+    )
 
 
 def _has_messages(source: Source) -> bool:

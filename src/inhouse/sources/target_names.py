@@ -6,7 +6,15 @@ from collections.abc import Sequence
 
 from inhouse.core.task import Kind
 from inhouse.errors import SourceError
-from inhouse.sources.columns import Column, holds_json, looks_like_labels, looks_like_text, useless_as_input, words
+from inhouse.sources.columns import (
+    Column,
+    holds_json,
+    looks_like_labels,
+    looks_like_text,
+    not_labels,
+    useless_as_input,
+    words,
+)
 from inhouse.sources.places import listed
 from inhouse.sources.registry import Source
 
@@ -71,6 +79,42 @@ GENERATE_NAMES = (
 )
 
 
+def kind_of_target(column: Column) -> tuple[Kind, str]:
+    """The kind of task that learns a target, and why."""
+    if _is_json(column):
+        return "extract", f"{column.name} holds JSON"
+    if not_labels(column) and looks_like_text(column):
+        return _learns("generate", column)
+    return _learns("classify", column)
+
+
+def kind_for(columns: list[Column]) -> tuple[Kind, str]:
+    """The kind of task that columns do for, and why: a name and what it holds count first, then what it holds alone."""
+    objects = [c for c in columns if _holds_objects(c)]
+    labels, named = _likely_labels(columns), _named_like_labels(columns)
+    answer, texts = _named_like_texts(columns), [c for c in columns if looks_like_text(c) and not useless_as_input(c)]
+    ranked: list[tuple[Kind, Column | None]] = [
+        ("extract", next(iter(_named(objects, EXTRACT_NAMES)), None)),
+        ("classify", named if named and looks_like_labels(named) else None),
+        ("generate", answer if answer and looks_like_text(answer) else None),
+        ("extract", objects[0] if len(objects) == 1 else None),
+        ("classify", labels[-1] if labels else None),
+        # A column called `category` that holds none is for classify to refuse, not for generate to write.
+        ("generate", texts[-1] if len(texts) > 1 and named is None else None),
+    ]
+    found = next(((kind, column) for kind, column in ranked if column), None)
+    return _learns(*found) if found else ("classify", "no column says otherwise")
+
+
+def _learns(kind: Kind, column: Column) -> tuple[Kind, str]:
+    what = {
+        "classify": f"{column.name} has {column.distinct} different values in {len(column.values)} rows",
+        "extract": f"{column.name} holds JSON objects",
+        "generate": f"{column.name} holds texts that hardly repeat",
+    }
+    return kind, what[kind]
+
+
 def infer_target(source: Source, kind: Kind, columns: list[Column], why: list[str]) -> str:
     """The target among `columns`; adds the reason to `why`.
 
@@ -92,13 +136,17 @@ def _labels(source: Source, columns: list[Column], why: list[str]) -> Column:
     if by_name is not None:
         why.append(f"target: {by_name.name}, for its name; it has {by_name.distinct} different values")
         return by_name
-    likely = [c for c in columns if looks_like_labels(c) and not useless_as_input(c)]
+    likely = _likely_labels(columns)
     if not likely:
         raise _none(source, "looks like labels", _hint(columns))
     why.append(
         f"target: {likely[-1].name}, as its {likely[-1].distinct} values repeat over {len(likely[-1].values)} rows"
     )
     return likely[-1]
+
+
+def _likely_labels(columns: list[Column]) -> list[Column]:
+    return [c for c in columns if looks_like_labels(c) and not useless_as_input(c)]
 
 
 def _named_like_labels(columns: list[Column]) -> Column | None:
@@ -136,19 +184,21 @@ def _objects(source: Source, columns: list[Column], why: list[str]) -> Column:
 
 
 def _texts(source: Source, columns: list[Column], why: list[str]) -> Column:
-    texts = [c for c in columns if not c.nested and not useless_as_input(c)]
-    if named := _named(texts, GENERATE_NAMES):
-        why.append(f"target: {named[0].name}, for its name")
-        return named[0]
-    partly = [c for c in texts if set(words(c.name)) & set(GENERATE_NAMES) and looks_like_text(c)]
-    if partly:
-        why.append(f"target: {partly[-1].name}, for its name")
-        return partly[-1]
-    long = [c for c in texts if looks_like_text(c)]
+    if named := _named_like_texts(columns):
+        why.append(f"target: {named.name}, for its name")
+        return named
+    long = [c for c in columns if looks_like_text(c) and not useless_as_input(c)]
     if len(long) < 2:  # the only text is the input
         raise _none(source, "is named like an answer")
     why.append(f"target: {long[-1].name}, the last column with texts")
     return long[-1]
+
+
+def _named_like_texts(columns: list[Column]) -> Column | None:
+    """The column whose name says that it is the answer."""
+    texts = [c for c in columns if not c.nested and not useless_as_input(c)]
+    partly = [c for c in texts if set(words(c.name)) & set(GENERATE_NAMES) and looks_like_text(c)]
+    return next(iter([*_named(texts, GENERATE_NAMES), *reversed(partly)]), None)
 
 
 def _named(columns: Sequence[Column], names: Sequence[str]) -> list[Column]:
@@ -159,6 +209,10 @@ def _named(columns: Sequence[Column], names: Sequence[str]) -> list[Column]:
 
 def _is_json(column: Column) -> bool:
     return column.nested or holds_json(column.values)
+
+
+def _holds_objects(column: Column) -> bool:
+    return holds_json(column.values) and column.values[0][0] == "{"
 
 
 def _none(source: Source, looked_for: str, hint: str = "") -> SourceError:

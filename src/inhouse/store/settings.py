@@ -158,8 +158,10 @@ def validated(model: type[Model], values: dict[str, Any], file: Path) -> Model:
             raise ConfigError(
                 f"the environment variable {variable} = {shown}: {first['msg']}", "mend or unset it"
             ) from error
+        fault = first["msg"].removeprefix("Value error, ")
+        fault = fault[:1].lower() + fault[1:]
         raise ConfigError(
-            f"`{dotted}` = {shown}: {first['msg'][:1].lower()}{first['msg'][1:]}",
+            f"`{dotted}` = {shown}: {fault}" if keys and not isinstance(first.get("input"), dict) else fault,
             "mend the value",
             file=file,
             line=line,
