@@ -79,11 +79,11 @@ def train_speed(base, template: ChatTemplate, dataset: Dataset) -> dict[str, flo
     weights = [p for layer in adapters.values() for p in (layer.down, layer.up)]
     optimizer = torch.optim.AdamW(weights, lr=1e-4, fused=True)
     batches = loop._batches([e.tokens for e in examples], recipe.batch_size, 0, 0)[: STEPS + WARM_UP]
-    model.train()
+    trunk = loop.trunk_of(model, recipe.max_tokens)
     for number, batch in enumerate(batches):
         if number == WARM_UP:
             begun = time.perf_counter()
-        loop._learn(model, [examples[i] for i in batch])
+        loop._learn(trunk, [examples[i] for i in batch])
         torch.nn.utils.clip_grad_norm_(weights, 1.0)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)

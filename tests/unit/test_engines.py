@@ -125,8 +125,9 @@ def reference(tiny_base):
 
 
 # How far a log-probability may be from torch's. llama.cpp multiplies 8-bit weights with inputs that it rounds to 8 bits
-# as well, which shows on a model of noise; with float32 weights it does not.
-BOUNDS = {"openvino-genai": 0.002, "xllamacpp": 0.25, "xllamacpp, float32": 0.002}
+# as well, which shows on a model of noise; with float32 weights it does not. openvino-genai keeps keys and values in
+# float16 when it is exact.
+BOUNDS = {"openvino-genai": 0.005, "xllamacpp": 0.25, "xllamacpp, float32": 0.002}
 
 
 @pytest.fixture(scope="module", params=BOUNDS)

@@ -110,7 +110,8 @@ def absent(value: object) -> bool:
 def normal_text(text: str) -> str:
     """`text` without what does not matter: Unicode form, case, white space, and any white space beside punctuation."""
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
-    return _SPACE.sub(" ", _PUNCTUATION.sub(r"\1", folded)).strip()
+    # Once more, as an accent that stood alone joins the letter that now stands before it.
+    return unicodedata.normalize("NFKC", _SPACE.sub(" ", _PUNCTUATION.sub(r"\1", folded)).strip())
 
 
 @lru_cache(maxsize=100_000)

@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch.nn import functional
@@ -22,6 +22,7 @@ from inhouse.engine.lora import LoraLinear, adapter_state
 from inhouse.engine.torch_model import answer_logits, padded
 from inhouse.errors import EngineFault, NothingToLearn
 from inhouse.train.checkpoint import Position, read_checkpoint, write_checkpoint
+from inhouse.train.fused import FusedTrunk, can_fuse
 from inhouse.train.plan import Encoded
 
 CHECKPOINT_SECONDS = 15.0
@@ -79,7 +80,7 @@ def run_loop(
     resumed = position.step > 0
     bar = reporter.bar("training", last)
     bar.update(position.step)
-    model.train()
+    trunk = trunk_of(model, recipe.max_tokens)
     saved, begun, spent = time.monotonic(), time.monotonic(), position.seconds
     stopped = "all planned steps done"
     batches: list[list[int]] = []
@@ -93,7 +94,7 @@ def run_loop(
         batch = [train[i] for i in batches[step % per_epoch]]
         for group in optimizer.param_groups:
             group["lr"] = recipe.learning_rate * _schedule(step, planned, recipe.warmup_share)
-        loss = _learn(model, batch)
+        loss = _learn(trunk, batch)
         if not math.isfinite(loss):
             raise EngineFault(f"the training loss became {loss} at step {step + 1}", "lower train.learning_rate")
         torch.nn.utils.clip_grad_norm_(parameters, recipe.max_grad_norm)
@@ -102,8 +103,7 @@ def run_loop(
         position = position.after_step(loss, sum(e.tokens for e in batch))
         bar.update(position.step, f"loss {position.running_loss:.3f}")
         if position.step % look_every == 0 or position.step == last:
-            valid_loss, valid_right = _validate(model, looked_at)
-            model.train()
+            valid_loss, valid_right = _validate(trunk, looked_at)
             if valid_loss < position.best_loss:
                 best = {name: tensor.clone() for name, tensor in adapter_state(adapters).items()}
             position = position.after_look(valid_loss, valid_right)
@@ -120,40 +120,58 @@ def run_loop(
     return LoopResult(best, position, stopped, resumed)
 
 
-def _learn(model: Any, batch: Sequence[Encoded]) -> float:  # noqa: ANN401
+class Trunk(Protocol):
+    """What turns texts into the logits that are learned from."""
+
+    def logits(self, examples: Sequence[Encoded]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Logits [n, vocabulary] where tokens that carry loss are to be predicted, and those tokens [n]."""
+        ...
+
+
+def trunk_of(model: Any, longest: int) -> Trunk:  # noqa: ANN401
+    """The fastest way through a model, for texts of up to `longest` tokens; all give the same gradients."""
+    return FusedTrunk(model) if can_fuse(model, longest) else PaddedTrunk(model)
+
+
+class PaddedTrunk:
+    """The model as transformers computes it, on padded texts: for families that are not fused, and on a GPU."""
+
+    def __init__(self, model: Any) -> None:  # noqa: ANN401
+        self._model = model
+
+    def logits(self, examples: Sequence[Encoded]) -> tuple[torch.Tensor, torch.Tensor]:
+        """See `Trunk.logits`."""
+        device = next(self._model.parameters()).device
+        ids, mask, positions = padded([([*e.prompt, *e.answer], e.learned[0]) for e in examples], device)
+        wanted = torch.tensor([token for e in examples for token in e.learned[1]], device=device)
+        return answer_logits(self._model, ids, mask, positions), wanted
+
+
+def _learn(trunk: Trunk, batch: Sequence[Encoded]) -> float:
     """Add the gradients of the batch's mean cross-entropy over its answer tokens; return that mean."""
     count = sum(len(e.learned[1]) for e in batch)
     if count == 0:
         raise NothingToLearn("a batch holds no answer token", "mend the examples' targets")
     total = 0.0
     for part in _parts(batch, TOKENS_AT_ONCE):
-        logits, wanted = _logits(model, part)
+        logits, wanted = trunk.logits(part)
         loss = functional.cross_entropy(logits, wanted, reduction="sum") / count
         loss.backward()  # type: ignore[no-untyped-call]
         total += loss.item()
     return total
 
 
-def _validate(model: Any, examples: Sequence[Encoded]) -> tuple[float, float]:  # noqa: ANN401
+def _validate(trunk: Trunk, examples: Sequence[Encoded]) -> tuple[float, float]:
     """Mean loss per answer token, and the share of examples whose every answer token comes first."""
-    model.eval()
     total, tokens, right = 0.0, 0, 0
     with torch.inference_mode():
         for part in _parts(examples, TOKENS_AT_ONCE):
-            logits, wanted = _logits(model, part)
+            logits, wanted = trunk.logits(part)
             total += functional.cross_entropy(logits, wanted, reduction="sum").item()
             tokens += wanted.numel()
             hits = torch.split(logits.argmax(-1) == wanted, [len(e.learned[1]) for e in part])
             right += sum(bool(h.all()) for h in hits)
     return total / tokens, right / len(examples)
-
-
-def _logits(model: Any, part: Sequence[Encoded]) -> tuple[torch.Tensor, torch.Tensor]:  # noqa: ANN401
-    """Logits [n, vocabulary] where an answer's token is to be predicted, and those tokens [n]."""
-    device = next(model.parameters()).device
-    ids, mask, positions = padded([([*e.prompt, *e.answer], e.learned[0]) for e in part], device)
-    wanted = torch.tensor([token for e in part for token in e.learned[1]], device=device)
-    return answer_logits(model, ids, mask, positions), wanted
 
 
 def _parts(examples: Sequence[Encoded], most: int) -> Iterator[Sequence[Encoded]]:

@@ -1,0 +1,372 @@
+"""A training pass over packed texts for Llama-shaped models, with the gradients written by hand.
+
+The layers are those of transformers, computed in five pieces each, of which only what the gradient needs is kept: the
+rest is cheap to compute again. Projections of one input are one product. LoRA's low-rank part is added into the same
+result (`W x + s B A x`). Attention goes over the texts of a batch one by one, or side by side, and in blocks of rows
+that stop at the diagonal: the half of the scores that a causal mask throws away is hardly computed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.autograd import Function
+from torch.nn import functional
+
+from inhouse.engine.lora import LoraLinear
+from inhouse.train.packing import Group, Packed, pack
+from inhouse.train.plan import Encoded
+
+# Rows of scores at once: they stay in the processor's cache, and the last block of a row is half masked.
+BLOCK = 128
+# What autograd hands to a function's two passes: tensors to save, and whatever else is set on it.
+Context = Any
+_FAMILIES = ("llama", "mistral", "qwen2", "qwen3")
+
+
+class FusedTrunk:
+    """A transformers model with adapters, trained on packed texts. Its weights are joined where an input is shared.
+
+    Args:
+        model: of a family that `can_fuse` takes, with `LoraLinear` in place of every linear layer of its layers.
+    """
+
+    def __init__(self, model: Any) -> None:  # noqa: ANN401 - a transformers model
+        self._model = model
+        config = model.config
+        self._heads, self._key_heads = config.num_attention_heads, config.num_key_value_heads
+        self._head_size = getattr(config, "head_dim", None) or config.hidden_size // self._heads
+        self._layers = [_Layer(layer) for layer in model.model.layers]
+
+    def logits(self, examples: Sequence[Encoded]) -> tuple[Tensor, Tensor]:
+        """Logits [n, vocabulary] in float32 where tokens that carry loss are to be predicted, and those tokens [n]."""
+        packed = pack(examples)
+        hidden = self._hidden(packed)[packed.predicting]
+        logits: Tensor = self._model.lm_head(self._model.model.norm(hidden))
+        return logits.float(), packed.wanted
+
+    def _hidden(self, packed: Packed) -> Tensor:
+        x: Tensor = self._model.model.embed_tokens(packed.ids)
+        cos, sin = self._rotation(packed.positions, x)
+        for layer in self._layers:
+            qkv = layer.qkv(x)
+            context = _apply(_Attention, qkv, cos, sin, packed, self._heads, self._key_heads)
+            x = layer.out(context, x)
+            x = layer.down(layer.gate_up(x), x)
+        return x
+
+    def _rotation(self, positions: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
+        """Cosines and sines [tokens, 1, half a head], as the model's own module computes them."""
+        cos, sin = self._model.model.rotary_emb(like, positions[None])
+        half = self._head_size // 2
+        return cos[0, :, None, :half].contiguous(), sin[0, :, None, :half].contiguous()
+
+
+def can_fuse(model: Any, longest: int) -> bool:  # noqa: ANN401 - a transformers model
+    """Whether a model is computed here as transformers does, on texts of up to `longest` tokens.
+
+    Not on a GPU, where its own attention is faster; not with a window that ends before the text begins.
+    """
+    config = model.config
+    window = getattr(config, "sliding_window", None) if getattr(config, "use_sliding_window", True) else None
+    return (
+        config.model_type in _FAMILIES
+        and next(model.parameters()).device.type == "cpu"
+        and config.hidden_act == "silu"
+        and (window is None or window >= longest)
+    )
+
+
+class _Layer:
+    """The pieces of one layer, with joined weights of which the model's own become views."""
+
+    def __init__(self, layer: Any) -> None:  # noqa: ANN401 - a transformers layer
+        attention, mlp = layer.self_attn, layer.mlp
+        self._attention = attention
+        self._before, self._between = layer.input_layernorm, layer.post_attention_layernorm
+        self._qkv = _Joined(attention.q_proj, attention.k_proj, attention.v_proj)
+        self._out = _Joined(attention.o_proj)
+        self._gate_up = _Joined(mlp.gate_proj, mlp.up_proj)
+        self._down = _Joined(mlp.down_proj)
+
+    def qkv(self, x: Tensor) -> Tensor:
+        qkv = _apply(_NormedProduct, x, self._before.weight, self._before.variance_epsilon, *self._qkv.parts())
+        return _with_head_norms(qkv, self._attention) if hasattr(self._attention, "q_norm") else qkv
+
+    def out(self, context: Tensor, x: Tensor) -> Tensor:
+        return _apply(_AddedProduct, context, x, *self._out.parts())
+
+    def gate_up(self, x: Tensor) -> Tensor:
+        return _apply(_NormedProduct, x, self._between.weight, self._between.variance_epsilon, *self._gate_up.parts())
+
+    def down(self, gate_up: Tensor, x: Tensor) -> Tensor:
+        return _apply(_GatedProduct, gate_up, x, *self._down.parts())
+
+
+def _apply(function: type[Function], *inputs: Any) -> Tensor:  # noqa: ANN401 - as the function takes them
+    found: Tensor = function.apply(*inputs)  # type: ignore[no-untyped-call]
+    return found
+
+
+class _Joined:
+    """Linear layers of one input as one: weights under each other, adapters with a block for each."""
+
+    def __init__(self, *layers: LoraLinear) -> None:
+        self._layers = layers
+        self._weight = layers[0].linear.weight.detach()
+        self._bias = None if layers[0].linear.bias is None else layers[0].linear.bias.detach()
+        if len(layers) > 1:
+            self._weight = torch.cat([layer.linear.weight.detach() for layer in layers])
+            self._bias = None if self._bias is None else torch.cat([layer.linear.bias.detach() for layer in layers])
+            for layer, view in zip(
+                layers, torch.split(self._weight, [la.linear.out_features for la in layers]), strict=True
+            ):
+                layer.linear.weight = nn.Parameter(view, requires_grad=False)  # no second copy in memory
+
+    def parts(self) -> tuple[Tensor, Tensor | None, Tensor, Tensor]:
+        """Weight, bias, and the adapters' `down` and scaled `up` in the weight's type; autograd knows the way back."""
+        kind = self._weight.dtype
+        down = torch.cat([layer.down for layer in self._layers]).to(kind)
+        ups = [layer.up * layer.scale for layer in self._layers]
+        up = (torch.block_diag(*ups) if len(ups) > 1 else ups[0]).to(kind)  # type: ignore[no-untyped-call]
+        return self._weight, self._bias, down, up
+
+
+def _with_head_norms(qkv: Tensor, attention: Any) -> Tensor:  # noqa: ANN401 - a transformers module
+    """Each head of q and k normed by itself, as Qwen3 does."""
+    size = attention.head_dim
+    counts = [layer.linear.out_features // size for layer in (attention.q_proj, attention.k_proj, attention.v_proj)]
+    q, k, v = torch.split(qkv.view(len(qkv), -1, size), counts, 1)
+    return torch.cat([attention.q_norm(q), attention.k_norm(k), v], 1).flatten(1)
+
+
+# ---------------------------------------------------------------------- the pieces
+
+
+def _root_mean_square(x: Tensor, eps: float) -> Tensor:
+    """What RMSNorm multiplies each row by, [tokens, 1] in float32."""
+    norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=torch.float32)
+    scale: Tensor = norm.square_().div_(x.shape[-1]).add_(eps).rsqrt_()
+    return scale
+
+
+class _NormedProduct(Function):
+    """`RMSNorm(x)` times joined weights and their adapters; the normed input is computed again for the gradient."""
+
+    @staticmethod
+    def forward(
+        ctx: Context, x: Tensor, norm: Tensor, eps: float, weight: Tensor, bias: Tensor | None, down: Tensor, up: Tensor
+    ) -> Tensor:
+        scale = _root_mean_square(x, eps)
+        normed = (x * scale).to(x.dtype).mul_(norm)
+        low = normed @ down.t()
+        ctx.save_for_backward(x, scale, norm, weight, down, up, low)
+        return functional.linear(normed, weight, bias).addmm_(low, up.t())
+
+    @staticmethod
+    def backward(ctx: Context, grad: Tensor) -> tuple[Tensor | None, ...]:
+        x, scale, norm, weight, down, up, low = ctx.saved_tensors
+        even = (x * scale).to(x.dtype)
+        grad_low = grad @ up
+        grad_down, grad_up = grad_low.t() @ (even * norm), grad.t() @ low
+        if not ctx.needs_input_grad[0]:  # the first layer's input is an embedding, which learns nothing
+            return None, None, None, None, None, grad_down, grad_up
+        grad_normed = (grad @ weight).addmm_(grad_low, down).mul_(norm)
+        along = (grad_normed * even).sum(-1, keepdim=True, dtype=torch.float32).div_(x.shape[-1])
+        grad_x = ((grad_normed - even * along) * scale).to(x.dtype)
+        return grad_x, None, None, None, None, grad_down, grad_up
+
+
+class _AddedProduct(Function):
+    """`x + W inputs`: what attention found, brought back into the stream."""
+
+    @staticmethod
+    def forward(
+        ctx: Context, inputs: Tensor, x: Tensor, weight: Tensor, bias: Tensor | None, down: Tensor, up: Tensor
+    ) -> Tensor:
+        low = inputs @ down.t()
+        ctx.save_for_backward(inputs, weight, down, up, low)
+        return functional.linear(inputs, weight, bias).addmm_(low, up.t()).add_(x)
+
+    @staticmethod
+    def backward(ctx: Context, grad: Tensor) -> tuple[Tensor | None, ...]:
+        inputs, weight, down, up, low = ctx.saved_tensors
+        grad_low = grad @ up
+        grad_inputs = (grad @ weight).addmm_(grad_low, down)
+        return grad_inputs, grad, None, None, grad_low.t() @ inputs, grad.t() @ low
+
+
+class _GatedProduct(Function):
+    """`x + W (silu(gate) * up)`."""
+
+    @staticmethod
+    def forward(
+        ctx: Context, gate_up: Tensor, x: Tensor, weight: Tensor, bias: Tensor | None, down: Tensor, up: Tensor
+    ) -> Tensor:
+        gate, value = gate_up.chunk(2, -1)
+        inner = functional.silu(gate).mul_(value)
+        low = inner @ down.t()
+        ctx.save_for_backward(gate_up, weight, down, up, low)
+        return functional.linear(inner, weight, bias).addmm_(low, up.t()).add_(x)
+
+    @staticmethod
+    def backward(ctx: Context, grad: Tensor) -> tuple[Tensor | None, ...]:
+        gate_up, weight, down, up, low = ctx.saved_tensors
+        gate, value = gate_up.chunk(2, -1)
+        opened = functional.silu(gate)
+        grad_low = grad @ up
+        grad_down, grad_up = grad_low.t() @ (opened * value), grad.t() @ low
+        grad_inner = (grad @ weight).addmm_(grad_low, down)
+        grad_gate_up = torch.empty_like(gate_up)
+        grad_gate, grad_value = grad_gate_up.chunk(2, -1)
+        torch.mul(grad_inner, opened, out=grad_value)
+        torch.ops.aten.silu_backward.grad_input(grad_inner.mul_(value), gate, grad_input=grad_gate)
+        return grad_gate_up, grad, None, None, grad_down, grad_up
+
+
+class _Attention(Function):
+    """Rotation and causal attention of packed texts: q, k and v in one, [tokens, (heads + 2 key heads) x size].
+
+    A key head serves several query heads, whose rows stand under each other in one product.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Context, qkv: Tensor, cos: Tensor, sin: Tensor, packed: Packed, heads: int, key_heads: int
+    ) -> Tensor:
+        parts = qkv.view(len(qkv), heads + 2 * key_heads, -1)
+        q, k, v = (part.contiguous() for part in torch.split(parts, [heads, key_heads, key_heads], 1))
+        _rotate(q, cos, sin)
+        _rotate(k, cos, sin)
+        k.mul_(q.shape[-1] ** -0.5)  # once for each key instead of each score
+        context = torch.empty_like(q)
+        kept: list[Tensor] = []
+        for group in packed.groups:
+            queries = _side_by_side(q, group, key_heads)
+            keys, values = (_with_prefix(part, group, packed.prefix) for part in (k, v))
+            found = torch.empty_like(queries)
+            kept += [queries, keys, values]
+            for begin, end, seen in _blocks(group, packed.prefix):
+                scores = torch.bmm(_rows(queries, begin, end), keys[:, :seen].transpose(1, 2))
+                diagonal = scores.view(*queries.shape[:2], end - begin, seen)[..., seen - (end - begin) :]
+                diagonal.masked_fill_(_later(end - begin), float("-inf"))
+                chances = torch.softmax(scores, -1)
+                found[:, :, begin:end] = torch.bmm(chances, values[:, :seen]).view_as(found[:, :, begin:end])
+                kept.append(chances)
+            _put_back(context, group, found)
+        ctx.packed, ctx.heads, ctx.key_heads = packed, heads, key_heads
+        ctx.save_for_backward(cos, sin, *kept)
+        return context.flatten(1)
+
+    @staticmethod
+    def backward(ctx: Context, grad: Tensor) -> tuple[Tensor | None, ...]:
+        packed, heads, key_heads = ctx.packed, ctx.heads, ctx.key_heads
+        cos, sin, *saved = ctx.saved_tensors
+        kept = iter(saved)
+        grad_context = grad.view(len(grad), heads, -1)
+        grad_q = torch.empty_like(grad_context)
+        grad_k, grad_v = (grad.new_zeros(len(grad), key_heads, grad_context.shape[-1]) for _ in range(2))
+        for group in packed.groups:
+            queries, keys, values = next(kept), next(kept), next(kept)
+            outer = _side_by_side(grad_context, group, key_heads, padding_is_zero=True)
+            to_queries, to_keys, to_values = torch.empty_like(queries), torch.zeros_like(keys), torch.zeros_like(values)
+            for begin, end, seen in _blocks(group, packed.prefix):
+                chances = next(kept)
+                rows = _rows(outer, begin, end)
+                to_values[:, :seen] += torch.bmm(chances.transpose(1, 2), rows)
+                to_chances = torch.bmm(rows, values[:, :seen].transpose(1, 2))
+                to_scores = torch._softmax_backward_data(to_chances, chances, -1, chances.dtype)
+                block = torch.bmm(to_scores, keys[:, :seen])
+                to_queries[:, :, begin:end] = block.view_as(to_queries[:, :, begin:end])
+                to_keys[:, :seen] += torch.bmm(to_scores.transpose(1, 2), _rows(queries, begin, end))
+            _put_back(grad_q, group, to_queries)
+            for target, part in ((grad_k, to_keys), (grad_v, to_values)):
+                _add_with_prefix(target, group, packed.prefix, part)
+        grad_k.mul_(grad_q.shape[-1] ** -0.5)
+        _rotate(grad_q, cos, -sin)
+        _rotate(grad_k, cos, -sin)
+        return torch.cat([grad_q, grad_k, grad_v], 1).flatten(1), None, None, None, None, None
+
+
+def _rotate(heads: Tensor, cos: Tensor, sin: Tensor) -> None:
+    """Turn [tokens, heads, size] by each token's angle, in place; with `-sin` back again."""
+    one, other = heads.chunk(2, -1)
+    turned = (one * cos).addcmul_(other, sin, value=-1)
+    other.mul_(cos).addcmul_(one, sin)
+    one.copy_(turned)
+
+
+def _blocks(group: Group, prefix: int) -> list[tuple[int, int, int]]:
+    """Runs of rows, each with the number of keys that its last row sees."""
+    before = prefix if group.sees_prefix else 0
+    ends = [min(begin + BLOCK, group.width) for begin in range(0, group.width, BLOCK)]
+    return [(end - ((end - 1) % BLOCK + 1), end, before + end) for end in ends]
+
+
+@lru_cache(maxsize=2 * BLOCK)
+def _later(rows: int) -> Tensor:
+    """True where a key comes after its query, [rows, rows]."""
+    return torch.ones(rows, rows, dtype=torch.bool).triu_(1)
+
+
+def _take(part: Tensor, group: Group) -> Tensor:
+    return part[group.rows] if isinstance(group.rows, slice) else part.index_select(0, group.rows)
+
+
+def _side_by_side(heads: Tensor, group: Group, key_heads: int, *, padding_is_zero: bool = False) -> Tensor:
+    """[tokens, heads, size] to [texts x key heads, query heads of each, width, size]."""
+    rows = _take(heads, group)
+    if padding_is_zero and group.real is not None:
+        rows = rows * group.real[:, None, None]
+    shared = heads.shape[1] // key_heads
+    apart = rows.view(group.texts, group.width, key_heads, shared, -1).permute(0, 2, 3, 1, 4)
+    return apart.reshape(group.texts * key_heads, shared, group.width, -1)
+
+
+def _with_prefix(keys: Tensor, group: Group, prefix: int) -> Tensor:
+    """[tokens, key heads, size] to [texts x key heads, prefix + width, size]."""
+    own = _take(keys, group).view(group.texts, group.width, keys.shape[1], -1).transpose(1, 2)
+    if group.sees_prefix:
+        own = torch.cat([keys[:prefix].transpose(0, 1).expand(group.texts, -1, -1, -1), own], 2)
+    return own.reshape(group.texts * keys.shape[1], own.shape[2], -1)
+
+
+def _rows(apart: Tensor, begin: int, end: int) -> Tensor:
+    """Some rows of every query head under each other, [texts x key heads, query heads x rows, size]."""
+    return apart[:, :, begin:end].reshape(len(apart), -1, apart.shape[-1])
+
+
+def _put_back(heads: Tensor, group: Group, apart: Tensor) -> None:
+    """The reverse of `_side_by_side`, into [tokens, heads, size]; padding is left out."""
+    key_heads = len(apart) // group.texts
+    rows = apart.view(group.texts, key_heads, apart.shape[1], group.width, -1).permute(0, 3, 1, 2, 4)
+    _write(heads, group, rows.reshape(group.texts * group.width, heads.shape[1], -1), add=False)
+
+
+def _add_with_prefix(keys: Tensor, group: Group, prefix: int, apart: Tensor) -> None:
+    """The reverse of `_with_prefix`, added: every text tells the shared beginning."""
+    parts = apart.view(group.texts, keys.shape[1], apart.shape[1], -1)
+    if group.sees_prefix:
+        keys[:prefix] += parts[:, :, :prefix].sum(0).transpose(0, 1)
+        parts = parts[:, :, prefix:]
+    _write(keys, group, parts.transpose(1, 2).reshape(group.texts * group.width, keys.shape[1], -1), add=True)
+
+
+def _write(target: Tensor, group: Group, rows: Tensor, *, add: bool) -> None:
+    if isinstance(group.rows, slice):
+        if add:
+            target[group.rows] += rows
+        else:
+            target[group.rows] = rows
+        return
+    places = group.rows
+    if group.real is not None:
+        places, rows = places[group.real], rows[group.real]
+    if add:
+        target.index_add_(0, places, rows)
+    else:
+        target.index_copy_(0, places, rows)
