@@ -1,19 +1,25 @@
 """The parity gate: the served file must answer as the trainer does, or it is not released.
 
-Greedy text is a poor measure, since one near-tie changes all that follows. So both sides are given the right answers
-token by token (teacher forcing) and asked at each place for the likeliest next token. The task's own metric is then
-compared on answers that both gave to the validation split.
+Two greedy texts are a poor measure, since one near-tie changes all that follows. So the served file answers, as it
+would in service, and the trainer goes along that very answer (teacher forcing): at each place the token must be the one
+that the trainer would have taken too. The task's own metric is then compared on answers that both gave to the
+validation split.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from inhouse.core import Parity, Prediction
+from inhouse.engine import Generation
 from inhouse.scoring import mcnemar_exact
+
+if TYPE_CHECKING:  # it imports torch
+    from inhouse.engine.torch_model import Along
 
 MIN_TOKENS = 500
 MIN_AGREEMENT = 0.99
@@ -25,9 +31,6 @@ SIGNIFICANT = 0.05
 # Two tokens whose probabilities the trainer puts within a tenth of each other are a tie: which one comes first is
 # decided by rounding, in 8-bit weights above all. A young model has many of them, a wrong file differs by far more.
 TIE = 0.1
-
-NextTokens = tuple[Sequence[int], Sequence[float]]
-RankedTokens = tuple[Sequence[Sequence[int]], Sequence[Sequence[float]]]
 
 
 def enough_answers(answer_lengths: Sequence[int]) -> int:
@@ -41,8 +44,8 @@ def enough_answers(answer_lengths: Sequence[int]) -> int:
 
 
 def compare(
-    trainer_forced: RankedTokens,
-    served_forced: NextTokens,
+    served_free: Sequence[Generation],
+    along: Along,
     trainer: Sequence[Prediction],
     served: Sequence[Prediction],
     trainer_right: NDArray[np.bool_],
@@ -51,19 +54,19 @@ def compare(
     """Judge trainer against served file.
 
     Args:
-        trainer_forced: likeliest tokens and their log-probabilities at every position of some answers, best first.
-        served_forced: the likeliest token and its log-probability at the same positions.
+        served_free: answers of the served file to some prompts, under no grammar; at least one.
+        along: what the trainer thinks along these answers, one after the other.
         trainer, served: answers to the same validation examples.
         trainer_right, served_right: whether each of these is right.
     """
-    ranked, logprobs = np.array(trainer_forced[0]), np.array(trainer_forced[1])
-    theirs_first = np.array(served_forced[0])
-    same = ranked[:, 0] == theirs_first
+    ranked, logprobs = np.array(along.ids), np.array(along.logprobs)
+    taken = np.array([token for answer in served_free for token in answer.ids])
+    same = ranked[:, 0] == taken
     near = logprobs >= logprobs[:, :1] - TIE
-    tied = ~same & ((ranked == theirs_first[:, None]) & near).any(1)
-    gaps = np.abs(logprobs[:, 0] - np.array(served_forced[1]))[same]
-    agreement = float(same.mean()) if len(same) else 0.0
-    mean_gap = float(gaps.mean()) if len(gaps) else float(MAX_MEAN_DIFFERENCE + 1)
+    tied = ~same & ((ranked == taken[:, None]) & near).any(1)
+    gaps = _gaps(served_free, along.given)
+    lengths = np.array([len(answer.ids) for answer in served_free])
+    mean_gap = float((gaps * lengths).sum() / lengths.sum())
     p_value = mcnemar_exact(trainer_right, served_right)
     trainer_accuracy, served_accuracy = float(trainer_right.mean()), float(served_right.mean())
     reasons = []
@@ -80,7 +83,7 @@ def compare(
     return Parity(
         passed=not reasons,
         tokens=len(same),
-        top1_agreement=agreement,
+        top1_agreement=float(same.mean()),
         ties=int(tied.sum()),
         mean_logprob_difference=mean_gap,
         worst_logprob_difference=float(gaps.max(initial=0.0)),
@@ -90,6 +93,15 @@ def compare(
         validation_examples=len(trainer_right),
         differences=_differences(same | tied, trainer, served),
         reason="; ".join(reasons),
+    )
+
+
+def _gaps(served: Sequence[Generation], trainer: Sequence[float]) -> NDArray[np.float64]:
+    """How far the two put the log-probability of each answer apart, per token of it."""
+    ends = np.cumsum([len(answer.ids) for answer in served])
+    sums = [sum(part) for part in np.split(np.array(trainer), ends[:-1])]
+    return np.array(
+        [abs(answer.logprob - own) / max(len(answer.ids), 1) for answer, own in zip(served, sums, strict=True)]
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -70,6 +70,18 @@ def answer_logits(model: Any, ids: Tensor, mask: Tensor, positions: Tensor) -> T
     return logits.float()
 
 
+class Along(NamedTuple):
+    """What a model thinks along given answers, per answer token.
+
+    `ids` and `logprobs`: the `RANKED` likeliest tokens, the best first, and their log-probabilities; `given`: that of
+    the token that the answer has there.
+    """
+
+    ids: list[list[int]]
+    logprobs: list[list[float]]
+    given: list[float]
+
+
 class TorchEngine:
     """The reference engine: transformers with the adapter beside the weights, as it was trained.
 
@@ -102,32 +114,31 @@ class TorchEngine:
         self, prompts: Sequence[Sequence[int]], progress: Progress | None = None
     ) -> tuple[list[int], list[float]]:
         """See `Engine.next_tokens`."""
-        ranked, logprobs = self.ranked_tokens_along([(list(p), [-1]) for p in prompts], progress)
-        return [r[0] for r in ranked], [p[0] for p in logprobs]
+        along = self.ranked_tokens_along([(list(p), [0]) for p in prompts], progress)
+        return [r[0] for r in along.ids], [p[0] for p in along.logprobs]
 
     def ranked_tokens_along(
         self, answers: Sequence[tuple[list[int], list[int]]], progress: Progress | None = None
-    ) -> tuple[list[list[int]], list[list[float]]]:
-        """The likeliest tokens and their log-probabilities at every position of given answers (teacher forcing).
+    ) -> Along:
+        """What the model thinks at every position of given answers (teacher forcing).
 
         Args:
             answers: pairs of prompt ids and answer ids.
-
-        Returns:
-            Per answer token the `RANKED` likeliest tokens, the best first, and as many log-probabilities.
         """
-        ranked: list[list[int]] = []
-        logprobs: list[list[float]] = []
+        found = Along([], [], [])
         with torch.inference_mode():
             for start in range(0, len(answers), 16):
                 part = [([*p, *a], list(range(len(p), len(p) + len(a)))) for p, a in answers[start : start + 16]]
                 ids, mask, positions = padded(part, self._device)
-                best = answer_logits(self._model, ids, mask, positions).log_softmax(-1).topk(RANKED, -1)
-                ranked += best.indices.tolist()
-                logprobs += best.values.tolist()
+                chances = answer_logits(self._model, ids, mask, positions).log_softmax(-1)
+                best = chances.topk(RANKED, -1)
+                given = torch.tensor([token for _, a in answers[start : start + 16] for token in a])
+                found.ids.extend(best.indices.tolist())
+                found.logprobs.extend(best.values.tolist())
+                found.given.extend(chances.gather(1, given.to(chances.device)[:, None])[:, 0].tolist())
                 if progress is not None:
                     progress(start + len(part))
-        return ranked, logprobs
+        return found
 
     def generate(
         self,

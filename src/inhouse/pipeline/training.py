@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +23,7 @@ from inhouse.core import (
     TrainResult,
     labels_of,
 )
-from inhouse.engine import Base, get_base, require_base
+from inhouse.engine import Base, Generation, get_base, require_base
 from inhouse.engine.choice import choose_engine, gguf_architecture
 from inhouse.engine.gguf_traits import traits_of
 from inhouse.engine.prompts import TRAINED_SYSTEM
@@ -40,6 +40,9 @@ from inhouse.train import (
     max_tokens_of,
     measure_flops,
 )
+
+if TYPE_CHECKING:  # it imports torch
+    from inhouse.engine.torch_model import TorchEngine
 
 ADAPTER = ".safetensors"
 LEARNING_SPLITS: tuple[Split, Split] = ("train", "validation")
@@ -59,8 +62,6 @@ PACKAGES = (
     "scikit-learn",
 )
 
-NextTokens = tuple[list[int], list[float]]
-RankedTokens = tuple[list[list[int]], list[list[float]]]
 Item = TypeVar("Item")
 
 _NOT_COMPARED = Parity(
@@ -337,15 +338,14 @@ def _compare(
         scores = judge(form, [examples[i] for i in places], [a.target for a in answers]).scores[name]
         return np.asarray(scores == 1.0)
 
-    trainer_forced, trainer_answers = _ask_trainer(
-        workspace, base, draft, chosen, [validation[i] for i in asked], reporter
-    )
+    trainer = _trainer(workspace, base, draft)
+    trainer_answers = _ask_trainer(trainer, base, draft, [validation[i] for i in asked], reporter)
     for exact in (False, True):
         tried = draft.model_copy(update={"exact": exact})
-        served_forced, answers = _ask_served(workspace, tried, chosen, validation, reporter)
+        free, answers = _ask_served(workspace, tried, chosen, validation, reporter)
         parity = compare(
-            trainer_forced,
-            served_forced,
+            free,
+            trainer.ranked_tokens_along([(e.prompt, g.ids) for e, g in zip(chosen, free, strict=True)]),
             trainer_answers,
             [answers[i] for i in asked],
             right(trainer_answers, asked),
@@ -355,6 +355,7 @@ def _compare(
             break
         if not exact:
             reporter.say(f"parity in fast arithmetic: {parity.reason}; trying float32")
+    trainer.close()
     threshold = EVERYTHING_TO_A_PERSON
     if name is not None:
         sure = [a.confidence for a in answers]
@@ -368,42 +369,32 @@ def _ask_served(
     chosen: Sequence[Encoded],
     validation: Sequence[Encoded],
     reporter: Reporter,
-) -> tuple[NextTokens, list[Prediction]]:
-    """The served file's next tokens along the chosen answers, and its own answers to the validation split."""
+) -> tuple[list[Generation], list[Prediction]]:
+    """What the served file writes to the chosen prompts under no grammar, and its answers to the validation split."""
     from inhouse.deploy import ServedModel
     from inhouse.engine.answers import answer_all
 
-    prefixes = [e.prompt + e.answer[:i] for e in chosen for i in range(len(e.answer))]
     served = ServedModel(workspace, version)
     try:
-        bar = reporter.bar("parity: served file", len(prefixes))
-        # A prefix is found in the cache only once it is done: else a long prompt is read anew for each of its answer's
-        # tokens.
-        served.engine.next_tokens([e.prompt for e in chosen])
-        forced = served.engine.next_tokens(prefixes, bar.update)
+        bar = reporter.bar("parity: served file", len(chosen))
+        free = served.engine.generate(
+            [e.prompt for e in chosen], max_new_tokens=served.form.max_tokens, progress=bar.update
+        )
         prompts = [e.prompt for e in validation]
         bar = reporter.bar("validation answers", len(prompts))
-        return forced, answer_all(served.engine, prompts, served.form, served.template.decode, bar.update)
+        return free, answer_all(served.engine, prompts, served.form, served.template.decode, bar.update)
     finally:
         served.close()
 
 
-def _ask_trainer(
-    workspace: Workspace,
-    base: Base,
-    draft: ModelVersion,
-    chosen: Sequence[Encoded],
-    asked: Sequence[Encoded],
-    reporter: Reporter,
-) -> tuple[RankedTokens, list[Prediction]]:
-    """The same of the trainer: transformers with the adapter beside the weights."""
-    from inhouse.deploy.served import form_of
+def _trainer(workspace: Workspace, base: Base, draft: ModelVersion) -> TorchEngine:
+    """transformers with the adapter beside the weights."""
     from inhouse.engine.chat_template import ChatTemplate
     from inhouse.engine.torch_model import TorchEngine
 
     recipe = Recipe.model_validate(draft.lineage["recipe"])
     template = ChatTemplate(base.folder, base.spec.end_of_turn)
-    reference = TorchEngine(
+    return TorchEngine(
         base.folder,
         workspace.blobs.path(draft.adapter_sha256, ADAPTER),
         rank=recipe.rank,
@@ -411,17 +402,24 @@ def _ask_trainer(
         precision="float32",  # what was learned, without the rounding of the arithmetic that it was learned in
         answer_ids=template.answer_ids,
     )
-    form = form_of(draft)
+
+
+def _ask_trainer(
+    trainer: TorchEngine, base: Base, draft: ModelVersion, asked: Sequence[Encoded], reporter: Reporter
+) -> list[Prediction]:
+    """The trainer's own answers."""
+    from inhouse.deploy.served import form_of
+    from inhouse.engine.chat_template import ChatTemplate
+
+    form, template = form_of(draft), ChatTemplate(base.folder, base.spec.end_of_turn)
     bar = reporter.bar("parity: trainer", len(asked))
-    forced = reference.ranked_tokens_along([(e.prompt, e.answer) for e in chosen])
-    given = reference.generate(
+    given = trainer.generate(
         [e.prompt for e in asked],
         max_new_tokens=form.max_tokens,
         grammar=form.grammar,
         progress=bar.update,
     )
-    reference.close()
-    return forced, [Prediction(target=template.decode(g.ids)) for g in given]
+    return [Prediction(target=template.decode(g.ids)) for g in given]
 
 
 def spread(items: Sequence[Item], most: int) -> list[Item]:
