@@ -33,11 +33,11 @@ SIGNIFICANT = 0.05
 TIE = 0.1
 
 
-def enough_answers(answer_lengths: Sequence[int]) -> int:
-    """How many of the examples, in order, hold at least `MIN_TOKENS` answer tokens (all, when they hold fewer)."""
+def enough_answers(answer_lengths: Sequence[int], wanted: int = MIN_TOKENS) -> int:
+    """How many of the examples, in order, hold at least `wanted` answer tokens (all, when they hold fewer)."""
     total = 0
     for count, length in enumerate(answer_lengths):
-        if total >= MIN_TOKENS:
+        if total >= wanted:
             return count
         total += length
     return len(answer_lengths)

@@ -41,7 +41,8 @@ from inhouse.train import (
     measure_flops,
 )
 
-if TYPE_CHECKING:  # it imports torch
+if TYPE_CHECKING:  # they import the models' libraries
+    from inhouse.deploy import ServedModel
     from inhouse.engine.torch_model import TorchEngine
 
 ADAPTER = ".safetensors"
@@ -320,14 +321,11 @@ def _compare(
     The engine's fast arithmetic is tried first; where it does not pass the gate, float32 is, and then serves.
     """
     from inhouse.deploy import compare
-    from inhouse.deploy.parity import MIN_TOKENS, enough_answers
+    from inhouse.deploy.parity import MIN_TOKENS
 
     per_answer = sum(len(e.answer) for e in validation) / len(validation)
     asked = spread(range(len(validation)), min(PARITY_VALIDATION, max(10, int(PARITY_ANSWER_TOKENS / per_answer))))
     pool = [*(validation[i] for i in asked), *train]
-    chosen = pool[: enough_answers([len(e.answer) for e in pool])]
-    if sum(len(e.answer) for e in chosen) < MIN_TOKENS:
-        reporter.warn(f"the data holds fewer than {MIN_TOKENS} answer tokens: the parity gate compares what there is")
     examples = dataset.of("validation")
     form = draft.answers_as(task)
     name = right_metric(form)
@@ -342,10 +340,10 @@ def _compare(
     trainer_answers = _ask_trainer(trainer, base, draft, [validation[i] for i in asked], reporter)
     for exact in (False, True):
         tried = draft.model_copy(update={"exact": exact})
-        free, answers = _ask_served(workspace, tried, chosen, validation, reporter)
+        free, answers = _ask_served(workspace, tried, pool, validation, reporter)
         parity = compare(
             free,
-            trainer.ranked_tokens_along([(e.prompt, g.ids) for e, g in zip(chosen, free, strict=True)]),
+            trainer.ranked_tokens_along([(e.prompt, g.ids) for e, g in zip(pool, free, strict=False)]),
             trainer_answers,
             [answers[i] for i in asked],
             right(trainer_answers, asked),
@@ -356,6 +354,8 @@ def _compare(
         if not exact:
             reporter.say(f"parity in fast arithmetic: {parity.reason}; trying float32")
     trainer.close()
+    if parity.tokens < MIN_TOKENS:
+        reporter.warn(f"all answers together have {parity.tokens} tokens: the parity gate compares what there is")
     threshold = EVERYTHING_TO_A_PERSON
     if name is not None:
         sure = [a.confidence for a in answers]
@@ -366,25 +366,36 @@ def _compare(
 def _ask_served(
     workspace: Workspace,
     version: ModelVersion,
-    chosen: Sequence[Encoded],
+    pool: Sequence[Encoded],
     validation: Sequence[Encoded],
     reporter: Reporter,
 ) -> tuple[list[Generation], list[Prediction]]:
-    """What the served file writes to the chosen prompts under no grammar, and its answers to the validation split."""
+    """What the served file writes to prompts of the pool under no grammar, and its answers to the validation split."""
     from inhouse.deploy import ServedModel
     from inhouse.engine.answers import answer_all
 
     served = ServedModel(workspace, version)
     try:
-        bar = reporter.bar("parity: served file", len(chosen))
-        free = served.engine.generate(
-            [e.prompt for e in chosen], max_new_tokens=served.form.max_tokens, progress=bar.update
-        )
+        free = _free_answers(served, pool, reporter)
         prompts = [e.prompt for e in validation]
         bar = reporter.bar("validation answers", len(prompts))
         return free, answer_all(served.engine, prompts, served.form, served.template.decode, bar.update)
     finally:
         served.close()
+
+
+def _free_answers(served: ServedModel, pool: Sequence[Encoded], reporter: Reporter) -> list[Generation]:
+    """Answers to the first of the pool, as many as make enough tokens: they may be shorter than the right ones."""
+    from inhouse.deploy.parity import MIN_TOKENS, enough_answers
+
+    free: list[Generation] = []
+    bar = reporter.bar("parity: served file", MIN_TOKENS)
+    while (missing := MIN_TOKENS - sum(len(g.ids) for g in free)) > 0 and len(free) < len(pool):
+        rest = pool[len(free) :]
+        part = rest[: enough_answers([len(e.answer) for e in rest], missing)]
+        free += served.engine.generate([e.prompt for e in part], max_new_tokens=served.form.max_tokens)
+        bar.update(min(MIN_TOKENS, sum(len(g.ids) for g in free)))
+    return free
 
 
 def _trainer(workspace: Workspace, base: Base, draft: ModelVersion) -> TorchEngine:
