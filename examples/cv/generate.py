@@ -6,13 +6,13 @@ Python from 3.11 on: all chance comes from ``random.Random(seed).random()`` and 
 
 import argparse
 import json
-import random
 import re
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import vocabulary as v
 from cv import (
@@ -30,6 +30,11 @@ from cv import (
 from layouts import LAYOUTS, text
 from word import docx_bytes
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+import planting
+from planting import Dice
+
 SEED = 20260611
 PEOPLE = 398
 DOCUMENTS = 40
@@ -37,33 +42,6 @@ DUPLICATES = 2
 NOW = (2026, 2)
 SHORTEST, LONGEST = 900, 1600  # characters of a CV
 COUNTS_OF_POSITIONS = (2, 2, 3, 3, 3, 4)
-
-T = TypeVar("T")
-
-
-class Dice:
-    """Chance that is the same on every Python version: built on ``Random.random`` alone."""
-
-    def __init__(self, seed: int) -> None:
-        """Start from a seed."""
-        self._random = random.Random(seed).random
-
-    def chance(self, probability: float) -> bool:
-        """True with the given probability."""
-        return self._random() < probability
-
-    def number(self, low: int, high: int) -> int:
-        """A whole number from low to high, both included."""
-        return low + int(self._random() * (high - low + 1))
-
-    def pick(self, choices: Sequence[T]) -> T:
-        """One of the choices, all equally likely."""
-        return choices[int(self._random() * len(choices))]
-
-    def some(self, choices: Sequence[T], count: int) -> tuple[T, ...]:
-        """Different choices, in chance order."""
-        left = list(choices)
-        return tuple(left.pop(self.number(0, len(left) - 1)) for _ in range(count))
 
 
 @dataclass(eq=False)
@@ -278,16 +256,14 @@ def jsonl_text(rows: list[Row]) -> str:
 
 
 def key_text(rows: list[Row], faults: list[Fault]) -> str:
-    """The key of the faults as JSON, one fault per line, in order of kind and row."""
+    """The key of the faults."""
     line_of = {id(row): number for number, row in enumerate(rows, start=1)}
     entries = [
         {"rows": sorted(line_of[id(row)] for row in fault.rows), "fault": fault.fault, "detail": fault.detail}
         for fault in faults
     ]
-    entries.sort(key=lambda entry: (str(entry["fault"]), entry["rows"]))
-    body = ",\n".join("    " + json.dumps(entry, ensure_ascii=False) for entry in entries)
-    head = '{\n  "file": "cvs.jsonl",\n  "rows": "line numbers in the file, the first line is 1",\n'
-    return f'{head}  "faults": [\n{body}\n  ]\n}}\n'
+    head = {"file": "cvs.jsonl", "rows": "line numbers in the file, the first line is 1"}
+    return planting.key_text(head, entries)
 
 
 def main() -> None:

@@ -6,18 +6,22 @@ every Python from 3.11 on: all chance comes from ``random.Random(seed).random()`
 
 import argparse
 import json
-import random
-from collections.abc import Sequence
+import sys
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import vocabulary as v
 from invoice import Habits, Invoice, Item, fields, written_date
 from layouts import LAYOUTS, text
 from pdf import pdf_bytes
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+import planting
+from planting import Dice
 
 SEED = 20260502
 INVOICES = 598
@@ -28,32 +32,6 @@ LINES = (1, 1, 2, 2, 2, 3, 3, 4)
 # A small model reads and writes these: lines that make more of it are drawn again.
 LONGEST_TEXT, LONGEST_JSON = 900, 400
 WRONG_TOTALS, DUPLICATES = 2, 2
-
-T = TypeVar("T")
-
-
-class Dice:
-    """Chance that is the same on every Python version: built on ``Random.random`` alone."""
-
-    def __init__(self, seed: int) -> None:
-        """Start from a seed."""
-        self._random = random.Random(seed).random
-
-    def chance(self, probability: float) -> bool:
-        """True with the given probability."""
-        return self._random() < probability
-
-    def number(self, low: int, high: int) -> int:
-        """A whole number from low to high, both included."""
-        return low + int(self._random() * (high - low + 1))
-
-    def pick(self, choices: Sequence[T]) -> T:
-        """One of the choices, all equally likely."""
-        return choices[int(self._random() * len(choices))]
-
-    def digits(self, form: str) -> str:
-        """A form with a digit for each #."""
-        return "".join(str(self.number(0, 9)) if sign == "#" else sign for sign in form)
 
 
 @dataclass(eq=False)
@@ -277,16 +255,14 @@ def jsonl_text(rows: list[Row]) -> str:
 
 
 def key_text(rows: list[Row], faults: list[Fault]) -> str:
-    """The key of the faults as JSON, one fault per line, in order of kind and row."""
+    """The key of the faults."""
     line_of = {id(row): number for number, row in enumerate(rows, start=1)}
     entries = [
         {"rows": sorted(line_of[id(row)] for row in fault.rows), "fault": fault.fault, "detail": fault.detail}
         for fault in faults
     ]
-    entries.sort(key=lambda entry: (str(entry["fault"]), entry["rows"]))
-    body = ",\n".join("    " + json.dumps(entry, ensure_ascii=False) for entry in entries)
-    head = '{\n  "file": "invoices.jsonl",\n  "rows": "line numbers in the file, the first line is 1",\n'
-    return f'{head}  "faults": [\n{body}\n  ]\n}}\n'
+    head = {"file": "invoices.jsonl", "rows": "line numbers in the file, the first line is 1"}
+    return planting.key_text(head, entries)
 
 
 def main() -> None:

@@ -7,15 +7,18 @@ Python from 3.11 on: all chance comes from ``random.Random(seed).random()`` and 
 import argparse
 import csv
 import io
-import json
-import random
-from collections.abc import Sequence
+import sys
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from pathlib import Path
-from typing import TypedDict, TypeVar
+from typing import TypedDict
 
 import vocabulary as v
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+import planting
+from planting import Dice
 
 SEED = 20260417
 INVOICES = 546
@@ -39,8 +42,6 @@ PERSONAL_KINDS = (
     "bsn",
 )
 
-T = TypeVar("T")
-
 
 class Entry(TypedDict):
     """A fault as the key file has it."""
@@ -48,40 +49,6 @@ class Entry(TypedDict):
     rows: list[int]
     fault: str
     detail: dict[str, str | int]
-
-
-class Dice:
-    """Chance that is the same on every Python version: built on ``Random.random`` alone."""
-
-    def __init__(self, seed: int) -> None:
-        """Start from a seed."""
-        self._random = random.Random(seed).random
-
-    def chance(self, probability: float) -> bool:
-        """True with the given probability."""
-        return self._random() < probability
-
-    def number(self, low: int, high: int) -> int:
-        """A whole number from low to high, both included."""
-        return low + int(self._random() * (high - low + 1))
-
-    def pick(self, choices: Sequence[T]) -> T:
-        """One of the choices, all equally likely."""
-        return choices[int(self._random() * len(choices))]
-
-    def weighted(self, weights: Sequence[tuple[T, int]]) -> T:
-        """One of the choices, in proportion to its weight."""
-        point = self._random() * sum(weight for _, weight in weights)
-        for choice, weight in weights:
-            point -= weight
-            if point < 0:
-                return choice
-        return weights[-1][0]
-
-    def skewed(self, low: int, high: int) -> float:
-        """A number from low to high, more often near low."""
-        share = self._random()
-        return low + (high - low) * share * share
 
 
 @dataclass(eq=False)
@@ -454,7 +421,7 @@ def csv_text(ledger: Ledger) -> str:
 
 
 def key_text(ledger: Ledger) -> str:
-    """The key of the faults as JSON, one fault per line, in order of kind and row."""
+    """The key of the faults."""
     lines = [line for invoice in ledger.invoices for line in invoice.lines]
     row_of = {id(line): number for number, line in enumerate(lines, start=2)}
     entries: list[Entry] = []
@@ -464,10 +431,8 @@ def key_text(ledger: Ledger) -> str:
         if fault.fault == "contradiction":
             detail["wrong_row"] = row_of[id(fault.lines[1])]
         entries.append({"rows": rows, "fault": fault.fault, "detail": detail})
-    entries.sort(key=lambda entry: (entry["fault"], entry["rows"]))
-    body = ",\n".join("    " + json.dumps(entry, ensure_ascii=False) for entry in entries)
-    head = '{\n  "csv": "invoice_lines.csv",\n  "rows": "line numbers in the csv, the header is line 1",\n'
-    return f'{head}  "faults": [\n{body}\n  ]\n}}\n'
+    head = {"csv": "invoice_lines.csv", "rows": "line numbers in the csv, the header is line 1"}
+    return planting.key_text(head, entries)
 
 
 def build(seed: int) -> Ledger:

@@ -6,7 +6,15 @@ ours: it keeps its traceback and ends with exit code 1.
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
 from pathlib import Path
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """The beginning of a remedy that names the known word nearest to `name`, or nothing where none is near."""
+    close = difflib.get_close_matches(name, list(known), n=1)
+    return f"did you mean `{close[0]}`? " if close else ""
 
 
 class InhouseError(Exception):

@@ -63,6 +63,16 @@ def test_it_learns(tiny_base, template, tmp_path):
     assert result.position.tokens <= recipe.epochs * sum(e.tokens for e in sides[0])
 
 
+def test_the_fused_pass_learns_what_the_padded_one_does(tiny_base, template, tmp_path, monkeypatch):
+    recipe, sides = _prepared(template)
+    fused = _run(tiny_base, recipe, sides, tmp_path / "fused.safetensors")
+    monkeypatch.setattr(training, "can_fuse", lambda *_: False)
+    padded = _run(tiny_base, recipe, sides, tmp_path / "padded.safetensors")
+    for one, other in zip(fused.position.history, padded.position.history, strict=True):
+        assert one["validation_loss"] == pytest.approx(other["validation_loss"], rel=1e-4)
+    assert fused.position.history[-1]["validation_loss"] < 0.99 * fused.position.history[0]["validation_loss"]
+
+
 class _Killed(Exception):
     """Stands for SIGKILL: nothing after it runs."""
 

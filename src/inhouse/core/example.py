@@ -112,6 +112,11 @@ class Dataset:
         """The examples of one split, in order."""
         return [e for e, s in zip(self.examples, self.splits, strict=True) if s == split]
 
+    @property
+    def learned(self) -> list[Example]:
+        """The examples that a model learns from: those of the train split, then those of validation."""
+        return [*self.of("train"), *self.of("validation")]
+
     def counts(self) -> dict[str, int]:
         """Number of examples by split."""
         by_split = Counter(self.splits)

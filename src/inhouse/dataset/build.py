@@ -80,7 +80,7 @@ def label_warnings(dataset: Dataset, kind: Kind) -> list[str]:
     """What to tell about labels that only the test has, or that the test lacks; nothing where there are no labels."""
     if kind != "classify":
         return []
-    side = Counter(e.target for split in ("train", "validation") for e in dataset.of(split))
+    side = Counter(e.target for e in dataset.learned)
     test = Counter(e.target for e in dataset.of("test"))
     warnings = []
     if unknown := sorted(test.keys() - side.keys()):

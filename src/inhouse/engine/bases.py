@@ -7,7 +7,6 @@ A causal base is kept as a folder with `base.gguf` (the file that was published,
 
 from __future__ import annotations
 
-import difflib
 import fcntl
 import io
 import json
@@ -29,7 +28,7 @@ from typing import Any
 
 from inhouse.engine.gguf_fields import check_whole, read_fields, read_tensors
 from inhouse.engine.quiet import settle_transformers
-from inhouse.errors import InputError, ModelUnavailable
+from inhouse.errors import InputError, ModelUnavailable, did_you_mean
 from inhouse.store import Settings, disk_guard, require_outbound, sha256_of, write_bytes
 
 ENCODER = "all-minilm-l6-v2"
@@ -161,12 +160,10 @@ def find_spec(name: str) -> BaseSpec:
         return _folder_spec(folder.resolve())
     if is_hub_id(name):
         return _hub_spec(name)
-    close = difflib.get_close_matches(name, catalogue(), n=1)
-    hint = f"did you mean `{close[0]}`? " if close else ""
     raise ModelUnavailable(
         f"the base model {name!r} is not known",
-        f"{hint}`inhouse models list` shows those that are; or give the path of a GGUF file or of a folder with "
-        "config.json and *.safetensors as `base_model`, or an id on the hub (`org/name`)",
+        f"{did_you_mean(name, catalogue())}`inhouse models list` shows those that are; or give the path of a GGUF "
+        "file or of a folder with config.json and *.safetensors as `base_model`, or an id on the hub (`org/name`)",
     )
 
 

@@ -22,6 +22,8 @@ _OLDEST_VERSION = 2
 # Arrays of numbers up to this length are kept (a figure per layer), longer ones belong to the vocabulary.
 _LONGEST_ARRAY = 1024
 _ALIGNMENT = 32
+# So much of a long context is set aside for prompt and answer: the cache of more does not fit an ordinary PC.
+LONGEST_CONTEXT = 8192
 
 
 class Tensor(NamedTuple):
@@ -78,6 +80,12 @@ def check_whole(path: Path) -> None:
         missing = reader.end() - path.stat().st_size
         if missing > 0:
             raise ValueError(f"its last {missing:,} bytes are missing")
+
+
+def context_length(fields: dict[str, Any]) -> int:
+    """The most tokens of prompt and answer that a model with these fields reads in any engine here."""
+    named = fields.get(f"{fields.get('general.architecture', '')}.context_length", LONGEST_CONTEXT)
+    return min(int(named), LONGEST_CONTEXT)
 
 
 @contextmanager

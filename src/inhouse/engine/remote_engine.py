@@ -5,7 +5,6 @@ Text in, text out: unlike the local engines it renders its own prompts and tells
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 import threading
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from inhouse.engine.protocol import Progress
-from inhouse.errors import ConfigError, ModelUnavailable, OutboundForbidden
+from inhouse.errors import ConfigError, ModelUnavailable, OutboundForbidden, did_you_mean
 from inhouse.store.settings import Settings, is_loopback
 
 if TYPE_CHECKING:
@@ -52,8 +51,7 @@ def open_remote(name: str, settings: Settings) -> RemoteEngine:
         OutboundForbidden: INHOUSE_OFFLINE=1, and the endpoint is not on this machine.
     """
     if name not in settings.remotes:
-        close = difflib.get_close_matches(name, settings.remotes, n=1)
-        hint = f"did you mean `{close[0]}`? " if close else ""
+        hint = did_you_mean(name, settings.remotes)
         raise ConfigError(f"no remote model {name!r} in inhouse.toml", f"{hint}add a table [remotes.{name}]")
     remote = settings.remotes[name]
     _require_permission(remote.base_url, offline=settings.offline)

@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from inhouse.engine.gguf_fields import read_fields
+from inhouse.engine.gguf_fields import context_length, read_fields
 from inhouse.engine.protocol import Generation, Grammar, Progress
 from inhouse.errors import EngineFault, InputError, ModelUnavailable
 
@@ -29,7 +29,6 @@ CACHE_GIB = 1
 # Requests at a time. More gain nothing on a CPU (9.6 requests/s with 4, 9.8 with 16), and each keeps its own copy of a
 # beginning that prompts share, which it must compute first.
 SLOTS = 4
-LONGEST_CONTEXT = 8192
 # Prompts that one thread works through in their order: neighbours share their beginning, and a slot keeps its last one.
 BLOCK = 16
 # Above every logit there is: the token is taken, whatever the model thinks of it.
@@ -342,7 +341,7 @@ def _sizes(header: dict[str, Any], *, exact: bool) -> tuple[int, int]:
     keys, values = fact("attention.key_length", width), fact("attention.value_length", width)
     numbers = fact("block_count", 0) * fact("attention.head_count_kv", heads) * (keys + values)
     room = CACHE_GIB * 2**30 // max(1, numbers * (4 if exact else 2))
-    context = min(fact("context_length", LONGEST_CONTEXT), LONGEST_CONTEXT)
+    context = context_length(header)
     return context, max(1, min(SLOTS, room // context))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -23,16 +22,13 @@ from inhouse.core import (
     Rejection,
     Reporter,
     Silent,
-    Split,
     Task,
     labels_of,
 )
 from inhouse.core.json_schema import parse_object
 from inhouse.engine import find_spec, get_base, require_base
-from inhouse.errors import InputError, UsageError
+from inhouse.errors import InputError, UsageError, did_you_mean
 from inhouse.store import Workspace, check_name, disk_guard, records, write_bytes
-
-LEARNED: tuple[Split, Split] = ("train", "validation")
 
 
 @dataclass(frozen=True)
@@ -128,9 +124,8 @@ def new_task(name: str, kind: str) -> Task:
         UsageError: the kind is not known.
     """
     if kind not in PRIMARY_METRICS:
-        close = difflib.get_close_matches(kind, PRIMARY_METRICS, n=1)
-        hint = f"did you mean {close[0]!r}? " if close else ""
-        raise UsageError(f"kind {kind!r} is not known", f"{hint}there are {', '.join(PRIMARY_METRICS)}")
+        remedy = f"{did_you_mean(kind, PRIMARY_METRICS)}there are {', '.join(PRIMARY_METRICS)}"
+        raise UsageError(f"kind {kind!r} is not known", remedy)
     return Task.model_validate({"name": name, "kind": kind})
 
 
@@ -339,7 +334,7 @@ def with_form(task: Task, dataset: Dataset) -> Task:
 
     A schema that is there gains what new examples hold beyond it; an outline that is there is the user's and stays.
     """
-    side = [*dataset.of("train"), *dataset.of("validation")]
+    side = dataset.learned
     if task.kind == "classify":
         return task.model_copy(update={"labels": labels_of(side)})
     if task.kind == "extract":
@@ -429,7 +424,7 @@ def _tell(
         for line in lines:
             reporter.say(f"  {line}")
     if before.json_schema and before.json_schema != after.json_schema:
-        objects = [parse_object(e.target) or {} for split in LEARNED for e in built.dataset.of(split)]
+        objects = [parse_object(e.target) or {} for e in built.dataset.learned]
         for change in datasets.widened(before.json_schema, objects)[1][:10]:
             reporter.warn(f"the schema was widened for the new examples: {change}")
         reporter.warn("models trained before answer in the old schema: train again")
@@ -500,7 +495,7 @@ def _without(task: Task, dataset: Dataset, accepted: Sequence[Finding]) -> Datas
         return None
     reason = f"cleaned: {', '.join(sorted({f.check for f in accepted}))}"
     newer = datasets.apply_findings(dataset, accepted, dataset.number + 1, reason)
-    datasets.check_learnable([*newer.of("train"), *newer.of("validation")], kind=task.kind)
+    datasets.check_learnable(newer.learned, kind=task.kind)
     return newer
 
 

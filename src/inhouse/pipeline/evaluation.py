@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from inhouse.clean import find
@@ -172,6 +171,7 @@ def make_field(workspace: Workspace, task: Task, version: ModelVersion, dataset:
     from inhouse.engine.chat_template import ChatTemplate
     from inhouse.engine.choice import open_engine
     from inhouse.engine.encoder import SentenceEncoder
+    from inhouse.engine.gguf_fields import context_length, read_fields
     from inhouse.evaluate.contenders import Field
 
     settings = workspace.settings
@@ -187,7 +187,7 @@ def make_field(workspace: Workspace, task: Task, version: ModelVersion, dataset:
         test=dataset.of("test"),
         system=recipe["system"],
         max_tokens=recipe["max_tokens"],
-        context=_context(base.gguf),
+        context=context_length(read_fields(base.gguf)),
         make_tuned=lambda: open_engine(
             version.engine, file, template.end_of_turn, threads=settings.threads, exact=version.exact
         ),
@@ -203,15 +203,6 @@ def make_field(workspace: Workspace, task: Task, version: ModelVersion, dataset:
         template=template,
         reporter=reporter,
     )
-
-
-def _context(gguf: Path) -> int:
-    """The most tokens of prompt and answer that a model reads in any engine here."""
-    from inhouse.engine.gguf_fields import read_fields
-    from inhouse.engine.xllamacpp_engine import LONGEST_CONTEXT
-
-    fields = read_fields(gguf)
-    return min(int(fields.get(f"{fields['general.architecture']}.context_length", LONGEST_CONTEXT)), LONGEST_CONTEXT)
 
 
 def _open_remote(name: str, settings: Settings) -> RemoteEngine:
@@ -332,7 +323,7 @@ def _against_champion(
 def _unseen_by(workspace: Workspace, champion: ModelVersion, dataset: Dataset) -> list[int]:
     """Positions of the test examples that the champion neither learned from nor was chosen on."""
     learned = records.load_dataset(workspace, champion.task, champion.lineage["dataset"])
-    known = [e for split in ("train", "validation") for e in learned.of(split)]
+    known = learned.learned
     keys, groups = {e.input_key for e in known}, {e.group for e in known}
     return [i for i, e in enumerate(dataset.of("test")) if e.input_key not in keys and e.group not in groups]
 

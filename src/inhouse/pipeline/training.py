@@ -43,6 +43,7 @@ from inhouse.train import (
 
 if TYPE_CHECKING:  # they import the models' libraries
     from inhouse.deploy import ServedModel
+    from inhouse.engine.chat_template import ChatTemplate
     from inhouse.engine.torch_model import TorchEngine
 
 ADAPTER = ".safetensors"
@@ -50,7 +51,7 @@ LEARNING_SPLITS: tuple[Split, Split] = ("train", "validation")
 # The reference engine answers some ten questions a second with a label, and writes some hundred tokens a second of
 # longer answers: a sample of a large validation split must do.
 PARITY_VALIDATION = 300
-PARITY_ANSWER_TOKENS = 6000
+PARITY_ANSWER_TOKENS = 3000
 PACKAGES = (
     "inhouse",
     "torch",
@@ -259,7 +260,7 @@ def _register(
         file_sha256=file,
         adapter_sha256=adapter,
         fields=task.input.fields,
-        labels=labels_of([*dataset.of("train"), *dataset.of("validation")]) if task.kind == "classify" else (),
+        labels=labels_of(dataset.learned) if task.kind == "classify" else (),
         json_schema=task.json_schema,
         outline=task.outline,
         answer_tokens=answer_tokens_of([*train, *validation]),
@@ -322,6 +323,7 @@ def _compare(
     """
     from inhouse.deploy import compare
     from inhouse.deploy.parity import MIN_TOKENS
+    from inhouse.engine.chat_template import ChatTemplate
 
     per_answer = sum(len(e.answer) for e in validation) / len(validation)
     asked = spread(range(len(validation)), min(PARITY_VALIDATION, max(10, int(PARITY_ANSWER_TOKENS / per_answer))))
@@ -336,8 +338,9 @@ def _compare(
         scores = judge(form, [examples[i] for i in places], [a.target for a in answers]).scores[name]
         return np.asarray(scores == 1.0)
 
-    trainer = _trainer(workspace, base, draft)
-    trainer_answers = _ask_trainer(trainer, base, draft, [validation[i] for i in asked], reporter)
+    template = ChatTemplate(base.folder, base.spec.end_of_turn)
+    trainer = _trainer(workspace, base, draft, template)
+    trainer_answers = _ask_trainer(trainer, template, draft, [validation[i] for i in asked], reporter)
     for exact in (False, True):
         tried = draft.model_copy(update={"exact": exact})
         free, answers = _ask_served(workspace, tried, pool, validation, reporter)
@@ -398,13 +401,11 @@ def _free_answers(served: ServedModel, pool: Sequence[Encoded], reporter: Report
     return free
 
 
-def _trainer(workspace: Workspace, base: Base, draft: ModelVersion) -> TorchEngine:
+def _trainer(workspace: Workspace, base: Base, draft: ModelVersion, template: ChatTemplate) -> TorchEngine:
     """transformers with the adapter beside the weights."""
-    from inhouse.engine.chat_template import ChatTemplate
     from inhouse.engine.torch_model import TorchEngine
 
     recipe = Recipe.model_validate(draft.lineage["recipe"])
-    template = ChatTemplate(base.folder, base.spec.end_of_turn)
     return TorchEngine(
         base.folder,
         workspace.blobs.path(draft.adapter_sha256, ADAPTER),
@@ -416,13 +417,12 @@ def _trainer(workspace: Workspace, base: Base, draft: ModelVersion) -> TorchEngi
 
 
 def _ask_trainer(
-    trainer: TorchEngine, base: Base, draft: ModelVersion, asked: Sequence[Encoded], reporter: Reporter
+    trainer: TorchEngine, template: ChatTemplate, draft: ModelVersion, asked: Sequence[Encoded], reporter: Reporter
 ) -> list[Prediction]:
     """The trainer's own answers."""
     from inhouse.deploy.served import form_of
-    from inhouse.engine.chat_template import ChatTemplate
 
-    form, template = form_of(draft), ChatTemplate(base.folder, base.spec.end_of_turn)
+    form = form_of(draft)
     bar = reporter.bar("parity: trainer", len(asked))
     given = trainer.generate(
         [e.prompt for e in asked],

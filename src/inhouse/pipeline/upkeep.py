@@ -33,7 +33,7 @@ from inhouse.errors import NotFound
 from inhouse.pipeline.compile import with_form
 from inhouse.pipeline.evaluation import encoders_of, evaluate
 from inhouse.pipeline.training import spread, train
-from inhouse.scoring import field_paths, field_scores, object_exact
+from inhouse.scoring import RIGHT_METRICS, field_paths, field_scores, object_exact
 from inhouse.store import Workspace, disk_guard, records, registry, traffic
 
 CORRECTIONS = "corrections"
@@ -182,7 +182,7 @@ def _accuracy(version: ModelVersion) -> Metric | None:
     """
     if version.kind == "generate":
         return None
-    right = "accuracy" if version.kind == "classify" else "object_exact"
+    right = RIGHT_METRICS[version.kind]
     if version.evaluation is not None:
         for contender in version.evaluation["contenders"]:
             if contender["name"] == version.contender:

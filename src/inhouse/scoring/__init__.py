@@ -1,7 +1,7 @@
 """Judging answers: scores and metrics with intervals, paired comparisons, and which answers a person should look at."""
 
 from inhouse.scoring.facts import FactFinder
-from inhouse.scoring.judge import Judged, judge, metric_names, right_metric
+from inhouse.scoring.judge import RIGHT_METRICS, Judged, judge, metric_names, right_metric
 from inhouse.scoring.objects import field_paths, field_scores, fields_exact, object_exact
 from inhouse.scoring.outlines import outline_checks
 from inhouse.scoring.review import EVERYTHING_TO_A_PERSON, review_threshold
@@ -19,6 +19,7 @@ from inhouse.scoring.statistics import (
 
 __all__ = [
     "EVERYTHING_TO_A_PERSON",
+    "RIGHT_METRICS",
     "FactFinder",
     "Judged",
     "compare_scores",

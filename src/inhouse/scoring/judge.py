@@ -30,7 +30,7 @@ class Judged:
 
 SCORERS: dict[Kind, Scorer] = {}
 
-_RIGHT: dict[Kind, str] = {"classify": "accuracy", "extract": "object_exact", "generate": "checks_passed"}
+RIGHT_METRICS: dict[Kind, str] = {"classify": "accuracy", "extract": "object_exact", "generate": "checks_passed"}
 
 
 def scorer(kind: Kind) -> Callable[[Scorer], Scorer]:
@@ -77,7 +77,7 @@ def right_metric(task: Task) -> str | None:
 
     None where nothing tells: a text is right by its structure checks, and a conversation has none.
     """
-    name = _RIGHT[task.kind]
+    name = RIGHT_METRICS[task.kind]
     return name if name in metric_names(task) else None
 
 

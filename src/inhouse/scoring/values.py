@@ -52,6 +52,7 @@ _AMOUNT = re.compile(
 )
 _GROUPED = re.compile(r"\d{1,3}(?:(?P<by>[.,'’ ])\d{3})(?:(?P=by)\d{3})*")
 _YEAR_FIRST = re.compile(r"(\d{4})([-./])(\d{1,2})\2(\d{1,2})")
+_BARE = re.compile(r"((?:19|20)\d\d)(\d\d)(\d\d)")
 _YEAR_LAST = re.compile(r"(\d{1,2})\s?([-./])\s?(\d{1,2})\s?\2\s?(\d{4}|\d{2})")
 _WITH_MONTH_NAME = re.compile(
     r"(?:[^\W\d_]+\.?,? )?"  # weekday
@@ -86,7 +87,8 @@ def same_value(expected: object, answered: object) -> bool:
     - Numbers: "1.234,50" = "1,234.50" = 1234.5. A single separator before three digits (1.234) may be decimal or
       thousands, so it equals only the same spelling. A number with a leading zero is an identifier, hence a text.
     - Currency and %: compared where both give one; "$" and "kr" equal each currency that they stand for.
-    - Dates: day before month unless that is impossible; years of two digits are 1969 to 2068.
+    - Dates: day before month unless that is impossible; years of two digits are 1969 to 2068. Eight digits (20180304)
+      are a date only beside one.
     - Booleans equal booleans and their JSON words; null, empty and missing are one.
     - Lists and objects: part by part, in order.
     """
@@ -172,8 +174,16 @@ def _same_text(expected: str, answered: str) -> bool:
     one, other = amount_of(expected), amount_of(answered)
     if one is not None and other is not None:
         return one.same(other)
-    day = date_of(expected)
-    return day is not None and day == date_of(answered)
+    day, other_day = date_of(expected), date_of(answered)
+    if day is None or other_day is None:
+        day, other_day = day or _bare_day(expected), other_day or _bare_day(answered)
+    return day is not None and day == other_day
+
+
+def _bare_day(text: str) -> date | None:
+    """The day of eight digits, which may as well be a number or a code."""
+    found = _BARE.fullmatch(text.strip())
+    return _day(int(found[1]), int(found[2]), int(found[3])) if found else None
 
 
 def _number(digits: str) -> Decimal | None:

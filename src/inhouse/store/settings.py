@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import ipaddress
 import json
 import os
@@ -16,7 +15,7 @@ from typing import Any, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from inhouse.errors import ConfigError, OutboundForbidden
+from inhouse.errors import ConfigError, OutboundForbidden, did_you_mean
 
 ENV_PREFIX = "INHOUSE_"
 
@@ -109,9 +108,8 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for variable in sorted(v for v in environment if v.startswith(ENV_PREFIX)):
         if variable not in known:
-            close = difflib.get_close_matches(variable, known, n=1)
-            hint = f"did you mean {close[0]}? " if close else ""
-            raise ConfigError(f"unknown environment variable {variable}", f"{hint}known are {', '.join(known)}")
+            remedy = f"{did_you_mean(variable, known)}known are {', '.join(known)}"
+            raise ConfigError(f"unknown environment variable {variable}", remedy)
         if value := environment[variable]:
             *outer, key = known[variable]
             (found.setdefault(outer[0], {}) if outer else found)[key] = value
@@ -145,9 +143,7 @@ def validated(model: type[Model], values: dict[str, Any], file: Path) -> Model:
         line = _line_of(file, keys[-1]) if keys else None
         if first["type"] == "extra_forbidden":
             known = _known_keys(model, keys[:-1])
-            close = difflib.get_close_matches(keys[-1], known, n=1)
-            hint = f"did you mean `{close[0]}`? " if close else ""
-            remedy = f"{hint}known keys here: {', '.join(known)}"
+            remedy = f"{did_you_mean(keys[-1], known)}known keys here: {', '.join(known)}"
             raise ConfigError(f"unknown key `{dotted}`", remedy, file=file, line=line) from error
         if first["type"] == "missing":
             line = _line_of(file, keys[-2]) if len(keys) > 1 else None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import fcntl
 import os
 import re
@@ -14,7 +13,7 @@ from pathlib import Path
 import tomlkit
 
 from inhouse.core import Task
-from inhouse.errors import Busy, NotFound, UsageError
+from inhouse.errors import Busy, NotFound, UsageError, did_you_mean
 from inhouse.store.blobs import Blobs
 from inhouse.store.database import Database
 from inhouse.store.paths import CONFIG_NAME, Paths, disk_guard, restoring, write_bytes
@@ -119,9 +118,8 @@ class Workspace:
         path = self.paths.task_file(name)
         if not path.is_file():
             names = self.task_names()
-            close = difflib.get_close_matches(name, names, n=1)
             there = f"the tasks here are: {', '.join(names)}" if names else "there are none here yet"
-            hint = f"did you mean `{close[0]}`? " if close else ""
+            hint = did_you_mean(name, names)
             raise NotFound(f"there is no task {name!r}", f"{hint}{there}; make it with `inhouse init {name}`")
         return validated(Task, {**read_toml(path), "name": name}, path)
 

@@ -45,16 +45,18 @@ class FusedTrunk:
     def logits(self, examples: Sequence[Encoded]) -> tuple[Tensor, Tensor]:
         """Logits [n, vocabulary] in float32 where tokens that carry loss are to be predicted, and those tokens [n]."""
         packed = pack(examples)
-        hidden = self._hidden(packed)[packed.predicting]
-        logits: Tensor = self._model.lm_head(self._model.model.norm(hidden))
+        logits: Tensor = self._model.lm_head(self._model.model.norm(self._hidden(packed)))
         return logits.float(), packed.wanted
 
     def _hidden(self, packed: Packed) -> Tensor:
+        """What the last layer leaves where tokens are to be predicted, [n, hidden]; no one reads it elsewhere."""
         x: Tensor = self._model.model.embed_tokens(packed.ids)
         cos, sin = self._rotation(packed.positions, x)
         for layer in self._layers:
             qkv = layer.qkv(x)
             context = _apply(_Attention, qkv, cos, sin, packed, self._heads, self._key_heads)
+            if layer is self._layers[-1]:
+                context, x = context[packed.predicting], x[packed.predicting]
             x = layer.out(context, x)
             x = layer.down(layer.gate_up(x), x)
         return x

@@ -23,15 +23,17 @@ from inhouse.engine.torch_model import answer_logits, padded
 from inhouse.errors import EngineFault, NothingToLearn
 from inhouse.train.checkpoint import Position, read_checkpoint, write_checkpoint
 from inhouse.train.fused import FusedTrunk, can_fuse
-from inhouse.train.plan import Encoded
+from inhouse.train.plan import LOOK_SHARE, Encoded
 
 CHECKPOINT_SECONDS = 15.0
 # Padded tokens that go through the model at once: what is kept for the backward pass grows with them (and, in the
 # attention, with their length), and less of it stays in the caches: 386 tokens/s at 2,200, 350 at 4,096 (receipts of
 # 560 tokens, 2 cores).
 TOKENS_AT_ONCE = 2048
-# A larger validation split is sampled for the looks during training; evaluation uses all of it.
-VALIDATION_SAMPLE = 400
+# Looks at the validation split during training, each at so many examples: a larger split is sampled, evaluation uses
+# all of it. A forward pass is a third of a step.
+LOOKS = 8
+LOOKED_AT = (40, 400)
 
 
 @dataclass(frozen=True)
@@ -74,8 +76,8 @@ def run_loop(
     per_epoch = math.ceil(len(train) / recipe.batch_size)
     planned = recipe.epochs * per_epoch  # the schedule is of the whole plan: max_steps only cuts it off
     last = min(planned, recipe.max_steps or planned)
-    look_every = max(1, min(per_epoch, math.ceil(planned / 8)))
-    looked_at = _sample(validation, recipe.seed)
+    look_every = max(1, min(per_epoch, math.ceil(planned / LOOKS)))
+    looked_at = _sample(validation, look_every * recipe.batch_size * _mean_tokens(train), recipe.seed)
     position, best = read_checkpoint(checkpoint, adapters, optimizer)
     resumed = position.step > 0
     bar = reporter.bar("training", last)
@@ -210,8 +212,13 @@ def _batches(lengths: Sequence[int], size: int, seed: int, epoch: int) -> list[l
     return batches
 
 
-def _sample(examples: Sequence[Encoded], seed: int) -> list[Encoded]:
-    if len(examples) <= VALIDATION_SAMPLE:
-        return sorted(examples, key=lambda e: e.tokens)
-    chosen = random.Random(f"{seed}:validation").sample(range(len(examples)), VALIDATION_SAMPLE)
+def _mean_tokens(examples: Sequence[Encoded]) -> float:
+    return sum(e.tokens for e in examples) / len(examples)
+
+
+def _sample(examples: Sequence[Encoded], between: float, seed: int) -> list[Encoded]:
+    """The examples of every look, `between` two of which so many tokens are trained; the shortest first."""
+    affordable = int(3 * LOOK_SHARE * between / _mean_tokens(examples))
+    count = min(max(affordable, LOOKED_AT[0]), LOOKED_AT[1], len(examples))
+    chosen = random.Random(f"{seed}:validation").sample(range(len(examples)), count)
     return sorted((examples[i] for i in chosen), key=lambda e: e.tokens)

@@ -16,11 +16,13 @@ from inhouse.errors import NothingToLearn
 # validation loss had stopped falling by then.
 EXAMPLES_SHOWN = 4600
 # Long examples teach more each time they are shown, and cost more: so many tokens in all are enough.
-TOKENS_SHOWN = 500_000
+TOKENS_SHOWN = 700_000
 EPOCHS = (2, 10)
 MAX_TOKENS = 1024
 # From so many tokens an example on, batches are of eight: a step of sixteen would teach no better, half as often.
 LONG = 200
+# Looks at the validation split during training cost at most this share of it, but for the fewest that tell anything.
+LOOK_SHARE = 1 / 16
 # Answers longer than any that was learned are cut off, with this room to spare.
 ANSWER_ROOM = 1.5
 
@@ -225,9 +227,8 @@ def make_plan(
         share, steps = recipe.max_steps / steps, recipe.max_steps
     tokens = round(recipe.epochs * sum(e.tokens for e in train) * share)
     # 4 FLOP per frozen parameter and token forward and back, of which a plain loop reaches about half the machine's
-    # rate; each epoch's look at the validation split costs one forward pass.
-    seen = tokens + recipe.epochs * sum(e.tokens for e in validation) * 0.5
-    seconds = seen * 4 * parameters / flops / 0.5
+    # rate.
+    seconds = tokens * (1 + LOOK_SHARE) * 4 * parameters / flops / 0.5
     truncated = sum(e.truncated for e in train)
     return Plan(
         recipe=recipe,
