@@ -15,7 +15,7 @@ ifneq ($(INDEX),)
 export INHOUSE_INDEX_URL := $(INDEX)
 endif
 
-.PHONY: demo install check lint types layers unit test bench example clean
+.PHONY: demo install check lint types layers unit test bench bench-train example clean
 
 demo: install
 	$(VENV)/bin/python examples/ledger/demo.py $(DEMO)
@@ -50,6 +50,11 @@ test: install
 
 bench: install
 	$(VENV)/bin/python benchmarks/journey.py
+
+# Installs TRL beside the project; SHORT and LONG are other files to measure on, see benchmarks/train.py.
+bench-train: install
+	$(PIP) install --quiet $(FROM) -c constraints.txt -e ".[bench]"
+	$(VENV)/bin/python benchmarks/train.py $(if $(SHORT),--short $(SHORT)) $(if $(LONG),--long $(LONG))
 
 # Writes the examples' data and key files anew (they are committed; the result is the same byte for byte).
 example: install

@@ -112,3 +112,25 @@ def test_what_has_no_labels_is_one_stratum(examples, test_given):
     expected = assign_splits(one_label, kind="classify", previous={}, test_given=test_given)
     for kind in ("extract", "generate"):
         assert assign_splits(examples, kind=kind, previous={}, test_given=test_given) == expected
+
+
+def test_a_group_that_outweighs_the_others_trains_where_there_are_enough_others():
+    small = [example(f"{n}", "{}", f"s{n}") for n in range(200)]
+    heavy = [example(f"{g}-{n}", "{}", f"h{g}") for g in range(20) for n in range(20)]
+    splits = assign_splits(small + heavy, kind="extract", previous={}, test_given=False)
+    found = by_group(small + heavy, splits)
+    assert all(found[f"h{g}"] == {"train"} for g in range(20))
+    assert Counter(s for g in found.values() for s in g) == {"train": 154, "validation": 22, "test": 44}
+
+
+def test_groups_of_one_size_are_none_too_heavy():
+    even = [example(f"{g}-{n}", "{}", f"g{g}") for g in range(10) for n in range(30)]
+    splits = assign_splits(even, kind="extract", previous={}, test_given=False)
+    assert Counter(s for g in by_group(even, splits).values() for s in g) == {"train": 7, "validation": 1, "test": 2}
+
+
+def test_a_heavy_group_that_was_tested_on_stays_so():
+    small = [example(f"{n}", "{}", f"s{n}") for n in range(200)]
+    heavy = [example(f"h-{n}", "{}", "h") for n in range(50)]
+    splits = assign_splits(small + heavy, kind="extract", previous={"h": "test"}, test_given=False)
+    assert by_group(small + heavy, splits)["h"] == {"test"}

@@ -11,6 +11,10 @@ from inhouse.core import Example, Kind, Split
 
 SHARES: Final[Mapping[Split, float]] = {"train": 0.7, "validation": 0.1, "test": 0.2}
 SHARES_WITH_TEST: Final[Mapping[Split, float]] = {"train": 0.9, "validation": 0.1, "test": 0.0}
+# A group with over this share of all examples, and so many times as large as the average one, is for training: of a
+# test or validation split it would be a tenth or more, and what is measured there would be the luck with one supplier.
+HEAVY_SHARE: Final = 0.02
+HEAVY_TIMES: Final = 4
 
 
 def assign_splits(
@@ -26,7 +30,8 @@ def assign_splits(
     Groups in `previous` keep theirs. The others, ranked by the SHA-256 of the group within their label (the most
     frequent target of the group, ties by name), fill up the label's quotas of test and validation; the rest trains.
     Counted in groups: a label with three has at least one in validation and one in test, with two one in test, and
-    always one in train before any other. What is extracted or generated has no labels: all groups are as of one.
+    always one in train before any other. Where there are enough others, no group that outweighs them (`HEAVY_SHARE`,
+    `HEAVY_TIMES`) is tested or validated on. What is extracted or generated has no labels: all groups are as of one.
 
     Args:
         examples: all of the dataset, or with `test_given` its train side alone.
@@ -40,8 +45,9 @@ def assign_splits(
     by_label = (
         _groups_by_label(examples) if kind == "classify" else {"": list(dict.fromkeys(e.group for e in examples))}
     )
+    heavy = _heavy(examples)
     for groups in by_label.values():
-        split_of.update(_split_label(groups, previous, wanted, test_given))
+        split_of.update(_split_label(groups, heavy, previous, wanted, test_given))
     return [split_of[e.group] for e in examples]
 
 
@@ -55,12 +61,23 @@ def _groups_by_label(examples: Sequence[Example]) -> dict[str, list[str]]:
     return by_label
 
 
+def _heavy(examples: Sequence[Example]) -> set[str]:
+    """The groups that would decide a figure by themselves."""
+    sizes = Counter(e.group for e in examples)
+    most = max(HEAVY_SHARE * len(examples), HEAVY_TIMES * len(examples) / max(1, len(sizes)))
+    return {group for group, size in sizes.items() if size > most}
+
+
 def _split_label(
-    groups: list[str], previous: Mapping[str, Split], shares: Mapping[Split, float], test_given: bool
+    groups: list[str],
+    heavy: set[str],
+    previous: Mapping[str, Split],
+    shares: Mapping[Split, float],
+    test_given: bool,
 ) -> dict[str, Split]:
     result: dict[str, Split] = {g: previous[g] for g in groups if g in previous}
     has = Counter(result.values())
-    new = sorted((g for g in groups if g not in previous), key=lambda g: (_rank(g), g))
+    new = sorted((g for g in groups if g not in previous), key=lambda g: (g in heavy, _rank(g), g))
     total = len(groups) - (has["test"] if test_given else 0)
     test = 0 if test_given or total < 2 else max(1, _rounded(total * shares["test"]))
     validation = 0 if total < 3 else max(1, _rounded(total * shares["validation"]))

@@ -1,0 +1,231 @@
+"""Training side by side: our loop, TRL's SFTTrainer (padded, and packed), and what the machine can do.
+
+    make bench-train [SHORT=FILE] [LONG=FILE]
+
+Each takes the same rendered tokens, once through, with the same loss mask, model, LoRA shape and batch, in a process of
+its own, one after the other. Tokens are real ones: padding does not count. `limit` is the machine's bfloat16
+matrix-product rate over the FLOP that the mathematics needs per real token: 4 per frozen weight of the trunk and 6 per
+adapter weight, causal attention forward and back, and the head forward and back on answer tokens alone. Losses are the
+mean cross-entropy per answer token of held-out texts after the last step, computed alike for all.
+
+Without files the project's own examples are taken: ledger lines for short texts, invoices for long ones. Give others as
+`FILE`, or `FILE:INPUT,INPUT=TARGET` where the columns cannot be guessed.
+
+Writes benchmarks/results/train.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import random
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.nn import functional
+
+from inhouse.engine import get_base
+from inhouse.engine.chat_template import ChatTemplate
+from inhouse.engine.lora import attach
+from inhouse.engine.prompts import TRAINED_SYSTEM
+from inhouse.engine.torch_model import answer_logits, load_model, padded, use_threads
+from inhouse.sources import infer_kind, infer_mapping, read_source, to_examples
+from inhouse.store import load_settings
+from inhouse.train import Encoded, encode, loop, measure_flops
+
+HERE = Path(__file__).parent
+EXAMPLES = HERE.parent / "examples"
+RANK, ALPHA, RATE = 16, 32, 5e-4
+HELD_OUT = 48
+CONTENDERS = ("ours", "trl", "trl_packed")
+
+
+def main() -> None:
+    """Measure all three on both kinds of text, print, write."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--short", default=f"{EXAMPLES}/ledger/invoice_lines.csv:supplier,description,amount=account")
+    parser.add_argument("--long", default=f"{EXAMPLES}/invoices/invoices.jsonl:document=fields")
+    parser.add_argument("--tokens", type=int, default=40_000, help="real tokens that each trains on")
+    parser.add_argument("--only", choices=CONTENDERS, action="append", help="leave the others out")
+    parser.add_argument("--worker", nargs=2, metavar=("CONTENDER", "FILE"), help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.worker:
+        print(json.dumps(WORKERS[given.worker[0]](json.loads(Path(given.worker[1]).read_text("utf-8")))))
+        return
+    results: dict[str, Any] = {"peak_memory_gib": 0.0}
+    for kind, source, batch in (("short", given.short, 16), ("long", given.long, 8)):
+        found = compare(source, batch, given.tokens, given.only or CONTENDERS)
+        results["peak_memory_gib"] = max(results["peak_memory_gib"], found.pop("peak_memory_gib", 0.0))
+        results[kind] = found
+    results["machine"] = {
+        "cores": len(os.sched_getaffinity(0)),
+        "processor": platform.processor() or platform.machine(),
+        "bfloat16_gflops": measure_flops("bfloat16") / 1e9,
+        "float32_gflops": measure_flops("float32") / 1e9,
+    }
+    file = HERE / "results" / "train.json"
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(json.dumps(results, indent=1) + "\n", "utf-8")
+    print(json.dumps(results, indent=1))
+
+
+def compare(source: str, batch: int, tokens: int, contenders: tuple[str, ...]) -> dict[str, float]:
+    """Every contender on one kind of text, one after the other."""
+    base = get_base("smollm2-135m-instruct", load_settings(HERE / "none.toml"), print)
+    examples = encoded(source, base)
+    learned, held_out = examples[HELD_OUT:], examples[:HELD_OUT]
+    mean = sum(e.tokens for e in learned) / len(learned)
+    learned = learned[: max(1, round(tokens / mean / batch)) * batch]
+    work = {
+        "base": str(base.folder),
+        "batch": batch,
+        "learned": [[e.prompt, e.answer] for e in learned],
+        "held_out": [[e.prompt, e.answer] for e in held_out],
+    }
+    found: dict[str, float] = {"limit": limit_of(base.folder, learned), "tokens_per_text": mean, "texts": len(learned)}
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "work.json"
+        file.write_text(json.dumps(work), "utf-8")
+        for name in contenders:
+            one = in_own_process(name, file)
+            print(name, one, file=sys.stderr, flush=True)
+            found |= {name: one["rate"], f"loss_{name}": one["loss"], f"gib_{name}": one["gib"]}
+    if "ours" in found:
+        found |= {"share_of_limit": found["ours"] / found["limit"], "peak_memory_gib": found["gib_ours"]}
+    if "ours" in found and "trl_packed" in found:
+        found["ratio_to_trl_packed"] = found["ours"] / found["trl_packed"]
+    return found
+
+
+def encoded(source: str, base: Any) -> list[Encoded]:  # noqa: ANN401 - a base
+    """The examples of a file as token ids, in an order of chance that is always the same."""
+    name, _, columns = source.partition(":")
+    inputs, _, target = columns.partition("=")
+    read = read_source(Path(name))
+    kind, _ = infer_kind(read, target=target)
+    mapping = infer_mapping(read, kind=kind, fields=[f for f in inputs.split(",") if f], target=target)
+    rows, _ = to_examples(read, mapping)
+    template = ChatTemplate(base.folder, base.spec.end_of_turn)
+    examples = encode(rows, template, system=TRAINED_SYSTEM, max_tokens=1024)
+    random.Random(0).shuffle(examples)
+    return examples
+
+
+def limit_of(folder: Path, examples: list[Encoded]) -> float:
+    """Real tokens per second if the machine did nothing but the products that the mathematics needs."""
+    model = load_model(folder, "bfloat16")
+    adapters = attach(model, RANK, ALPHA, seed=0)
+    frozen = sum(layer.linear.weight.numel() for layer in adapters.values())
+    trained = sum(layer.down.numel() + layer.up.numel() for layer in adapters.values())
+    config = model.config
+    tokens = sum(e.tokens for e in examples)
+    # Scores and their use: 2 x 2 FLOP per pair of positions and hidden number forward, twice that back; half the pairs.
+    pairs = sum(e.tokens**2 / 2 for e in examples)
+    attention = 12 * pairs * config.hidden_size * config.num_hidden_layers
+    head = 4 * model.lm_head.weight.numel() * sum(len(e.answer) for e in examples)
+    return measure_flops("bfloat16") * tokens / (tokens * (4 * frozen + 6 * trained) + attention + head)
+
+
+def in_own_process(name: str, file: Path) -> dict[str, float]:
+    """What a contender prints as its last line."""
+    done = subprocess.run(
+        [sys.executable, __file__, "--worker", name, str(file)], capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        sys.exit(f"{name} failed:\n{done.stderr[-3000:]}")
+    found: dict[str, float] = json.loads(done.stdout.strip().splitlines()[-1])
+    return found
+
+
+def ours(work: dict[str, Any]) -> dict[str, float]:
+    """The step of our own loop."""
+    use_threads(0)
+    learned = [Encoded(*texts) for texts in work["learned"]]
+    model = load_model(Path(work["base"]), "bfloat16")
+    adapters = attach(model, RANK, ALPHA, seed=0)
+    weights = [p for layer in adapters.values() for p in (layer.down, layer.up)]
+    optimizer = torch.optim.AdamW(weights, lr=RATE, weight_decay=0.0, fused=True)
+    trunk = loop.trunk_of(model, 1024)
+    begun = time.perf_counter()
+    for batch in loop._batches([e.tokens for e in learned], work["batch"], 0, 0):
+        loop._learn(trunk, [learned[i] for i in batch])
+        torch.nn.utils.clip_grad_norm_(weights, 1.0)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+    return outcome(work, model, time.perf_counter() - begun)
+
+
+def trl(work: dict[str, Any], *, packing: bool = False) -> dict[str, float]:
+    """TRL's SFTTrainer with PEFT, in bfloat16, without gradient checkpointing."""
+    from datasets import Dataset
+    from peft import LoraConfig
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from trl import SFTConfig, SFTTrainer
+
+    rows = Dataset.from_dict(
+        {
+            "input_ids": [p + a for p, a in work["learned"]],
+            "completion_mask": [[0] * len(p) + [1] * len(a) for p, a in work["learned"]],
+        }
+    )
+    mean = sum(len(p) + len(a) for p, a in work["learned"]) / len(work["learned"])
+    with tempfile.TemporaryDirectory() as folder:
+        trainer = SFTTrainer(
+            AutoModelForCausalLM.from_pretrained(work["base"], dtype=torch.bfloat16),
+            SFTConfig(
+                output_dir=folder,
+                # Packed, a row holds as many tokens as a padded batch has texts: the same tokens for each step.
+                per_device_train_batch_size=1 if packing else work["batch"],
+                max_length=round(mean * work["batch"]) if packing else None,
+                packing=packing,
+                num_train_epochs=1,
+                learning_rate=RATE,
+                lr_scheduler_type="constant",
+                weight_decay=0.0,
+                max_grad_norm=1.0,
+                bf16=True,
+                use_cpu=True,
+                gradient_checkpointing=False,
+                completion_only_loss=True,
+                save_strategy="no",
+                report_to="none",
+                logging_steps=1000,
+                disable_tqdm=True,
+            ),
+            train_dataset=rows,
+            processing_class=AutoTokenizer.from_pretrained(work["base"]),
+            peft_config=LoraConfig(r=RANK, lora_alpha=ALPHA, lora_dropout=0.0, target_modules="all-linear"),
+        )
+        begun = time.perf_counter()
+        trainer.train()
+        seconds = time.perf_counter() - begun
+    return outcome(work, trainer.model.base_model.model, seconds)
+
+
+def outcome(work: dict[str, Any], model: Any, seconds: float) -> dict[str, float]:  # noqa: ANN401
+    """Tokens per second, peak memory, and the loss on the held-out texts."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    total, count = 0.0, 0
+    with torch.inference_mode():
+        for prompt, answer in work["held_out"]:
+            text = [*prompt, *answer]
+            logits = answer_logits(model, *padded([(text, list(range(len(prompt), len(text))))], torch.device("cpu")))
+            total += functional.cross_entropy(logits, torch.tensor(answer), reduction="sum").item()
+            count += len(answer)
+    tokens = sum(len(p) + len(a) for p, a in work["learned"])
+    return {"rate": tokens / seconds, "gib": peak, "loss": total / count}
+
+
+WORKERS = {"ours": ours, "trl": trl, "trl_packed": lambda work: trl(work, packing=True)}
+
+
+if __name__ == "__main__":
+    main()
