@@ -11,7 +11,6 @@ Writes benchmarks/results/engines.json.
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections.abc import Sequence
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from common import report
 
 from inhouse.core import Example, ModelVersion
 from inhouse.deploy import ServedModel
@@ -55,10 +55,7 @@ def main() -> None:
             for engine, g in given.items()
         },
     }
-    file = Path(__file__).parent / "results" / "engines.json"
-    file.parent.mkdir(exist_ok=True)
-    file.write_text(json.dumps(results, indent=1) + "\n", "utf-8")
-    print(json.dumps(results, indent=1))
+    report("engines", results)
 
 
 def ask(workspace: Workspace, version: ModelVersion, engine: str, test: Sequence[Example]) -> dict[str, Any]:

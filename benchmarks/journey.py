@@ -12,13 +12,11 @@ Writes benchmarks/results/journey.json.
 
 from __future__ import annotations
 
-import json
-import os
-import platform
 import time
 from pathlib import Path
 
 import torch
+from common import machine, report
 
 from inhouse import __version__
 from inhouse.core import Dataset, Task, labels_of
@@ -49,14 +47,11 @@ def main() -> None:
     use_threads(settings.threads)
     results = {
         "inhouse": __version__,
-        "machine": {"cores": len(os.sched_getaffinity(0)), "processor": platform.processor() or platform.machine()},
+        "machine": machine(),
         "training": train_speed(base, template, dataset),
         "answering": answer_speed(base, template, dataset),
     }
-    file = HERE / "results" / "journey.json"
-    file.parent.mkdir(exist_ok=True)
-    file.write_text(json.dumps(results, indent=1) + "\n", "utf-8")
-    print(json.dumps(results, indent=1))
+    report("journey", results)
 
 
 def _dataset() -> Dataset:

@@ -18,8 +18,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import random
 import resource
 import subprocess
@@ -30,6 +28,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from common import machine, report
 from torch.nn import functional
 
 from inhouse.engine import get_base
@@ -66,15 +65,11 @@ def main() -> None:
         results["peak_memory_gib"] = max(results["peak_memory_gib"], found.pop("peak_memory_gib", 0.0))
         results[kind] = found
     results["machine"] = {
-        "cores": len(os.sched_getaffinity(0)),
-        "processor": platform.processor() or platform.machine(),
+        **machine(),
         "bfloat16_gflops": measure_flops("bfloat16") / 1e9,
         "float32_gflops": measure_flops("float32") / 1e9,
     }
-    file = HERE / "results" / "train.json"
-    file.parent.mkdir(exist_ok=True)
-    file.write_text(json.dumps(results, indent=1) + "\n", "utf-8")
-    print(json.dumps(results, indent=1))
+    report("train", results)
 
 
 def compare(source: str, batch: int, tokens: int, contenders: tuple[str, ...]) -> dict[str, float]:
