@@ -22,7 +22,7 @@ from inhouse import __version__
 from inhouse.core import Dataset, Task, labels_of
 from inhouse.dataset import build_dataset
 from inhouse.engine import get_base
-from inhouse.engine.answers import answer_all, answer_form
+from inhouse.engine.answers import Question, answer_all, answer_form
 from inhouse.engine.chat_template import ChatTemplate
 from inhouse.engine.lora import attach
 from inhouse.engine.openvino_engine import OpenVinoEngine
@@ -102,7 +102,7 @@ def answer_speed(base, template: ChatTemplate, dataset: Dataset) -> dict[str, fl
     engine = OpenVinoEngine(base.gguf, template.end_of_turn)
     prompts = [template.prompt_ids(trained_messages("", e.inputs)) for e in dataset.examples]
     begun = time.perf_counter()
-    answer_all(engine, prompts, answer_form("classify", labels=labels_of(dataset.examples)), template.decode)
+    answer_all(engine, [Question(p, "") for p in prompts], answer_form("classify", labels=labels_of(dataset.examples)), template.decode)
     seconds = time.perf_counter() - begun
     engine.close()
     return {"requests_per_second": len(prompts) / seconds, "prompt_tokens": sum(map(len, prompts)) / len(prompts)}

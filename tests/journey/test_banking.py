@@ -82,7 +82,7 @@ def test_every_answer_of_the_untrained_base_is_a_label(banking, tmp_path):
     import csv
 
     from inhouse.engine import get_base
-    from inhouse.engine.answers import answer_all, answer_form
+    from inhouse.engine.answers import Question, answer_all, answer_form
     from inhouse.engine.chat_template import ChatTemplate
     from inhouse.engine.openvino_engine import OpenVinoEngine
     from inhouse.engine.prompts import trained_messages
@@ -95,7 +95,9 @@ def test_every_answer_of_the_untrained_base_is_a_label(banking, tmp_path):
     template = ChatTemplate(base.folder, base.spec.end_of_turn)
     engine = OpenVinoEngine(base.gguf, template.end_of_turn)
     prompts = [template.prompt_ids(trained_messages("Classify the message", {"text": r["text"]})) for r in rows[::10]]
-    answers = answer_all(engine, prompts, answer_form("classify", labels=labels), template.decode)
+    answers = answer_all(
+        engine, [Question(p, "") for p in prompts], answer_form("classify", labels=labels), template.decode
+    )
     engine.close()
     assert [a.error for a in answers if a.error] == []
     assert len({a.target for a in answers}) > 10

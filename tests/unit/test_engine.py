@@ -14,7 +14,7 @@ import torch
 
 from inhouse.core import Example, Provenance, Task
 from inhouse.engine import find_spec, get_base
-from inhouse.engine.answers import answer_all, answer_form, as_prediction
+from inhouse.engine.answers import Question, answer_all, answer_form, as_prediction
 from inhouse.engine.chat_template import ChatTemplate
 from inhouse.engine.gguf_file import write_gguf
 from inhouse.engine.grammar import labels_grammar
@@ -93,7 +93,7 @@ def test_prompted_messages_carry_labels_and_shots():
 def test_every_label_and_nothing_else_can_be_answered(engine, template):
     prompt = template.prompt_ids(trained_messages("", {"text": "where is my card"}))
     for label in LABELS:
-        (answer,) = answer_all(engine, [prompt], answer_form("classify", labels=[label]), template.decode)
+        (answer,) = answer_all(engine, [Question(prompt, "")], answer_form("classify", labels=[label]), template.decode)
         assert answer.target == label, answer.error
         assert 0.0 < answer.confidence <= 1.0
 

@@ -82,7 +82,7 @@ def version(workspace, tiny_base) -> ModelVersion:
 def served(workspace, version):
     """Prompts, and the likeliest first tokens of the served file."""
     model = ServedModel(workspace, version)
-    prompts = [model.prompt({"text": text}) for text in TEXTS]
+    prompts = [model.question({"text": text}).prompt for text in TEXTS]
     first = model.engine.next_tokens(prompts)
     model.close()
     return prompts, first
@@ -104,7 +104,7 @@ def learned(trained, tmp_path_factory):
     model = ServedModel(workspace, version)
     inputs = [{"text": row["text"]} for row in many_intents()[::7]]
     answers = [a.prediction.target for a in model.answer(inputs)]
-    yield workspace, version, [model.prompt(one) for one in inputs], answers
+    yield workspace, version, [model.question(one).prompt for one in inputs], answers
     model.close()
     workspace.close()
 

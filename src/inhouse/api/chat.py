@@ -23,6 +23,7 @@ from inhouse.api.errors import ApiError
 from inhouse.api.models import Models
 from inhouse.core import ModelVersion, Prediction, Trace
 from inhouse.deploy import Answered, ServedModel
+from inhouse.engine.answers import Question
 from inhouse.errors import InhouseError
 from inhouse.store import traffic
 from inhouse.store.database import now
@@ -132,11 +133,11 @@ def chat_completions(body: ChatRequest, request: Request) -> JSONResponse | Stre
     with ExitStack() as held:
         held.enter_context(_traced(models, asked))
         model = held.enter_context(models.using(asked.version))
-        prompt = _read(asked, body, model)
+        question = _read(asked, body, model)
         if body.stream:
             usage = bool((body.stream_options or {}).get("include_usage"))
-            return _Stream(_events(models, asked, model, prompt, body.most, include_usage=usage), held.pop_all())
-        *_, (_, answered) = model.stream(prompt, body.most)
+            return _Stream(_events(models, asked, model, question, body.most, include_usage=usage), held.pop_all())
+        *_, (_, answered) = model.stream(question, body.most)
         assert answered is not None
         asked.answered = answered
     if answered.prediction.target is None:
@@ -210,11 +211,11 @@ def _asked(body: ChatRequest, version: ModelVersion) -> _Asked:
     return _Asked(model=body.model, version=version, inputs={"": raw}, warnings=warnings)
 
 
-def _read(asked: _Asked, body: ChatRequest, model: ServedModel) -> list[int]:
-    """The message, or the conversation, as the task's input, and its prompt."""
+def _read(asked: _Asked, body: ChatRequest, model: ServedModel) -> Question:
+    """The message, or the conversation, as the task's input."""
     if asked.version.chat:
         asked.inputs = model.conversation_of([(m.role, m.text) for m in body.messages])
-        return model.prompt(asked.inputs)
+        return model.question(asked.inputs)
     users = [m for m in body.messages if m.role == "user"]
     others = sorted({m.role for m in body.messages} - {"user", "system", "developer"})
     if len(users) != 1 or others:
@@ -226,7 +227,7 @@ def _read(asked: _Asked, body: ChatRequest, model: ServedModel) -> list[int]:
             param="messages",
         )
     asked.inputs = model.inputs_of(users[0].text)
-    return model.prompt(asked.inputs)
+    return model.question(asked.inputs)
 
 
 @contextmanager
@@ -318,7 +319,7 @@ def _ours(asked: _Asked, answered: Answered) -> dict[str, Any]:
 
 
 def _events(
-    models: Models, asked: _Asked, model: ServedModel, prompt: list[int], most: int | None, *, include_usage: bool
+    models: Models, asked: _Asked, model: ServedModel, question: Question, most: int | None, *, include_usage: bool
 ) -> Generator[str]:
     """Chunks as the official client expects them, ended by `[DONE]`."""
     head = _head(asked, "chat.completion.chunk")
@@ -326,7 +327,7 @@ def _events(
     sent = ""
     answered: Answered | None = None
     try:
-        for text, last in model.stream(prompt, most):
+        for text, last in model.stream(question, most):
             answered = last
             whole = text.rstrip("\ufffd")  # half a character: the rest comes with the next token
             if len(whole) > len(sent):

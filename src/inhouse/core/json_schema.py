@@ -79,6 +79,23 @@ def types_of(schema: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(n for n in names if not (n == "integer" and "number" in names))
 
 
+def scalar_fields(schema: Mapping[str, Any], above: str = "") -> dict[str, Mapping[str, Any]]:
+    """The parts of a schema that are no object and no list, by dotted path; those of a list's items by the list's path.
+
+    `{"total": …, "items.price": …}`
+    """
+    found: dict[str, Mapping[str, Any]] = {}
+    for key, part in schema.get("properties", {}).items():
+        path = f"{above}{key}"
+        while "array" in types_of(part):
+            part = part.get("items", {})
+        if "object" in types_of(part):
+            found |= scalar_fields(part, f"{path}.")
+        else:
+            found[path] = part
+    return found
+
+
 def type_name(value: object) -> str:
     """The JSON Schema type of a value: `integer` for whole numbers, `number` for others."""
     if value is None:

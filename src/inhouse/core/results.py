@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from inhouse.core.task import Kind, Outline, Task
+from inhouse.core.task import FromInput, Kind, Outline, Task
 
 Severity = Literal["error", "warning", "info"]
 Decision = Literal["adopt", "not_needed", "collect_more", "reject"]
@@ -171,6 +171,7 @@ class ModelVersion(_Frozen):
     fields: tuple[str, ...]
     labels: tuple[str, ...] = ()
     json_schema: dict[str, Any] = Field(default_factory=dict)
+    from_input: dict[str, FromInput] = Field(default_factory=dict)
     outline: Outline = Outline()
     answer_tokens: int = 0
     chat: bool = False
@@ -191,7 +192,12 @@ class ModelVersion(_Frozen):
 
     def answers_as(self, task: Task) -> Task:
         """The task with what this version's answers look like, in place of what `task.toml` says today."""
-        form = {"labels": self.labels, "json_schema": self.json_schema, "outline": self.outline}
+        form = {
+            "labels": self.labels,
+            "json_schema": self.json_schema,
+            "from_input": self.from_input,
+            "outline": self.outline,
+        }
         return task.model_copy(update=form)
 
 

@@ -7,10 +7,12 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from inhouse.core.json_schema import check_schema
+from inhouse.core.json_schema import check_schema, scalar_fields, types_of
 
 Kind = Literal["classify", "extract", "generate"]
 EngineChoice = Literal["auto", "openvino-genai", "xllamacpp"]
+# What the value of a field can be taken from the input as: see `scoring.mentions`.
+FromInput = Literal["date", "iso-date", "amount", "number"]
 
 # The metrics that may decide a verdict, by kind of task; the first is the default. All are between 0 and 1, and more is
 # better (see `scoring`). Structure checks and `nothing_invented` are not among them: one and the same well-formed text
@@ -123,7 +125,9 @@ class Task(_Section):
     """One stable, repeating piece of work: kind, instruction, input fields, what answers look like, metrics and bars.
 
     `labels` are a classify task's, `json_schema` (in the file: `[schema]`) an extract task's, `outline` a generate
-    task's. `remotes` names the remote models of `inhouse.toml` that take part in the comparison.
+    task's. `from_input` names fields of the schema (`total`, `items.price`) whose value is always one of the input's
+    dates or amounts; answers are held to those. `remotes` names the remote models of `inhouse.toml` that take part in
+    the comparison.
 
     Kept by the workspace in `tasks/<name>/task.toml`, where the user may edit it.
     """
@@ -142,6 +146,7 @@ class Task(_Section):
     train: TrainSection = TrainSection()
     review: ReviewSection = ReviewSection()
     json_schema: dict[str, Any] = Field(default_factory=dict, alias="schema")
+    from_input: dict[str, FromInput] = Field(default_factory=dict)
     outline: Outline = Outline()
 
     @field_validator("json_schema")
@@ -161,6 +166,21 @@ class Task(_Section):
         if kind not in PRIMARY_METRICS or not isinstance(metrics, dict) or "primary" in metrics:
             return values
         return {**values, "metrics": {**metrics, "primary": PRIMARY_METRICS[kind][0]}}
+
+    @model_validator(mode="after")
+    def _can_be_taken(self) -> Self:
+        """Every field of `from_input` is there, and of a type that can hold such a value."""
+        fields = scalar_fields(self.json_schema)
+        for path, form in self.from_input.items():
+            if path not in fields:
+                raise ValueError(f"from_input names {path!r}, which is no field of the schema: {', '.join(fields)}")
+            wanted = {"number", "integer"} if form == "number" else {"string"}
+            if not wanted & set(types_of(fields[path])):
+                raise ValueError(
+                    f"from_input.{path} = {form!r} is for a {'number' if form == 'number' else 'text'}, and the schema "
+                    f"has {' or '.join(types_of(fields[path]))} there"
+                )
+        return self
 
     @model_validator(mode="after")
     def _metric_fits_kind(self) -> Self:

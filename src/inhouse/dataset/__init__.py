@@ -1,6 +1,7 @@
 """Immutable dataset versions: the split, the checks that a dataset can be learned from, and revisions."""
 
 from inhouse.dataset.build import Built, build_dataset
+from inhouse.dataset.from_input import STRAY, infer_from_input, still_from_input
 from inhouse.dataset.learnable import MIN_EXAMPLES, check_learnable
 from inhouse.dataset.outline import describe_outline, infer_outline
 from inhouse.dataset.revise import apply_findings, in_schema_order, next_version
@@ -11,6 +12,7 @@ __all__ = [
     "MIN_EXAMPLES",
     "SHARES",
     "SHARES_WITH_TEST",
+    "STRAY",
     "Built",
     "apply_findings",
     "assign_splits",
@@ -20,8 +22,10 @@ __all__ = [
     "describe_schema",
     "fitted",
     "in_schema_order",
+    "infer_from_input",
     "infer_outline",
     "infer_schema",
     "next_version",
+    "still_from_input",
     "widened",
 ]

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from inhouse.core.json_schema import compact, type_name, types_of
+from inhouse.core.task import FromInput
 from inhouse.errors import InputError, TooFewExamples
 from inhouse.scoring.values import date_of
 
@@ -79,9 +80,9 @@ def fitted(schema: Mapping[str, Any], value: Any) -> Any:  # noqa: ANN401 - any 
     return value
 
 
-def describe_schema(schema: Mapping[str, Any]) -> list[str]:
-    """The fields as lines for a person, those of nested objects and lists set in."""
-    return list(_described(schema, ""))
+def describe_schema(schema: Mapping[str, Any], from_input: Mapping[str, FromInput] | None = None) -> list[str]:
+    """The fields as lines for a person, those of nested objects and lists set in; which are taken from the input."""
+    return list(_described(schema, "", from_input or {}, ""))
 
 
 Seen = list[tuple[Any, str]]
@@ -259,14 +260,26 @@ def _looks_like_a_label(text: str) -> bool:
     return len(text) <= LONGEST_LABEL and _LABEL.fullmatch(text) is not None and date_of(text) is None
 
 
-def _described(schema: Mapping[str, Any], indent: str) -> Iterator[str]:
+_TAKEN: dict[FromInput, str] = {
+    "date": "a date of the input, as it stands there",
+    "iso-date": "a date of the input, written 2026-12-31",
+    "amount": "a number of the input, as it stands there",
+    "number": "a number of the input",
+}
+
+
+def _described(
+    schema: Mapping[str, Any], indent: str, from_input: Mapping[str, FromInput], above: str
+) -> Iterator[str]:
     required = schema.get("required", ())
     for key, part in schema.get("properties", {}).items():
-        notes = [] if key in required else ["may be left out"]
+        path = f"{above}{key}"
+        notes = [_TAKEN[from_input[path]]] if path in from_input else []
+        notes += [] if key in required else ["may be left out"]
         notes += ["may be null"] if "null" in types_of(part) and len(types_of(part)) > 1 else []
         notes += [str(part["description"])] if "description" in part else []
         yield f"{indent}{key}: {_kind(part)}" + (f" ({'; '.join(notes)})" if notes else "")
-        yield from _described(part.get("items", part), f"{indent}  ")
+        yield from _described(part.get("items", part), f"{indent}  ", from_input, f"{path}.")
 
 
 def _kind(schema: Mapping[str, Any]) -> str:

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
-from inhouse.core import ModelVersion, Outline, Prediction
+from inhouse.core import ModelVersion, Outline, Prediction, render_input
 from inhouse.core.json_schema import compact
 from inhouse.engine import get_base
-from inhouse.engine.answers import AnswerForm, answer_all, answer_form, as_prediction
+from inhouse.engine.answers import AnswerForm, Question, answer_all, answer_form, as_prediction
 from inhouse.engine.chat_template import ChatTemplate
 from inhouse.engine.choice import open_engine
 from inhouse.engine.prompts import trained_messages
-from inhouse.engine.protocol import Progress, StreamingEngine
+from inhouse.engine.protocol import Generation, Grammar, Progress, StreamingEngine
 from inhouse.errors import InputError
 from inhouse.scoring import outline_checks
+from inhouse.scoring.mentions import mentioned_fields
 from inhouse.store import Workspace
 
 GGUF = ".gguf"
@@ -35,6 +37,7 @@ def form_of(version: ModelVersion) -> AnswerForm:
         version.kind,
         labels=version.labels,
         json_schema=version.json_schema,
+        choices_of=partial(mentioned_fields, version.from_input) if version.from_input else None,
         text_fault=lambda text: _fails(version.outline, text),
         answer_tokens=version.answer_tokens,
     )
@@ -71,8 +74,8 @@ class ServedModel:
         self._system = recipe["system"]
         self._max_tokens = recipe["max_tokens"]
 
-    def prompt(self, inputs: Mapping[str, str]) -> list[int]:
-        """Token ids of one input.
+    def question(self, inputs: Mapping[str, str]) -> Question:
+        """One input as it is asked.
 
         Raises:
             InputError: it is empty, or too long to be answered whole.
@@ -85,39 +88,54 @@ class ServedModel:
                 f"the input takes {len(ids)} tokens and the model was trained for at most {self._max_tokens}",
                 "shorten it, or raise `train.max_tokens` in task.toml and train again",
             )
-        return ids
+        return Question(ids, render_input(inputs))
 
     def answer(self, inputs: Sequence[Mapping[str, str]], progress: Progress | None = None) -> list[Answered]:
         """One answer per input, in order; an input that cannot be answered keeps its place with an error."""
         answers: list[Answered | None] = [None] * len(inputs)
-        prompts: list[list[int]] = []
+        questions: list[Question] = []
         places: list[int] = []
         for place, one in enumerate(inputs):
             try:
-                prompts.append(self.prompt(one))
+                questions.append(self.question(one))
                 places.append(place)
             except InputError as error:
                 answers[place] = Answered(Prediction(target=None, error=error.what), needs_review=True)
-        given = answer_all(self.engine, prompts, self.form, self.template.decode, progress)
+        given = answer_all(self.engine, questions, self.form, self.template.decode, progress)
         for place, prediction in zip(places, given, strict=True):
             answers[place] = self.judged(prediction)
         return [a for a in answers if a is not None]
 
-    def stream(self, prompt: Sequence[int], most: int | None = None) -> Iterator[tuple[str, Answered | None]]:
+    def stream(self, question: Question, most: int | None = None) -> Iterator[tuple[str, Answered | None]]:
         """The text so far, again and again, and with the last one the answer as a whole.
+
+        Where the input has a grammar of its own there is but the whole, as it may have to be asked twice.
 
         Args:
             most: fewer tokens than an answer may take; not for what is no answer until it is whole.
         """
         form = self.form
         most = min(form.max_tokens, most) if most is not None and form.partial else form.max_tokens
+        grammar = form.grammar_of(question.text)
+        own = grammar is not form.grammar
+        last = yield from self._parts(question, most, grammar, silent=own)
+        prediction = as_prediction(last, len(question.prompt), form, self.template.decode)
+        if own and prediction.error:
+            last = yield from self._parts(question, most, form.grammar, silent=True)
+            prediction = as_prediction(last, len(question.prompt), form, self.template.decode)
+        yield self.template.decode(last.ids), self.judged(prediction)
+
+    def _parts(
+        self, question: Question, most: int, grammar: Grammar | None, *, silent: bool
+    ) -> Generator[tuple[str, None], None, Generation]:
+        """The answer as it grows, and at its end."""
         last = None
-        for last in self.engine.stream(prompt, max_new_tokens=most, grammar=form.grammar):
-            yield self.template.decode(last.ids), None
+        for last in self.engine.stream(question.prompt, max_new_tokens=most, grammar=grammar):
+            if not silent:
+                yield self.template.decode(last.ids), None
         if last is None:
             raise InputError("the model gave no answer", "send the request again")
-        prediction = as_prediction(last, len(prompt), form, self.template.decode)
-        yield self.template.decode(last.ids), self.judged(prediction)
+        return last
 
     def judged(self, prediction: Prediction) -> Answered:
         """The prediction with its need for review."""

@@ -14,6 +14,16 @@ from inhouse.engine.protocol import Engine, Generation, Grammar, Progress
 from inhouse.engine.schema_grammar import schema_grammar
 
 Decode = Callable[[Sequence[int]], str]
+# The values that fields can have in the answer to a text, by dotted path.
+ChoicesOf = Callable[[str], Mapping[str, Sequence[Any]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One prompt, as token ids, and the input's text in it."""
+
+    prompt: list[int]
+    text: str
 
 
 @dataclass(frozen=True)
@@ -25,12 +35,18 @@ class AnswerForm:
         max_tokens: the most tokens of an answer.
         fault: why a whole answer is none of the task's; empty when it is one.
         partial: whether an answer that was cut off, or has another fault, is worth having.
+        narrower: the grammar of the answers to one input, by its text; None where it is that of all.
     """
 
     grammar: Grammar | None
     max_tokens: int
     fault: Callable[[str], str]
     partial: bool = False
+    narrower: Callable[[str], Grammar | None] | None = None
+
+    def grammar_of(self, text: str) -> Grammar | None:
+        """What an answer to this input may be."""
+        return (self.narrower(text) if self.narrower else None) or self.grammar
 
 
 def answer_form(
@@ -38,6 +54,7 @@ def answer_form(
     *,
     labels: Sequence[str] = (),
     json_schema: Mapping[str, Any] | None = None,
+    choices_of: ChoicesOf | None = None,
     text_fault: Callable[[str], str] | None = None,
     answer_tokens: int = 0,
 ) -> AnswerForm:
@@ -46,6 +63,7 @@ def answer_form(
     Args:
         labels: of a classify task.
         json_schema: of an extract task.
+        choices_of: the values that its fields can have in the answer to an input, by the input's text.
         text_fault: why a text is not as a generate task wants it; empty where it is.
         answer_tokens: the most tokens of an answer of an extract or generate task.
     """
@@ -54,12 +72,25 @@ def answer_form(
         return AnswerForm(labels_grammar(labels), _longest(labels), lambda text: _no_label(text, allowed))
     if kind == "extract":
         schema = dict(json_schema or {})
-        return AnswerForm(schema_grammar(schema), answer_tokens, lambda text: _no_object(text, schema))
+        return AnswerForm(
+            schema_grammar(schema),
+            answer_tokens,
+            lambda text: _no_object(text, schema),
+            narrower=_narrower(schema, choices_of) if choices_of else None,
+        )
 
     def fault(text: str) -> str:
         return _no_text(text) or (text_fault(text) if text_fault else "")
 
     return AnswerForm(None, answer_tokens, fault, partial=True)
+
+
+def _narrower(schema: Mapping[str, Any], choices_of: ChoicesOf) -> Callable[[str], Grammar | None]:
+    def narrower(text: str) -> Grammar | None:
+        choices = choices_of(text)
+        return schema_grammar(schema, choices) if choices else None
+
+    return narrower
 
 
 def _longest(labels: Sequence[str]) -> int:
@@ -85,14 +116,27 @@ def _no_text(text: str) -> str:
 
 def answer_all(
     engine: Engine,
-    prompts: Sequence[Sequence[int]],
+    questions: Sequence[Question],
     form: AnswerForm,
     decode: Decode,
     progress: Progress | None = None,
 ) -> list[Prediction]:
-    """One answer per prompt, in order."""
-    given = engine.generate(prompts, max_new_tokens=form.max_tokens, grammar=form.grammar, progress=progress)
-    return [as_prediction(g, len(p), form, decode) for g, p in zip(given, prompts, strict=True)]
+    """One answer per question, in order.
+
+    Where the input's own grammar led to no answer, the question is asked again under the grammar of all.
+    """
+
+    def ask(places: Sequence[int], grammars: Sequence[Grammar | None], progress: Progress | None) -> list[Prediction]:
+        prompts = [questions[i].prompt for i in places]
+        given = engine.generate(prompts, max_new_tokens=form.max_tokens, grammar=grammars, progress=progress)
+        return [as_prediction(g, len(p), form, decode) for g, p in zip(given, prompts, strict=True)]
+
+    grammars = [form.grammar_of(question.text) for question in questions]
+    answers = ask(range(len(questions)), grammars, progress)
+    again = [i for i, a in enumerate(answers) if a.error and grammars[i] is not form.grammar]
+    for i, answer in zip(again, ask(again, [form.grammar] * len(again), None) if again else [], strict=True):
+        answers[i] = answer
+    return answers
 
 
 def as_prediction(given: Generation, prompt_tokens: int, form: AnswerForm, decode: Decode) -> Prediction:

@@ -8,18 +8,22 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from inhouse.engine.protocol import Generation, Grammar, Progress
+from inhouse.engine.protocol import Generation, Grammar, Grammars, Progress, of_each
 from inhouse.engine.quiet import settle
 from inhouse.errors import EngineFault, ModelUnavailable
 
 CACHE_GIB = 1
 BATCHED_TOKENS = 2048
 SEQUENCES = 64
+Asked = tuple[Sequence[int], Grammar | None]
+# Each grammar that was ever used stays in the pipeline (80 KB of a small one), and only a new pipeline forgets them.
+MOST_GRAMMARS = 4000
 # Requests handed over at a time: enough to keep every batch full, few enough for a progress bar to move.
 CHUNK = 256
 
@@ -61,30 +65,12 @@ class OpenVinoEngine:
         self._genai = openvino_genai
         self._tensor = openvino.Tensor
         self._end_of_turn = end_of_turn
-        self._structures: dict[str, Any] = {}
         self._ids = itertools.count(1)
         self._lock = threading.Lock()
-        scheduler = openvino_genai.SchedulerConfig()
-        scheduler.cache_size = CACHE_GIB
-        scheduler.enable_prefix_caching = True
-        scheduler.max_num_batched_tokens = BATCHED_TOKENS
-        scheduler.max_num_seqs = SEQUENCES
-        properties: dict[str, str] = {"INFERENCE_NUM_THREADS": str(threads)} if threads else {}
-        if exact:
-            properties |= {
-                "INFERENCE_PRECISION_HINT": "f32",
-                "DYNAMIC_QUANTIZATION_GROUP_SIZE": "0",
-                # Not f32: with it a prompt whose beginning is in the cache gets wrong answers (docs/design/engines.md).
-                "KV_CACHE_PRECISION": "f16",
-            }
-        try:
-            self._pipeline = openvino_genai.ContinuousBatchingPipeline(str(gguf), scheduler, "CPU", properties)
-        except (RuntimeError, IndexError, ValueError) as error:
-            reason = str(error).strip().splitlines()[-1][:200]
-            raise ModelUnavailable(
-                f"openvino-genai cannot read {gguf.name}: {reason}",
-                "use a base model of the llama, qwen2 or qwen3 family",
-            ) from error
+        self._open = partial(_open, openvino_genai, gguf, _properties(threads, exact=exact))
+        self._pipeline = self._open()
+        self._grammars: set[str] = set()
+        self._live: list[_Request] = []  # what the worker has handed to the pipeline
         self._door = threading.Lock()  # of the inbox: nothing comes in once the worker has emptied it for good
         self._worker: threading.Thread | None = None
         self._inbox: queue.SimpleQueue[_Request | None] = queue.SimpleQueue()
@@ -95,16 +81,18 @@ class OpenVinoEngine:
         prompts: Sequence[Sequence[int]],
         *,
         max_new_tokens: int,
-        grammar: Grammar | None = None,
+        grammar: Grammars = None,
         progress: Progress | None = None,
     ) -> list[Generation]:
         """See `Engine.generate`."""
-        config = self._config(max_new_tokens, grammar)
+        asked = list(zip(prompts, of_each(grammar, len(prompts)), strict=True))
         answers: list[Generation] = []
-        for part in _parts(prompts):
+        for part in _parts(asked):
             with self._lock:
                 self._refuse_when_closed()
-                results = self._pipeline.generate([self._input(p) for p in part], [config] * len(part))
+                self._forget_grammars()
+                configs = [self._config(max_new_tokens, grammar) for _, grammar in part]
+                results = self._pipeline.generate([self._input(prompt) for prompt, _ in part], configs)
             answers += [self._generation(r.m_generation_ids[0], r.m_scores[0]) for r in results]
             if progress is not None:
                 progress(len(answers))
@@ -158,7 +146,7 @@ class OpenVinoEngine:
 
     def _serve(self) -> None:
         """Step the pipeline while it has work; it is not thread-safe, so this thread alone drives it."""
-        live: list[_Request] = []
+        live = self._live
         fault: BaseException = EngineFault("the engine was closed during the request")
         try:
             while not self._closed and self._take(live):
@@ -172,7 +160,7 @@ class OpenVinoEngine:
 
     def _take(self, live: list[_Request]) -> bool:
         """Hand waiting requests to the pipeline, or wait for one; False when the engine is being closed."""
-        while True:
+        while not (live and self._is_full()):
             try:
                 request = self._inbox.get(block=not live)
             except queue.Empty:
@@ -181,6 +169,7 @@ class OpenVinoEngine:
                 return False
             try:
                 with self._lock:
+                    self._forget_grammars()
                     request.handle = self._pipeline.add_request(
                         next(self._ids), self._input(request.prompt), request.config
                     )
@@ -190,6 +179,7 @@ class OpenVinoEngine:
                     raise
             else:
                 live.append(request)
+        return True
 
     def _step(self, live: list[_Request]) -> None:
         """One step for all; a request that nobody waits for is dropped from the pipeline by it."""
@@ -237,6 +227,16 @@ class OpenVinoEngine:
 
     # ------------------------------------------------------------------ pieces
 
+    def _is_full(self) -> bool:
+        return len(self._grammars) >= MOST_GRAMMARS
+
+    def _forget_grammars(self) -> None:
+        """Begin a new pipeline where the old one holds too many grammars and no request."""
+        if self._is_full() and not self._live:
+            self._pipeline = None
+            self._pipeline = self._open()
+            self._grammars.clear()
+
     def _input(self, ids: Sequence[int]) -> Any:  # noqa: ANN401 - an untyped library's tensor
         return self._tensor(np.array([ids], dtype=np.int64))
 
@@ -248,16 +248,42 @@ class OpenVinoEngine:
         config.stop_token_ids = {self._end_of_turn}
         config.logprobs = 1  # without it every score reads 0.0
         if grammar is not None:
-            config.structured_output_config = self._structure(grammar.text)
+            self._grammars.add(grammar.text)
+            config.structured_output_config = self._genai.StructuredOutputConfig(grammar=grammar.text)
         return config
-
-    def _structure(self, grammar: str) -> Any:  # noqa: ANN401
-        if grammar not in self._structures:
-            self._structures[grammar] = self._genai.StructuredOutputConfig(grammar=grammar)
-        return self._structures[grammar]
 
     def _generation(self, ids: Sequence[int], logprob: float) -> Generation:
         return Generation(list(ids), float(logprob), finished=bool(ids) and ids[-1] == self._end_of_turn)
+
+
+def _properties(threads: int, *, exact: bool) -> dict[str, str]:
+    """What OpenVINO is told of a model."""
+    properties = {"INFERENCE_NUM_THREADS": str(threads)} if threads else {}
+    if exact:
+        properties |= {
+            "INFERENCE_PRECISION_HINT": "f32",
+            "DYNAMIC_QUANTIZATION_GROUP_SIZE": "0",
+            # Not f32: with it a prompt whose beginning is in the cache gets wrong answers (docs/design/engines.md).
+            "KV_CACHE_PRECISION": "f16",
+        }
+    return properties
+
+
+def _open(genai: Any, gguf: Path, properties: dict[str, str]) -> Any:  # noqa: ANN401 - an untyped library
+    """A pipeline with the model loaded."""
+    scheduler = genai.SchedulerConfig()
+    scheduler.cache_size = CACHE_GIB
+    scheduler.enable_prefix_caching = True
+    scheduler.max_num_batched_tokens = BATCHED_TOKENS
+    scheduler.max_num_seqs = SEQUENCES
+    try:
+        return genai.ContinuousBatchingPipeline(str(gguf), scheduler, "CPU", properties)
+    except (RuntimeError, IndexError, ValueError) as error:
+        reason = str(error).strip().splitlines()[-1][:200]
+        raise ModelUnavailable(
+            f"openvino-genai cannot read {gguf.name}: {reason}",
+            "use a base model of the llama, qwen2 or qwen3 family",
+        ) from error
 
 
 def _fault(error: BaseException) -> EngineFault:
@@ -268,7 +294,7 @@ def _fault(error: BaseException) -> EngineFault:
     return fault
 
 
-def _parts(prompts: Sequence[Sequence[int]]) -> Iterator[Sequence[Sequence[int]]]:
+def _parts(prompts: Sequence[Asked]) -> Iterator[Sequence[Asked]]:
     """The prompts in handfuls, the first one alone.
 
     A prefix is found in the cache only once a request with it is done: handed over together, 256 prompts with the same

@@ -32,6 +32,17 @@ class Grammar:
     labels: tuple[str, ...] = ()
 
 
+# One for all prompts, or one for each.
+Grammars = Grammar | Sequence[Grammar | None] | None
+
+
+def of_each(grammar: Grammars, count: int) -> list[Grammar | None]:
+    """The grammar of each of `count` prompts."""
+    if grammar is None or isinstance(grammar, Grammar):
+        return [grammar] * count
+    return list(grammar)
+
+
 class Engine(Protocol):
     """Runs one model. Prompts are token ids, so no engine's own tokenizer or template can differ from training."""
 
@@ -40,10 +51,10 @@ class Engine(Protocol):
         prompts: Sequence[Sequence[int]],
         *,
         max_new_tokens: int,
-        grammar: Grammar | None = None,
+        grammar: Grammars = None,
         progress: Progress | None = None,
     ) -> list[Generation]:
-        """Greedy answers, in the order of the prompts; kept inside `grammar` when given."""
+        """Greedy answers, in the order of the prompts; kept inside their `grammar` where there is one."""
         ...
 
     def next_tokens(

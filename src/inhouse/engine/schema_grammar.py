@@ -30,66 +30,84 @@ _INTEGER = r'"-"? ("0" | [1-9] [0-9]{0,18})'
 _NUMBER = r'"-"? ("0" | [1-9] [0-9]{0,18}) ("." [0-9]{1,20})? ([eE] [-+]? [0-9]{1,2})?'
 
 
-def schema_grammar(schema: Mapping[str, Any]) -> Grammar:
+Choices = Mapping[str, Sequence[Any]]
+
+
+def schema_grammar(schema: Mapping[str, Any], choices: Choices | None = None) -> Grammar:
     """The grammar of the compact JSON that meets `schema` (see `core.json_schema.check_schema`).
 
     Every key in the schema's order, no white space between tokens, optional keys left out at will. A text without
     `maxLength` ends after 500 characters at the latest, a list without `maxItems` after 200 items: an untrained model
     repeats itself without end, and an answer that was cut off is no answer.
+
+    Args:
+        choices: the values that fields can have in one answer, by dotted path (see `scalar_fields`). Such a grammar is
+            used once, so it has to compile in no time: it counts neither the letters of a text nor the items of a list.
+            An answer that goes on without end in it is one to ask again without the choices.
     """
+    if choices:
+        return Grammar(_Rules(choices).written(schema))
     return _schema_grammar(compact(schema))
 
 
 @lru_cache(maxsize=64)
 def _schema_grammar(schema: str) -> Grammar:
-    return Grammar(_Rules().written(json.loads(schema)))
+    return Grammar(_Rules({}).written(json.loads(schema)))
 
 
 class _Rules:
     """The rules of one grammar, each written once."""
 
-    def __init__(self) -> None:
+    def __init__(self, choices: Choices) -> None:
+        self._choices = choices
         self._rules: dict[str, str] = {}
-        self._values: dict[str, str] = {}
+        self._values: dict[tuple[str, str], str] = {}
 
     def written(self, schema: Mapping[str, Any]) -> str:
         """The text of the grammar."""
         root = self._value(schema)
         return "\n".join([f"root ::= {root}", *(f"{name} ::= {body}" for name, body in self._rules.items())])
 
-    def _value(self, schema: Mapping[str, Any]) -> str:
-        """The name of the rule of one value; equal schemas share it."""
-        key = compact(schema)
+    def _value(self, schema: Mapping[str, Any], path: str = "") -> str:
+        """The name of the rule of one value; equal schemas share it, unless there are choices in them."""
+        chosen = any(p == path or p.startswith(f"{path}.") for p in self._choices)
+        key = (compact(schema), path if chosen else "")
         if key not in self._values:
-            self._values[key] = self._written_value(schema)
+            self._values[key] = self._written_value(schema, path)
         return self._values[key]
 
-    def _written_value(self, schema: Mapping[str, Any]) -> str:
+    def _written_value(self, schema: Mapping[str, Any], path: str) -> str:
         if "const" in schema:
             return self._listed([schema["const"]])
         if "enum" in schema:
             return self._listed(schema["enum"])
-        kinds = [self._typed(name, schema) for name in types_of(schema)]
+        kinds = [self._typed(name, schema, path) for name in types_of(schema)]
         return kinds[0] if len(kinds) == 1 else self._add("value", " | ".join(kinds))
 
-    def _typed(self, name: str, schema: Mapping[str, Any]) -> str:
+    def _typed(self, name: str, schema: Mapping[str, Any], path: str) -> str:
         if name == "object":
-            return self._object(schema)
+            return self._object(schema, path)
         if name == "array":
-            return self._array(schema)
+            return self._array(schema, path)
+        if name != "null" and (values := self._chosen(name, path)):
+            return self._listed(values)
         if name == "string":
             return self._text(schema.get("minLength", 0), schema.get("maxLength", LONGEST_TEXT))
         fixed = {"integer": _INTEGER, "number": _NUMBER, "boolean": '"true" | "false"', "null": '"null"'}
         return self._once(name, fixed[name])
 
-    def _object(self, schema: Mapping[str, Any]) -> str:
+    def _chosen(self, name: str, path: str) -> list[Any]:
+        """The values to choose from; a whole number is written without a point."""
+        return [v for v in self._choices.get(path, ()) if name != "integer" or isinstance(v, int)]
+
+    def _object(self, schema: Mapping[str, Any], path: str) -> str:
         """From left to right, one rule for each key with something before it and one without: commas need to know."""
         properties, required = schema.get("properties", {}), set(schema.get("required", ()))
         name = f"object{len(self._rules)}"
         self._rules[name] = ""
         first = then = '"}"'
         for place, (key, part) in reversed(list(enumerate(properties.items()))):
-            pair = f"{literal(compact(key) + ':')} {self._value(part)}"
+            pair = f"{literal(compact(key) + ':')} {self._value(part, f'{path}.{key}' if path else key)}"
             after = self._once(f"{name}then{place + 1}", then)
             skipped = "" if key in required else f" | {self._once(f'{name}first{place + 1}', first)}"
             first = f"{pair} {after}{skipped}"
@@ -97,12 +115,17 @@ class _Rules:
         self._rules[name] = f'"{{" ({first})'
         return name
 
-    def _array(self, schema: Mapping[str, Any]) -> str:
+    def _array(self, schema: Mapping[str, Any], path: str) -> str:
         """One rule for each number of items that may still come."""
-        item = self._value(schema["items"])
+        item = self._value(schema["items"], path)
         least, most = schema.get("minItems", 0), schema.get("maxItems", max(MOST_ITEMS, schema.get("minItems", 0)))
         name = f"list{len(self._rules)}"
         self._rules[name] = ""
+        if self._choices:
+            more = self._once(f"{name}more", f'"," {item}')
+            items = f"{item} {f'{more} ' * (least - 1)}{more}*"
+            self._rules[name] = f'"[" {items} "]"' if least else f'"[" ({items})? "]"'
+            return name
         rest = '"]"'
         for place in range(most - 1, 0, -1):
             end = ' | "]"' if place >= least else ""
@@ -116,7 +139,7 @@ class _Rules:
         """One rule for each character that may still come, shared by all texts: the longest is as dear as all."""
         letter = self._once("letter", _LETTER)
         must = f"{letter}{{{least}}} " if least else ""
-        if most > LONGEST_COUNTED:
+        if most > LONGEST_COUNTED or self._choices:
             return self._once(f"text{least}to", rf'"\"" {must}{letter}* "\""')
         return self._once(f"text{least}to{most}", rf'"\"" {must}{self._letters(most - least)}')
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from inhouse.engine.lora import LoraLinear, attach, load_adapter_state, read_adapter
-from inhouse.engine.protocol import Generation, Grammar, Progress
+from inhouse.engine.protocol import Generation, Grammar, Grammars, Progress
 from inhouse.engine.quiet import settle_transformers
 
 # Tokens that the reference ranks at each position: a tie has two, seldom more.
@@ -145,12 +145,12 @@ class TorchEngine:
         prompts: Sequence[Sequence[int]],
         *,
         max_new_tokens: int,
-        grammar: Grammar | None = None,
+        grammar: Grammars = None,
         progress: Progress | None = None,
     ) -> list[Generation]:
-        """See `Engine.generate`; of a grammar only its labels are kept to, as the reference checks what was learned."""
+        """See `Engine.generate`; only to the labels of one grammar for all is kept: this checks what was learned."""
         allowed = None
-        if grammar is not None and grammar.labels:
+        if isinstance(grammar, Grammar) and grammar.labels:
             allowed = _Continuations([self._answer_ids(label) for label in grammar.labels])
         ends = allowed.ends if allowed else self._answer_ids("")
         order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))

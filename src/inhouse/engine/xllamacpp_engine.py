@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from inhouse.engine.gguf_fields import context_length, read_fields
-from inhouse.engine.protocol import Generation, Grammar, Progress
+from inhouse.engine.protocol import Generation, Grammar, Grammars, Progress, of_each
 from inhouse.errors import EngineFault, InputError, ModelUnavailable
 
 CACHE_GIB = 1
@@ -72,7 +72,7 @@ class XLlamaCppEngine:
         prompts: Sequence[Sequence[int]],
         *,
         max_new_tokens: int,
-        grammar: Grammar | None = None,
+        grammar: Grammars = None,
         progress: Progress | None = None,
     ) -> list[Generation]:
         """See `Engine.generate`.
@@ -80,7 +80,8 @@ class XLlamaCppEngine:
         Raises:
             InputError: a prompt is empty or does not fit into the context; then none is answered.
         """
-        requests = [self._request(prompt, max_new_tokens, grammar) for prompt in prompts]
+        asked = zip(prompts, of_each(grammar, len(prompts)), strict=True)
+        requests = [self._request(prompt, max_new_tokens, one) for prompt, one in asked]
 
         def answer(request: Chunk) -> Generation:
             chunks: list[Chunk] = []

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from inhouse.core import Example, Kind, Prediction, Reporter, Task, canonical_hash, render_input
 from inhouse.core.json_schema import compact, ordered, parse_object
-from inhouse.engine.answers import AnswerForm, answer_all, text_prediction
+from inhouse.engine.answers import AnswerForm, Question, answer_all, text_prediction
 from inhouse.engine.chat_template import ChatTemplate
 from inhouse.engine.encoder import SentenceEncoder
 from inhouse.engine.prompts import prompted_messages, trained_messages
@@ -174,7 +174,8 @@ def _generate(given: Field, engine: Engine, title: str, prompts: list[list[int]]
     asked = [place for place, ids in enumerate(prompts) if len(ids) <= most]
     bar = given.reporter.bar(title, len(asked))
     progress: Progress = bar.update
-    found = answer_all(engine, [prompts[i] for i in asked], given.form, given.template.decode, progress)
+    questions = [Question(prompts[i], render_input(given.questions[i].inputs)) for i in asked]
+    found = answer_all(engine, questions, given.form, given.template.decode, progress)
     answers = [Prediction(target=None, error=f"the prompt takes {len(p)} tokens, of {most} at most") for p in prompts]
     for place, answer in zip(asked, found, strict=True):
         answers[place] = answer

@@ -24,6 +24,7 @@ from inhouse.core import (
     Silent,
     Task,
     labels_of,
+    render_input,
 )
 from inhouse.core.json_schema import parse_object
 from inhouse.engine import find_spec, get_base, require_base
@@ -338,19 +339,30 @@ def with_form(task: Task, dataset: Dataset) -> Task:
     if task.kind == "classify":
         return task.model_copy(update={"labels": labels_of(side)})
     if task.kind == "extract":
-        objects, groups = [parse_object(e.target) or {} for e in side], [e.group for e in side]
-        if not task.json_schema:
-            return task.model_copy(update={"json_schema": datasets.infer_schema(objects, groups)})
-        return task.model_copy(update={"json_schema": datasets.widened(task.json_schema, objects, groups)[0]})
+        return task.model_copy(update=_object_form(task, side))
     if task.outline == Outline() and not task.input.chat:
         return task.model_copy(update={"outline": datasets.infer_outline([e.target for e in side])})
     return task
 
 
+def _object_form(task: Task, side: Sequence[Example]) -> dict[str, Any]:
+    """The JSON Schema of the targets, and which of its fields are taken from the input."""
+    objects, groups = [parse_object(e.target) or {} for e in side], [e.group for e in side]
+    texts = [render_input(e.inputs) for e in side]
+    if not task.json_schema:
+        schema = datasets.infer_schema(objects, groups)
+        fitted = [datasets.fitted(schema, one) for one in objects]
+        return {"json_schema": schema, "from_input": datasets.infer_from_input(schema, fitted, texts)}
+    schema = datasets.widened(task.json_schema, objects, groups)[0]
+    fitted = [datasets.fitted(schema, one) for one in objects]
+    kept = datasets.still_from_input(task.from_input, schema, fitted, texts)
+    return {"json_schema": schema, "from_input": kept}
+
+
 def form_lines(task: Task) -> tuple[str, ...]:
     """What the task's answers look like, for a person."""
     if task.kind == "extract":
-        return tuple(datasets.describe_schema(task.json_schema))
+        return tuple(datasets.describe_schema(task.json_schema, task.from_input))
     return tuple(datasets.describe_outline(task.outline)) if task.kind == "generate" else ()
 
 
@@ -428,6 +440,11 @@ def _tell(
         for change in datasets.widened(before.json_schema, objects)[1][:10]:
             reporter.warn(f"the schema was widened for the new examples: {change}")
         reporter.warn("models trained before answer in the old schema: train again")
+    for path in sorted(set(before.from_input) - set(after.from_input)):
+        reporter.warn(
+            f"{path} is no longer taken from the input: over {datasets.STRAY:.0%} of the examples have a value there "
+            "that their input does not mention"
+        )
     new = sorted(set(after.labels) - set(before.labels)) if before.labels else []
     if new:
         reporter.warn(f"new labels: {', '.join(new[:10])}; models trained before do not know them")

@@ -8,6 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
+import psutil
 from numpy.typing import NDArray
 
 from inhouse.core import (
@@ -22,6 +23,7 @@ from inhouse.core import (
     Task,
     TrainResult,
     labels_of,
+    render_input,
 )
 from inhouse.engine import Base, Generation, get_base, require_base
 from inhouse.engine.choice import choose_engine, gguf_architecture
@@ -39,6 +41,7 @@ from inhouse.train import (
     make_recipe,
     max_tokens_of,
     measure_flops,
+    roomy_heap,
 )
 
 if TYPE_CHECKING:  # they import the models' libraries
@@ -180,12 +183,13 @@ def _train(
     parameters = base.spec.parameters or sum(p.numel() for p in load_model(base.folder, recipe.precision).parameters())
     plan = make_plan(recipe, learned, looked_at, parameters=parameters, flops=measure_flops(recipe.precision))
     tell_plan(plan, base, reporter)
-    model = load_model(base.folder, recipe.precision)
-    adapters = attach(model, recipe.rank, recipe.alpha, recipe.seed)
     folder = workspace.paths.run(run)
     folder.mkdir(parents=True, exist_ok=True)
-    outcome = run_loop(model, adapters, learned, looked_at, recipe, folder / "checkpoint.safetensors", reporter)
-    del model, adapters
+    with roomy_heap(psutil.virtual_memory().available):
+        model = load_model(base.folder, recipe.precision)
+        adapters = attach(model, recipe.rank, recipe.alpha, recipe.seed)
+        outcome = run_loop(model, adapters, learned, looked_at, recipe, folder / "checkpoint.safetensors", reporter)
+        del model, adapters
     position = outcome.position
     registered = registry.version_of_run(workspace, run)
     if registered is None:
@@ -262,6 +266,7 @@ def _register(
         fields=task.input.fields,
         labels=labels_of(dataset.learned) if task.kind == "classify" else (),
         json_schema=task.json_schema,
+        from_input=task.from_input,
         outline=task.outline,
         answer_tokens=answer_tokens_of([*train, *validation]),
         chat=task.input.chat,
@@ -329,6 +334,7 @@ def _compare(
     asked = spread(range(len(validation)), min(PARITY_VALIDATION, max(10, int(PARITY_ANSWER_TOKENS / per_answer))))
     pool = [*(validation[i] for i in asked), *train]
     examples = dataset.of("validation")
+    texts = [render_input(e.inputs) for e in examples]
     form = draft.answers_as(task)
     name = right_metric(form)
 
@@ -343,7 +349,7 @@ def _compare(
     trainer_answers = _ask_trainer(trainer, template, draft, [validation[i] for i in asked], reporter)
     for exact in (False, True):
         tried = draft.model_copy(update={"exact": exact})
-        free, answers = _ask_served(workspace, tried, pool, validation, reporter)
+        free, answers = _ask_served(workspace, tried, pool, validation, texts, reporter)
         parity = compare(
             free,
             trainer.ranked_tokens_along([(e.prompt, g.ids) for e, g in zip(pool, free, strict=False)]),
@@ -371,18 +377,19 @@ def _ask_served(
     version: ModelVersion,
     pool: Sequence[Encoded],
     validation: Sequence[Encoded],
+    texts: Sequence[str],
     reporter: Reporter,
 ) -> tuple[list[Generation], list[Prediction]]:
     """What the served file writes to prompts of the pool under no grammar, and its answers to the validation split."""
     from inhouse.deploy import ServedModel
-    from inhouse.engine.answers import answer_all
+    from inhouse.engine.answers import Question, answer_all
 
     served = ServedModel(workspace, version)
     try:
         free = _free_answers(served, pool, reporter)
-        prompts = [e.prompt for e in validation]
-        bar = reporter.bar("validation answers", len(prompts))
-        return free, answer_all(served.engine, prompts, served.form, served.template.decode, bar.update)
+        questions = [Question(e.prompt, text) for e, text in zip(validation, texts, strict=True)]
+        bar = reporter.bar("validation answers", len(questions))
+        return free, answer_all(served.engine, questions, served.form, served.template.decode, bar.update)
     finally:
         served.close()
 

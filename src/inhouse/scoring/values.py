@@ -56,7 +56,7 @@ _BARE = re.compile(r"((?:19|20)\d\d)(\d\d)(\d\d)")
 _YEAR_LAST = re.compile(r"(\d{1,2})\s?([-./])\s?(\d{1,2})\s?\2\s?(\d{4}|\d{2})")
 _WITH_MONTH_NAME = re.compile(
     r"(?:[^\W\d_]+\.?,? )?"  # weekday
-    r"(?:\d{1,2}(?:\.|st|nd|rd|th|er|e)?[ -]?(?:of |de )?[^\W\d_]{3,}\.?,?[ -](?:de |del )?(?:\d{4}|\d{2})"
+    r"(?:\d{1,2}(?:\.|st|nd|rd|th|er|e)?[ /-]?(?:of |de )?[^\W\d_]{3,}\.?,?[ /-](?:de |del )?(?:\d{4}|\d{2})"
     r"|[^\W\d_]{3,}\.? \d{1,2}(?:st|nd|rd|th)?,? \d{4})"
 )
 _LANGUAGES = ["en", "de", "nl", "fr", "es", "it"]

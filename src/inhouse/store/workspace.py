@@ -127,13 +127,14 @@ class Workspace:
         """Write `task.toml`; comments and keys that the user wrote are kept."""
         path = self.paths.task_file(task.name)
         document = tomlkit.parse(path.read_text("utf-8")) if path.is_file() else _new_task_document(task.name)
-        others = {"labels": "classify", "json_schema": "extract", "outline": "generate"}
+        others = {"labels": "classify", "json_schema": "extract", "from_input": "extract", "outline": "generate"}
         left_out = {"name", *(key for key, kind in others.items() if kind != task.kind)}
         values = task.model_dump(exclude=left_out, exclude_none=True, by_alias=True)
-        schema = values.pop("schema", None)
+        wholes = {key: values.pop(key, None) for key in ("schema", "from_input")}
         _merge(document, values)
-        if schema and document.get("schema") != schema:  # replaced as a whole: a key that is gone from it must go
-            document["schema"] = schema
+        for key, whole in wholes.items():  # replaced as a whole: a key that is gone from it must go
+            if document.get(key, {}) != (whole or {}):
+                document[key] = whole
         write_bytes(path, tomlkit.dumps(document).encode("utf-8"))
 
     @contextmanager

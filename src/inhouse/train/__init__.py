@@ -1,5 +1,6 @@
 """Training: a plan with its reasons, then the loop. `inhouse.train.loop` imports torch; this package does not."""
 
+from inhouse.train.heap import roomy_heap
 from inhouse.train.plan import (
     Encoded,
     Plan,
@@ -20,4 +21,5 @@ __all__ = [
     "make_recipe",
     "max_tokens_of",
     "measure_flops",
+    "roomy_heap",
 ]

@@ -16,7 +16,7 @@ from inhouse.errors import NothingToLearn
 # validation loss had stopped falling by then.
 EXAMPLES_SHOWN = 4600
 # Long examples teach more each time they are shown, and cost more: so many tokens in all are enough.
-TOKENS_SHOWN = 700_000
+TOKENS_SHOWN = 500_000
 EPOCHS = (2, 10)
 MAX_TOKENS = 1024
 # From so many tokens an example on, batches are of eight: a step of sixteen would teach no better, half as often.

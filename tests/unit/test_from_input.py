@@ -1,0 +1,278 @@
+"""Fields whose values are taken from the input: what a text mentions, which fields they are, and answers held to it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from inhouse.core import Task
+from inhouse.core.json_schema import compact, parse_object, validate
+from inhouse.dataset import infer_from_input, infer_schema, still_from_input
+from inhouse.deploy import form_of
+from inhouse.engine.answers import AnswerForm, Question, answer_all, answer_form
+from inhouse.engine.chat_template import ChatTemplate
+from inhouse.engine.choice import ENGINES, open_engine
+from inhouse.engine.openvino_engine import OpenVinoEngine
+from inhouse.engine.protocol import Engine, Generation
+from inhouse.engine.schema_grammar import schema_grammar
+from inhouse.errors import ConfigError
+from inhouse.scoring.mentions import mentioned, mentioned_fields
+from inhouse.store import Workspace
+
+# --- what a text mentions
+
+
+@pytest.mark.parametrize(
+    ("text", "days"),
+    [
+        ("DATE:  25/12/2018 8:13:39 PM", ["25/12/2018"]),
+        ("CHK 28 MAR 18 18:32", ["28 MAR 18"]),
+        ("02/JAN/2017 and 24-MAR-2018", ["02/JAN/2017", "24-MAR-2018"]),
+        ("DATE:21/05/2018TIME: 11:12", ["21/05/2018"]),
+        ("am 5. März 2026, fällig 5.4.26", ["5. März 2026", "5.4.26"]),
+        ("le 3 janvier 2025", ["3 janvier 2025"]),
+        ("March 5, 2026", ["March 5, 2026"]),
+        ("15 / 01 / 2018", ["15 / 01 / 2018"]),
+        ("2018-03-04T10:00", ["2018-03-04"]),
+        ("20180304 1", ["20180304"]),
+        ("20180304 of 04/03/2018", ["04/03/2018"]),  # eight digits are a day only where there is no other
+        ("40/40/2018, 10 PCS 12, 1.234.567,00, 192.168.100.1, tel 03-3271 9872", []),
+        ("", []),
+    ],
+)
+def test_days_are_found_as_they_are_written(text: str, days: list[str]) -> None:
+    assert list(mentioned(text, "date")) == days
+
+
+def test_days_come_in_iso_form_too() -> None:
+    assert mentioned("Datum: 07.01.25, Leistungsdatum 30.12.24, 7 January 2025", "iso-date") == (
+        "2025-01-07",
+        "2024-12-30",
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("Total RM 9.00", ["9.00", "RM 9.00"]),
+        ("1.234,50 EUR", ["1.234,50"]),
+        ("24  18,00  432,00", ["24", "18,00", "432,00"]),
+        ("4 128,00", ["4 128,00", "4", "128,00"]),  # four thousand, or four pieces
+        ("£2,608.68", ["2,608.68", "£2,608.68"]),
+        ("-5,95", ["-5,95"]),
+        ("none", []),
+    ],
+)
+def test_amounts_are_found_as_they_are_written(text: str, wanted: list[str]) -> None:
+    assert list(mentioned(text, "amount")) == wanted
+
+
+def test_numbers_are_found_by_value_in_every_reading() -> None:
+    assert set(mentioned("1.234,50", "number")) == {1234.5}
+    assert set(mentioned("1.234", "number")) == {1.234, 1234}
+    assert [compact(v) for v in mentioned("432,00", "number")] == ["432", "432.0"]
+    assert set(mentioned("Gutschrift 5,95-", "number")) == {-5.95}
+    assert mentioned("007", "number") == ()  # an identifier
+
+
+def test_a_field_for_which_nothing_is_mentioned_has_no_choices() -> None:
+    assert mentioned_fields({"date": "date", "total": "amount"}, "9.00") == {"total": ("9.00",)}
+
+
+# --- which fields are taken from the input
+
+
+def _rows(count: int = 40) -> tuple[list[dict[str, Any]], list[str]]:
+    objects, texts = [], []
+    for i in range(count):
+        day, price = f"{i % 28 + 1:02d}.03.2025", f"{i + 1}.234,50"
+        objects.append(
+            {
+                "date": f"2025-03-{i % 28 + 1:02d}",
+                "written": day,
+                "total": (i + 1) * 1000 + 234.5,
+                "as_text": price,
+                "rating": 3.5 if i % 2 else 4.5,
+                "lines": [{"price": i + 7.25, "what": f"thing {i}"}],
+            }
+        )
+        texts.append(f"Rechnung vom {day}\nDing {i + 7},25\nSumme {price} EUR")
+    return objects, texts
+
+
+TAKEN = {
+    "date": "iso-date",
+    "written": "date",
+    "total": "number",
+    "as_text": "amount",
+    "lines.price": "number",
+}
+
+
+def test_fields_are_taken_from_the_input_where_their_values_stand_there() -> None:
+    objects, texts = _rows()
+    assert infer_from_input(infer_schema(objects), objects, texts) == TAKEN
+
+
+def test_few_examples_or_strays_take_no_field() -> None:
+    objects, texts = _rows(29)
+    assert infer_from_input(infer_schema(objects), objects, texts) == {}
+    objects, texts = _rows(100)
+    for i in range(2):
+        objects[i]["total"] = 99.0
+    assert "total" in infer_from_input(infer_schema(objects), objects, texts)
+    objects[2]["total"] = 99.0
+    assert "total" not in infer_from_input(infer_schema(objects), objects, texts)
+
+
+def test_more_examples_can_only_end_it() -> None:
+    objects, texts = _rows()
+    schema = infer_schema(objects)
+    assert still_from_input({"total": "number"}, schema, objects, texts) == {"total": "number"}
+    for one in objects[:5]:
+        one["total"] = 0.5
+    assert still_from_input({"total": "number", "date": "iso-date"}, schema, objects, texts) == {"date": "iso-date"}
+
+
+def test_a_task_keeps_it_and_refuses_what_cannot_be(tmp_path: Path) -> None:
+    objects, _ = _rows()
+    schema = infer_schema(objects)
+    workspace = Workspace(tmp_path)
+    workspace.create()
+    task = Task(name="t", kind="extract", schema=schema, from_input=TAKEN)
+    workspace.save_task(task)
+    assert workspace.load_task("t").from_input == TAKEN
+    workspace.save_task(task.model_copy(update={"from_input": {"date": "iso-date"}}))
+    assert workspace.load_task("t").from_input == {"date": "iso-date"}
+    path = workspace.paths.task_file("t")
+    good = path.read_text("utf-8")
+    for wrong, told in (
+        ('date = "day"', "from_input"),
+        ('data = "iso-date"', "which is no field of the schema"),
+        ('total = "iso-date"', "is for a text"),
+        ('date = "number"', "is for a number"),
+    ):
+        path.write_text(good.replace('date = "iso-date"', wrong), "utf-8")
+        with pytest.raises(ConfigError, match=told):
+            workspace.load_task("t")
+    workspace.close()
+
+
+# --- answers held to it
+
+SCHEMA = {
+    "type": "object",
+    "properties": {
+        "who": {"type": "string", "maxLength": 12},
+        "total": {"type": ["number", "null"]},
+        "lines": {
+            "type": "array",
+            "items": {"type": "object", "properties": {"q": {"type": "integer"}}, "required": ["q"]},
+            "minItems": 1,
+        },
+        "day": {"type": "string"},
+    },
+    "required": ["total", "lines", "day"],
+    "additionalProperties": False,
+}
+CHOICES = {"total": (9, 9.0, -1.5), "lines.q": (4, 4.0, 17), "day": ("1/2/2025", "11/2/2025")}
+
+
+@pytest.fixture(scope="module")
+def template(tiny_base: Any) -> ChatTemplate:
+    return ChatTemplate(tiny_base.folder)
+
+
+@pytest.fixture(scope="module", params=ENGINES)
+def engine(request: pytest.FixtureRequest, tiny_base: Any, template: ChatTemplate) -> Iterator[Engine]:
+    opened = open_engine(request.param, tiny_base.gguf, template.end_of_turn, threads=2, exact=False)
+    yield opened
+    opened.close()
+
+
+def test_every_prompt_is_held_to_its_own_choices(engine: Engine, template: ChatTemplate) -> None:
+    prompts = [template.prompt_ids([{"role": "user", "content": f"ask {i}"}]) for i in range(6)]
+    own = [CHOICES | {"day": (f"{i + 1}/2/2025", f"{i + 1}/12/2025")} for i in range(6)]
+    grammars = [schema_grammar(SCHEMA, one) for one in own]
+    answers = engine.generate(prompts, max_new_tokens=400, grammar=grammars)
+    whole = 0
+    for i, answer in enumerate(answers):
+        if not answer.finished:
+            continue
+        whole += 1
+        found = parse_object(template.decode(answer.ids))
+        assert found is not None
+        assert validate({**SCHEMA, "properties": {**SCHEMA["properties"], "who": {"type": "string"}}}, found) == ""
+        assert found["day"] in own[i]["day"]
+        assert found["total"] in (9, -1.5, None)
+        assert {line["q"] for line in found["lines"]} <= {4, 17}
+    assert whole
+
+
+class _Scripted:
+    """Not an engine of ours: answers by what the grammar lets it, so that asking again can be seen."""
+
+    def __init__(self, template: ChatTemplate) -> None:
+        self._template = template
+        self.asked: list[list[bool]] = []
+
+    def generate(self, prompts: Any, *, max_new_tokens: int, grammar: Any = None, progress: Any = None) -> Any:
+        narrow = ["2/2/2025" in one.text for one in grammar]
+        self.asked.append(narrow)
+        texts = ['{"day":"' + "x" * 20 if n else '{"day":"1/1/2025"}' for n in narrow]
+        return [
+            Generation(self._template.answer_ids(t)[: None if t.endswith("}") else -1], -1.0, t.endswith("}"))
+            for t in texts
+        ]
+
+
+def test_an_answer_without_an_end_is_asked_again_without_the_choices(template: ChatTemplate) -> None:
+    schema = {"type": "object", "properties": {"day": {"type": "string"}}, "required": ["day"]}
+    form = answer_form("extract", json_schema=schema, choices_of=_day_of, answer_tokens=40)
+    engine = _Scripted(template)
+    questions = [Question([1, 5], "2/2/2025"), Question([1, 6], "no date")]
+    answers = answer_all(engine, questions, form, template.decode)  # type: ignore[arg-type]
+    assert [a.target for a in answers] == ['{"day":"1/1/2025"}'] * 2
+    assert engine.asked == [[True, False], [False]]
+
+
+def _day_of(text: str) -> dict[str, list[str]]:
+    return {"day": re.findall(r"\d/\d/\d{4}", text)} if "/" in text else {}
+
+
+def test_openvino_forgets_grammars_and_goes_on(
+    tiny_base: Any, template: ChatTemplate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("inhouse.engine.openvino_engine.MOST_GRAMMARS", 3)
+    engine = OpenVinoEngine(tiny_base.gguf, template.end_of_turn)
+    first = engine._pipeline
+    prompt = template.prompt_ids([{"role": "user", "content": "when"}])
+    schema = {"type": "object", "properties": {"day": {"type": "string"}}, "required": ["day"]}
+    for i in range(8):
+        day = f"{i}/1/2025"
+        grammar = schema_grammar(schema, {"day": [day]})
+        if i % 2:
+            (answer,) = engine.generate([prompt], max_new_tokens=40, grammar=grammar)
+        else:
+            *_, answer = engine.stream(prompt, max_new_tokens=40, grammar=grammar)
+        assert json.loads(template.decode(answer.ids)) == {"day": day}
+        assert len(engine._grammars) <= 3
+    assert engine._pipeline is not first
+    engine.close()
+
+
+def test_a_version_holds_answers_to_its_inputs() -> None:
+    class Version:
+        kind, labels, outline, answer_tokens = "extract", (), None, 50
+        json_schema, from_input = SCHEMA, {"day": "date", "total": "number"}
+
+    form: AnswerForm = form_of(Version)  # type: ignore[arg-type]
+    held = form.grammar_of("paid 9,00 on 1/2/2025")
+    assert held is not None
+    assert "1/2/2025" in held.text
+    assert form.grammar_of("nothing here") is form.grammar
