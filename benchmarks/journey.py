@@ -102,7 +102,12 @@ def answer_speed(base, template: ChatTemplate, dataset: Dataset) -> dict[str, fl
     engine = OpenVinoEngine(base.gguf, template.end_of_turn)
     prompts = [template.prompt_ids(trained_messages("", e.inputs)) for e in dataset.examples]
     begun = time.perf_counter()
-    answer_all(engine, [Question(p, "") for p in prompts], answer_form("classify", labels=labels_of(dataset.examples)), template.decode)
+    answer_all(
+        engine,
+        [Question(p, "") for p in prompts],
+        answer_form("classify", labels=labels_of(dataset.examples)),
+        template.decode,
+    )
     seconds = time.perf_counter() - begun
     engine.close()
     return {"requests_per_second": len(prompts) / seconds, "prompt_tokens": sum(map(len, prompts)) / len(prompts)}

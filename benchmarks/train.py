@@ -27,6 +27,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import psutil
 import torch
 from common import machine, report
 from torch.nn import functional
@@ -38,7 +39,7 @@ from inhouse.engine.prompts import TRAINED_SYSTEM
 from inhouse.engine.torch_model import answer_logits, load_model, padded, use_threads
 from inhouse.sources import infer_kind, infer_mapping, read_source, to_examples
 from inhouse.store import load_settings
-from inhouse.train import Encoded, encode, loop, measure_flops
+from inhouse.train import Encoded, encode, loop, measure_flops, roomy_heap
 
 HERE = Path(__file__).parent
 EXAMPLES = HERE.parent / "examples"
@@ -149,13 +150,15 @@ def ours(work: dict[str, Any]) -> dict[str, float]:
     weights = [p for layer in adapters.values() for p in (layer.down, layer.up)]
     optimizer = torch.optim.AdamW(weights, lr=RATE, weight_decay=0.0, fused=True)
     trunk = loop.trunk_of(model, 1024)
-    begun = time.perf_counter()
-    for batch in loop._batches([e.tokens for e in learned], work["batch"], 0, 0):
-        loop._learn(trunk, [learned[i] for i in batch])
-        torch.nn.utils.clip_grad_norm_(weights, 1.0)
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
-    return outcome(work, model, time.perf_counter() - begun)
+    with roomy_heap(psutil.virtual_memory().available):
+        begun = time.perf_counter()
+        for batch in loop._batches([e.tokens for e in learned], work["batch"], 0, 0):
+            loop._learn(trunk, [learned[i] for i in batch])
+            torch.nn.utils.clip_grad_norm_(weights, 1.0)
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+        seconds = time.perf_counter() - begun
+    return outcome(work, model, seconds)
 
 
 def trl(work: dict[str, Any], *, packing: bool = False) -> dict[str, float]:

@@ -40,6 +40,9 @@ from inhouse.store import Workspace
         ("15 / 01 / 2018", ["15 / 01 / 2018"]),
         ("2018-03-04T10:00", ["2018-03-04"]),
         ("20180304 1", ["20180304"]),
+        ("no 20459913", []),
+        ("28MAR2018", ["28MAR2018"]),
+        ("5.\u00a0März\u00a02026", ["5. März 2026"]),
         ("20180304 of 04/03/2018", ["04/03/2018"]),  # eight digits are a day only where there is no other
         ("40/40/2018, 10 PCS 12, 1.234.567,00, 192.168.100.1, tel 03-3271 9872", []),
         ("", []),
@@ -50,10 +53,10 @@ def test_days_are_found_as_they_are_written(text: str, days: list[str]) -> None:
 
 
 def test_days_come_in_iso_form_too() -> None:
-    assert mentioned("Datum: 07.01.25, Leistungsdatum 30.12.24, 7 January 2025", "iso-date") == (
-        "2025-01-07",
-        "2024-12-30",
-    )
+    text = "Datum: 07.01.25, Leistungsdatum 30.12.24, 7 January 2025"
+    assert mentioned(text, "iso-date") == ("2025-01-07", "2024-12-30")
+    assert mentioned("20250107", "iso-date") == ("2025-01-07",)
+    assert mentioned("03/05/2026 and 13/05/2026", "iso-date") == ("2026-05-03", "2026-03-05", "2026-05-13")
 
 
 @pytest.mark.parametrize(
@@ -63,8 +66,12 @@ def test_days_come_in_iso_form_too() -> None:
         ("1.234,50 EUR", ["1.234,50"]),
         ("24  18,00  432,00", ["24", "18,00", "432,00"]),
         ("4 128,00", ["4 128,00", "4", "128,00"]),  # four thousand, or four pieces
+        ("1\u00a0234,50", ["1 234,50", "1", "234,50"]),
         ("£2,608.68", ["2,608.68", "£2,608.68"]),
-        ("-5,95", ["-5,95"]),
+        ("-5,95", ["5,95", "-5,95"]),
+        ("TOTAL......12.50", ["12.50"]),
+        ("Rs.500 TOTAL-9.00", ["500", "9.00", "-9.00"]),
+        ("9" * 400, []),
         ("none", []),
     ],
 )
@@ -76,7 +83,9 @@ def test_numbers_are_found_by_value_in_every_reading() -> None:
     assert set(mentioned("1.234,50", "number")) == {1234.5}
     assert set(mentioned("1.234", "number")) == {1.234, 1234}
     assert [compact(v) for v in mentioned("432,00", "number")] == ["432", "432.0"]
-    assert set(mentioned("Gutschrift 5,95-", "number")) == {-5.95}
+    assert set(mentioned("Gutschrift 5,95-", "number")) == {-5.95, 5.95}
+    assert 123456.0 in mentioned("5 123 456,00", "number")
+    assert mentioned("9" * 400 + " 1" * 400, "number") == (1, 1.0)
     assert mentioned("007", "number") == ()  # an identifier
 
 
@@ -98,10 +107,11 @@ def _rows(count: int = 40) -> tuple[list[dict[str, Any]], list[str]]:
                 "total": (i + 1) * 1000 + 234.5,
                 "as_text": price,
                 "rating": 3.5 if i % 2 else 4.5,
+                "paid": i % 2 == 0,
                 "lines": [{"price": i + 7.25, "what": f"thing {i}"}],
             }
         )
-        texts.append(f"Rechnung vom {day}\nDing {i + 7},25\nSumme {price} EUR")
+        texts.append(f"1 Rechnung vom {day}\nDing {i + 7},25 0,00\nSumme {price} EUR")
     return objects, texts
 
 
@@ -150,6 +160,13 @@ def test_a_task_keeps_it_and_refuses_what_cannot_be(tmp_path: Path) -> None:
     workspace.save_task(task.model_copy(update={"from_input": {"date": "iso-date"}}))
     assert workspace.load_task("t").from_input == {"date": "iso-date"}
     path = workspace.paths.task_file("t")
+    path.write_text(path.read_text("utf-8").replace('date = "iso-date"', 'date = "iso-date"  # as we book it'), "utf-8")
+    workspace.save_task(task)
+    workspace.save_task(task.model_copy(update={"from_input": {"date": "iso-date"}}))
+    assert "# as we book it" in path.read_text("utf-8")
+    workspace.save_task(task.model_copy(update={"from_input": {}}))
+    assert workspace.load_task("t").from_input == {}  # a no, where absent is not yet
+    workspace.save_task(task.model_copy(update={"from_input": {"date": "iso-date"}}))
     good = path.read_text("utf-8")
     for wrong, told in (
         ('date = "day"', "from_input"),
@@ -196,9 +213,10 @@ def engine(request: pytest.FixtureRequest, tiny_base: Any, template: ChatTemplat
 
 
 def test_every_prompt_is_held_to_its_own_choices(engine: Engine, template: ChatTemplate) -> None:
-    prompts = [template.prompt_ids([{"role": "user", "content": f"ask {i}"}]) for i in range(6)]
-    own = [CHOICES | {"day": (f"{i + 1}/2/2025", f"{i + 1}/12/2025")} for i in range(6)]
-    grammars = [schema_grammar(SCHEMA, one) for one in own]
+    prompts = [template.prompt_ids([{"role": "user", "content": f"ask {i}"}]) for i in range(16)]
+    own = [CHOICES | {"day": (f"{i + 1}/2/2025", f"{i + 1}/12/2025")} for i in range(16)]
+    schema = {**SCHEMA, "properties": {k: v for k, v in SCHEMA["properties"].items() if k != "who"}}
+    grammars = [schema_grammar(schema, one) for one in own]
     answers = engine.generate(prompts, max_new_tokens=400, grammar=grammars)
     whole = 0
     for i, answer in enumerate(answers):
@@ -207,11 +225,11 @@ def test_every_prompt_is_held_to_its_own_choices(engine: Engine, template: ChatT
         whole += 1
         found = parse_object(template.decode(answer.ids))
         assert found is not None
-        assert validate({**SCHEMA, "properties": {**SCHEMA["properties"], "who": {"type": "string"}}}, found) == ""
-        assert found["day"] in own[i]["day"]
+        assert validate(schema, found) == ""
+        assert found["day"] in (*own[i]["day"], "")
         assert found["total"] in (9, -1.5, None)
         assert {line["q"] for line in found["lines"]} <= {4, 17}
-    assert whole
+    assert whole >= 3
 
 
 class _Scripted:
@@ -222,7 +240,7 @@ class _Scripted:
         self.asked: list[list[bool]] = []
 
     def generate(self, prompts: Any, *, max_new_tokens: int, grammar: Any = None, progress: Any = None) -> Any:
-        narrow = ["2/2/2025" in one.text for one in grammar]
+        narrow = ["2/2/2025" in one.text for one in grammar]  # taken as the prompts come
         self.asked.append(narrow)
         texts = ['{"day":"' + "x" * 20 if n else '{"day":"1/1/2025"}' for n in narrow]
         return [
@@ -238,6 +256,8 @@ def test_an_answer_without_an_end_is_asked_again_without_the_choices(template: C
     questions = [Question([1, 5], "2/2/2025"), Question([1, 6], "no date")]
     answers = answer_all(engine, questions, form, template.decode)  # type: ignore[arg-type]
     assert [a.target for a in answers] == ['{"day":"1/1/2025"}'] * 2
+    assert answers[0].confidence == 0
+    assert answers[1].confidence > 0
     assert engine.asked == [[True, False], [False]]
 
 
@@ -248,20 +268,19 @@ def _day_of(text: str) -> dict[str, list[str]]:
 def test_openvino_forgets_grammars_and_goes_on(
     tiny_base: Any, template: ChatTemplate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("inhouse.engine.openvino_engine.MOST_GRAMMARS", 3)
+    monkeypatch.setattr("inhouse.engine.openvino_engine.MOST_GRAMMAR", 150)
     engine = OpenVinoEngine(tiny_base.gguf, template.end_of_turn)
     first = engine._pipeline
     prompt = template.prompt_ids([{"role": "user", "content": "when"}])
-    schema = {"type": "object", "properties": {"day": {"type": "string"}}, "required": ["day"]}
+    schema = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
     for i in range(8):
-        day = f"{i}/1/2025"
-        grammar = schema_grammar(schema, {"day": [day]})
+        grammar = schema_grammar(schema, {"n": [i + 10]})
         if i % 2:
             (answer,) = engine.generate([prompt], max_new_tokens=40, grammar=grammar)
         else:
             *_, answer = engine.stream(prompt, max_new_tokens=40, grammar=grammar)
-        assert json.loads(template.decode(answer.ids)) == {"day": day}
-        assert len(engine._grammars) <= 3
+        assert json.loads(template.decode(answer.ids)) == {"n": i + 10}
+        assert engine._letters <= 150 + len(grammar.text)
     assert engine._pipeline is not first
     engine.close()
 

@@ -148,6 +148,55 @@ def test_the_schema_is_kept_and_every_answer_that_was_given_meets_it(kinds):
     workspace.close()
 
 
+def test_answers_are_held_to_the_numbers_of_their_own_input_in_service_too(kinds, cli, tmp_path):
+    """Every order names its lamps, so `lamps` is taken from the mail: a random model answers one of its numbers."""
+    folder = kinds[0]
+    workspace = Workspace(folder)
+    version = registry.find_version(workspace, "orders", "latest")
+    assert workspace.load_task("orders").from_input == {"lamps": "number", "items.no": "amount"}
+    assert version.from_input == {"lamps": "number", "items.no": "amount"}
+    mails = [f"Hello, please send {n} lamps to Bonn. Order {n + 50}." for n in range(20, 32)]
+    new, out = write(tmp_path / "new.jsonl", [{"mail": mail} for mail in mails]), tmp_path / "out.csv"
+    assert cli(folder, "predict", "orders", new, "--out", out, "--version", "latest").code == 0
+    rows = list(csv.DictReader(out.read_text().splitlines()))
+    held = 0
+    with TestClient(make_app(workspace)) as client:
+        for n, (mail, row) in enumerate(zip(mails, rows, strict=True), 20):
+            body = {"model": version.name, "messages": [{"role": "user", "content": mail}]}
+            whole = client.post("/v1/chat/completions", json=body).json()
+            streamed = client.post("/v1/chat/completions", json=body | {"stream": True}).text
+            if row["error"]:
+                assert "error" in whole
+                continue
+            assert whole["choices"][0]["message"]["content"] == row["prediction"]
+            pieces = [json.loads(line[6:]) for line in streamed.splitlines() if line.startswith('data: {"id')]
+            text = "".join(p["choices"][0]["delta"].get("content") or "" for p in pieces if p["choices"])
+            assert text == row["prediction"]
+            if whole["inhouse"]["confidence"] > 0:  # else it was asked again, without being held
+                found = parse_object(text)
+                assert found["lamps"] in (n, n + 50)
+                held += 1
+    workspace.close()
+    assert held >= 3
+
+
+def test_another_form_of_the_answers_is_another_version(kinds, cli):
+    folder = kinds[0]
+    file = folder / "tasks" / "orders" / "task.toml"
+    before = file.read_text()
+    try:
+        file.write_text(before.replace('"items.no" = "amount"\n', ""))
+        told = cli(folder, "evaluate", "orders", "--json").json["warnings"]
+        assert any("what is taken from the input, has changed" in warning for warning in told)
+        trained = cli(folder, "train", "orders", "--json")
+    finally:
+        file.write_text(before)
+    assert trained.json["model_version"] == "orders@2"
+    workspace = Workspace(folder)
+    assert registry.find_version(workspace, "orders", "latest").from_input == {"lamps": "number"}
+    workspace.close()
+
+
 def test_what_no_answer_can_say_is_told(kinds):
     from inhouse.pipeline.evaluation import _out_of_reach
 

@@ -35,7 +35,8 @@ class Finding(_Frozen):
 class Recipe(_Frozen):
     """The frozen, complete description of a training: equal recipes on equal data give equal adapters.
 
-    `system` is the system message that every training and serving prompt carries.
+    `system` is the system message that every training and serving prompt carries; `answer_form` is the hash of what
+    holds the answers of an extract task, as another schema makes another version.
     """
 
     base_model: str
@@ -55,6 +56,7 @@ class Recipe(_Frozen):
     precision: Literal["bfloat16", "float32"]
     system: str
     max_steps: int | None = None
+    answer_form: str = ""
 
 
 class Metric(_Frozen):

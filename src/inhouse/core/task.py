@@ -126,8 +126,8 @@ class Task(_Section):
 
     `labels` are a classify task's, `json_schema` (in the file: `[schema]`) an extract task's, `outline` a generate
     task's. `from_input` names fields of the schema (`total`, `items.price`) whose value is always one of the input's
-    dates or amounts; answers are held to those. `remotes` names the remote models of `inhouse.toml` that take part in
-    the comparison.
+    dates or numbers; answers are held to those (None: the data has shown none yet). `remotes` names the remote models
+    of `inhouse.toml` that take part in the comparison.
 
     Kept by the workspace in `tasks/<name>/task.toml`, where the user may edit it.
     """
@@ -146,7 +146,7 @@ class Task(_Section):
     train: TrainSection = TrainSection()
     review: ReviewSection = ReviewSection()
     json_schema: dict[str, Any] = Field(default_factory=dict, alias="schema")
-    from_input: dict[str, FromInput] = Field(default_factory=dict)
+    from_input: dict[str, FromInput] | None = None
     outline: Outline = Outline()
 
     @field_validator("json_schema")
@@ -171,7 +171,7 @@ class Task(_Section):
     def _can_be_taken(self) -> Self:
         """Every field of `from_input` is there, and of a type that can hold such a value."""
         fields = scalar_fields(self.json_schema)
-        for path, form in self.from_input.items():
+        for path, form in (self.from_input or {}).items():
             if path not in fields:
                 raise ValueError(f"from_input names {path!r}, which is no field of the schema: {', '.join(fields)}")
             wanted = {"number", "integer"} if form == "number" else {"string"}

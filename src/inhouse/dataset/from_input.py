@@ -1,23 +1,22 @@
-"""Which fields of an extract task are taken from the input: dates and amounts that always stand there."""
+"""Which fields of an extract task are taken from the input: dates and numbers that always stand there."""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from inhouse.core.json_schema import scalar_fields, types_of
 from inhouse.core.task import FromInput
 from inhouse.scoring.mentions import mentioned
 
-# A field is taken from the input where at least so many values show it, and at most this share of them does not.
-# An answer that is forced to another value is one that the model gives a low probability, so it goes to a person.
+# A field is taken from the input where the values of at least so many inputs show it, and at most this share of them
+# stands elsewhere.
 LEAST = 30
 STRAY = 0.02
 _OF_TEXTS: tuple[FromInput, ...] = ("date", "iso-date", "amount")
-_OF_NUMBERS: tuple[FromInput, ...] = ("number",)
 
-Seen = Sequence[tuple[Any, str]]
+Forms = Mapping[str, Sequence[FromInput]]
 
 
 def infer_from_input(
@@ -30,17 +29,10 @@ def infer_from_input(
         objects: of the training targets.
         texts: the inputs, in the same order.
     """
-    seen = _values(schema, objects, texts)
-    found: dict[str, FromInput] = {}
-    for path, part in scalar_fields(schema).items():
-        if "enum" in part or "const" in part:
-            continue
-        forms = _OF_TEXTS if "string" in types_of(part) else _OF_NUMBERS
-        for form in forms:
-            if len(seen[path]) >= LEAST and _taken(seen[path], form):
-                found[path] = form
-                break
-    return found
+    possible = {path: _forms_of(part) for path, part in scalar_fields(schema).items()}
+    inputs = Counter(path for one in objects for path in {path for path, _ in _scalars(one, "")})
+    possible = {path: forms for path, forms in possible.items() if inputs[path] >= LEAST}
+    return {path: forms[0] for path, forms in _not_refuted(possible, objects, texts).items()}
 
 
 def still_from_input(
@@ -50,30 +42,38 @@ def still_from_input(
     texts: Sequence[str],
 ) -> dict[str, FromInput]:
     """Those of `from_input` that the examples, of which there are more now, do not speak against."""
-    seen, fields = _values(schema, objects, texts), scalar_fields(schema)
-    return {path: form for path, form in from_input.items() if path in fields and _taken(seen[path], form)}
+    fields = scalar_fields(schema)
+    named = {path: [form] for path, form in from_input.items() if path in fields and form in _forms_of(fields[path])}
+    left = _not_refuted(named, objects, texts)
+    return {path: form for path, form in from_input.items() if path in left}
 
 
-def _taken(seen: Seen, form: FromInput) -> bool:
-    """Whether all values but a few are mentioned in their input, in that form."""
-    allowed = STRAY * len(seen)
-    strays = 0
-    for value, text in seen:
-        strays += value not in mentioned(text, form)
-        if strays > allowed:
-            return False
-    return True
+def _forms_of(part: Mapping[str, Any]) -> Sequence[FromInput]:
+    """How a field could be taken from an input, by its type; a choice or a constant is not."""
+    if "enum" in part or "const" in part:
+        return ()
+    if "string" in types_of(part):
+        return _OF_TEXTS
+    return ("number",) if {"number", "integer"} & set(types_of(part)) else ()
 
 
-def _values(
-    schema: Mapping[str, Any], objects: Sequence[Mapping[str, Any]], texts: Sequence[str]
-) -> defaultdict[str, list[tuple[Any, str]]]:
-    """The values of each scalar field with the input that each belongs to."""
-    found: defaultdict[str, list[tuple[Any, str]]] = defaultdict(list)
+def _not_refuted(
+    possible: Forms, objects: Sequence[Mapping[str, Any]], texts: Sequence[str]
+) -> dict[str, list[FromInput]]:
+    """The forms in which all values of a field but a few are mentioned in their input; one pass over the texts."""
+    total = Counter(path for one in objects for path, _ in _scalars(one, ""))
+    left = {path: list(forms) for path, forms in possible.items() if forms}
+    strays: Counter[tuple[str, FromInput]] = Counter()
     for one, text in zip(objects, texts, strict=True):
+        mentions: defaultdict[FromInput, Collection[Any]] = defaultdict(tuple)
+        for form in {form for forms in left.values() for form in forms}:
+            mentions[form] = frozenset(mentioned(text, form))
         for path, value in _scalars(one, ""):
-            found[path].append((value, text))
-    return found
+            for form in list(left.get(path, ())):
+                strays[path, form] += value not in mentions[form]
+                if strays[path, form] > STRAY * total[path]:
+                    left[path].remove(form)
+    return {path: forms for path, forms in left.items() if forms}
 
 
 def _scalars(value: Any, path: str) -> Iterator[tuple[str, Any]]:  # noqa: ANN401 - any JSON value

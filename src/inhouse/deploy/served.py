@@ -10,7 +10,7 @@ from functools import partial
 from inhouse.core import ModelVersion, Outline, Prediction, render_input
 from inhouse.core.json_schema import compact
 from inhouse.engine import get_base
-from inhouse.engine.answers import AnswerForm, Question, answer_all, answer_form, as_prediction
+from inhouse.engine.answers import AnswerForm, Question, answer_all, answer_form, as_prediction, doubtful
 from inhouse.engine.chat_template import ChatTemplate
 from inhouse.engine.choice import open_engine
 from inhouse.engine.prompts import trained_messages
@@ -122,7 +122,7 @@ class ServedModel:
         prediction = as_prediction(last, len(question.prompt), form, self.template.decode)
         if own and prediction.error:
             last = yield from self._parts(question, most, form.grammar, silent=True)
-            prediction = as_prediction(last, len(question.prompt), form, self.template.decode)
+            prediction = doubtful(as_prediction(last, len(question.prompt), form, self.template.decode))
         yield self.template.decode(last.ids), self.judged(prediction)
 
     def _parts(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import exp
 from typing import Any
@@ -123,20 +123,29 @@ def answer_all(
 ) -> list[Prediction]:
     """One answer per question, in order.
 
-    Where the input's own grammar led to no answer, the question is asked again under the grammar of all.
+    Where the input's own grammar led to no answer, the question is asked again under the grammar of all. Such an answer
+    is not held to the input, so its confidence is 0.
     """
 
-    def ask(places: Sequence[int], grammars: Sequence[Grammar | None], progress: Progress | None) -> list[Prediction]:
-        prompts = [questions[i].prompt for i in places]
+    def ask(
+        asked: Sequence[Question], grammars: Iterable[Grammar | None], progress: Progress | None
+    ) -> list[Prediction]:
+        prompts = [question.prompt for question in asked]
         given = engine.generate(prompts, max_new_tokens=form.max_tokens, grammar=grammars, progress=progress)
         return [as_prediction(g, len(p), form, decode) for g, p in zip(given, prompts, strict=True)]
 
-    grammars = [form.grammar_of(question.text) for question in questions]
-    answers = ask(range(len(questions)), grammars, progress)
-    again = [i for i, a in enumerate(answers) if a.error and grammars[i] is not form.grammar]
-    for i, answer in zip(again, ask(again, [form.grammar] * len(again), None) if again else [], strict=True):
-        answers[i] = answer
+    answers = ask(questions, (form.grammar_of(question.text) for question in questions), progress)
+    again = [i for i, answer in enumerate(answers) if answer.error and form.narrower]
+    if again:
+        second = ask([questions[i] for i in again], [form.grammar] * len(again), None)
+        for i, answer in zip(again, second, strict=True):
+            answers[i] = doubtful(answer)
     return answers
+
+
+def doubtful(answer: Prediction) -> Prediction:
+    """The answer, for a person to look at."""
+    return answer.model_copy(update={"confidence": 0.0})
 
 
 def as_prediction(given: Generation, prompt_tokens: int, form: AnswerForm, decode: Decode) -> Prediction:

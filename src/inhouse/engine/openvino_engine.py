@@ -21,9 +21,9 @@ from inhouse.errors import EngineFault, ModelUnavailable
 CACHE_GIB = 1
 BATCHED_TOKENS = 2048
 SEQUENCES = 64
-Asked = tuple[Sequence[int], Grammar | None]
-# Each grammar that was ever used stays in the pipeline (80 KB of a small one), and only a new pipeline forgets them.
-MOST_GRAMMARS = 4000
+# Letters of all grammars in one pipeline. It keeps every one that it ever compiled (some 50 bytes for each letter), and
+# only a new pipeline forgets them.
+MOST_GRAMMAR = 8_000_000
 # Requests handed over at a time: enough to keep every batch full, few enough for a progress bar to move.
 CHUNK = 256
 
@@ -36,7 +36,8 @@ class _Request:
     """
 
     prompt: list[int]
-    config: Any
+    max_new_tokens: int
+    grammar: Grammar | None
     box: queue.SimpleQueue[Generation | EngineFault | None] = field(default_factory=queue.SimpleQueue)
     handle: Any = None
     ids: list[int] = field(default_factory=list)
@@ -69,7 +70,8 @@ class OpenVinoEngine:
         self._lock = threading.Lock()
         self._open = partial(_open, openvino_genai, gguf, _properties(threads, exact=exact))
         self._pipeline = self._open()
-        self._grammars: set[str] = set()
+        self._grammars: set[int] = set()  # the hashes of those that the pipeline knows
+        self._letters = 0  # and how long they are together
         self._live: list[_Request] = []  # what the worker has handed to the pipeline
         self._door = threading.Lock()  # of the inbox: nothing comes in once the worker has emptied it for good
         self._worker: threading.Thread | None = None
@@ -85,14 +87,14 @@ class OpenVinoEngine:
         progress: Progress | None = None,
     ) -> list[Generation]:
         """See `Engine.generate`."""
-        asked = list(zip(prompts, of_each(grammar, len(prompts)), strict=True))
+        grammars = iter(of_each(grammar, len(prompts)))
         answers: list[Generation] = []
-        for part in _parts(asked):
+        for part in _parts(prompts):
             with self._lock:
                 self._refuse_when_closed()
                 self._forget_grammars()
-                configs = [self._config(max_new_tokens, grammar) for _, grammar in part]
-                results = self._pipeline.generate([self._input(prompt) for prompt, _ in part], configs)
+                configs = [self._config(max_new_tokens, next(grammars)) for _ in part]
+                results = self._pipeline.generate([self._input(prompt) for prompt in part], configs)
             answers += [self._generation(r.m_generation_ids[0], r.m_scores[0]) for r in results]
             if progress is not None:
                 progress(len(answers))
@@ -109,7 +111,7 @@ class OpenVinoEngine:
         self, prompt: Sequence[int], *, max_new_tokens: int, grammar: Grammar | None = None
     ) -> Iterator[Generation]:
         """See `Engine.stream`. Requests that overlap in time share batches."""
-        request = _Request(list(prompt), self._config(max_new_tokens, grammar))
+        request = _Request(list(prompt), max_new_tokens, grammar)
         self._hand_over(request)
         try:
             while (item := request.box.get()) is not None:
@@ -170,15 +172,13 @@ class OpenVinoEngine:
             try:
                 with self._lock:
                     self._forget_grammars()
-                    request.handle = self._pipeline.add_request(
-                        next(self._ids), self._input(request.prompt), request.config
-                    )
+                    config = self._config(request.max_new_tokens, request.grammar)
+                    request.handle = self._pipeline.add_request(next(self._ids), self._input(request.prompt), config)
+                    live.append(request)
             except BaseException as error:
                 request.box.put(_fault(error))
                 if not isinstance(error, Exception):
                     raise
-            else:
-                live.append(request)
         return True
 
     def _step(self, live: list[_Request]) -> None:
@@ -228,7 +228,7 @@ class OpenVinoEngine:
     # ------------------------------------------------------------------ pieces
 
     def _is_full(self) -> bool:
-        return len(self._grammars) >= MOST_GRAMMARS
+        return self._letters >= MOST_GRAMMAR and len(self._grammars) > 1
 
     def _forget_grammars(self) -> None:
         """Begin a new pipeline where the old one holds too many grammars and no request."""
@@ -236,6 +236,7 @@ class OpenVinoEngine:
             self._pipeline = None
             self._pipeline = self._open()
             self._grammars.clear()
+            self._letters = 0
 
     def _input(self, ids: Sequence[int]) -> Any:  # noqa: ANN401 - an untyped library's tensor
         return self._tensor(np.array([ids], dtype=np.int64))
@@ -248,7 +249,9 @@ class OpenVinoEngine:
         config.stop_token_ids = {self._end_of_turn}
         config.logprobs = 1  # without it every score reads 0.0
         if grammar is not None:
-            self._grammars.add(grammar.text)
+            if (key := hash(grammar.text)) not in self._grammars:
+                self._grammars.add(key)
+                self._letters += len(grammar.text)
             config.structured_output_config = self._genai.StructuredOutputConfig(grammar=grammar.text)
         return config
 
@@ -294,7 +297,7 @@ def _fault(error: BaseException) -> EngineFault:
     return fault
 
 
-def _parts(prompts: Sequence[Asked]) -> Iterator[Sequence[Asked]]:
+def _parts(prompts: Sequence[Sequence[int]]) -> Iterator[Sequence[Sequence[int]]]:
     """The prompts in handfuls, the first one alone.
 
     A prefix is found in the cache only once a request with it is done: handed over together, 256 prompts with the same

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from typing import Protocol
 
 Progress = Callable[[int], None]
@@ -32,15 +33,13 @@ class Grammar:
     labels: tuple[str, ...] = ()
 
 
-# One for all prompts, or one for each.
-Grammars = Grammar | Sequence[Grammar | None] | None
+# One for all prompts, or one for each, which is taken when its prompt's turn comes.
+Grammars = Grammar | Iterable[Grammar | None] | None
 
 
-def of_each(grammar: Grammars, count: int) -> list[Grammar | None]:
+def of_each(grammar: Grammars, count: int) -> Iterable[Grammar | None]:
     """The grammar of each of `count` prompts."""
-    if grammar is None or isinstance(grammar, Grammar):
-        return [grammar] * count
-    return list(grammar)
+    return repeat(grammar, count) if grammar is None or isinstance(grammar, Grammar) else grammar
 
 
 class Engine(Protocol):

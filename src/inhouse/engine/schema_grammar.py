@@ -62,6 +62,7 @@ class _Rules:
         self._choices = choices
         self._rules: dict[str, str] = {}
         self._values: dict[tuple[str, str], str] = {}
+        self._lists: dict[tuple[str, ...], str] = {}
 
     def written(self, schema: Mapping[str, Any]) -> str:
         """The text of the grammar."""
@@ -97,8 +98,9 @@ class _Rules:
         return self._once(name, fixed[name])
 
     def _chosen(self, name: str, path: str) -> list[Any]:
-        """The values to choose from; a whole number is written without a point."""
-        return [v for v in self._choices.get(path, ()) if name != "integer" or isinstance(v, int)]
+        """The values to choose from; a whole number is written without a point, and a text may be empty."""
+        values = [v for v in self._choices.get(path, ()) if name != "integer" or isinstance(v, int)]
+        return [*values, ""] if values and name == "string" else values
 
     def _object(self, schema: Mapping[str, Any], path: str) -> str:
         """From left to right, one rule for each key with something before it and one without: commas need to know."""
@@ -150,11 +152,13 @@ class _Rules:
         return name
 
     def _listed(self, values: Sequence[Any]) -> str:
-        prefix = f"listed{len(self._rules)}n"
-        for rule in literal_tree([compact(value) for value in values], prefix):
-            name, body = rule.split(" ::= ", 1)
-            self._rules[name] = body
-        return f"{prefix}0"
+        texts = tuple(compact(value) for value in values)
+        if texts not in self._lists:
+            self._lists[texts] = prefix = f"listed{len(self._rules)}n"
+            for rule in literal_tree(texts, prefix):
+                name, body = rule.split(" ::= ", 1)
+                self._rules[name] = body
+        return f"{self._lists[texts]}0"
 
     def _once(self, name: str, body: str) -> str:
         self._rules.setdefault(name, body)

@@ -349,14 +349,26 @@ def _object_form(task: Task, side: Sequence[Example]) -> dict[str, Any]:
     """The JSON Schema of the targets, and which of its fields are taken from the input."""
     objects, groups = [parse_object(e.target) or {} for e in side], [e.group for e in side]
     texts = [render_input(e.inputs) for e in side]
-    if not task.json_schema:
-        schema = datasets.infer_schema(objects, groups)
-        fitted = [datasets.fitted(schema, one) for one in objects]
-        return {"json_schema": schema, "from_input": datasets.infer_from_input(schema, fitted, texts)}
-    schema = datasets.widened(task.json_schema, objects, groups)[0]
+    schema = (
+        datasets.widened(task.json_schema, objects, groups)[0]
+        if task.json_schema
+        else datasets.infer_schema(objects, groups)
+    )
     fitted = [datasets.fitted(schema, one) for one in objects]
-    kept = datasets.still_from_input(task.from_input, schema, fitted, texts)
-    return {"json_schema": schema, "from_input": kept}
+    if task.from_input is None:  # an empty table would be a user's no
+        taken = datasets.infer_from_input(schema, fitted, texts) or None
+    else:
+        taken = datasets.still_from_input(task.from_input, schema, fitted, texts)
+    return {"json_schema": schema, "from_input": taken}
+
+
+def tell_not_taken(before: Task, after: Task, reporter: Reporter) -> None:
+    """Warn of fields that the examples no longer show to be taken from the input."""
+    for path in sorted(set(before.from_input or {}) - set(after.from_input or {})):
+        reporter.warn(
+            f"{path} is no longer taken from the input: over {datasets.STRAY:.0%} of the examples have a value there "
+            "that their input does not mention"
+        )
 
 
 def form_lines(task: Task) -> tuple[str, ...]:
@@ -440,11 +452,7 @@ def _tell(
         for change in datasets.widened(before.json_schema, objects)[1][:10]:
             reporter.warn(f"the schema was widened for the new examples: {change}")
         reporter.warn("models trained before answer in the old schema: train again")
-    for path in sorted(set(before.from_input) - set(after.from_input)):
-        reporter.warn(
-            f"{path} is no longer taken from the input: over {datasets.STRAY:.0%} of the examples have a value there "
-            "that their input does not mention"
-        )
+    tell_not_taken(before, after, reporter)
     new = sorted(set(after.labels) - set(before.labels)) if before.labels else []
     if new:
         reporter.warn(f"new labels: {', '.join(new[:10])}; models trained before do not know them")

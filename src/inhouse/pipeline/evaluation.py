@@ -342,8 +342,9 @@ def _warnings(task: Task, version: ModelVersion, dataset: Dataset, answers: Sequ
         whats = "carry labels that no training example has" if labelled else "do not meet the schema"
         named = "; ".join(f"{what} ({times})" for what, times in out_of_reach.most_common(5))
         warnings.append(f"{count} test examples {whats}: they can only be answered wrongly: {named}")
-    if set(task.labels) != set(version.labels) or task.json_schema != version.json_schema:
-        what = "labels have" if labelled else "schema has"
+    schemas = (task.json_schema, task.from_input or {}), (version.json_schema, version.from_input)
+    if set(task.labels) != set(version.labels) or schemas[0] != schemas[1]:
+        what = "labels have" if labelled else "schema, or what is taken from the input, has"
         warnings.append(f"the task's {what} changed since this version was trained: train again")
     if not version.parity.passed:
         warnings.append(f"the parity gate failed: {version.parity.reason}")

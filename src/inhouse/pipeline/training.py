@@ -266,7 +266,7 @@ def _register(
         fields=task.input.fields,
         labels=labels_of(dataset.learned) if task.kind == "classify" else (),
         json_schema=task.json_schema,
-        from_input=task.from_input,
+        from_input=task.from_input or {},
         outline=task.outline,
         answer_tokens=answer_tokens_of([*train, *validation]),
         chat=task.input.chat,

@@ -30,7 +30,7 @@ from inhouse.core import (
 from inhouse.core.json_schema import parse_object
 from inhouse.engine import ENCODER, get_base, require_base
 from inhouse.errors import NotFound
-from inhouse.pipeline.compile import with_form
+from inhouse.pipeline.compile import tell_not_taken, with_form
 from inhouse.pipeline.evaluation import encoders_of, evaluate
 from inhouse.pipeline.training import spread, train
 from inhouse.scoring import RIGHT_METRICS, field_paths, field_scores, object_exact
@@ -287,6 +287,7 @@ def _store_corrected(workspace: Workspace, task: Task, waiting: Waiting, reporte
         records.save_dataset(workspace, dataset)
     changed = with_form(task, dataset)
     if changed != task:
+        tell_not_taken(task, changed, reporter)
         workspace.save_task(changed)
     reporter.say(f"dataset version {dataset.number}: {waiting.usable} corrections joined the training data")
     return dataset

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from datetime import date
 from decimal import Decimal
-from functools import lru_cache
 
 from inhouse.core.task import FromInput
-from inhouse.scoring.values import amount_of, date_of
+from inhouse.scoring.values import amount_of, bare_day, date_of
+
+Value = str | int | float
 
 # Of the languages that `date_of` reads; most words beside two numbers are no months, and it is slow to find that out.
 _MONTH = (
@@ -25,81 +27,91 @@ _DAYS = tuple(
         r"(?<!\d)\d{4}([-./])\d{1,2}\1\d{1,2}",
         r"(?<!\d)\d{1,2}\s?([-./])\s?\d{1,2}\s?\1\s?(?:\d{4}|\d{2})",
         r"(?<!\d)\d{1,2}(?:\.|st|nd|rd|th|er|e)?[ /-]?(?:of |de )?"
-        rf"{_MONTH}\.?,?[ /-](?:de |del )?(?:\d{{4}}|\d{{2}})",
+        rf"{_MONTH}\.?,?[ /-]?(?:de |del )?(?:\d{{4}}|\d{{2}})",
         rf"(?<![^\W\d_]){_MONTH}\.? \d{{1,2}}(?:st|nd|rd|th)?,? \d{{4}}",
     )
 )
-_BARE_DAY = re.compile(r"(?<!\d)(?:19|20)\d{6}(?!\d)")
+_BARE_DAY = re.compile(r"(?<!\d)\d{8}(?!\d)")
+# Written with slashes, the month may come first.
+_SLASHED = re.compile(r"(\d{1,2})/(\d{1,2})/(\d{4}|\d{2})")
 _UNIT = r"(?:[€$£¥₹₺₽]|US\$|R\$|S\$|RM|EUR|USD|GBP|CHF)"
+# No number has more digits than these (nor does JSON take them), and a hyphen before one may be a minus or none.
 _NUMBER = re.compile(
-    rf"(?P<unit>{_UNIT} ?)?(?P<sign>[-−]?)(?<![\d.,])(?P<digits>\d+(?:[.,'’ ]\d{{3}})*(?:[.,]\d+)?)(?!\d)(?P<after>-?)"
+    rf"(?P<unit>{_UNIT} ?)?(?P<sign>[-−]?)(?<!\d)(?<!\d[.,])"
+    r"(?P<digits>\d{1,15}(?:[.,'’ ]\d{3}){0,5}(?:[.,]\d{1,10})?)(?!\d)(?P<after>-?)"
 )
+_SPACES = str.maketrans({"\u00a0": " ", "\u202f": " "})
 
 
-def mentioned_fields(from_input: Mapping[str, FromInput], text: str) -> dict[str, tuple[str | int | float, ...]]:
+def mentioned_fields(from_input: Mapping[str, FromInput], text: str) -> dict[str, tuple[Value, ...]]:
     """The values that each field of `from_input` can take from `text`; no field for which it mentions none."""
-    found = {path: mentioned(text, form) for path, form in from_input.items()}
-    return {path: values for path, values in found.items() if values}
+    by_form = {form: mentioned(text, form) for form in set(from_input.values())}
+    return {path: by_form[form] for path, form in from_input.items() if by_form[form]}
 
 
-@lru_cache(maxsize=10_000)
-def mentioned(text: str, form: FromInput) -> tuple[str | int | float, ...]:
-    """What `text` mentions of a kind, in its order, each writing once.
+def mentioned(text: str, form: FromInput) -> tuple[Value, ...]:
+    """What `text` mentions of a kind, in its order, each writing once; what can be read in several ways, in each.
 
     Args:
-        form: `date` and `amount` as they are written there; `iso-date` as 2026-03-05; `number` as JSON numbers, and
-            where digits can be read in two ways (1.234), both.
+        form: `date` and `amount` as they are written there; `iso-date` as 2026-03-05; `number` as JSON numbers.
     """
-    found: Iterator[str | int | float]
-    if form == "date":
-        found = iter(_days(text))
-    elif form == "iso-date":
-        found = (day.isoformat() for written in _days(text) if (day := date_of(written)) is not None)
-    elif form == "amount":
-        found = _amounts(text)
-    else:
-        found = _numbers(text)
+    plain = text.translate(_SPACES)
+    find = {"date": _days, "iso-date": _iso_days, "amount": _amounts, "number": _numbers}[form]
     # By type too: 9 and 9.0 are equal and written apart.
-    return tuple({(type(value), value): value for value in found}.values())
+    return tuple({(type(value), value): value for value in find(plain)}.values())
 
 
-def _days(text: str) -> list[str]:
+def _days(text: str) -> Iterator[Value]:
     """Days as they are written; eight digits only where there is no other, as they may be any number."""
-    found = [
-        (match.start(), match[0])
-        for pattern in _DAYS
-        for match in pattern.finditer(text)
-        if date_of(match[0]) is not None
-    ]
-    return [day for _, day in sorted(found)] or _BARE_DAY.findall(text)
+    found = sorted((m.start(), m[0]) for pattern in _DAYS for m in pattern.finditer(text) if date_of(m[0]) is not None)
+    written = [day for _, day in found]
+    yield from written or (digits for digits in _BARE_DAY.findall(text) if bare_day(digits) is not None)
 
 
-def _amounts(text: str) -> Iterator[str]:
-    """Numbers as they are written, with the currency before them and without."""
+def _iso_days(text: str) -> Iterator[Value]:
+    for written in map(str, _days(text)):
+        day = date_of(written) or bare_day(written)
+        if day is None:
+            continue
+        yield day.isoformat()
+        slashed = _SLASHED.fullmatch(written)
+        if slashed and int(slashed[1]) <= 12 and int(slashed[2]) <= 12:
+            yield date(day.year, day.day, day.month).isoformat()
+
+
+def _amounts(text: str) -> Iterator[Value]:
+    """Numbers as they are written, with sign and currency before them and without."""
     for found in _NUMBER.finditer(text):
         for digits in _readings(found["digits"]):
-            yield found["sign"] + digits
+            yield digits
+            if found["sign"]:
+                yield found["sign"] + digits
         if found["unit"]:
             yield found["unit"] + found["sign"] + found["digits"]
 
 
-def _numbers(text: str) -> Iterator[int | float]:
+def _numbers(text: str) -> Iterator[Value]:
     """The numbers by value; whole ones as JSON writes them with a point and without."""
     for found in _NUMBER.finditer(text):
-        sign = -1 if found["sign"] or found["after"] else 1
+        signs = (1, -1) if found["sign"] or found["after"] else (1,)
         for digits in _readings(found["digits"]):
-            amount = amount_of(digits)
-            if amount is None:
-                continue
-            values = {amount.number}
-            if amount.spelling:
-                values.add(Decimal(re.sub(r"\D", "", amount.spelling)))
-            for value in sorted(values):
-                if value == value.to_integral_value():
-                    yield sign * int(value)
-                yield float(sign * value)
+            for value in _values_of(digits):
+                for sign in signs:
+                    if value == value.to_integral_value():
+                        yield sign * int(value)
+                    yield float(sign * value)
 
 
-def _readings(digits: str) -> tuple[str, ...]:
-    """Digits with a space in them may be one number or several."""
-    return (digits, *digits.split()) if " " in digits else (digits,)
+def _values_of(digits: str) -> list[Decimal]:
+    amount = amount_of(digits)
+    if amount is None:
+        return []
+    return sorted({amount.number} | ({Decimal(re.sub(r"\D", "", amount.spelling))} if amount.spelling else set()))
+
+
+def _readings(digits: str) -> Iterator[str]:
+    """Digits with spaces in them may be one number or several: every run of their parts."""
+    parts = digits.split(" ")
+    for start in range(len(parts)):
+        for end in range(len(parts), start, -1):
+            yield " ".join(parts[start:end])

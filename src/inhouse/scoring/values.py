@@ -56,7 +56,7 @@ _BARE = re.compile(r"((?:19|20)\d\d)(\d\d)(\d\d)")
 _YEAR_LAST = re.compile(r"(\d{1,2})\s?([-./])\s?(\d{1,2})\s?\2\s?(\d{4}|\d{2})")
 _WITH_MONTH_NAME = re.compile(
     r"(?:[^\W\d_]+\.?,? )?"  # weekday
-    r"(?:\d{1,2}(?:\.|st|nd|rd|th|er|e)?[ /-]?(?:of |de )?[^\W\d_]{3,}\.?,?[ /-](?:de |del )?(?:\d{4}|\d{2})"
+    r"(?:\d{1,2}(?:\.|st|nd|rd|th|er|e)?[ /-]?(?:of |de )?[^\W\d_]{3,}\.?,?[ /-]?(?:de |del )?(?:\d{4}|\d{2})"
     r"|[^\W\d_]{3,}\.? \d{1,2}(?:st|nd|rd|th)?,? \d{4})"
 )
 _LANGUAGES = ["en", "de", "nl", "fr", "es", "it"]
@@ -176,11 +176,11 @@ def _same_text(expected: str, answered: str) -> bool:
         return one.same(other)
     day, other_day = date_of(expected), date_of(answered)
     if day is None or other_day is None:
-        day, other_day = day or _bare_day(expected), other_day or _bare_day(answered)
+        day, other_day = day or bare_day(expected), other_day or bare_day(answered)
     return day is not None and day == other_day
 
 
-def _bare_day(text: str) -> date | None:
+def bare_day(text: str) -> date | None:
     """The day of eight digits, which may as well be a number or a code."""
     found = _BARE.fullmatch(text.strip())
     return _day(int(found[1]), int(found[2]), int(found[3])) if found else None

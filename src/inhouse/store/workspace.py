@@ -130,11 +130,15 @@ class Workspace:
         others = {"labels": "classify", "json_schema": "extract", "from_input": "extract", "outline": "generate"}
         left_out = {"name", *(key for key, kind in others.items() if kind != task.kind)}
         values = task.model_dump(exclude=left_out, exclude_none=True, by_alias=True)
-        wholes = {key: values.pop(key, None) for key in ("schema", "from_input")}
+        schema, taken = values.pop("schema", None), values.pop("from_input", None)
         _merge(document, values)
-        for key, whole in wholes.items():  # replaced as a whole: a key that is gone from it must go
-            if document.get(key, {}) != (whole or {}):
-                document[key] = whole
+        if schema and document.get("schema") != schema:  # replaced as a whole: a key that is gone from it must go
+            document["schema"] = schema
+        if taken is not None:
+            table = document.setdefault("from_input", tomlkit.table())
+            for gone in set(table) - set(taken):
+                del table[gone]
+            _merge(table, taken)
         write_bytes(path, tomlkit.dumps(document).encode("utf-8"))
 
     @contextmanager

@@ -14,9 +14,10 @@ from contextlib import contextmanager
 # What a small model's step takes at most; nothing of it is used before it is needed.
 ROOM = 4 * 2**30
 _HUGE_PAGE = 2**21
-# Numbers of malloc.h and sys/mman.h, and glibc's own defaults.
-_TRIM_THRESHOLD, _MMAP_MAX, _HUGE_PAGES = -1, -4, 14
-_DEFAULT_TRIM, _DEFAULT_MAPS = 128 * 1024, 65536
+# Numbers of malloc.h and sys/mman.h.
+_TRIM_THRESHOLD, _MMAP_THRESHOLD, _MMAP_MAX, _HUGE_PAGES = -1, -3, -4, 14
+# Where glibc's own thresholds end up in a process that frees large blocks; once set, they no longer move by themselves.
+_USUAL_MAPPED, _USUAL_TRIM, _USUAL_MAPS = 32 * 2**20, 64 * 2**20, 65536
 
 
 @contextmanager
@@ -43,6 +44,7 @@ def roomy_heap(free: int) -> Iterator[None]:
     try:
         yield
     finally:
-        libc.mallopt(_MMAP_MAX, _DEFAULT_MAPS)
-        libc.mallopt(_TRIM_THRESHOLD, _DEFAULT_TRIM)
+        libc.mallopt(_MMAP_MAX, _USUAL_MAPS)
+        libc.mallopt(_MMAP_THRESHOLD, _USUAL_MAPPED)
+        libc.mallopt(_TRIM_THRESHOLD, _USUAL_TRIM)
         libc.malloc_trim(0)

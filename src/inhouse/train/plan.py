@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from inhouse.core import Dataset, Example, Recipe, Task, render_input
+from inhouse.core import Dataset, Example, Recipe, Task, canonical_hash, render_input
 from inhouse.engine.prompts import TRAINED_SYSTEM, Messages, conversation, trained_messages
 from inhouse.errors import NothingToLearn
 
@@ -209,6 +209,7 @@ def make_recipe(
         precision="bfloat16" if precision == "bfloat16" else "float32",
         system=TRAINED_SYSTEM,
         max_steps=wish.max_steps,
+        answer_form=canonical_hash([task.json_schema, task.from_input or {}]) if task.kind == "extract" else "",
     )
 
 
