@@ -60,11 +60,11 @@ def blocks(page: Path, language: str) -> list[str]:
 
 
 def rows(text: str) -> dict[str, list[str]]:
-    """Table rows whose first cell is one code word: that word, and the other cells."""
+    """Table rows whose first cell is one code word, not a quoted value: that word, and the other cells."""
     found = {}
     for line in text.splitlines():
         cells = [c.strip() for c in line.strip("|").split("|")] if line.startswith("|") else []
-        if cells and re.fullmatch(r"`[^`]+`", cells[0]):
+        if cells and re.fullmatch(r"`[^`\"]+`", cells[0]):
             found[cells[0].strip("`")] = cells[1:]
     return found
 
