@@ -1,0 +1,130 @@
+"""`train --curve`: trainings on growing shares of the data, and what more examples would bring."""
+
+from __future__ import annotations
+
+import random
+import shutil
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from inhouse.core import CurvePoint, CurveResult, Reporter, Silent, canonical_hash
+from inhouse.errors import TooFewExamples
+from inhouse.pipeline.training import Prepared, prepare_training, prepared_trunk, validation_judge
+from inhouse.scoring import learning_curve
+from inhouse.store import Workspace, disk_guard, write_bytes
+from inhouse.train import make_recipe
+
+SHARES = (1 / 8, 1 / 4, 1 / 2, 1)
+# A training on fewer examples says nothing about one on many.
+LEAST = 16
+# The curve is read off at so many times the examples that there are: farther ahead a power law is a guess.
+AHEAD = (2, 4)
+# Fewer points than this from doubling the data are not worth the work of collecting it.
+WORTH = 0.01
+
+
+def train_curve(
+    workspace: Workspace, name: str, reporter: Reporter | None = None, *, minutes: float | None = None
+) -> CurveResult:
+    """Train on an eighth, a quarter, a half and all of the training examples; say what more of them would bring.
+
+    No version is made of these trainings. A curve that was interrupted goes on with the training it was at.
+
+    Args:
+        minutes: for each training, instead of those in `task.toml`.
+
+    Raises:
+        TooFewExamples: a half of them is too few to be trained on.
+        what `train` raises.
+    """
+    reporter = reporter or Silent()
+    with workspace.lock(f"train-{name}", f"training {name!r}"), disk_guard(workspace.paths.root):
+        prepared = prepare_training(workspace, name, reporter, minutes=minutes)
+        shares = _shares(prepared)
+        folder = workspace.paths.run(f"curve-{canonical_hash(prepared.recipe.model_dump(mode='json'))}")
+        folder.mkdir(parents=True, exist_ok=True)
+        metric, scores = "", []
+        for share in shares:
+            reporter.say(f"training on {len(share.learned)} of {len(prepared.learned)} examples")
+            metric, found = _scores(share, folder / f"{len(share.learned)}.safetensors", reporter)
+            scores.append(found)
+        shutil.rmtree(folder, ignore_errors=True)
+        counts = [len(share.learned) for share in shares]
+        power, points = learning_curve(counts, np.array(scores), [counts[-1] * times for times in AHEAD])
+        chart = workspace.paths.curve(name)
+        _draw(points, metric, chart)
+    return CurveResult(
+        task=name,
+        metric=metric,
+        validation_examples=len(scores[0]),
+        power=power,
+        points=tuple(points),
+        reason=_told(points, metric),
+        chart=str(chart),
+    )
+
+
+def _shares(prepared: Prepared) -> list[Prepared]:
+    """The training on growing parts of the examples, each within the next, each with the recipe for its size."""
+    order = list(range(len(prepared.learned)))
+    random.Random(f"{prepared.recipe.seed}:curve").shuffle(order)
+    counts = [n for share in SHARES if (n := round(share * len(order))) >= LEAST]
+    if len(counts) < 2:
+        raise TooFewExamples(
+            f"task {prepared.task.name!r} has {len(order)} training examples: too few for a curve",
+            f"add examples: {2 * LEAST} are the least",
+        )
+    return [_part(prepared, sorted(order[:n])) for n in counts]
+
+
+def _part(prepared: Prepared, places: Sequence[int]) -> Prepared:
+    learned = [prepared.learned[i] for i in places]
+    of = prepared.recipe
+    recipe = make_recipe(
+        prepared.task,
+        prepared.dataset,
+        learned,
+        base_model=of.base_model,
+        base_sha256=of.base_sha256,
+        precision=of.precision,
+    )
+    return replace(prepared, learned=learned, recipe=recipe)
+
+
+def _scores(prepared: Prepared, checkpoint: Path, reporter: Reporter) -> tuple[str, list[float]]:
+    """Train, and score the best step's answers to the validation examples."""
+    from inhouse.engine.lora import load_adapter_state
+    from inhouse.train.loop import right_answers, run_loop, seconds_per_token
+
+    with prepared_trunk(prepared) as (trunk, adapters):
+        speed = seconds_per_token(trunk, adapters, prepared.learned, prepared.recipe)
+        prepared = replace(prepared, recipe=prepared.fitted(speed))
+        judge = validation_judge(prepared, trunk) if prepared.judged else None
+        outcome = run_loop(
+            trunk, adapters, prepared.learned, prepared.validation, prepared.recipe, checkpoint, reporter, judge=judge
+        )
+        load_adapter_state(adapters, outcome.state)
+        if judge is None:
+            return "accuracy", right_answers(trunk, prepared.validation)
+        return judge.metric, list(judge.scores(range(len(prepared.validation))))
+
+
+def _told(points: Sequence[CurvePoint], metric: str) -> str:
+    """What the curve means, in a sentence."""
+    now = [p for p in points if p.measured][-1]
+    twice = next(p for p in points if not p.measured)
+    more = twice.examples - now.examples
+    gain = twice.score - now.score
+    foretold = f"{more} more examples would bring {metric} from {now.score:.1%} to about {twice.score:.1%}"
+    interval = f"(95 % interval {twice.low:.1%} to {twice.high:.1%})"
+    worth = "worth collecting" if gain >= WORTH else "hardly worth collecting"
+    return f"{foretold} {interval}: {worth}"
+
+
+def _draw(points: Sequence[CurvePoint], metric: str, file: Path) -> None:
+    from inhouse.evaluate.report import curve_svg
+
+    write_bytes(file, curve_svg(points, metric).encode())
