@@ -30,7 +30,6 @@ VERBS = (
     "init",
     "list_models",
     "monitor",
-    "plan_training",
     "predict",
     "promote",
     "pull_model",
@@ -39,8 +38,6 @@ VERBS = (
     "run",
     "status",
     "train",
-    "train_curve",
-    "train_seeds",
 )
 
 __all__ = ["__version__", "open_workspace", "serve", *VERBS]
