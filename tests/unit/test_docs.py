@@ -20,6 +20,7 @@ from inhouse import errors
 from inhouse.cli.main import app
 from inhouse.core import PRIMARY_METRICS, Task
 from inhouse.core.results import Decision, MonitorDecision
+from inhouse.core.task import FromInput
 from inhouse.store.settings import ENV_PREFIX, Settings
 
 ROOT = Path(__file__).parents[2]
@@ -60,11 +61,11 @@ def blocks(page: Path, language: str) -> list[str]:
 
 
 def rows(text: str) -> dict[str, list[str]]:
-    """Table rows whose first cell is one code word, not a quoted value: that word, and the other cells."""
+    """Table rows whose first cell is one code word: that word, and the other cells."""
     found = {}
     for line in text.splitlines():
         cells = [c.strip() for c in line.strip("|").split("|")] if line.startswith("|") else []
-        if cells and re.fullmatch(r"`[^`\"]+`", cells[0]):
+        if cells and re.fullmatch(r"`[^`]+`", cells[0]):
             found[cells[0].strip("`")] = cells[1:]
     return found
 
@@ -153,7 +154,7 @@ def test_every_setting_its_variable_and_its_default():
 def test_every_key_of_task_toml_and_its_default():
     known = [(key, default) for key, default in keys(Task) if key != "name"]
     table = rows(read("task.md"))
-    assert set(table) == {key for key, _ in known}
+    assert set(table) == {key for key, _ in known} | {f'"{form}"' for form in get_args(FromInput)}
     for key, default in known:
         assert table[key][0] == ("`{}`" if default is PydanticUndefined else shown(default)), key
 
