@@ -81,7 +81,10 @@ def test_the_served_file_is_the_trained_one(ran):
     parity = ran["train"]["parity"]
     assert parity["passed"], parity
     assert parity["tokens"] >= 500
-    assert parity["top1_agreement"] >= 0.99
+    # The gate's own bound: where the trainer holds two tokens for equally likely, rounding decides (docs/design/parity.md).
+    agreed = round(parity["top1_agreement"] * parity["tokens"])
+    assert agreed >= 0.99 * (parity["tokens"] - parity["ties"]), parity
+    assert parity["ties"] <= 0.02 * parity["tokens"], parity
 
 
 def test_no_invoice_stands_on_both_sides(workspace, lines):
