@@ -174,6 +174,8 @@ class Task(_Section):
         for path, form in (self.from_input or {}).items():
             if path not in fields:
                 raise ValueError(f"from_input names {path!r}, which is no field of the schema: {', '.join(fields)}")
+            if "enum" in fields[path] or "const" in fields[path]:
+                raise ValueError(f"from_input names {path!r}, which is a choice of the schema's own values")
             wanted = {"number", "integer"} if form == "number" else {"string"}
             if not wanted & set(types_of(fields[path])):
                 raise ValueError(

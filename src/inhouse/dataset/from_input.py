@@ -11,9 +11,11 @@ from inhouse.core.task import FromInput
 from inhouse.scoring.mentions import mentioned
 
 # A field is taken from the input where the values of at least so many inputs show it, and at most this share of them
-# stands elsewhere.
+# stands elsewhere. A rating or a count stands in most inputs by chance, in another example's as often as in its own:
+# of such values at most a half may.
 LEAST = 30
 STRAY = 0.02
+CHANCE = 0.5
 _OF_TEXTS: tuple[FromInput, ...] = ("date", "iso-date", "amount")
 
 Forms = Mapping[str, Sequence[FromInput]]
@@ -32,7 +34,9 @@ def infer_from_input(
     possible = {path: _forms_of(part) for path, part in scalar_fields(schema).items()}
     inputs = Counter(path for one in objects for path in {path for path, _ in _scalars(one, "")})
     possible = {path: forms for path, forms in possible.items() if inputs[path] >= LEAST}
-    return {path: forms[0] for path, forms in _not_refuted(possible, objects, texts).items()}
+    half = len(objects) // 2  # neighbours may be of one supplier, day or order
+    others = [*objects[half:], *objects[:half]]
+    return {path: forms[0] for path, forms in _not_refuted(possible, objects, texts, others).items()}
 
 
 def still_from_input(
@@ -58,13 +62,20 @@ def _forms_of(part: Mapping[str, Any]) -> Sequence[FromInput]:
 
 
 def _not_refuted(
-    possible: Forms, objects: Sequence[Mapping[str, Any]], texts: Sequence[str]
+    possible: Forms,
+    objects: Sequence[Mapping[str, Any]],
+    texts: Sequence[str],
+    others: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, list[FromInput]]:
-    """The forms in which all values of a field but a few are mentioned in their input; one pass over the texts."""
+    """The forms in which all values of a field but a few are mentioned in their input; one pass over the texts.
+
+    With `others`, an object of another example for each text: and most values of these are not mentioned there.
+    """
     total = Counter(path for one in objects for path, _ in _scalars(one, ""))
     left = {path: list(forms) for path, forms in possible.items() if forms}
     strays: Counter[tuple[str, FromInput]] = Counter()
-    for one, text in zip(objects, texts, strict=True):
+    by_chance: Counter[tuple[str, FromInput]] = Counter()
+    for i, (one, text) in enumerate(zip(objects, texts, strict=True)):
         mentions: defaultdict[FromInput, Collection[Any]] = defaultdict(tuple)
         for form in {form for forms in left.values() for form in forms}:
             mentions[form] = frozenset(mentioned(text, form))
@@ -73,15 +84,20 @@ def _not_refuted(
                 strays[path, form] += value not in mentions[form]
                 if strays[path, form] > STRAY * total[path]:
                     left[path].remove(form)
-    return {path: forms for path, forms in left.items() if forms}
+        for path, value in _scalars(others[i], "") if others else ():
+            for form in left.get(path, ()):
+                by_chance[path, form] += value in mentions[form]
+    shown = {path: [f for f in forms if by_chance[path, f] <= CHANCE * total[path]] for path, forms in left.items()}
+    return {path: forms for path, forms in shown.items() if forms}
 
 
 def _scalars(value: Any, path: str) -> Iterator[tuple[str, Any]]:  # noqa: ANN401 - any JSON value
+    """The values by path, less those that say that there is none: null, an empty text, 0."""
     if isinstance(value, Mapping):
         for key, part in value.items():
             yield from _scalars(part, f"{path}.{key}" if path else key)
     elif isinstance(value, list):
         for item in value:
             yield from _scalars(item, path)
-    elif value is not None and value != "":
+    elif value is not None and value not in ("", 0):
         yield path, value

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import exp
 from typing import Any
@@ -127,6 +127,15 @@ def answer_all(
     is not held to the input, so its confidence is 0.
     """
 
+    own: set[int] = set()
+
+    def grammars() -> Iterator[Grammar | None]:
+        for i, question in enumerate(questions):
+            grammar = form.grammar_of(question.text)
+            if grammar is not form.grammar:
+                own.add(i)
+            yield grammar
+
     def ask(
         asked: Sequence[Question], grammars: Iterable[Grammar | None], progress: Progress | None
     ) -> list[Prediction]:
@@ -134,8 +143,8 @@ def answer_all(
         given = engine.generate(prompts, max_new_tokens=form.max_tokens, grammar=grammars, progress=progress)
         return [as_prediction(g, len(p), form, decode) for g, p in zip(given, prompts, strict=True)]
 
-    answers = ask(questions, (form.grammar_of(question.text) for question in questions), progress)
-    again = [i for i, answer in enumerate(answers) if answer.error and form.narrower]
+    answers = ask(questions, grammars(), progress)
+    again = [i for i, answer in enumerate(answers) if answer.error and i in own]
     if again:
         second = ask([questions[i] for i in again], [form.grammar] * len(again), None)
         for i, answer in zip(again, second, strict=True):

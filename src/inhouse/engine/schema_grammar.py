@@ -28,6 +28,8 @@ _LETTER = f"{_PLAIN} | {_ESCAPED}"
 # As many digits as a double or a 64-bit integer has when Python writes it.
 _INTEGER = r'"-"? ("0" | [1-9] [0-9]{0,18})'
 _NUMBER = r'"-"? ("0" | [1-9] [0-9]{0,18}) ("." [0-9]{1,20})? ([eE] [-+]? [0-9]{1,2})?'
+# What says that there is none, where an answer is held to what its input mentions.
+_NOTHING: dict[str, list[Any]] = {"string": [""], "integer": [0], "number": [0, 0.0]}
 
 
 Choices = Mapping[str, Sequence[Any]]
@@ -98,9 +100,10 @@ class _Rules:
         return self._once(name, fixed[name])
 
     def _chosen(self, name: str, path: str) -> list[Any]:
-        """The values to choose from; a whole number is written without a point, and a text may be empty."""
+        """The values to choose from, and the one that says "none"; a whole number is written without a point."""
         values = [v for v in self._choices.get(path, ()) if name != "integer" or isinstance(v, int)]
-        return [*values, ""] if values and name == "string" else values
+        written = {compact(value) for value in values}
+        return [*values, *(v for v in _NOTHING.get(name, ()) if compact(v) not in written)] if values else []
 
     def _object(self, schema: Mapping[str, Any], path: str) -> str:
         """From left to right, one rule for each key with something before it and one without: commas need to know."""

@@ -366,8 +366,8 @@ def tell_not_taken(before: Task, after: Task, reporter: Reporter) -> None:
     """Warn of fields that the examples no longer show to be taken from the input."""
     for path in sorted(set(before.from_input or {}) - set(after.from_input or {})):
         reporter.warn(
-            f"{path} is no longer taken from the input: over {datasets.STRAY:.0%} of the examples have a value there "
-            "that their input does not mention"
+            f"{path} is no longer taken from the input: its type is another now, or over {datasets.STRAY:.0%} of the "
+            "examples have a value there that their input does not mention"
         )
 
 

@@ -32,14 +32,17 @@ _DAYS = tuple(
     )
 )
 _BARE_DAY = re.compile(r"(?<!\d)\d{8}(?!\d)")
-# Written with slashes, the month may come first.
-_SLASHED = re.compile(r"(\d{1,2})/(\d{1,2})/(\d{4}|\d{2})")
+# Written with slashes or hyphens, the month may come first.
+_MONTH_FIRST = re.compile(r"(\d{1,2})\s?([-/])\s?(\d{1,2})\s?\2\s?(?:\d{4}|\d{2})")
 _UNIT = r"(?:[€$£¥₹₺₽]|US\$|R\$|S\$|RM|EUR|USD|GBP|CHF)"
-# No number has more digits than these (nor does JSON take them), and a hyphen before one may be a minus or none.
+# No number has more digits than these (nor does JSON take them). A hyphen before one may be a minus or none, as may
+# brackets around it. In India the groups before the last have two digits.
 _NUMBER = re.compile(
     rf"(?P<unit>{_UNIT} ?)?(?P<sign>[-−]?)(?<!\d)(?<!\d[.,])"
-    r"(?P<digits>\d{1,15}(?:[.,'’ ]\d{3}){0,5}(?:[.,]\d{1,10})?)(?!\d)(?P<after>-?)"
+    r"(?P<digits>\d{1,2}(?:,\d\d){1,5},\d{3}(?:\.\d{1,10})?|(?<![^\s(€$£¥])[.,]\d{1,10}"
+    r"|\d{1,15}(?:[.,'’ ]\d{3}){0,5}(?:[.,]\d{1,10})?)(?!\d)(?P<after>[-)]?)"
 )
+_LAKH = re.compile(r"\d{1,2}(?:,\d\d)+,\d{3}(?:\.\d+)?")
 _SPACES = str.maketrans({"\u00a0": " ", "\u202f": " "})
 
 
@@ -62,10 +65,10 @@ def mentioned(text: str, form: FromInput) -> tuple[Value, ...]:
 
 
 def _days(text: str) -> Iterator[Value]:
-    """Days as they are written; eight digits only where there is no other, as they may be any number."""
+    """Days as they are written; eight digits after the others, as they may be any number."""
     found = sorted((m.start(), m[0]) for pattern in _DAYS for m in pattern.finditer(text) if date_of(m[0]) is not None)
-    written = [day for _, day in found]
-    yield from written or (digits for digits in _BARE_DAY.findall(text) if bare_day(digits) is not None)
+    yield from (day for _, day in found)
+    yield from (digits for digits in _BARE_DAY.findall(text) if bare_day(digits) is not None)
 
 
 def _iso_days(text: str) -> Iterator[Value]:
@@ -74,8 +77,8 @@ def _iso_days(text: str) -> Iterator[Value]:
         if day is None:
             continue
         yield day.isoformat()
-        slashed = _SLASHED.fullmatch(written)
-        if slashed and int(slashed[1]) <= 12 and int(slashed[2]) <= 12:
+        either = _MONTH_FIRST.fullmatch(written)
+        if either and int(either[1]) <= 12 and int(either[3]) <= 12:
             yield date(day.year, day.day, day.month).isoformat()
 
 
@@ -86,6 +89,8 @@ def _amounts(text: str) -> Iterator[Value]:
             yield digits
             if found["sign"]:
                 yield found["sign"] + digits
+            if found["after"] == "-":
+                yield digits + "-"
         if found["unit"]:
             yield found["unit"] + found["sign"] + found["digits"]
 
@@ -103,7 +108,11 @@ def _numbers(text: str) -> Iterator[Value]:
 
 
 def _values_of(digits: str) -> list[Decimal]:
-    amount = amount_of(digits)
+    """What the digits can stand for: 03 is 3 here, as only a field of numbers asks."""
+    if _LAKH.fullmatch(digits):
+        digits = digits.replace(",", "")
+    bare = digits.lstrip("0") if digits.startswith("0") else digits
+    amount = amount_of(bare if bare[:1].isdigit() else f"0{bare}")
     if amount is None:
         return []
     return sorted({amount.number} | ({Decimal(re.sub(r"\D", "", amount.spelling))} if amount.spelling else set()))

@@ -59,7 +59,7 @@ _WITH_MONTH_NAME = re.compile(
     r"(?:\d{1,2}(?:\.|st|nd|rd|th|er|e)?[ /-]?(?:of |de )?[^\W\d_]{3,}\.?,?[ /-]?(?:de |del )?(?:\d{4}|\d{2})"
     r"|[^\W\d_]{3,}\.? \d{1,2}(?:st|nd|rd|th)?,? \d{4})"
 )
-_LANGUAGES = ["en", "de", "nl", "fr", "es", "it"]
+_LANGUAGES = ["en", "de", "nl", "fr", "es", "it", "pt"]
 
 
 @dataclass(frozen=True, slots=True)
