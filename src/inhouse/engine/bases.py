@@ -497,7 +497,7 @@ def _stretched(file: Path, fields: dict[str, Any]) -> dict[str, Any] | None:
         return None
     from gguf import GGUFReader
 
-    from inhouse.engine.hub_header import rope_of_table
+    from inhouse.engine.shapes import rope_of_table
 
     (table,) = (tensor.data for tensor in GGUFReader(file).tensors if tensor.name == _TABLE)
     return rope_of_table(table, float(fields[f"{fields['general.architecture']}.rope.freq_base"]), file)

@@ -49,7 +49,7 @@ class ChatTemplate:
         self._start = self._user_tokenizer.encode(_START, add_special_tokens=False).ids
         self._skeletons = lru_cache(maxsize=256)(self._split)
         self._pieces = lru_cache(maxsize=1024)(self._template_ids)
-        self._takes_system = self._takes("system", "user")
+        self._takes_system = self._takes("system", "user") and not self._joins_system()
         self.end_of_turn = self._find_end_of_turn(end_of_turn)
 
     def prompt_ids(self, messages: Sequence[Message]) -> list[int]:
@@ -138,6 +138,15 @@ class ChatTemplate:
             return False
         return True
 
+    def _joins_system(self) -> bool:
+        """Whether the template puts a system message before the user's text, in the same turn, with a line between.
+
+        Gemma 3's does. Both are then one text, as `_without_system` joins them: cut apart, an empty system message
+        would leave line breaks in other tokens than programs have that cut the whole prompt.
+        """
+        parts = self._split(("system", "user"), True)
+        return parts[parts.index(0) + 1] == "\n\n"
+
     def _find_end_of_turn(self, named: str) -> int:
         """The id of the named token, or of the special token that follows an assistant's message."""
         if named:
@@ -159,7 +168,7 @@ class ChatTemplate:
 
 
 def _without_system(messages: Sequence[Message]) -> Sequence[Message]:
-    """For templates without a system message (Mistral's first, Gemma's): what it says goes before the user's text."""
+    """For templates that give a system message no turn (Mistral's first, Gemma's): it goes before the user's text."""
     if not messages or messages[0]["role"] != "system":
         return messages
     system, *others = messages

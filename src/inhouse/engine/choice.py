@@ -116,7 +116,7 @@ def choose_engine(
 
 
 def _what_can_be_served() -> str:
-    from inhouse.engine.hub_header import families
+    from inhouse.engine.families import families
 
     known = sorted({*families()["architectures"].values()})
     return f"take a base model of one of these architectures: {', '.join(known)}"

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from inhouse.engine.shapes import shape_of
 from inhouse.errors import EngineFault
 
 Array = NDArray[np.float32]
@@ -51,19 +52,23 @@ def write_gguf(base: Path, weights: Iterator[tuple[str, Array]], out: Path) -> N
 def in_gguf_order(
     weights: Iterator[tuple[str, Array]], architecture: str, layers: int, heads: int, key_heads: int
 ) -> Iterator[tuple[str, Array]]:
-    """Weights under llama.cpp's names, the rows of q and k in its order.
+    """Weights under llama.cpp's names, the rows of q and k in its order, its norms with what it does not add itself.
 
-    transformers rotates the two halves of a head, llama.cpp neighbouring pairs; for the llama architecture the rows of
-    q and k are reordered so that both compute the same (llama.cpp's convert_hf_to_gguf.py, `permute`).
+    transformers rotates the two halves of a head, llama.cpp neighbouring pairs; where `families.toml` says so,
+    the rows of q and k are reordered so that both compute the same (llama.cpp's convert_hf_to_gguf.py, `permute`).
 
     Raises:
         EngineFault: a weight has no place in this architecture.
     """
     rename = names_in(architecture, layers)
-    reorders = architecture == "llama"
+    shape = shape_of(architecture)
     for name, weight in weights:
         rows_of = heads if ".q_proj." in name else key_heads if ".k_proj." in name else 0
-        yield rename(name), _permuted(weight, rows_of) if reorders and rows_of else weight
+        if shape.get("reorders") and rows_of:
+            weight = _permuted(weight, rows_of)
+        if name.endswith("norm.weight"):
+            weight = weight + np.float32(shape.get("norm_offset", 0.0))
+        yield rename(name), weight
 
 
 def _permuted(weight: Array, heads: int) -> Array:

@@ -11,10 +11,11 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from inhouse.engine import hub_header
+from inhouse.engine import hub_header, shapes
 from inhouse.engine.quiet import settle_transformers
 from inhouse.errors import ModelUnavailable
 from inhouse.store import sha256_of
@@ -55,6 +56,7 @@ def read_folder(folder: Path) -> HubModel:
     config_file = folder / "config.json"
     config = _json(config_file, "this is no folder of a model in safetensors: give one with config.json")
     architecture = hub_header.architecture_of(config, config_file)
+    config = shapes.with_defaults(config, architecture)
     template, settings = _template(folder)
     tokenizer = _json(folder / "tokenizer.json", _slow_tokenizer(folder))
     hub_header.splitting_of(tokenizer, folder / "tokenizer.json")
@@ -291,16 +293,14 @@ def _write_gguf(model: HubModel, out: Path, name: str, end_of_turn: int) -> None
     from inhouse.engine.lora import merged_weights
 
     layers = model.config["num_hidden_layers"]
-    heads, key_heads = model.config["num_attention_heads"], hub_header.key_heads(model.config)
+    heads, key_heads = model.config["num_attention_heads"], shapes.key_heads(model.config)
     rename = names_in(model.architecture, layers)
-    shapes = {rename(weight): shape for weight, (_, shape) in _contents(out / _ONE_FILE).items()}
-    table = hub_header.rope_table(model.config)
+    stored = {rename(weight): shape for weight, (_, shape) in _contents(out / _ONE_FILE).items()}
+    tables = shapes.rope_tables(model.config)
     plain = merged_weights(out / _ONE_FILE, {}, rank=1, alpha=1)
     tensors = in_gguf_order(plain, model.architecture, layers, heads, key_heads)
-    if table is not None:
-        shapes = {"rope_freqs.weight": list(table.shape), **shapes}
     with closing(gguf.GGUFWriter(out / "base.gguf", model.architecture)) as writer:
-        hub_header.add_architecture(writer, model.config, name)
+        hub_header.add_architecture(writer, model.config, model.architecture, name)
         hub_header.add_tokenizer(
             writer,
             model.tokenizer,
@@ -310,13 +310,8 @@ def _write_gguf(model: HubModel, out: Path, name: str, end_of_turn: int) -> None
             chat_template=model.chat_template,
             file=out / "tokenizer.json",
         )
-        write_tensors(writer, shapes, _with_table(table, tensors))
-
-
-def _with_table(table: Any, tensors: Iterator[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:  # noqa: ANN401 - arrays
-    if table is not None:
-        yield "rope_freqs.weight", table
-    yield from tensors
+        of_tables = {name: list(table.shape) for name, table in tables.items()}
+        write_tensors(writer, {**of_tables, **stored}, chain(tables.items(), tensors))
 
 
 def _end_of_turn(folder: Path) -> tuple[int, str]:

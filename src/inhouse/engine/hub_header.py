@@ -6,21 +6,17 @@ Whatever it could not compute alike is refused here, before any training.
 
 from __future__ import annotations
 
-import math
 import re
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
+from inhouse.engine.families import families
 from inhouse.engine.gguf_file import FILE_TYPE_Q8_0
+from inhouse.engine.shapes import add_shape, check_shape, head_size, key_heads, longest_text, rope_of, with_defaults
 from inhouse.errors import ModelUnavailable
 
 Json = Mapping[str, Any]
@@ -31,15 +27,9 @@ SPACE = "▁"
 _BYTE_TOKEN = re.compile(r"<0x[0-9A-F]{2}>")
 # For a token that no merge leads to: llama.cpp would still make it of its parts, but after every other.
 _NEVER = -1e6
-_OTHER_FAMILY = "take a base of the Llama, Mistral, Qwen2, Qwen3 or SmolLM family"
+_OTHER_FAMILY = "take a base of the Llama, Mistral, Qwen2, Qwen3, SmolLM, Gemma or Phi family"
 # Where only the tokenizer is in the way: a GGUF file has llama.cpp's own.
 _OTHER_BASE = f"{_OTHER_FAMILY}, or a GGUF file of the model"
-
-
-@cache
-def families() -> dict[str, Any]:
-    """The facts of `families.toml`."""
-    return tomllib.loads((files("inhouse.engine") / "families.toml").read_text("utf-8"))
 
 
 # ---------------------------------------------------------------------- architecture
@@ -68,20 +58,12 @@ def architecture_of(config: Json, file: Path) -> str:
             "take the model's original weights in bfloat16 or float16",
             file=file,
         )
-    if (act := config.get("hidden_act", "silu")) != "silu":
-        raise ModelUnavailable(f"the activation {act!r} is not supported", _OTHER_FAMILY, file=file)
-    if config.get("use_sliding_window"):
-        raise ModelUnavailable("`use_sliding_window` is not supported", _OTHER_FAMILY, file=file)
-    if (kind := rope_of(config)["rope_type"]) not in ("default", "llama3", "linear"):
-        raise ModelUnavailable(
-            f"the position encoding {kind!r} is not supported (supported: default, llama3, linear)",
-            "take a variant of the model without it",
-            file=file,
-        )
     for key in ("hidden_size", "num_attention_heads", "num_hidden_layers", "intermediate_size", "vocab_size"):
         if not isinstance(config.get(key), int):
             raise ModelUnavailable(f"`{key}` is missing", "fetch the model again, with a whole config.json", file=file)
-    return str(known[named])
+    architecture = str(known[named])
+    check_shape(with_defaults(config, architecture), architecture, file)
+    return architecture
 
 
 def check_gguf(fields: Json, file: Path) -> None:
@@ -91,10 +73,12 @@ def check_gguf(fields: Json, file: Path) -> None:
         ModelUnavailable: training could not begin with it, or would compute something else than what is served.
     """
     named = fields.get("general.architecture")
-    known = tuple(dict.fromkeys(families()["architectures"].values()))
+    known = families()["gguf_bases"]
     if named not in known:
         raise ModelUnavailable(
-            f"the architecture {named!r} is not supported (supported: {', '.join(known)})", _OTHER_FAMILY, file=file
+            f"the architecture {named!r} of a GGUF file is not supported (supported: {', '.join(known)})",
+            "take the model's folder in safetensors" if named in families()["shapes"] else _OTHER_FAMILY,
+            file=file,
         )
     if fields.get(f"{named}.expert_count"):
         raise ModelUnavailable("a mixture of experts is not supported", _OTHER_FAMILY, file=file)
@@ -111,25 +95,7 @@ def check_gguf(fields: Json, file: Path) -> None:
         )
 
 
-def rope_of(config: Json) -> dict[str, Any]:
-    """The position encoding's parameters; transformers 5 keeps all of them in `rope_parameters`."""
-    found = dict(config.get("rope_parameters") or config.get("rope_scaling") or {})
-    found.setdefault("rope_theta", config.get("rope_theta", 10000.0))
-    found["rope_type"] = found.get("rope_type") or found.get("type") or "default"
-    return found
-
-
-def head_size(config: Json) -> int:
-    """Values in one attention head."""
-    return int(config.get("head_dim") or config["hidden_size"] // config["num_attention_heads"])
-
-
-def key_heads(config: Json) -> int:
-    """Heads of keys and values."""
-    return int(config.get("num_key_value_heads") or config["num_attention_heads"])
-
-
-def add_architecture(writer: Any, config: Json, name: str) -> None:  # noqa: ANN401 - an untyped library
+def add_architecture(writer: Any, config: Json, architecture: str, name: str) -> None:  # noqa: ANN401 - untyped
     """Put the model's sizes and its position encoding into the header."""
     import gguf
 
@@ -139,71 +105,19 @@ def add_architecture(writer: Any, config: Json, name: str) -> None:  # noqa: ANN
     writer.add_file_type(FILE_TYPE_Q8_0)
     writer.add_quantization_version(gguf.GGML_QUANT_VERSION)
     writer.add_block_count(config["num_hidden_layers"])
-    writer.add_context_length(_context_length(config))
+    writer.add_context_length(longest_text(config, architecture))
     writer.add_embedding_length(config["hidden_size"])
     writer.add_feed_forward_length(config["intermediate_size"])
     writer.add_head_count(config["num_attention_heads"])
     writer.add_head_count_kv(key_heads(config))
     writer.add_key_length(head_size(config))
     writer.add_value_length(head_size(config))
-    writer.add_layer_norm_rms_eps(config.get("rms_norm_eps", 1e-6))
     writer.add_rope_freq_base(float(rope["rope_theta"]))
-    writer.add_rope_dimension_count(head_size(config))
+    add_shape(writer, config, architecture)
     if rope["rope_type"] == "linear":
         writer.add_rope_scaling_type(gguf.RopeScalingType.LINEAR)
         writer.add_rope_scaling_factor(float(rope["factor"]))
     writer.add_vocab_size(config["vocab_size"])
-
-
-def _context_length(config: Json) -> int:
-    """Longest text; with a sliding window its width, since llama.cpp looks at everything up to there and beyond."""
-    longest = int(config.get("max_position_embeddings") or 2048)
-    return min(longest, int(config.get("sliding_window") or longest))
-
-
-def rope_table(config: Json) -> NDArray[np.float32] | None:
-    """By how much each frequency is slowed, where that differs between them (Llama 3.1 and later); else None.
-
-    Short waves stay, long ones are slowed by `factor`, between the two it goes smoothly.
-    """
-    rope = rope_of(config)
-    if rope["rope_type"] != "llama3":
-        return None
-    return llama3_table(rope, head_size(config), int(config.get("max_position_embeddings") or 8192))
-
-
-def llama3_table(rope: Json, size: int, longest: int = 8192) -> NDArray[np.float32]:
-    """`rope_table` of heads of `size` values."""
-    trained = rope.get("original_max_position_embeddings") or longest
-    low, high, factor = rope["low_freq_factor"], rope["high_freq_factor"], rope["factor"]
-    waves = 2 * math.pi * rope["rope_theta"] ** (np.arange(0, size, 2, dtype=np.float64) / size)
-    smooth = np.clip((trained / waves - low) / (high - low), 0.0, 1.0)
-    return np.asarray(1 / ((1 - smooth) / factor + smooth), dtype=np.float32)
-
-
-def rope_of_table(table: NDArray[np.float32], theta: float, file: Path) -> dict[str, Any]:
-    """What `rope_table` made a table of, for a GGUF file that holds no more than the table.
-
-    Every Llama 3 has 1 and 4 as its bounds; the trained length follows from any frequency between them.
-
-    Raises:
-        ModelUnavailable: it is no such table.
-    """
-    size = 2 * len(table)
-    factor = float(table.max())
-    between = np.flatnonzero((table > 1.001) & (table < factor - 0.001))
-    rope: dict[str, Any] = {"rope_type": "llama3", "rope_theta": theta, "factor": factor}
-    rope |= {"low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 8192}
-    if len(between):
-        at = int(between[0])
-        smooth = (1 / float(table[at]) - 1 / factor) / (1 - 1 / factor)
-        wave = 2 * math.pi * theta ** (2 * at / size)
-        rope["original_max_position_embeddings"] = round(wave * (1 + 3 * smooth))
-    if factor <= 1.0 or not np.allclose(llama3_table(rope, size), table, rtol=0.01):
-        raise ModelUnavailable(
-            "the base model's table of the position encoding is of no kind that is known", _OTHER_FAMILY, file=file
-        )
-    return rope
 
 
 # ---------------------------------------------------------------------- tokenizer
@@ -240,10 +154,12 @@ def splitting_of(tokenizer: Json, file: Path) -> Splitting:
         return _sentencepiece(tokenizer, file)
     normalizer = tokenizer.get("normalizer")
     steps = _steps(tokenizer.get("pre_tokenizer"))
-    for known in families()["pre_tokenizers"]:
+    merging = bool(model.get("ignore_merges"))
+    # Of two with the same steps, the one that treats whole words alike.
+    for known in sorted(families()["pre_tokenizers"], key=lambda known: known["ignore_merges"] != merging):
         if steps == known["steps"] and (normalizer is None or normalizer == {"type": "NFC"}):
             doubts = []
-            if bool(model.get("ignore_merges")) != known["ignore_merges"]:
+            if merging != known["ignore_merges"]:
                 doubts.append(f"`ignore_merges` is not {str(known['ignore_merges']).lower()}")
             if normalizer is not None:
                 doubts.append("accents written as characters of their own are joined (NFC)")
@@ -279,6 +195,9 @@ def _sentencepiece(tokenizer: Json, file: Path) -> Splitting:
     spaces = {"type": "Replace", "pattern": {"String": " "}, "content": SPACE}
     prepend = {"type": "Prepend", "prepend": SPACE}
     doubts = _unmergeable(tokenizer)
+    # Gemma's splits at spaces, of which its normalizer leaves none.
+    if parts == [spaces] and pre is not None and (pre["type"], pre.get("pattern")) == ("Split", {"String": " "}):
+        pre = None
     if pre is None and parts in ([prepend, spaces], [spaces]):
         return Splitting("llama", "", prefix=prepend in parts, doubts=doubts)
     if pre is not None and (pre["type"], pre.get("replacement"), pre.get("split"), parts) == (

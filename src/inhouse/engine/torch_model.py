@@ -51,6 +51,8 @@ def load_model(folder: Path, precision: str) -> nn.Module:
     model = AutoModelForCausalLM.from_pretrained(
         folder, dtype=getattr(torch, precision), attn_implementation=attention, local_files_only=True
     )
+    if getattr(model.config, "attn_logit_softcapping", None):  # Gemma 2's cap on scores: sdpa leaves it out
+        model.set_attn_implementation("eager")
     assert isinstance(model, nn.Module)
     return model.to(device).eval()
 
@@ -67,6 +69,8 @@ def answer_logits(model: Any, ids: Tensor, mask: Tensor, positions: Tensor) -> T
     """
     hidden = model.model(input_ids=ids, attention_mask=mask, use_cache=False).last_hidden_state
     logits: Tensor = model.lm_head(hidden.flatten(0, 1)[positions])
+    if cap := getattr(model.config, "final_logit_softcapping", None):  # Gemma 2 bends its logits, as its forward does
+        logits = torch.tanh(logits / cap) * cap
     return logits.float()
 
 
