@@ -3,7 +3,7 @@
     make bench-train [SHORT=FILE] [LONG=FILE]
 
 Each takes the same rendered tokens, once through, with the same loss mask, model, LoRA shape and batch, in a process of
-its own, one after the other. Tokens are real ones: padding does not count. `limit` is the machine's bfloat16
+its own, one after the other. Tokens are real ones: padding does not count. `limit` is the machine's
 matrix-product rate over the FLOP that the mathematics needs per real token: 4 per frozen weight of the trunk and 6 per
 adapter weight, causal attention forward and back, and the head forward and back on answer tokens alone. Losses are the
 mean cross-entropy per answer token of held-out texts after the last step, computed alike for all.
@@ -36,7 +36,7 @@ from inhouse.engine import get_base
 from inhouse.engine.chat_template import ChatTemplate
 from inhouse.engine.lora import attach
 from inhouse.engine.prompts import TRAINED_SYSTEM
-from inhouse.engine.torch_model import answer_logits, load_model, padded, use_threads
+from inhouse.engine.torch_model import answer_logits, best_precision, load_model, padded, use_threads
 from inhouse.sources import infer_kind, infer_mapping, read_source, to_examples
 from inhouse.store import load_settings
 from inhouse.train import Encoded, encode, loop, measure_flops, roomy_heap
@@ -46,6 +46,8 @@ EXAMPLES = HERE.parent / "examples"
 RANK, ALPHA, RATE = 16, 32, 5e-4
 HELD_OUT = 48
 CONTENDERS = ("ours", "trl", "trl_packed")
+# What the machine computes fast: where it has no bfloat16, all are measured in float32, and the results say so.
+PRECISION = best_precision()
 
 
 def main() -> None:
@@ -67,6 +69,7 @@ def main() -> None:
         results[kind] = found
     results["machine"] = {
         **machine(),
+        "precision": PRECISION,
         "bfloat16_gflops": measure_flops("bfloat16") / 1e9,
         "float32_gflops": measure_flops("float32") / 1e9,
     }
@@ -117,7 +120,7 @@ def encoded(source: str, base: Any) -> list[Encoded]:  # noqa: ANN401 - a base
 
 def limit_of(folder: Path, examples: list[Encoded]) -> float:
     """Real tokens per second if the machine did nothing but the products that the mathematics needs."""
-    model = load_model(folder, "bfloat16")
+    model = load_model(folder, PRECISION)
     adapters = attach(model, RANK, ALPHA, seed=0)
     frozen = sum(layer.linear.weight.numel() for layer in adapters.values())
     trained = sum(layer.down.numel() + layer.up.numel() for layer in adapters.values())
@@ -127,7 +130,7 @@ def limit_of(folder: Path, examples: list[Encoded]) -> float:
     pairs = sum(e.tokens**2 / 2 for e in examples)
     attention = 12 * pairs * config.hidden_size * config.num_hidden_layers
     head = 4 * model.lm_head.weight.numel() * sum(len(e.answer) for e in examples)
-    return measure_flops("bfloat16") * tokens / (tokens * (4 * frozen + 6 * trained) + attention + head)
+    return measure_flops(PRECISION) * tokens / (tokens * (4 * frozen + 6 * trained) + attention + head)
 
 
 def in_own_process(name: str, file: Path) -> dict[str, float]:
@@ -145,7 +148,7 @@ def ours(work: dict[str, Any]) -> dict[str, float]:
     """The step of our own loop."""
     use_threads(0)
     learned = [Encoded(*texts) for texts in work["learned"]]
-    model = load_model(Path(work["base"]), "bfloat16")
+    model = load_model(Path(work["base"]), PRECISION)
     adapters = attach(model, RANK, ALPHA, seed=0)
     weights = [p for layer in adapters.values() for p in (layer.down, layer.up)]
     optimizer = torch.optim.AdamW(weights, lr=RATE, weight_decay=0.0, fused=True)
@@ -162,7 +165,7 @@ def ours(work: dict[str, Any]) -> dict[str, float]:
 
 
 def trl(work: dict[str, Any], *, packing: bool = False) -> dict[str, float]:
-    """TRL's SFTTrainer with PEFT, in bfloat16, without gradient checkpointing."""
+    """TRL's SFTTrainer with PEFT, without gradient checkpointing, in the same precision."""
     from datasets import Dataset
     from peft import LoraConfig
     from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -177,7 +180,7 @@ def trl(work: dict[str, Any], *, packing: bool = False) -> dict[str, float]:
     mean = sum(len(p) + len(a) for p, a in work["learned"]) / len(work["learned"])
     with tempfile.TemporaryDirectory() as folder:
         trainer = SFTTrainer(
-            AutoModelForCausalLM.from_pretrained(work["base"], dtype=torch.bfloat16),
+            AutoModelForCausalLM.from_pretrained(work["base"], dtype=getattr(torch, PRECISION)),
             SFTConfig(
                 output_dir=folder,
                 # Packed, a row holds as many tokens as a padded batch has texts: the same tokens for each step.
@@ -189,7 +192,7 @@ def trl(work: dict[str, Any], *, packing: bool = False) -> dict[str, float]:
                 lr_scheduler_type="constant",
                 weight_decay=0.0,
                 max_grad_norm=1.0,
-                bf16=True,
+                bf16=PRECISION == "bfloat16",
                 use_cpu=True,
                 gradient_checkpointing=False,
                 completion_only_loss=True,

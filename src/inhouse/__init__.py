@@ -30,6 +30,7 @@ VERBS = (
     "init",
     "list_models",
     "monitor",
+    "plan_training",
     "predict",
     "promote",
     "pull_model",
@@ -38,6 +39,8 @@ VERBS = (
     "run",
     "status",
     "train",
+    "train_curve",
+    "train_seeds",
 )
 
 __all__ = ["__version__", "open_workspace", "serve", *VERBS]

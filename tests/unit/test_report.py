@@ -121,8 +121,8 @@ DATA = ReportData(
     examples=EXAMPLES,
     predictions=PREDICTIONS,
     history=[
-        {"step": 10, "train_loss": 2.0, "validation_loss": 1.9, "validation_accuracy": 0.2},
-        {"step": 20, "train_loss": 1.0, "validation_loss": 1.1, "validation_accuracy": 0.7},
+        {"step": 10, "train_loss": 2.0, "validation_loss": 1.9, "validation_score": 0.2},
+        {"step": 20, "train_loss": 1.0, "validation_loss": 1.1, "validation_score": 0.7},
         {"step": 30, "train_loss": 0.5, "validation_loss": float("nan")},
     ],
     dataset_number=4,

@@ -10,11 +10,13 @@ import torch
 
 from inhouse.core import Dataset, Example, Provenance, Silent, Task
 from inhouse.engine.chat_template import ChatTemplate
-from inhouse.engine.lora import attach
+from inhouse.engine.lora import adapter_state, attach
 from inhouse.engine.torch_model import load_model, use_threads
-from inhouse.errors import NothingToLearn
-from inhouse.train import encode, make_plan, make_recipe
+from inhouse.errors import EngineFault, NothingToLearn
+from inhouse.train import encode, make_plan, make_recipe, within_minutes
 from inhouse.train import loop as training
+from inhouse.train.checkpoint import Position
+from inhouse.train.plan import PLANNED_SHARE, asked_at, look_every, planned_steps
 
 WORDS = {
     "card_arrival": "where is my card",
@@ -46,19 +48,22 @@ def _prepared(template, **wish):
     return recipe, sides
 
 
-def _run(tiny_base, recipe, sides, checkpoint):
+def _ready(tiny_base, recipe):
     use_threads(1)
     model = load_model(tiny_base.folder, "float32")
-    return training.run_loop(
-        model, attach(model, recipe.rank, recipe.alpha, recipe.seed), *sides, recipe, checkpoint, Silent()
-    )
+    adapters = attach(model, recipe.rank, recipe.alpha, recipe.seed)
+    return training.trunk_of(model, recipe.max_tokens), adapters
+
+
+def _run(tiny_base, recipe, sides, checkpoint, reporter=None, **options):
+    return training.run_loop(*_ready(tiny_base, recipe), *sides, recipe, checkpoint, reporter or Silent(), **options)
 
 
 def test_it_learns(tiny_base, template, tmp_path):
     recipe, sides = _prepared(template, learning_rate=0.05, epochs=30)
     result = _run(tiny_base, recipe, sides, tmp_path / "c.safetensors")
     history = result.position.history
-    assert result.position.best_loss < 0.5 * history[0]["validation_loss"]
+    assert result.position.best_loss < 0.5 * result.position.untrained_loss
     assert result.position.best_loss == min(row["validation_loss"] for row in history)
     assert result.position.tokens <= recipe.epochs * sum(e.tokens for e in sides[0])
 
@@ -102,10 +107,10 @@ def test_a_resumed_run_ends_as_an_unbroken_one(tiny_base, template, tmp_path, mo
 
 
 def test_it_stops_when_validation_stops_improving(tiny_base, template, tmp_path):
-    recipe, sides = _prepared(template, learning_rate=0.05, epochs=40)
+    recipe, sides = _prepared(template, learning_rate=0.01, epochs=50)
     wrong = [type(e)(e.prompt, template.answer_ids("refund please")) for e in sides[1]]
     result = _run(tiny_base, recipe, [sides[0], wrong], tmp_path / "c.safetensors")
-    assert "not fallen 3 times" in result.stopped_because
+    assert "not become better 3 times" in result.stopped_because
     assert result.position.step < recipe.epochs * math.ceil(len(sides[0]) / recipe.batch_size)
     assert result.position.best_step < result.position.step
 
@@ -113,6 +118,167 @@ def test_it_stops_when_validation_stops_improving(tiny_base, template, tmp_path)
 def test_max_steps_cuts_the_plan_off(tiny_base, template, tmp_path):
     recipe, sides = _prepared(template, max_steps=3)
     assert _run(tiny_base, recipe, sides, tmp_path / "c.safetensors").position.step == 3
+
+
+def _losing(monkeypatch, losses):
+    """The loop meets these losses at the given steps (counted over the whole run); at all others its own."""
+    real, seen = training._learn, []
+
+    def learn(trunk, batch):
+        loss = real(trunk, batch)
+        seen.append(loss)
+        return losses.get(len(seen), loss)
+
+    monkeypatch.setattr(training, "_learn", learn)
+
+
+@pytest.mark.parametrize("loss", [float("nan"), float("inf"), 1e4])
+def test_a_training_that_diverges_goes_back_and_on_with_a_smaller_rate(
+    tiny_base, template, tmp_path, monkeypatch, loss
+):
+    recipe, sides = _prepared(template)
+    every = look_every(*sides, recipe)
+    _losing(monkeypatch, {every + 2: loss})
+    told = Silent()
+    result = _run(tiny_base, recipe, sides, tmp_path / "c.safetensors", told)
+    assert any("diverged" in line and f"from step {every} " in line for line in told.warned)
+    assert (result.position.rate, result.position.diverged_at) == (training.SMALLER_RATE, every + 2)
+    assert result.position.step == recipe.epochs * math.ceil(len(sides[0]) / recipe.batch_size)
+    assert all(math.isfinite(row["train_loss"]) for row in result.position.history)
+    assert [row["step"] for row in result.position.history] == sorted({row["step"] for row in result.position.history})
+    assert all(torch.isfinite(tensor).all() for tensor in result.state.values())
+
+
+def test_a_training_that_diverges_before_the_first_look_begins_again(tiny_base, template, tmp_path, monkeypatch):
+    recipe, sides = _prepared(template)
+    _losing(monkeypatch, {1: float("nan")})
+    result = _run(tiny_base, recipe, sides, tmp_path / "c.safetensors")
+    assert result.position.rate == training.SMALLER_RATE
+    assert math.isfinite(result.position.best_loss)
+
+
+def test_a_training_that_diverges_twice_is_an_error_with_its_remedy(tiny_base, template, tmp_path, monkeypatch):
+    recipe, sides = _prepared(template)
+    _losing(monkeypatch, {2: float("nan"), 3: float("nan")})
+    with pytest.raises(EngineFault, match="diverged twice") as fault:
+        _run(tiny_base, recipe, sides, tmp_path / "c.safetensors")
+    assert "train.learning_rate" in fault.value.remedy
+
+
+def test_asked_to_stop_it_ends_after_the_step_and_goes_on_as_if_it_had_not(tiny_base, template, tmp_path):
+    recipe, sides = _prepared(template)
+    whole = _run(tiny_base, recipe, sides, tmp_path / "whole.safetensors")
+    asked = iter([False] * 3 + [True])
+    stopped = _run(tiny_base, recipe, sides, tmp_path / "c.safetensors", asked_to_stop=lambda: next(asked))
+    assert stopped.interrupted
+    assert stopped.position.step == 3
+    assert "you stopped it after 3 of" in stopped.stopped_because
+    assert any(tensor.abs().sum() > 0 for name, tensor in stopped.state.items() if "lora_B" in name)
+    resumed = _run(tiny_base, recipe, sides, tmp_path / "c.safetensors")
+    assert not resumed.interrupted
+    assert resumed.position.history == whole.position.history
+    assert all(torch.equal(resumed.state[name], tensor) for name, tensor in whole.state.items())
+
+
+def test_asked_to_stop_before_the_first_step_there_is_no_model(tiny_base, template, tmp_path):
+    recipe, sides = _prepared(template)
+    with pytest.raises(KeyboardInterrupt):
+        _run(tiny_base, recipe, sides, tmp_path / "c.safetensors", asked_to_stop=lambda: True)
+
+
+def test_the_minutes_end_a_training_with_what_it_learned(tiny_base, template, tmp_path):
+    recipe, sides = _prepared(template, epochs=50)
+    short = recipe.model_copy(update={"minutes": 0.01})
+    result = _run(tiny_base, short, sides, tmp_path / "c.safetensors")
+    assert result.stopped_because == "the 0.01 minutes are over"
+    assert 0 < result.position.step < 50 * math.ceil(len(sides[0]) / recipe.batch_size)
+    assert result.position.best_step == result.position.step
+    assert not result.interrupted
+
+
+def test_the_schedule_is_fitted_into_the_minutes(template):
+    recipe, sides = _prepared(template, epochs=10)
+    steps = planned_steps(recipe, len(sides[0]))
+    plan = make_plan(recipe, *sides, seconds_per_token=0.01)
+
+    def fitted(minutes):
+        wish = recipe.model_copy(update={"minutes": minutes})
+        return within_minutes(wish, *sides, seconds_per_token=0.01)
+
+    half = fitted(plan.seconds / 120)
+    assert steps / 4 < half.steps < steps / 2
+    assert make_plan(half, *sides, seconds_per_token=0.01).seconds <= plan.seconds / 2
+    longer = half.model_copy(update={"steps": half.steps + 1})
+    assert make_plan(longer, *sides, seconds_per_token=0.01).seconds > PLANNED_SHARE * plan.seconds / 2
+    assert fitted(60.0).steps == steps
+    assert within_minutes(recipe, *sides, seconds_per_token=0.01) is recipe
+
+
+def test_a_plan_with_written_answers_takes_longer(template):
+    recipe, sides = _prepared(template)
+    silent, judged = (make_plan(recipe, *sides, seconds_per_token=0.01, judged=j).seconds for j in (False, True))
+    assert silent < judged
+
+
+@pytest.mark.parametrize(
+    ("loss", "scores", "better"),
+    [
+        (0.9, [1, 1, 1, 1, 1, 1, 0, 0], True),  # clearly more right answers, at a higher loss
+        (0.1, [0, 0, 0, 0, 0, 0, 0, 0], False),  # clearly fewer, at a lower one
+        (0.1, [1, 1, 1, 0, 0, 0, 0, 1], True),  # a tie in answers: the loss decides
+        (0.9, [1, 1, 1, 0, 0, 0, 0, 1], False),
+    ],
+)
+def test_the_tasks_own_metric_decides_and_the_loss_where_it_cannot_tell(loss, scores, better):
+    scored = (1, 1, 1, 1, 0, 0, 0, 0)
+    before = Position(best_loss=0.5, best_scores=scored, top_scores=scored, best_step=1, step=2)
+    assert before.better(loss, scores) is better
+    after = before.after_look(loss, 0.0, scores)
+    assert (after.best_step == 2) is better
+    assert after.misses == int(not better)
+
+
+def test_overfitting_is_told_with_its_evidence():
+    rows = [(10, 0.9, 1.0), (20, 0.5, 0.8), (30, 0.2, 0.9), (40, 0.1, 1.1)]
+    history = tuple({"step": s, "train_loss": t, "validation_loss": v} for s, t, v in rows)
+    told = training.overfitting(Position(step=40, best_step=20, history=history))
+    assert "after step 20" in told
+    assert "0.5 to 0.1" in told
+    assert "0.8 to 1.1" in told
+    assert training.overfitting(Position(step=20, best_step=20, history=history[:2])) == ""
+    assert training.overfitting(Position(step=40, best_step=10, history=history[:1])) == ""
+
+
+def test_a_judge_chooses_the_step_that_is_kept(tiny_base, template, tmp_path):
+    recipe, sides = _prepared(template, learning_rate=0.05, epochs=8)
+    asked = []
+
+    def scores(places):
+        asked.append(tuple(places))
+        return [1.0 if len(asked) == 2 else 0.0 for _ in places]
+
+    judge = training.Judge("chrf", scores)
+    result = _run(tiny_base, recipe, sides, tmp_path / "c.safetensors", judge=judge)
+    assert result.position.best_step == result.position.history[1]["step"]
+    assert "not become better 3 times" in result.stopped_because
+    assert set(asked) == {tuple(asked_at(*sides, recipe))}
+
+
+def test_measuring_a_few_steps_teaches_nothing(tiny_base, template):
+    recipe, sides = _prepared(template)
+    trunk, adapters = _ready(tiny_base, recipe)
+    before = {name: tensor.clone() for name, tensor in adapter_state(adapters).items()}
+    assert training.seconds_per_token(trunk, adapters, sides[0], recipe) > 0
+    assert all(torch.equal(before[name], tensor) for name, tensor in adapter_state(adapters).items())
+    assert all(layer.down.grad is None and layer.up.grad is None for layer in adapters.values())
+
+
+def test_the_same_seed_gives_the_same_adapter_to_the_bit_and_another_does_not(tiny_base, template, tmp_path):
+    recipe, sides = _prepared(template)
+    one, other = (_run(tiny_base, recipe, sides, tmp_path / f"{name}.safetensors") for name in "ab")
+    assert all(torch.equal(one.state[name], tensor) for name, tensor in other.state.items())
+    seeded = _run(tiny_base, recipe.model_copy(update={"seed": 1}), sides, tmp_path / "c.safetensors")
+    assert not all(torch.equal(one.state[name], tensor) for name, tensor in seeded.state.items())
 
 
 def test_no_examples_is_an_error(tiny_base, template, tmp_path):
@@ -191,10 +357,10 @@ def test_a_batch_in_parts_gives_the_gradients_of_the_whole(tiny_base, template, 
 
 def test_the_plan_counts_what_the_run_will_see(template):
     recipe, sides = _prepared(template)
-    plan = make_plan(recipe, *sides, parameters=1000, flops=1e9)
+    plan = make_plan(recipe, *sides, seconds_per_token=0.001)
     assert plan.tokens == recipe.epochs * sum(e.tokens for e in sides[0])
     assert plan.steps == recipe.epochs * math.ceil(len(sides[0]) / recipe.batch_size)
-    assert plan.estimated_seconds > 0
+    assert plan.seconds >= 0.001 * plan.tokens
 
 
 def test_batches_hold_every_example_once_and_differ_by_epoch():

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from inhouse.errors import InhouseError, InputError
+from inhouse.errors import InhouseError, InputError, UsageError
 
 if TYPE_CHECKING:
     from inhouse.cli.terminal import Terminal
@@ -191,9 +191,29 @@ def clean(
     _do(workspace, as_json, lambda w, t: pipeline.clean(w, task, t, accept=accept or ()), _as_dict, show.cleaned)
 
 
-@app.command(epilog="inhouse train tickets")
+@app.command(
+    epilog="""\b
+    inhouse train tickets
+    inhouse train tickets --dry-run       what it would do and take
+    inhouse train tickets --minutes 10    the best that ten minutes have room for
+    inhouse train tickets --curve         what more examples would bring"""
+)
 def train(
     task: TaskName,
+    minutes: Annotated[
+        float | None,
+        typer.Option("--minutes", metavar="N", help="the time that the training may take"),
+    ] = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="only tell what it would do, and what it would take"),
+    ] = False,
+    seeds: Annotated[
+        int | None, typer.Option("--seeds", metavar="N", help="train N times, to see how far results differ by chance")
+    ] = None,
+    curve: Annotated[
+        bool, typer.Option("--curve", help="train on growing shares, and say what more examples would bring")
+    ] = False,
     again: Annotated[bool, typer.Option("--again", help="repeat a training that is done")] = False,
     workspace: Folder = HERE,
     as_json: AsJson = False,
@@ -202,7 +222,26 @@ def train(
     from inhouse import pipeline
     from inhouse.cli import show
 
-    _do(workspace, as_json, lambda w, t: pipeline.train(w, task, t, again=again), _dump, show.trained)
+    if sum((dry_run, curve, seeds is not None)) > 1:
+        raise UsageError("--dry-run, --curve and --seeds are different things to do", "give one of them")
+    if again and (dry_run or curve):
+        raise UsageError("--again repeats a training; --dry-run and --curve make no version", "leave --again out")
+    if curve:
+        _do(workspace, as_json, lambda w, t: pipeline.train_curve(w, task, t, minutes=minutes), _dump, show.curve)
+        return
+    if seeds is not None:
+        _do(
+            workspace,
+            as_json,
+            lambda w, t: pipeline.train_seeds(w, task, t, seeds=seeds, again=again, minutes=minutes),
+            _dump,
+            show.seeds,
+        )
+        return
+    if dry_run:
+        _do(workspace, as_json, lambda w, t: pipeline.plan_training(w, task, t, minutes=minutes), _dump, show.planned)
+        return
+    _do(workspace, as_json, lambda w, t: pipeline.train(w, task, t, again=again, minutes=minutes), _dump, show.trained)
 
 
 @app.command(epilog="inhouse evaluate tickets")

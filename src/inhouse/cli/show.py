@@ -6,10 +6,19 @@ import shlex
 from collections.abc import Sequence
 from typing import Any
 
-from inhouse.core import ContenderResult, Evaluation, MonitorResult, TrainResult
+from inhouse.core import (
+    ContenderResult,
+    CurveResult,
+    Evaluation,
+    MonitorResult,
+    SeedsResult,
+    TrainPlan,
+    TrainResult,
+)
 from inhouse.pipeline import Added, Checkup, Cleaned, Exported, Predicted, Promoted
 
 SHOWN_FINDINGS = 20
+_YES = {True: "yes", False: "no", None: ""}
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -83,9 +92,82 @@ def trained(result: TrainResult) -> str:
         f"stopped because: {result.stopped_because}",
         f"parity gate {gate} ({parity.top1_agreement:.2%} of {parity.tokens} answer tokens agree)",
     ]
+    if result.overfitting:
+        lines.append(result.overfitting)
     if result.truncated_examples:
         lines.append(f"{result.truncated_examples} examples were longer than the limit and cut off in training")
-    return _next(lines, f"inhouse evaluate {result.task}")
+    goes_on = f"   (or `inhouse train {result.task}`, which goes on)" if result.interrupted else ""
+    return _next(lines, f"inhouse evaluate {result.task}{goes_on}")
+
+
+def planned(plan: TrainPlan) -> str:
+    """What a training would do and take."""
+    money = "" if plan.cost is None else f", {plan.cost:.2f} at your price"
+    lines = [
+        f"{plan.base_model} on {plan.examples} training examples: {plan.steps} steps, {plan.tokens:,} tokens at "
+        f"{plan.tokens_per_second:.0f} a second",
+        table(["choice", "", "because"], [[c.name, c.value, c.reason] for c in plan.choices]),
+        "",
+        f"time    about {duration(plan.minutes)}; writing and checking the model comes on top",
+        f"memory  {plan.memory_gib:.1f} GiB of {plan.memory_free_gib:.1f} free",
+        f"disk    {plan.disk_gib:.1f} GiB of {plan.disk_free_gib:.1f} free",
+        f"energy  {plan.kwh:.3f} kWh at {plan.watts:.0f} W{money}",
+    ]
+    if plan.truncated_examples:
+        lines.append(f"{plan.truncated_examples} examples are longer than the limit and would be cut off")
+    rows = [
+        [
+            o.name,
+            f"{o.parameters / 1e6:.0f} M",
+            duration(o.minutes),
+            f"{o.memory_gib:.1f} GiB",
+            _YES[o.fits],
+        ]
+        for o in plan.options
+    ]
+    lines += ["", "the same with another base model, roughly:", table(["base", "size", "time", "memory", "fits"], rows)]
+    if plan.fits:
+        return _next(lines, f"inhouse train {plan.task}")
+    lines.append("this machine has no room for it as it is")
+    smaller = [o.name for o in plan.options if o.fits and o.memory_gib < plan.memory_gib]
+    what = f"base_model = {smaller[-1]!r}" if smaller else "a smaller `train.rank` or `train.max_tokens`"
+    return _next(lines, f"set {what} in tasks/{plan.task}/task.toml, or free some room")
+
+
+def seeds(result: SeedsResult) -> str:
+    """How far trainings with different seeds lie apart."""
+    rows = [
+        [r.model_version, str(r.recipe["seed"]), f"{r.validation_score:.1%}", f"{r.validation_loss:.4f}"]
+        for r in result.runs
+    ]
+    lines = [
+        table(["version", "seed", f"{_word(result.metric)} on validation", "loss"], rows),
+        f"mean {result.mean:.1%}, standard deviation {100 * result.standard_deviation:.1f} points, from "
+        f"{result.lowest:.1%} to {result.highest:.1%}: a gain smaller than this spread may be chance",
+    ]
+    return _next(lines, f"inhouse evaluate {result.task} --version {result.best.partition('@')[2]}")
+
+
+def curve(result: CurveResult) -> str:
+    """What more examples would bring."""
+    rows = [
+        [str(p.examples), f"{p.score:.1%}", f"{p.low:.1%} to {p.high:.1%}", "measured" if p.measured else "foretold"]
+        for p in result.points
+    ]
+    lines = [
+        f"{_word(result.metric)} of {result.validation_examples} validation examples by training examples",
+        table(["examples", _word(result.metric), "95 % interval", ""], rows),
+        result.reason,
+        f"chart: {result.chart}",
+    ]
+    return _next(lines, f"inhouse train {result.task}   (or inhouse add {result.task} FILE, with more examples)")
+
+
+def duration(minutes: float) -> str:
+    """Minutes as a person says them."""
+    if minutes < 1:
+        return f"{minutes * 60:.0f} seconds"
+    return f"{minutes:.0f} minutes" if minutes < 100 else f"{minutes / 60:.0f} hours"
 
 
 def evaluated(result: Evaluation) -> str:
@@ -219,10 +301,19 @@ def checkup(result: Checkup) -> str:
 def models(found: list[dict[str, Any]]) -> str:
     """The base models."""
     rows = [
-        [m["name"], m["kind"], f"{m['parameters'] / 1e6:.0f} M", m["licence"], "here" if m["here"] else "not here"]
+        [
+            m["name"],
+            m["kind"],
+            f"{m['parameters'] / 1e6:.0f} M",
+            m["licence"],
+            m["languages"],
+            f"{m['memory_gib']:.1f} GiB" if m["memory_gib"] else "",
+            _YES[m["fits"]],
+            "here" if m["here"] else "not here",
+        ]
         for m in found
     ]
-    return table(["name", "kind", "size", "licence", ""], rows)
+    return table(["name", "kind", "size", "licence", "languages", "memory to train", "fits", ""], rows)
 
 
 def pulled(found: dict[str, Any]) -> str:

@@ -36,7 +36,8 @@ class Recipe(_Frozen):
     """The frozen, complete description of a training: equal recipes on equal data give equal adapters.
 
     `system` is the system message that every training and serving prompt carries; `answer_form` is the hash of what
-    holds the answers of an extract task, as another schema makes another version.
+    holds the answers of an extract task, as another schema makes another version. `minutes` is the budget that ends the
+    training, and `steps` the schedule that fits into it, where the whole one does not.
     """
 
     base_model: str
@@ -56,7 +57,85 @@ class Recipe(_Frozen):
     precision: Literal["bfloat16", "float32"]
     system: str
     max_steps: int | None = None
+    minutes: float | None = None
+    steps: int | None = None
     answer_form: str = ""
+
+
+class Choice(_Frozen):
+    """One choice of a plan, and why it was made."""
+
+    name: str
+    value: str
+    reason: str
+
+
+class BaseOption(_Frozen):
+    """What a training of the same data would take from another base model, scaled from what was measured with one."""
+
+    name: str
+    parameters: int
+    minutes: float
+    memory_gib: float
+    fits: bool
+
+
+class TrainPlan(_Frozen):
+    """What `train --dry-run` gives back: everything that a training would do and take.
+
+    `minutes` are the loop's; packaging and the parity gate come on top. `memory_gib` and `disk_gib` are the most that
+    are needed at a time. `kwh` rests on `watts`; the costs are there where a price was given.
+    """
+
+    task: str
+    base_model: str
+    examples: int
+    validation_examples: int
+    truncated_examples: int
+    steps: int
+    tokens: int
+    minutes: float
+    tokens_per_second: float
+    memory_gib: float
+    memory_free_gib: float
+    disk_gib: float
+    disk_free_gib: float
+    fits: bool
+    watts: float
+    kwh: float
+    cost: float | None
+    choices: tuple[Choice, ...]
+    options: tuple[BaseOption, ...]
+    recipe: dict[str, Any]
+
+
+class CurvePoint(_Frozen):
+    """A score at a number of training examples, with its 95 % interval; `measured`, or foretold."""
+
+    examples: int
+    score: float
+    low: float
+    high: float
+    measured: bool
+
+
+class CurveResult(_Frozen):
+    """What `train --curve` gives back.
+
+    `power` is the b of `error = a n^-b`: 0 where more examples bring nothing. `gain` is what twice as many examples
+    would bring, on the fitted curve, with its 95 % interval.
+    """
+
+    task: str
+    metric: str
+    validation_examples: int
+    power: float
+    gain: float
+    low: float
+    high: float
+    points: tuple[CurvePoint, ...]
+    reason: str
+    chart: str
 
 
 class Metric(_Frozen):
@@ -134,7 +213,12 @@ class Parity(_Frozen):
 
 
 class TrainResult(_Frozen):
-    """What `train` gives back; `contracts/train.schema.json` is its shape."""
+    """What `train` gives back; `contracts/train.schema.json` is its shape.
+
+    `overfitting`: the evidence for it, in a sentence; empty where there is none. `interrupted`: Ctrl-C ended it early;
+    the version is what was learned by then, and `train` goes on. `validation_score` is the best look's, on
+    `validation_metric`.
+    """
 
     task: str
     run: str
@@ -148,9 +232,29 @@ class TrainResult(_Frozen):
     steps: int
     stopped_because: str
     validation_loss: float
+    validation_score: float = 0.0
+    validation_metric: str = ""
+    overfitting: str = ""
     resumed: bool
+    interrupted: bool = False
     parity: Parity
     history: tuple[dict[str, float], ...] = ()
+
+
+class SeedsResult(_Frozen):
+    """What `train --seeds` gives back: one training for each seed, and how far they lie apart on validation examples.
+
+    `best` is the version with the best score there.
+    """
+
+    task: str
+    metric: str
+    best: str
+    mean: float
+    standard_deviation: float
+    lowest: float
+    highest: float
+    runs: tuple[TrainResult, ...]
 
 
 class ModelVersion(_Frozen):

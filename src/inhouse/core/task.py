@@ -69,6 +69,7 @@ class TrainSection(_Section):
     rank: int | None = Field(default=None, ge=1, le=256)
     max_tokens: int | None = Field(default=None, ge=16)
     max_steps: int | None = Field(default=None, ge=1)
+    minutes: float | None = Field(default=None, gt=0.0, allow_inf_nan=False)
 
 
 class ReviewSection(_Section):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import io
 import json
+import math
 import re
 import shutil
 import subprocess
@@ -38,6 +39,8 @@ _CHECKSUMS = ".checksums.json"
 _SETTLED_NS = 2_000_000_000
 # The stretched position encoding of Llama 3.1 and later.
 _TABLE = "rope_freqs.weight"
+# In base_models.toml: what is on the model hub.
+_HUB = "hub"
 LOCAL_LIMITS = "A file of your own: inhouse knows nothing about what it can do."
 HUB_LIMITS = "A model that inhouse has no facts about: its own page says what it can do."
 
@@ -107,6 +110,11 @@ class BaseSpec:
     end_of_turn: str = ""
     parameters: int = 0
     beside: tuple[str, ...] = ()
+    layers: int = 0
+    hidden: int = 0
+    heads: int = 0
+    context: int = 0
+    languages: str = ""
     local: Path | None = None
     hub: str = ""
     origin: str = ""
@@ -125,6 +133,18 @@ class Base:
         return self.folder / "base.gguf"
 
     @property
+    def shape(self) -> BaseSpec:
+        """The facts with size and shape, read from the weights and their configuration."""
+        config = json.loads((self.folder / "config.json").read_text("utf-8"))
+        return replace(
+            self.spec,
+            parameters=self.spec.parameters or _parameters_in(self.folder / "model.safetensors"),
+            layers=config["num_hidden_layers"],
+            hidden=config["hidden_size"],
+            heads=config["num_attention_heads"],
+        )
+
+    @property
     def hub_id(self) -> str:
         """Under which the hub has the base, without its revision; empty when it is not known to be there."""
         return self.spec.hub.partition("@")[0] or self.spec.origin
@@ -133,12 +153,35 @@ class Base:
 @cache
 def catalogue() -> dict[str, BaseSpec]:
     """Every base model that inhouse knows by name."""
-    tables = tomllib.loads((files("inhouse.engine") / "base_models.toml").read_text("utf-8"))
-    return {name: BaseSpec(name=name, **_tuples(table)) for name, table in tables.items()}
+    return {name: BaseSpec(name=name, **_tuples(table)) for name, table in _tables().items() if name != _HUB}
+
+
+@cache
+def hub_catalogue() -> dict[str, BaseSpec]:
+    """The models of the hub that inhouse has facts about, by their ids."""
+    return {
+        name: BaseSpec(name=name, kind="causal", sha256="", hub=name, **_tuples(table))
+        for name, table in _tables()[_HUB].items()
+    }
+
+
+def known_bases() -> list[BaseSpec]:
+    """Every causal model that there are facts about, those of the hub too."""
+    return [spec for spec in (*catalogue().values(), *hub_catalogue().values()) if spec.kind == "causal"]
+
+
+def _tables() -> dict[str, Any]:
+    return tomllib.loads((files("inhouse.engine") / "base_models.toml").read_text("utf-8"))
 
 
 def _tuples(table: dict[str, Any]) -> dict[str, Any]:
     return {key: tuple(value) if isinstance(value, list) else value for key, value in table.items()}
+
+
+def _parameters_in(file: Path) -> int:
+    from inhouse.engine.safetensors_file import shapes_of
+
+    return sum(math.prod(shape) for shape in shapes_of(file).values())
 
 
 def find_spec(name: str) -> BaseSpec:
@@ -168,6 +211,9 @@ def find_spec(name: str) -> BaseSpec:
 
 
 def _hub_spec(name: str) -> BaseSpec:
+    known = hub_catalogue().get(name.partition("@")[0])
+    if known is not None:
+        return replace(known, name=name, hub=name)
     return BaseSpec(name=name, kind="causal", title=name, sha256="", limits=HUB_LIMITS, hub=name)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
@@ -106,13 +106,20 @@ class TorchEngine:
         precision: str,
         answer_ids: Callable[[str], list[int]],
     ) -> None:
-        self._model = load_model(folder, precision)
+        self._model: Any = load_model(folder, precision)
         self._answer_ids = answer_ids
         self.adapters: dict[str, LoraLinear] = {}
         if adapter is not None:
             self.adapters = attach(self._model, rank, alpha, seed=0)
             load_adapter_state(self.adapters, read_adapter(adapter))
             self._model.to(next(self._model.parameters()).device)
+
+    @classmethod
+    def around(cls, model: Any, answer_ids: Callable[[str], list[int]]) -> Self:  # noqa: ANN401 - a transformers model
+        """An engine around a model that is there, with whatever adapters it has."""
+        engine = cls.__new__(cls)
+        engine._model, engine._answer_ids, engine.adapters = model, answer_ids, {}
+        return engine
 
     def next_tokens(
         self, prompts: Sequence[Sequence[int]], progress: Progress | None = None
@@ -174,7 +181,8 @@ class TorchEngine:
 
     @property
     def _device(self) -> torch.device:
-        return next(self._model.parameters()).device
+        device: torch.device = next(self._model.parameters()).device
+        return device
 
     def _greedy(
         self,

@@ -14,7 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from inhouse.core import ContenderResult, Evaluation, Example, Metric, Task, TrainResult, render_input
+from inhouse.core import ContenderResult, CurvePoint, Evaluation, Example, Metric, Task, TrainResult, render_input
 from inhouse.errors import InputError
 from inhouse.scoring import wilson
 
@@ -85,7 +85,7 @@ class ReportData:
         examples: the test examples, in the order of the predictions.
         predictions: by contender name, one answer per test example; None where it could not answer.
         scores: by contender name, each answer's score, 0 to 1; where there are none, 1 if it is the expected one.
-        history: per logged step `step` and any of `train_loss`, `validation_loss`, `validation_accuracy`.
+        history: per logged step `step` and any of `train_loss`, `validation_loss`, `validation_score`.
         dataset_number: number of the dataset version.
         counts: examples by split.
         packages: version by package name.
@@ -135,7 +135,7 @@ def render_report(data: ReportData) -> str:
         InputError: the libraries of the `report` extra are not installed.
         ValueError: a contender has not exactly one prediction per test example.
     """
-    _require_libraries()
+    require_chart_libraries()
     for name, answers in data.predictions.items():
         if len(answers) != len(data.examples):
             raise ValueError(f"{name} has {len(answers)} predictions for {len(data.examples)} test examples")
@@ -160,7 +160,12 @@ def render_report(data: ReportData) -> str:
     return html.encode("utf-8", "replace").decode("utf-8")
 
 
-def _require_libraries() -> None:
+def require_chart_libraries() -> None:
+    """Refuse before the work what could not be drawn after it.
+
+    Raises:
+        InputError: the libraries of the `report` extra are not installed.
+    """
     missing = [name for name in ("jinja2", "altair", "vl_convert") if find_spec(name) is None]
     if missing:
         raise InputError(f"the report needs {', '.join(missing)}", "pip install 'inhouse[report]'")
@@ -186,7 +191,8 @@ def _context(data: ReportData) -> dict[str, Any]:
         "theirs": theirs,
         "bars": _both_widths(lambda width: _comparison_chart(ranking, data.evaluation.primary_metric, width)),
         "curve": _curve(data.history, data.train.best_step),
-        "accuracies": _series(data.history, "validation_accuracy"),
+        "accuracies": _series(data.history, "validation_score"),
+        "metric_of_looks": _metric_name(data.evaluation.primary_metric),
         "answered": answers is not None,
         "confusions": confusions(data.examples, answers or [])[:MAX_ROWS],
         "weakest": weakest_labels(data.examples, answers or [])[:MAX_ROWS],
@@ -352,6 +358,28 @@ def _curve(history: Sequence[Mapping[str, float]], best_step: int) -> list[tuple
     if len(rows) < 2:
         return []
     return _both_widths(lambda width: _curve_chart(rows, best_step, width))
+
+
+def curve_svg(points: Sequence[CurvePoint], metric: str) -> str:
+    """Scores by number of training examples, measured and foretold, as an SVG file.
+
+    Raises:
+        InputError: the libraries of the `report` extra are not installed.
+    """
+    require_chart_libraries()
+    import altair as alt
+
+    rows = [p.model_dump() for p in points]
+    measured = [row for row in rows if row["measured"]]
+    ahead = [measured[-1], *(row for row in rows if not row["measured"])]
+    x = alt.X("examples:Q", axis=alt.Axis(title="training examples", grid=False, format="d"))
+    y = alt.Y("score:Q", axis=alt.Axis(title=_metric_name(metric), format="%"), scale=alt.Scale(zero=False))
+
+    def line(values: list[dict[str, Any]], **style: Any) -> alt.Chart:  # noqa: ANN401 - altair's options
+        return alt.Chart(alt.InlineData(values=values)).mark_line(point=True, color=ACCENT, **style).encode(x=x, y=y)
+
+    spans = alt.Chart(alt.InlineData(values=rows)).mark_rule(color=GREY).encode(x=x, y="low:Q", y2="high:Q")
+    return str(_svg(alt.layer(spans, line(measured), line(ahead, strokeDash=[4, 3])), WIDE, 300, "Learning curve"))
 
 
 def _curve_chart(rows: Sequence[Mapping[str, Any]], best_step: int, width: int) -> Markup:

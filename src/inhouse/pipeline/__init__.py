@@ -7,11 +7,12 @@
 """
 
 from inhouse.pipeline.compile import Added, Cleaned, add, clean, init
+from inhouse.pipeline.curve import train_curve
 from inhouse.pipeline.evaluation import evaluate
 from inhouse.pipeline.export import Exported, export
 from inhouse.pipeline.machine import Checkup, doctor, list_models, pull_model
 from inhouse.pipeline.release import Promoted, promote, rollback
-from inhouse.pipeline.training import train
+from inhouse.pipeline.training import plan_training, train, train_seeds
 from inhouse.pipeline.upkeep import Retrained, monitor, retrain, status
 from inhouse.pipeline.use import Predicted, predict
 from inhouse.pipeline.whole import Ran, run
@@ -33,6 +34,7 @@ __all__ = [
     "init",
     "list_models",
     "monitor",
+    "plan_training",
     "predict",
     "promote",
     "pull_model",
@@ -41,4 +43,6 @@ __all__ = [
     "run",
     "status",
     "train",
+    "train_curve",
+    "train_seeds",
 ]

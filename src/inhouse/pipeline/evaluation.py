@@ -367,7 +367,7 @@ def _history(trained: TrainResult) -> list[dict[str, float]]:
             "step": r["step"],
             "train_loss": r["train_loss"],
             "validation_loss": r["validation_loss"],
-            "validation_accuracy": r["validation_right"],
+            "validation_score": r.get("validation_score", r["validation_right"]),
         }
         for r in trained.history
     ]

@@ -11,9 +11,10 @@ from typing import Any
 import psutil
 
 from inhouse.core import Reporter, Silent
-from inhouse.engine import catalogue, get_base, is_here, location
-from inhouse.engine.bases import pulled_bases
+from inhouse.engine import BaseSpec, catalogue, get_base, is_here, location
+from inhouse.engine.bases import hub_catalogue, pulled_bases
 from inhouse.store import Settings
+from inhouse.train import GIB, MAX_TOKENS, RANK, TOKENS_AT_ONCE, memory_needed
 
 
 @dataclass(frozen=True)
@@ -123,9 +124,14 @@ def _models(settings: Settings) -> list[Check]:
 
 
 def list_models(settings: Settings) -> list[dict[str, Any]]:
-    """The base models that inhouse knows and whether they are here, then those of the hub that were pulled."""
-    known = [(spec, location(spec, settings)) for spec in catalogue().values()]
-    pulled = [(base.spec, base.folder) for base in pulled_bases(settings)]
+    """The base models that inhouse knows and whether they are here, then others of the hub that were pulled.
+
+    `memory_gib` is what training takes in float32, with examples of a thousand tokens, and `fits` whether this machine
+    has it free; both are None where the model's shape is not known.
+    """
+    known = [(spec, location(spec, settings)) for spec in (*catalogue().values(), *hub_catalogue().values())]
+    named = {spec.name for spec, _ in known}
+    pulled = [(base.shape, base.folder) for base in pulled_bases(settings) if base.spec.name not in named]
     return [
         {
             "name": s.name,
@@ -133,12 +139,22 @@ def list_models(settings: Settings) -> list[dict[str, Any]]:
             "title": s.title,
             "parameters": s.parameters,
             "licence": s.licence,
+            "context": s.context or None,
+            "languages": s.languages,
+            **_room(s),
             "here": is_here(s, settings),
             "folder": str(folder),
             "limits": s.limits,
         }
         for s, folder in [*known, *pulled]
     ]
+
+
+def _room(spec: BaseSpec) -> dict[str, Any]:
+    if not spec.layers:
+        return {"memory_gib": None, "fits": None}
+    needed = memory_needed(spec, rank=RANK, precision="float32", longest=MAX_TOKENS, at_once=TOKENS_AT_ONCE)
+    return {"memory_gib": needed / GIB, "fits": needed <= psutil.virtual_memory().available}
 
 
 def pull_model(settings: Settings, name: str, reporter: Reporter | None = None) -> dict[str, Any]:

@@ -274,6 +274,8 @@ def retrain(workspace: Workspace, name: str, reporter: Reporter | None = None) -
             f"nothing new to learn from since {champion.name}: training on the same data with another seed ({seed})"
         )
     trained = train(workspace, name, reporter, seed=seed)
+    if trained.interrupted:  # Ctrl-C was for all of it
+        raise KeyboardInterrupt
     number = trained.model_version.partition("@")[2]
     return Retrained(name, waiting.usable, dataset.number, trained, evaluate(workspace, name, reporter, which=number))
 

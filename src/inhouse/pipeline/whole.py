@@ -77,6 +77,8 @@ def run(
     cleaned = clean(workspace, name, reporter, accept=["automatic"])
     _tell_findings(cleaned, name, reporter)
     trained = train(workspace, name, reporter)
+    if trained.interrupted:  # Ctrl-C was for all of it
+        raise KeyboardInterrupt
     evaluation = evaluate(workspace, name, reporter, which=trained.model_version.partition("@")[2])
     return Ran(name, added, cleaned, trained, evaluation, trained.model_version)
 

@@ -1,5 +1,6 @@
 """Judging answers: scores and metrics with intervals, paired comparisons, and which answers a person should look at."""
 
+from inhouse.scoring.curve import LearningCurve, learning_curve
 from inhouse.scoring.facts import FactFinder
 from inhouse.scoring.judge import RIGHT_METRICS, Judged, judge, metric_names, right_metric
 from inhouse.scoring.objects import field_paths, field_scores, fields_exact, object_exact
@@ -22,6 +23,7 @@ __all__ = [
     "RIGHT_METRICS",
     "FactFinder",
     "Judged",
+    "LearningCurve",
     "compare_scores",
     "examples_to_tell",
     "field_paths",
@@ -29,6 +31,7 @@ __all__ = [
     "fields_exact",
     "holm",
     "judge",
+    "learning_curve",
     "macro_f1",
     "mcnemar_exact",
     "metric_names",

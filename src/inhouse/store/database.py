@@ -31,7 +31,7 @@ from sqlalchemy import (
 from inhouse.errors import ConfigError
 from inhouse.store.paths import disk_guard
 
-SCHEMA_VERSION = "0001"
+SCHEMA_VERSION = "0002"
 
 metadata = MetaData()
 
@@ -79,6 +79,14 @@ runs = Table(
     Column("result", JSON),
     Column("created_at", String, nullable=False),
     Column("finished_at", String),
+)
+run_metrics = Table(
+    "run_metrics",
+    metadata,
+    Column("run", String, primary_key=True),
+    Column("step", Integer, primary_key=True),
+    Column("metrics", JSON, nullable=False),
+    Column("created_at", String, nullable=False),
 )
 model_versions = Table(
     "model_versions",

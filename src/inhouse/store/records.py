@@ -5,11 +5,12 @@ from __future__ import annotations
 import io
 import json
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
-from sqlalchemy import RowMapping, func, insert, select, update
+from sqlalchemy import RowMapping, delete, func, insert, select, update
 
 from inhouse.core import Dataset, Example, Finding, Prediction, Provenance, Recipe
 from inhouse.errors import NotFound
@@ -17,6 +18,8 @@ from inhouse.store import database as db
 from inhouse.store.workspace import Workspace
 
 PARQUET = ".parquet"
+# Runs that `train` goes on with.
+GOES_ON = ("running", "stopped")
 
 
 # ---------------------------------------------------------------------- datasets
@@ -155,34 +158,46 @@ def save_findings(workspace: Workspace, dataset: Dataset, found: Sequence[Findin
 # ---------------------------------------------------------------------- runs
 
 
-def open_run(
-    workspace: Workspace, task: str, dataset: int, recipe: Recipe, *, again: bool = False
-) -> tuple[str, str, dict[str, Any] | None]:
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One execution of a recipe. `status`: `running`, `stopped` (by Ctrl-C; both go on), or `done`, with its result."""
+
+    id: str
+    recipe: Recipe
+    status: str
+    result: dict[str, Any] | None = None
+
+
+def open_run(workspace: Workspace, task: str, dataset: int, recipe: Recipe, *, again: bool = False) -> Run:
     """The run of this recipe on this dataset: an unfinished or finished one if there is one, else a new one.
 
-    Returns:
-        The run's id, its status (`running` or `done`), and the stored result of a finished one.
+    A schedule that an earlier command fitted into the recipe's minutes counts as the same recipe.
     """
     table = db.runs
-    wanted = recipe.model_dump(mode="json")
     with workspace.database.begin() as connection:
         rows = connection.execute(
             select(table).where(table.c.task == task, table.c.dataset == dataset).order_by(table.c.created_at.desc())
         ).mappings()
         for row in rows:
-            if row["recipe"] == wanted and (row["status"] == "running" or (row["status"] == "done" and not again)):
-                return row["id"], row["status"], row["result"]
+            if row["status"] not in GOES_ON and (row["status"] != "done" or again):
+                continue
+            kept = Recipe.model_validate(row["recipe"])
+            if kept.model_copy(update={"steps": None}) == recipe:
+                return Run(row["id"], kept, row["status"], row["result"])
         run = f"run-{uuid.uuid4().hex[:12]}"
-        connection.execute(
-            insert(table).values(
-                id=run, task=task, dataset=dataset, recipe=wanted, status="running", created_at=db.now()
-            )
-        )
-    return run, "running", None
+        values = {"id": run, "task": task, "dataset": dataset, "recipe": recipe.model_dump(mode="json")}
+        connection.execute(insert(table).values(**values, status="running", created_at=db.now()))
+    return Run(run, recipe, "running")
+
+
+def schedule_run(workspace: Workspace, run: str, recipe: Recipe) -> None:
+    """Keep the recipe with the schedule that was fitted into its minutes."""
+    with workspace.database.begin() as connection:
+        connection.execute(update(db.runs).where(db.runs.c.id == run).values(recipe=recipe.model_dump(mode="json")))
 
 
 def finish_run(workspace: Workspace, run: str, status: str, result: dict[str, Any] | None) -> None:
-    """Record how a run ended: `done` or `failed`."""
+    """Record how a run ended: `done`, `stopped` or `failed`."""
     table = db.runs
     with workspace.database.begin() as connection:
         connection.execute(
@@ -190,14 +205,45 @@ def finish_run(workspace: Workspace, run: str, status: str, result: dict[str, An
         )
 
 
-def abandon_runs(workspace: Workspace, task: str, but: str) -> list[str]:
-    """Mark the task's unfinished runs other than `but` as abandoned: data or recipe have changed; return their ids."""
+def abandon_runs(workspace: Workspace, task: str, now: Run, dataset: int) -> list[str]:
+    """Mark unfinished runs of the task as abandoned whose data or recipe have changed since; return their ids.
+
+    One that differs from the run `now` in its seed or its minutes alone is not: its own command goes on with it.
+    """
     table = db.runs
-    others = (table.c.task == task, table.c.status == "running", table.c.id != but)
+    left = (table.c.task == task, table.c.status.in_(GOES_ON), table.c.id != now.id)
     with workspace.database.begin() as connection:
-        found = [r[0] for r in connection.execute(select(table.c.id).where(*others))]
-        connection.execute(update(table).where(*others).values(status="abandoned", finished_at=db.now()))
+        rows = connection.execute(select(table.c.id, table.c.dataset, table.c.recipe).where(*left)).all()
+        found = [r.id for r in rows if r.dataset != dataset or _beyond_wishes(r.recipe) != _beyond_wishes(now.recipe)]
+        ended = {"status": "abandoned", "finished_at": db.now()}
+        connection.execute(update(table).where(table.c.id.in_(found)).values(**ended))
     return found
+
+
+def _beyond_wishes(recipe: Recipe | dict[str, Any]) -> Recipe:
+    """A recipe without what a command may say of it: which seed, how long."""
+    return Recipe.model_validate(recipe).model_copy(update={"seed": 0, "minutes": None, "steps": None})
+
+
+def keep_metrics(workspace: Workspace, run: str, metrics: Mapping[int, Mapping[str, float]]) -> None:
+    """Keep what a run measured, by step; a step that was done again replaces what it was before."""
+    if not metrics:
+        return
+    table = db.run_metrics
+    rows = [{"run": run, "step": step, "metrics": dict(m), "created_at": db.now()} for step, m in metrics.items()]
+    with workspace.database.begin() as connection:
+        connection.execute(delete(table).where(table.c.run == run, table.c.step >= min(metrics)))
+        connection.execute(insert(table), rows)
+
+
+def metrics_of(workspace: Workspace, run: str) -> list[dict[str, float]]:
+    """What a run measured so far, step by step, each with its `step`."""
+    table = db.run_metrics
+    with workspace.database.begin() as connection:
+        rows = connection.execute(
+            select(table.c.step, table.c.metrics).where(table.c.run == run).order_by(table.c.step)
+        )
+        return [{"step": step, **metrics} for step, metrics in rows]
 
 
 def run_result(workspace: Workspace, run: str) -> dict[str, Any]:
@@ -217,7 +263,7 @@ def unfinished_runs(workspace: Workspace, task: str) -> list[str]:
     """Ids of runs that were begun and not ended."""
     table = db.runs
     with workspace.database.begin() as connection:
-        rows = connection.execute(select(table.c.id).where(table.c.task == task, table.c.status == "running"))
+        rows = connection.execute(select(table.c.id).where(table.c.task == task, table.c.status.in_(GOES_ON)))
         return [r[0] for r in rows]
 
 

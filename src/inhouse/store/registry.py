@@ -52,12 +52,13 @@ def versions(workspace: Workspace, task: str) -> list[ModelVersion]:
         return [ModelVersion.model_validate(r[0]) for r in rows]
 
 
-def version_of_run(workspace: Workspace, run: str) -> ModelVersion | None:
-    """The version that a run made, if it was registered."""
+def version_of_run(workspace: Workspace, run: str, steps: int) -> ModelVersion | None:
+    """The version that a run made after so many steps, if it was registered: a run that was stopped made one before."""
     table = db.model_versions
     with workspace.database.begin() as connection:
-        found = connection.scalar(select(table.c.version).where(table.c.run == run))
-    return None if found is None else ModelVersion.model_validate(found)
+        rows = connection.scalars(select(table.c.version).where(table.c.run == run)).all()
+    made = (ModelVersion.model_validate(row) for row in rows)
+    return next((version for version in made if version.lineage.get("steps") == steps), None)
 
 
 def find_version(workspace: Workspace, task: str, which: str | int) -> ModelVersion:

@@ -11,7 +11,8 @@ import tomllib
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar, get_args, get_origin
+from typing import Any, Literal, TypeVar, get_args, get_origin
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
@@ -31,6 +32,45 @@ class ServeSettings(BaseModel):
     port: int = Field(default=8000, ge=0, le=65535)
 
 
+class CostSettings(BaseModel):
+    """What a plan reckons energy and money with."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    watts: float = Field(default=0.0, ge=0.0, description="of this machine at work; 0: 30, and 15 for every core")
+    kwh: float = Field(default=0.0, ge=0.0, description="price of a kilowatt hour")
+    hour: float = Field(default=0.0, ge=0.0, description="price of an hour of this machine")
+
+    def watts_of(self, cores: int) -> float:
+        """What the machine draws with so many cores at work."""
+        return self.watts or 30.0 + 15.0 * cores
+
+    def of(self, hours: float, kwh: float) -> float | None:
+        """What time and energy cost; None where no price is known."""
+        return hours * self.hour + kwh * self.kwh if self.hour or self.kwh else None
+
+
+class TrackingSettings(BaseModel):
+    """Where else a training's figures go while it runs."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    to: tuple[Literal["mlflow", "tensorboard", "wandb"], ...] = Field(default=(), description="trackers to log to")
+    mlflow_uri: str = Field(default="", description="MLflow's store; empty: in the workspace")
+
+    @field_validator("to", mode="before")
+    @classmethod
+    def _from_words(cls, value: Any) -> Any:  # noqa: ANN401 - whatever was given
+        """An environment variable holds the names with commas between."""
+        return [word.strip() for word in value.split(",") if word.strip()] if isinstance(value, str) else value
+
+
+def on_this_machine(uri: str) -> bool:
+    """Whether the place that a URI names is a file of, or a server on, this machine."""
+    parts = urlsplit(uri)
+    return parts.scheme in ("file", "sqlite") or is_loopback(parts.hostname or "elsewhere")
+
+
 class RemoteSettings(BaseModel):
     """A model behind an OpenAI-shaped endpoint: where, which, and the environment variable that holds the key."""
 
@@ -45,7 +85,8 @@ class Settings(BaseModel):
     """All settings of a workspace.
 
     Environment variables: `INHOUSE_DATABASE`, `INHOUSE_MODELS_DIR`, `INHOUSE_OFFLINE`, `INHOUSE_INDEX_URL`,
-    `INHOUSE_THREADS`, `INHOUSE_SERVE__HOST`, `INHOUSE_SERVE__PORT`, `INHOUSE_REMOTES` (as JSON).
+    `INHOUSE_THREADS`, `INHOUSE_SERVE__HOST`, `INHOUSE_SERVE__PORT`, `INHOUSE_COST__WATTS`, `INHOUSE_COST__KWH`,
+    `INHOUSE_COST__HOUR`, `INHOUSE_TRACKING__TO`, `INHOUSE_TRACKING__MLFLOW_URI`, `INHOUSE_REMOTES` (as JSON).
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -59,6 +100,8 @@ class Settings(BaseModel):
     index_url: str = Field(default="", description="package index for base models; empty: pip's own setting")
     threads: int = Field(default=0, ge=0, description="CPU threads; 0: every core that this process may use")
     serve: ServeSettings = ServeSettings()
+    cost: CostSettings = CostSettings()
+    tracking: TrackingSettings = TrackingSettings()
     remotes: dict[str, RemoteSettings] = Field(default={}, description="remote models by the names that tasks use")
 
     @field_validator("remotes", mode="before")

@@ -1,7 +1,12 @@
 """Training: a plan with its reasons, then the loop. `inhouse.train.loop` imports torch; this package does not."""
 
 from inhouse.train.heap import roomy_heap
+from inhouse.train.interrupt import finishing_the_step
+from inhouse.train.needs import GIB, Shape, disk_needed, memory_needed
 from inhouse.train.plan import (
+    MAX_TOKENS,
+    RANK,
+    TOKENS_AT_ONCE,
     Encoded,
     Plan,
     answer_tokens_of,
@@ -10,16 +15,26 @@ from inhouse.train.plan import (
     make_recipe,
     max_tokens_of,
     measure_flops,
+    within_minutes,
 )
 
 __all__ = [
+    "GIB",
+    "MAX_TOKENS",
+    "RANK",
+    "TOKENS_AT_ONCE",
     "Encoded",
     "Plan",
+    "Shape",
     "answer_tokens_of",
+    "disk_needed",
     "encode",
+    "finishing_the_step",
     "make_plan",
     "make_recipe",
     "max_tokens_of",
     "measure_flops",
+    "memory_needed",
     "roomy_heap",
+    "within_minutes",
 ]

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
+from statistics import fmean, stdev
 
 import torch
 from safetensors import safe_open
@@ -17,16 +19,28 @@ from inhouse.store import replacing
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """Where a training is. `history` holds one dictionary per look at the validation split."""
+    """Where a training is. `history` holds one dictionary per look at the validation split.
+
+    `untrained_loss` is that of the validation examples before the first step; `top_scores` are those of the look with
+    the best answers, which need not be the best look; `ended` is why there is no further step, once there is none.
+    `rate` is what the recipe's learning rate is multiplied by: less than 1 once the training has diverged, after
+    `diverged_at` steps.
+    """
 
     step: int = 0
     tokens: int = 0
     seconds: float = 0.0
+    untrained_loss: float = math.inf
     running_loss: float = 0.0
+    rate: float = 1.0
+    diverged_at: int = 0
     best_loss: float = math.inf
+    best_scores: tuple[float, ...] = ()
+    top_scores: tuple[float, ...] = ()
     best_step: int = 0
     misses: int = 0
     since_look: tuple[float, int] = (0.0, 0)
+    ended: str = ""
     history: tuple[dict[str, float], ...] = ()
 
     def after_step(self, loss: float, tokens: int) -> Position:
@@ -41,28 +55,70 @@ class Position:
             since_look=(total + loss, count + 1),
         )
 
-    def after_look(self, loss: float, right: float) -> Position:
-        """One look at the validation split further."""
+    def better(self, loss: float, scores: Sequence[float]) -> bool:
+        """Whether a look saw something better than the best before it.
+
+        The scores of the same answers decide; where they differ by no more than chance (one standard error of the
+        paired difference), the loss does, which is the finer measure. Then the answers must not be worse, by more than
+        chance, than those of any look before: a little less each time adds up.
+        """
+        if not self.best_scores:
+            return loss < self.best_loss
+        gain = _gain(scores, self.best_scores)
+        return gain > 0 or (gain == 0 and loss < self.best_loss and _gain(scores, self.top_scores) >= 0)
+
+    def after_look(self, loss: float, right: float, scores: Sequence[float]) -> Position:
+        """One look at the validation split further.
+
+        Args:
+            right: share of the answers whose every token came first.
+            scores: of the answers that were asked for, on the task's own metric.
+        """
         total, count = self.since_look
         row = {
             "step": float(self.step),
             "train_loss": total / max(count, 1),
             "validation_loss": loss,
             "validation_right": right,
+            "validation_score": fmean(scores),
         }
-        better = loss < self.best_loss
+        better = self.better(loss, scores)
         return replace(
             self,
             best_loss=loss if better else self.best_loss,
+            best_scores=tuple(scores) if better else self.best_scores,
+            top_scores=tuple(scores) if fmean(scores) > fmean(self.top_scores or (-1.0,)) else self.top_scores,
             best_step=self.step if better else self.best_step,
             misses=0 if better else self.misses + 1,
             since_look=(0.0, 0),
             history=(*self.history, row),
         )
 
+    def rolled_back(self, rate: float) -> Position:
+        """At the best look again (the beginning, where there was none), at another rate. Tokens and time are spent."""
+        kept = tuple(row for row in self.history if row["step"] <= self.best_step)
+        return replace(
+            self,
+            step=self.best_step,
+            running_loss=kept[-1]["train_loss"] if kept else 0.0,
+            rate=rate,
+            diverged_at=self.step,
+            misses=0,
+            since_look=(0.0, 0),
+            history=kept,
+        )
+
     def after_seconds(self, seconds: float) -> Position:
         """The same place, with the time spent so far."""
         return replace(self, seconds=seconds)
+
+
+def _gain(scores: Sequence[float], before: Sequence[float]) -> float:
+    """How much better scores are on the same examples; 0 within one standard error."""
+    gains = [now - then for now, then in zip(scores, before, strict=True)]
+    gain = fmean(gains)
+    chance = stdev(gains) / math.sqrt(len(gains)) if len(gains) > 1 else math.inf
+    return gain if abs(gain) > chance else 0.0
 
 
 def write_checkpoint(
@@ -97,6 +153,8 @@ def read_checkpoint(
     with safe_open(file, framework="pt") as saved:
         tensors = {name: saved.get_tensor(name) for name in saved.keys()}  # noqa: SIM118 - not a dictionary
         values = json.loads(saved.metadata()["position"])
+    if set(values) != {field.name for field in fields(Position)}:  # another version of inhouse wrote it
+        return Position(), {}
     load_adapter_state(adapters, _below(tensors, "now."))
     state = optimizer.state_dict()
     state["state"] = {}
@@ -105,6 +163,8 @@ def read_checkpoint(
         state["state"].setdefault(int(number), {})[key] = value
     optimizer.load_state_dict(state)
     values["since_look"] = tuple(values["since_look"])
+    for name in ("best_scores", "top_scores"):
+        values[name] = tuple(values[name])
     values["history"] = tuple(values["history"])
     return Position(**values), _below(tensors, "best.")
 

@@ -36,7 +36,7 @@ class FusedTrunk:
     """
 
     def __init__(self, model: Any) -> None:  # noqa: ANN401 - a transformers model
-        self._model = model
+        self.model = model
         config = model.config
         self._heads, self._key_heads = config.num_attention_heads, config.num_key_value_heads
         self._head_size = getattr(config, "head_dim", None) or config.hidden_size // self._heads
@@ -45,12 +45,12 @@ class FusedTrunk:
     def logits(self, examples: Sequence[Encoded]) -> tuple[Tensor, Tensor]:
         """Logits [n, vocabulary] in float32 where tokens that carry loss are to be predicted, and those tokens [n]."""
         packed = pack(examples)
-        logits: Tensor = self._model.lm_head(self._model.model.norm(self._hidden(packed)))
+        logits: Tensor = self.model.lm_head(self.model.model.norm(self._hidden(packed)))
         return logits.float(), packed.wanted
 
     def _hidden(self, packed: Packed) -> Tensor:
         """What the last layer leaves where tokens are to be predicted, [n, hidden]; no one reads it elsewhere."""
-        x: Tensor = self._model.model.embed_tokens(packed.ids)
+        x: Tensor = self.model.model.embed_tokens(packed.ids)
         cos, sin = self._rotation(packed.positions, x)
         for layer in self._layers:
             qkv = layer.qkv(x)
@@ -63,7 +63,7 @@ class FusedTrunk:
 
     def _rotation(self, positions: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
         """Cosines and sines [tokens, 1, half a head], as the model's own module computes them."""
-        cos, sin = self._model.model.rotary_emb(like, positions[None])
+        cos, sin = self.model.model.rotary_emb(like, positions[None])
         half = self._head_size // 2
         return cos[0, :, None, :half].contiguous(), sin[0, :, None, :half].contiguous()
 

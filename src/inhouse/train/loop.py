@@ -1,4 +1,4 @@
-"""The training loop: one flat function. Logging, validation and saving are plain calls inside it.
+"""The training loop. Logging, validation and saving are plain calls inside it.
 
 Everything that decides a step is a function of the recipe and the step's number, so a run that was killed and resumed
 from any checkpoint goes on exactly as if nothing had happened.
@@ -9,121 +9,328 @@ from __future__ import annotations
 import math
 import random
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import fmean
 from typing import Any, Protocol
 
 import torch
 from torch.nn import functional
 
 from inhouse.core import Recipe, Reporter
-from inhouse.engine.lora import LoraLinear, adapter_state
+from inhouse.engine.lora import LoraLinear, adapter_state, load_adapter_state
 from inhouse.engine.torch_model import answer_logits, padded
 from inhouse.errors import EngineFault, NothingToLearn
 from inhouse.train.checkpoint import Position, read_checkpoint, write_checkpoint
 from inhouse.train.fused import FusedTrunk, can_fuse
-from inhouse.train.plan import LOOK_SHARE, Encoded
+from inhouse.train.plan import TOKENS_AT_ONCE, Encoded, asked_at, look_every, looked_at, planned_steps
 
 CHECKPOINT_SECONDS = 15.0
-# Padded tokens that go through the model at once: what is kept for the backward pass grows with them (and, in the
-# attention, with their length), and less of it stays in the caches: 386 tokens/s at 2,200, 350 at 4,096 (receipts of
-# 560 tokens, 2 cores).
-TOKENS_AT_ONCE = 2048
-# Looks at the validation split during training, each at so many examples: a larger split is sampled, evaluation uses
-# all of it. A forward pass is a third of a step.
-LOOKS = 8
-LOOKED_AT = (40, 400)
+# A training has diverged when its smoothed loss is so many times that of validation examples before the first step.
+EXPLODED = 1.5
+# It goes on from its best look with so much of the learning rate, once.
+SMALLER_RATE = 0.3
+# Overfitting is told where since the best look the training loss fell below, and the validation loss rose above, so
+# much of what they were then.
+BY_HEART = (0.9, 1.05)
+# The estimate of a training rests on so much work.
+PROBE_SECONDS = 3.0
+
+
+Watch = Callable[[int, Mapping[str, float]], None]
+
+
+def _unwatched(step: int, metrics: Mapping[str, float]) -> None:
+    """Nobody looks."""
 
 
 @dataclass(frozen=True)
 class LoopResult:
-    """What came out of the loop. `state` holds the best checkpoint's adapter tensors under PEFT's names."""
+    """What came out of the loop. `state` holds the best checkpoint's adapter tensors under PEFT's names.
+
+    `interrupted`: it was asked to stop; the checkpoint goes on from there.
+    """
 
     state: dict[str, torch.Tensor]
     position: Position
     stopped_because: str
     resumed: bool
+    interrupted: bool = False
 
 
 def run_loop(
-    model: Any,  # noqa: ANN401 - a transformers model
+    trunk: Trunk,
     adapters: dict[str, LoraLinear],
     train: Sequence[Encoded],
     validation: Sequence[Encoded],
     recipe: Recipe,
     checkpoint: Path,
     reporter: Reporter,
+    *,
+    judge: Judge | None = None,
+    watch: Watch = _unwatched,
+    asked_to_stop: Callable[[], bool] = lambda: False,
 ) -> LoopResult:
-    """Train the adapters; return those of the step with the lowest validation loss.
+    """Train the adapters; return those of the best step on validation examples.
 
     Args:
-        model: the base with `adapters` attached; frozen but for them.
+        trunk: of the base with `adapters` attached; frozen but for them.
         checkpoint: file to resume from, if it is there, and to save to.
+        judge: asks for answers and scores them; without it an answer counts 1 if its every token is the likeliest after
+            those before, which is when greedy generation gives it to the letter.
+        watch: takes what each step measured.
+        asked_to_stop: whether to end after this step.
 
     Raises:
         NothingToLearn: no example, or no validation example.
-        EngineFault: the loss is no number.
+        EngineFault: the training diverged, and once more at a smaller learning rate.
+        KeyboardInterrupt: asked to stop before the first step.
     """
     if not train or not validation:
         raise NothingToLearn(
             f"{len(train)} training and {len(validation)} validation examples: both are needed", "add more examples"
         )
-    parameters = [p for layer in adapters.values() for p in (layer.down, layer.up)]
-    optimizer = torch.optim.AdamW(
-        parameters, lr=recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True, betas=(0.9, 0.999)
+    training = _Training(trunk, adapters, train, validation, recipe, checkpoint, reporter, judge, watch)
+    resumed = training.position.step > 0
+    training.begin()
+    while not (stopped := training.reason_to_stop()) and not asked_to_stop():
+        training.step()
+        training.look_when_due()
+        training.save_when_due()
+    if not stopped and training.position.step == 0:
+        raise KeyboardInterrupt
+    if not stopped:  # saved before the look that an unbroken run would not have had
+        training.save()
+    training.look()
+    if stopped:
+        training.end(stopped)
+    return LoopResult(
+        training.best,
+        training.position,
+        stopped or f"you stopped it after {training.position.step} of {training.last} steps",
+        resumed,
+        interrupted=not stopped,
     )
-    per_epoch = math.ceil(len(train) / recipe.batch_size)
-    planned = recipe.epochs * per_epoch  # the schedule is of the whole plan: max_steps only cuts it off
-    last = min(planned, recipe.max_steps or planned)
-    look_every = max(1, min(per_epoch, math.ceil(planned / LOOKS)))
-    looked_at = _sample(validation, look_every * recipe.batch_size * _mean_tokens(train), recipe.seed)
-    position, best = read_checkpoint(checkpoint, adapters, optimizer)
-    resumed = position.step > 0
-    bar = reporter.bar("training", last)
-    bar.update(position.step)
-    trunk = trunk_of(model, recipe.max_tokens)
-    saved, begun, spent = time.monotonic(), time.monotonic(), position.seconds
-    stopped = "all planned steps done"
-    batches: list[list[int]] = []
-    while position.step < last:
-        if position.misses >= recipe.patience:
-            stopped = f"validation loss has not fallen {recipe.patience} times running"
-            break
-        step = position.step
-        if step % per_epoch == 0 or not batches:
-            batches = _batches([e.tokens for e in train], recipe.batch_size, recipe.seed, step // per_epoch)
-        batch = [train[i] for i in batches[step % per_epoch]]
-        for group in optimizer.param_groups:
-            group["lr"] = recipe.learning_rate * _schedule(step, planned, recipe.warmup_share)
-        loss = _learn(trunk, batch)
-        if not math.isfinite(loss):
-            raise EngineFault(f"the training loss became {loss} at step {step + 1}", "lower train.learning_rate")
-        torch.nn.utils.clip_grad_norm_(parameters, recipe.max_grad_norm)
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
-        position = position.after_step(loss, sum(e.tokens for e in batch))
-        bar.update(position.step, f"loss {position.running_loss:.3f}")
-        if position.step % look_every == 0 or position.step == last:
-            valid_loss, valid_right = _validate(trunk, looked_at)
-            if valid_loss < position.best_loss:
-                best = {name: tensor.clone() for name, tensor in adapter_state(adapters).items()}
-            position = position.after_look(valid_loss, valid_right)
-            reporter.say(
-                f"step {position.step}/{last}: training loss {position.history[-1]['train_loss']:.4f}, "
-                f"validation loss {valid_loss:.4f}, {valid_right:.1%} of answers whole"
+
+
+class _Training:
+    """A run between two steps: adapters, optimizer, where it is, and the best that was seen."""
+
+    def __init__(
+        self,
+        trunk: Trunk,
+        adapters: dict[str, LoraLinear],
+        train: Sequence[Encoded],
+        validation: Sequence[Encoded],
+        recipe: Recipe,
+        checkpoint: Path,
+        reporter: Reporter,
+        judge: Judge | None,
+        watch: Watch,
+    ) -> None:
+        self._trunk, self._adapters, self._train, self._recipe = trunk, adapters, train, recipe
+        self._watch = watch
+        self._judge, self._asked = judge, asked_at(train, validation, recipe)
+        self._checkpoint, self._reporter = checkpoint, reporter
+        self._parameters = [p for layer in adapters.values() for p in (layer.down, layer.up)]
+        self._optimizer = torch.optim.AdamW(
+            self._parameters, lr=recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True, betas=(0.9, 0.999)
+        )
+        self._per_epoch = math.ceil(len(train) / recipe.batch_size)
+        self._planned = planned_steps(
+            recipe, len(train)
+        )  # the schedule is of the whole plan: max_steps only cuts it off
+        self.last = min(self._planned, recipe.max_steps or self._planned)
+        self._look_every = look_every(train, validation, recipe)
+        self._looked_at = looked_at(train, validation, recipe)
+        self._untrained = _copy(adapters)
+        self.position, self.best = read_checkpoint(checkpoint, adapters, self._optimizer)
+        self._epoch, self._batches = -1, list[list[int]]()
+        self._begun, self._spent = time.monotonic(), self.position.seconds
+        self._a_step = self._a_look = 0.0  # seconds that the last of each took
+        self._saved = self._begun
+        self._bar = reporter.bar("training", self.last)
+        self._bar.update(self.position.step)
+
+    def begin(self) -> None:
+        """Measure what the untrained model makes of the validation examples: a training that gets worse diverges."""
+        if self.position.step == 0:
+            begun = time.monotonic()
+            loss, _ = _validate(self._trunk, self._looked_at)
+            self.position = replace(self.position, untrained_loss=loss)
+            self._a_look = time.monotonic() - begun
+
+    def end(self, reason: str) -> None:
+        """Keep why it ended: what was resumed later would end for the same reason."""
+        self.position = replace(self.position, ended=reason)
+        self.save()
+
+    def reason_to_stop(self) -> str:
+        """Why there is no further step; empty while there is one."""
+        minutes = self._recipe.minutes
+        if self.position.ended:
+            return self.position.ended
+        if self.position.step >= self.last:
+            return "all planned steps done"
+        if self.position.misses >= self._recipe.patience:
+            return f"validation has not become better {self._recipe.patience} times running"
+        if minutes and self.position.step and self._seconds() + self._a_step + self._a_look > 60 * minutes:
+            return f"the {minutes:g} minutes are over"
+        return ""
+
+    def step(self) -> None:
+        """One batch, forward, back and learned from; or back to the best look, where the training has diverged."""
+        begun = time.monotonic()
+        batch = self._batch()
+        rate = self._recipe.learning_rate * self.position.rate
+        for group in self._optimizer.param_groups:
+            group["lr"] = rate * _schedule(self.position.step, self._planned, self._recipe.warmup_share)
+        loss = _learn(self._trunk, batch)
+        norm = torch.nn.utils.clip_grad_norm_(self._parameters, self._recipe.max_grad_norm).item()
+        after = self.position.after_step(loss, sum(e.tokens for e in batch))
+        if not math.isfinite(loss + norm) or after.running_loss > EXPLODED * after.untrained_loss:
+            self._roll_back(after, loss)
+            return
+        self._optimizer.step()
+        self._optimizer.zero_grad(set_to_none=True)
+        self.position = after
+        self._a_step = time.monotonic() - begun
+        tokens_here = sum(e.tokens for e in batch) / max(self._a_step, 1e-9)
+        measured = {
+            "loss": loss,
+            "learning_rate": self._optimizer.param_groups[0]["lr"],
+            "tokens_per_second": tokens_here,
+        }
+        self._watch(after.step, measured)
+        self._bar.update(after.step, f"loss {after.running_loss:.3f}, {tokens_here:.0f} tokens/s")
+
+    def look_when_due(self) -> None:
+        """Look at the validation examples at every so many steps."""
+        if self.position.step % self._look_every == 0:
+            self.look()
+
+    def look(self) -> None:
+        """Look at the validation examples, unless nothing was learned since; keep what is better than before."""
+        if self.position.since_look[1] == 0:
+            return
+        begun = time.monotonic()
+        loss, right = _validate(self._trunk, self._looked_at)
+        scores = self._judge.scores(self._asked) if self._judge else right
+        if self.position.better(loss, scores):
+            self.best = _copy(self._adapters)
+        self.position = self.position.after_look(loss, fmean(right), scores)
+        self._a_look = time.monotonic() - begun
+        row = self.position.history[-1]
+        self._watch(self.position.step, {key: value for key, value in row.items() if key != "step"})
+        what = f"{self._judge.metric} of {len(scores)} answers" if self._judge else "right answers"
+        self._reporter.say(
+            f"step {self.position.step}/{self.last}: training loss {row['train_loss']:.4f}, validation loss "
+            f"{loss:.4f}, {what} {row['validation_score']:.1%}"
+        )
+
+    def save_when_due(self) -> None:
+        """Write a checkpoint every so many seconds."""
+        if time.monotonic() - self._saved >= CHECKPOINT_SECONDS:
+            self.save()
+
+    def save(self) -> None:
+        """Write a checkpoint."""
+        self.position = self.position.after_seconds(self._seconds())
+        write_checkpoint(self._checkpoint, self._adapters, self._optimizer, self.position, self.best)
+        self._saved = time.monotonic()
+
+    def _batch(self) -> list[Encoded]:
+        """The examples of this step."""
+        epoch, place = divmod(self.position.step, self._per_epoch)
+        if epoch != self._epoch:
+            lengths = [e.tokens for e in self._train]
+            self._epoch, self._batches = epoch, _batches(lengths, self._recipe.batch_size, self._recipe.seed, epoch)
+        return [self._train[i] for i in self._batches[place]]
+
+    def _roll_back(self, diverged: Position, loss: float) -> None:
+        """Go on from the best look with a smaller rate; told in the open, and done once.
+
+        Raises:
+            EngineFault: it was done before.
+        """
+        what = f"the loss became {loss:.4g} at step {diverged.step}, from {diverged.untrained_loss:.4g} untrained"
+        if self.position.diverged_at:
+            raise EngineFault(
+                f"the training diverged twice: {what}",
+                f"set `train.learning_rate` in task.toml below {SMALLER_RATE * self._recipe.learning_rate:g}",
             )
-        if time.monotonic() - saved >= CHECKPOINT_SECONDS:
-            position = position.after_seconds(spent + time.monotonic() - begun)
-            write_checkpoint(checkpoint, adapters, optimizer, position, best)
-            saved = time.monotonic()
-    position = position.after_seconds(spent + time.monotonic() - begun)
-    write_checkpoint(checkpoint, adapters, optimizer, position, best)
-    return LoopResult(best, position, stopped, resumed)
+        self.position = diverged.rolled_back(SMALLER_RATE)
+        self._reporter.warn(
+            f"the training diverged: {what}; it goes on from step {self.position.step} with a learning rate of "
+            f"{SMALLER_RATE * self._recipe.learning_rate:g}"
+        )
+        load_adapter_state(self._adapters, self.best or self._untrained)
+        self._optimizer.zero_grad(set_to_none=True)
+        self._optimizer.state.clear()
+        self.save()
+
+    def _seconds(self) -> float:
+        """Spent on this run, in earlier processes too."""
+        return self._spent + time.monotonic() - self._begun
+
+
+def overfitting(position: Position) -> str:
+    """What shows that the examples began to be learned by heart, in a sentence; empty where nothing does."""
+    after = [row for row in position.history if row["step"] >= position.best_step]
+    if len(after) < 2:
+        return ""
+    best, last = after[0], after[-1]
+    learns_on = last["train_loss"] < BY_HEART[0] * best["train_loss"]
+    forgets = last["validation_loss"] > BY_HEART[1] * best["validation_loss"]
+    if not (learns_on and forgets):
+        return ""
+    return (
+        f"after step {best['step']:.0f} it learned the examples by heart: on them the loss fell on from "
+        f"{best['train_loss']:.3g} to {last['train_loss']:.3g}, on validation examples it rose from "
+        f"{best['validation_loss']:.3g} to {last['validation_loss']:.3g}; step {best['step']:.0f} is kept"
+    )
+
+
+def _copy(adapters: dict[str, LoraLinear]) -> dict[str, torch.Tensor]:
+    return {name: tensor.clone() for name, tensor in adapter_state(adapters).items()}
+
+
+def seconds_per_token(trunk: Trunk, adapters: dict[str, LoraLinear], train: Sequence[Encoded], recipe: Recipe) -> float:
+    """How long a token of training takes here, measured on parts of the first batches; nothing is learned by it.
+
+    One example warms up (memory, threads, kernels) and does not count.
+    """
+    batches = _batches([e.tokens for e in train], recipe.batch_size, recipe.seed, 0)
+    parts = (part for batch in batches for part in _parts([train[i] for i in batch], TOKENS_AT_ONCE))
+    _learn(trunk, [train[batches[0][0]]])
+    seconds, tokens = 0.0, 0
+    for part in parts:
+        begun = time.perf_counter()
+        _learn(trunk, part)
+        seconds, tokens = seconds + time.perf_counter() - begun, tokens + sum(e.tokens for e in part)
+        if seconds > PROBE_SECONDS:
+            break
+    for layer in adapters.values():
+        layer.down.grad = layer.up.grad = None
+    return seconds / max(tokens, 1)
+
+
+@dataclass(frozen=True)
+class Judge:
+    """The task's own metric on answers that the model in training writes.
+
+    `scores` takes places in the validation examples and gives each answer's score, 0 to 1.
+    """
+
+    metric: str
+    scores: Callable[[Sequence[int]], Sequence[float]]
 
 
 class Trunk(Protocol):
-    """What turns texts into the logits that are learned from."""
+    """What turns texts into the logits that are learned from, by way of a transformers `model`."""
+
+    model: Any
 
     def logits(self, examples: Sequence[Encoded]) -> tuple[torch.Tensor, torch.Tensor]:
         """Logits [n, vocabulary] where tokens that carry loss are to be predicted, and those tokens [n]."""
@@ -139,14 +346,14 @@ class PaddedTrunk:
     """The model as transformers computes it, on padded texts: for families that are not fused, and on a GPU."""
 
     def __init__(self, model: Any) -> None:  # noqa: ANN401
-        self._model = model
+        self.model = model
 
     def logits(self, examples: Sequence[Encoded]) -> tuple[torch.Tensor, torch.Tensor]:
         """See `Trunk.logits`."""
-        device = next(self._model.parameters()).device
+        device = next(self.model.parameters()).device
         ids, mask, positions = padded([([*e.prompt, *e.answer], e.learned[0]) for e in examples], device)
         wanted = torch.tensor([token for e in examples for token in e.learned[1]], device=device)
-        return answer_logits(self._model, ids, mask, positions), wanted
+        return answer_logits(self.model, ids, mask, positions), wanted
 
 
 def _learn(trunk: Trunk, batch: Sequence[Encoded]) -> float:
@@ -163,17 +370,22 @@ def _learn(trunk: Trunk, batch: Sequence[Encoded]) -> float:
     return total
 
 
-def _validate(trunk: Trunk, examples: Sequence[Encoded]) -> tuple[float, float]:
-    """Mean loss per answer token, and the share of examples whose every answer token comes first."""
-    total, tokens, right = 0.0, 0, 0
+def right_answers(trunk: Trunk, examples: Sequence[Encoded]) -> list[float]:
+    """Of each example whether greedy generation gives its answer to the letter (1 or 0)."""
+    return _validate(trunk, examples)[1]
+
+
+def _validate(trunk: Trunk, examples: Sequence[Encoded]) -> tuple[float, list[float]]:
+    """Mean loss per answer token, and of each example whether its every answer token comes first (1 or 0)."""
+    total, tokens, right = 0.0, 0, list[float]()
     with torch.inference_mode():
         for part in _parts(examples, TOKENS_AT_ONCE):
             logits, wanted = trunk.logits(part)
             total += functional.cross_entropy(logits, wanted, reduction="sum").item()
             tokens += wanted.numel()
             hits = torch.split(logits.argmax(-1) == wanted, [len(e.learned[1]) for e in part])
-            right += sum(bool(h.all()) for h in hits)
-    return total / tokens, right / len(examples)
+            right += [float(h.all()) for h in hits]
+    return total / tokens, right
 
 
 def _parts(examples: Sequence[Encoded], most: int) -> Iterator[Sequence[Encoded]]:
@@ -210,15 +422,3 @@ def _batches(lengths: Sequence[int], size: int, seed: int, epoch: int) -> list[l
         batches += [alike[i : i + size] for i in range(0, len(alike), size)]
     rng.shuffle(batches)
     return batches
-
-
-def _mean_tokens(examples: Sequence[Encoded]) -> float:
-    return sum(e.tokens for e in examples) / len(examples)
-
-
-def _sample(examples: Sequence[Encoded], between: float, seed: int) -> list[Encoded]:
-    """The examples of every look, `between` two of which so many tokens are trained; the shortest first."""
-    affordable = int(3 * LOOK_SHARE * between / _mean_tokens(examples))
-    count = min(max(affordable, LOOKED_AT[0]), LOOKED_AT[1], len(examples))
-    chosen = random.Random(f"{seed}:validation").sample(range(len(examples)), count)
-    return sorted((examples[i] for i in chosen), key=lambda e: e.tokens)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import random
 import time
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from inhouse.core import Dataset, Example, Recipe, Task, canonical_hash, render_input
+from inhouse.core import Choice, Dataset, Example, Recipe, Task, canonical_hash, render_input
 from inhouse.engine.prompts import TRAINED_SYSTEM, Messages, conversation, trained_messages
 from inhouse.errors import NothingToLearn
 
@@ -19,10 +21,23 @@ EXAMPLES_SHOWN = 4600
 TOKENS_SHOWN = 500_000
 EPOCHS = (2, 10)
 MAX_TOKENS = 1024
+RANK = 16
+# Padded tokens that go through the model at once: what is kept for the backward pass grows with them (and, in the
+# attention, with their length), and less of it stays in the caches: 386 tokens/s at 2,200, 350 at 4,096 (receipts of
+# 560 tokens, 2 cores).
+TOKENS_AT_ONCE = 2048
 # From so many tokens an example on, batches are of eight: a step of sixteen would teach no better, half as often.
 LONG = 200
-# Looks at the validation split during training cost at most this share of it, but for the fewest that tell anything.
+# Looks at the validation split during training cost at most this share of it, but for the fewest that tell anything:
+# a larger split is sampled, evaluation uses all of it. A forward pass is a third of a step.
+LOOKS = 8
 LOOK_SHARE = 1 / 16
+LOOKED_AT = (40, 400)
+# Where answers have to be written to be judged, so many are, at the same share; a written token costs about as much
+# time as a trained one, a token of its prompt a third.
+ASKED_AT = (8, 40)
+# Of a budget in minutes so much is planned for: what is planned should end before the budget ends it.
+PLANNED_SHARE = 0.9
 # Answers longer than any that was learned are cut off, with this room to spare.
 ANSWER_ROOM = 1.5
 
@@ -70,7 +85,7 @@ class Encoded:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a training will do, before it does it."""
+    """What a training will do, before it does it. `seconds` is an estimate of the loop alone."""
 
     recipe: Recipe
     examples: int
@@ -78,8 +93,8 @@ class Plan:
     steps: int
     tokens: int
     truncated: int
-    estimated_seconds: float
-    reasons: tuple[str, ...]
+    seconds: float
+    choices: tuple[Choice, ...]
 
 
 def encode(
@@ -200,8 +215,8 @@ def make_recipe(
         batch_size=wish.batch_size or (16 if count >= 320 and tokens < LONG * count else 8),
         learning_rate=wish.learning_rate or 1e-3,
         warmup_share=0.06,
-        rank=wish.rank or 16,
-        alpha=2 * (wish.rank or 16),
+        rank=wish.rank or RANK,
+        alpha=2 * (wish.rank or RANK),
         weight_decay=0.0,
         max_grad_norm=1.0,
         max_tokens=max_tokens_of(task),
@@ -209,49 +224,149 @@ def make_recipe(
         precision="bfloat16" if precision == "bfloat16" else "float32",
         system=TRAINED_SYSTEM,
         max_steps=wish.max_steps,
+        minutes=wish.minutes,
         answer_form=canonical_hash([task.json_schema, task.from_input or {}]) if task.kind == "extract" else "",
     )
 
 
+def planned_steps(recipe: Recipe, examples: int) -> int:
+    """Steps of the whole schedule."""
+    passes = recipe.epochs * math.ceil(examples / recipe.batch_size)
+    return min(passes, recipe.steps or passes)
+
+
+def look_every(train: Sequence[Encoded], validation: Sequence[Encoded], recipe: Recipe) -> int:
+    """Steps between two looks at the validation split: fewer looks where the smallest ones would cost too much."""
+    steps = planned_steps(recipe, len(train))
+    each = _mean(validation) / 3 * min(LOOKED_AT[0], len(validation)) + _asked_cost(validation) * ASKED_AT[0]
+    affordable = int(2 * LOOK_SHARE * steps * recipe.batch_size * _mean(train) / each)
+    return max(1, math.ceil(steps / min(max(affordable, 1), LOOKS)))
+
+
+def looked_at(train: Sequence[Encoded], validation: Sequence[Encoded], recipe: Recipe) -> list[Encoded]:
+    """The validation examples of every look, the shortest first."""
+    affordable = int(LOOK_SHARE * _between_looks(train, validation, recipe) / (_mean(validation) / 3))
+    count = min(max(affordable, LOOKED_AT[0]), LOOKED_AT[1], len(validation))
+    return sorted((validation[i] for i in _sample(validation, count, recipe)), key=lambda e: e.tokens)
+
+
+def asked_at(train: Sequence[Encoded], validation: Sequence[Encoded], recipe: Recipe) -> list[int]:
+    """Places of the validation examples that the model answers at every look, where answers are judged."""
+    affordable = int(LOOK_SHARE * _between_looks(train, validation, recipe) / _asked_cost(validation))
+    return _sample(validation, min(max(affordable, ASKED_AT[0]), ASKED_AT[1], len(validation)), recipe)
+
+
+def _between_looks(train: Sequence[Encoded], validation: Sequence[Encoded], recipe: Recipe) -> float:
+    """Tokens that are trained on from one look to the next."""
+    return look_every(train, validation, recipe) * recipe.batch_size * _mean(train)
+
+
+def _asked_cost(validation: Sequence[Encoded]) -> float:
+    """What an answer costs that is written, in trained tokens."""
+    return sum(len(e.prompt) / 3 + len(e.answer) for e in validation) / len(validation)
+
+
+def _sample(validation: Sequence[Encoded], count: int, recipe: Recipe) -> list[int]:
+    """Places of some validation examples: the same for every seed, so that seeds are compared on the same ones."""
+    return sorted(random.Random(recipe.dataset_fingerprint).sample(range(len(validation)), count))
+
+
 def make_plan(
-    recipe: Recipe, train: Sequence[Encoded], validation: Sequence[Encoded], *, parameters: int, flops: float
+    recipe: Recipe,
+    train: Sequence[Encoded],
+    validation: Sequence[Encoded],
+    *,
+    seconds_per_token: float,
+    judged: bool = False,
 ) -> Plan:
     """What the recipe amounts to on this data and this machine.
 
     Args:
-        parameters: of the base model.
-        flops: matrix-product rate of the machine, per second.
+        judged: whether answers are written at every look.
+        seconds_per_token: that a token takes forward and back, as `loop.seconds_per_token` measures it.
     """
-    steps = recipe.epochs * math.ceil(len(train) / recipe.batch_size)
-    share = 1.0
-    if recipe.max_steps is not None and recipe.max_steps < steps:
-        share, steps = recipe.max_steps / steps, recipe.max_steps
-    tokens = round(recipe.epochs * sum(e.tokens for e in train) * share)
-    # 4 FLOP per frozen parameter and token forward and back, of which a plain loop reaches about half the machine's
-    # rate.
-    seconds = tokens * (1 + LOOK_SHARE) * 4 * parameters / flops / 0.5
-    truncated = sum(e.truncated for e in train)
+    whole = planned_steps(recipe, len(train))
+    steps = min(whole, recipe.max_steps or whole)
+    tokens = round(steps * recipe.batch_size * _tokens(train) / _padded_count(len(train), recipe.batch_size))
+    looks = 1 + math.ceil(steps / look_every(train, validation, recipe))  # the first is at the untrained model
+    a_look = _tokens(looked_at(train, validation, recipe)) / 3
+    if judged:
+        a_look += _asked_cost(validation) * len(asked_at(train, validation, recipe))
     return Plan(
         recipe=recipe,
         examples=len(train),
         validation_examples=len(validation),
         steps=steps,
         tokens=tokens,
-        truncated=truncated,
-        estimated_seconds=seconds,
-        reasons=_reasons(recipe, len(train), len(validation)),
+        truncated=sum(e.truncated for e in train),
+        seconds=seconds_per_token * (tokens + looks * a_look),
+        choices=_choices(recipe, train, validation, steps),
     )
 
 
-def _reasons(recipe: Recipe, train: int, validation: int) -> tuple[str, ...]:
-    return (
-        f"{recipe.epochs} passes over {train} examples: about {EXAMPLES_SHOWN:,} showings, or {TOKENS_SHOWN:,} tokens "
-        "of long ones, teach a small set without wearing it out",
-        f"LoRA rank {recipe.rank} on all linear layers, learning rate {recipe.learning_rate:g}, batches of "
-        f"{recipe.batch_size}",
-        f"{recipe.precision}: {'the processor has it' if recipe.precision == 'bfloat16' else 'no fast bfloat16 here'}",
-        f"stops early when the loss on {validation} validation examples has not fallen {recipe.patience} times running",
+def within_minutes(
+    recipe: Recipe,
+    train: Sequence[Encoded],
+    validation: Sequence[Encoded],
+    *,
+    seconds_per_token: float,
+    judged: bool = False,
+) -> Recipe:
+    """The recipe with a schedule of as many steps as its `minutes` have room for; as it is where it has none.
+
+    Args: those of `make_plan`.
+    """
+    if recipe.minutes is None:
+        return recipe
+    room = PLANNED_SHARE * 60 * recipe.minutes
+
+    def fits(steps: int) -> bool:
+        shorter = recipe.model_copy(update={"steps": steps})
+        return make_plan(shorter, train, validation, seconds_per_token=seconds_per_token, judged=judged).seconds <= room
+
+    whole = planned_steps(recipe, len(train))
+    steps = whole if fits(whole) else bisect_left(range(1, whole), True, key=lambda steps: not fits(steps))
+    return recipe.model_copy(update={"steps": max(1, steps)})
+
+
+def _tokens(examples: Sequence[Encoded]) -> int:
+    return sum(e.tokens for e in examples)
+
+
+def _mean(examples: Sequence[Encoded]) -> float:
+    return _tokens(examples) / len(examples)
+
+
+def _padded_count(count: int, size: int) -> int:
+    """Examples in an epoch if its last batch were whole: what a step takes on average is of a whole epoch."""
+    return math.ceil(count / size) * size
+
+
+def _choices(recipe: Recipe, train: Sequence[Encoded], validation: Sequence[Encoded], steps: int) -> tuple[Choice, ...]:
+    """Each choice of the recipe with its reason."""
+    passes = steps * recipe.batch_size / _padded_count(len(train), recipe.batch_size)
+    shown = (
+        f"{recipe.minutes:g} minutes have room for no more"
+        if recipe.steps and recipe.steps < planned_steps(recipe.model_copy(update={"steps": None}), len(train))
+        else f"about {EXAMPLES_SHOWN:,} showings, or {TOKENS_SHOWN:,} tokens of long ones, teach a small set"
     )
+    look_count = len(looked_at(train, validation, recipe))
+    precision = "the processor has it" if recipe.precision == "bfloat16" else "no fast bfloat16 here"
+    rows = (
+        ("passes", f"{passes:.3g} over {len(train)} examples", shown),
+        ("batch", f"{recipe.batch_size} examples", f"{len(train)} examples of {_mean(train):.0f} tokens on average"),
+        ("objective", "the answer's tokens", "what stands in the input need not be learned by heart"),
+        ("adapter", f"LoRA of rank {recipe.rank} on all linear layers", "fits a PC's memory; the base stays as it is"),
+        ("learning rate", f"{recipe.learning_rate:g}", "rises at first, then falls to zero"),
+        ("precision", recipe.precision, precision),
+        (
+            "early stop",
+            f"when {recipe.patience} looks running bring nothing better",
+            f"a look is at {look_count} of {len(validation)} validation examples",
+        ),
+        ("seed", f"{recipe.seed}", "the same seed and steps give the same adapter on the same machine"),
+    )
+    return tuple(Choice(name=name, value=value, reason=reason) for name, value, reason in rows)
 
 
 def measure_flops(precision: str) -> float:

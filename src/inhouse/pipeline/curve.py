@@ -1,0 +1,143 @@
+"""`train --curve`: trainings on growing shares of the data, and what more examples would bring."""
+
+from __future__ import annotations
+
+import random
+import shutil
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from inhouse.core import CurveResult, Recipe, Reporter, Silent, canonical_hash
+from inhouse.errors import TooFewExamples
+from inhouse.pipeline.training import Prepared, prepare_training, prepared_trunk, validation_judge
+from inhouse.scoring import LearningCurve, learning_curve
+from inhouse.store import Workspace, disk_guard, write_bytes
+from inhouse.train import make_recipe
+
+SHARES = (1 / 8, 1 / 4, 1 / 2, 1)
+# A training on fewer examples says nothing about one on many.
+LEAST = 16
+# The curve is read off at so many times the examples that there are: farther ahead a power law is a guess.
+AHEAD = (2, 4)
+# A smaller gain than this from doubling the data is not worth the work of collecting it.
+WORTH = 0.01
+
+
+def train_curve(
+    workspace: Workspace, name: str, reporter: Reporter | None = None, *, minutes: float | None = None
+) -> CurveResult:
+    """Train on an eighth, a quarter, a half and all of the training examples; say what more of them would bring.
+
+    No version is made of these trainings. A curve that was interrupted goes on with the training it was at.
+
+    Args:
+        minutes: for each training, instead of those in `task.toml`.
+
+    Raises:
+        TooFewExamples: a half of them is too few to be trained on.
+        what `train` raises.
+    """
+    from inhouse.evaluate.report import curve_svg, require_chart_libraries
+
+    reporter = reporter or Silent()
+    with workspace.lock(f"train-{name}", f"training {name!r}"), disk_guard(workspace.paths.root):
+        prepared = prepare_training(workspace, name, reporter, minutes=minutes)
+        shares = _shares(prepared)
+        require_chart_libraries()
+        folder = workspace.paths.run(f"curve-{name}-{canonical_hash(prepared.recipe.model_dump(mode='json'))}")
+        for left in folder.parent.glob(f"curve-{name}-*"):
+            if left != folder:  # of other data or another recipe
+                shutil.rmtree(left, ignore_errors=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        metric, scores = "", []
+        for share in shares:
+            reporter.say(f"training on {len(share.learned)} of {len(prepared.learned)} examples")
+            metric, right = _scores(share, folder / f"{len(share.learned)}.safetensors", reporter)
+            scores.append(right)
+        counts = [len(share.learned) for share in shares]
+        found = learning_curve(counts, np.array(scores), [counts[-1] * times for times in AHEAD])
+        chart = workspace.paths.curve(name)
+        write_bytes(chart, curve_svg(found.points, metric).encode())
+        shutil.rmtree(folder, ignore_errors=True)
+    return CurveResult(
+        task=name,
+        metric=metric,
+        validation_examples=len(scores[0]),
+        power=found.power,
+        gain=found.gain,
+        low=found.low,
+        high=found.high,
+        points=found.points,
+        reason=_told(found, metric),
+        chart=str(chart),
+    )
+
+
+def _shares(prepared: Prepared) -> list[Prepared]:
+    """The training on growing parts of the examples, each within the next, each with the recipe for its size."""
+    order = list(range(len(prepared.learned)))
+    random.Random(f"{prepared.recipe.seed}:curve").shuffle(order)
+    counts = [n for share in SHARES if (n := round(share * len(order))) >= LEAST]
+    if len(counts) < 2:
+        raise TooFewExamples(
+            f"task {prepared.task.name!r} has {len(order)} training examples: too few for a curve",
+            f"add examples: {2 * LEAST} are the least",
+        )
+    return [_part(prepared, sorted(order[:n])) for n in counts]
+
+
+def _part(prepared: Prepared, places: Sequence[int]) -> Prepared:
+    learned = [prepared.learned[i] for i in places]
+    of = prepared.recipe
+    recipe = make_recipe(
+        prepared.task,
+        prepared.dataset,
+        learned,
+        base_model=of.base_model,
+        base_sha256=of.base_sha256,
+        precision=of.precision,
+    )
+    return replace(prepared, learned=learned, recipe=recipe)
+
+
+def _scores(prepared: Prepared, checkpoint: Path, reporter: Reporter) -> tuple[str, list[float]]:
+    """Train, and score the best step's answers to the validation examples."""
+    from inhouse.engine.lora import load_adapter_state
+    from inhouse.train.loop import right_answers, run_loop, seconds_per_token
+
+    with prepared_trunk(prepared) as (trunk, adapters):
+        speed = seconds_per_token(trunk, adapters, prepared.learned, prepared.recipe)
+        prepared = replace(prepared, recipe=_kept(prepared.fitted(speed), checkpoint.with_suffix(".json")))
+        judge = validation_judge(prepared, trunk) if prepared.judged else None
+        outcome = run_loop(
+            trunk, adapters, prepared.learned, prepared.validation, prepared.recipe, checkpoint, reporter, judge=judge
+        )
+        load_adapter_state(adapters, outcome.state)
+        if judge is None:
+            return "accuracy", right_answers(trunk, prepared.validation)
+        return judge.metric, list(judge.scores(range(len(prepared.validation))))
+
+
+def _kept(recipe: Recipe, file: Path) -> Recipe:
+    """The recipe of a training that goes on, or this one, kept: a schedule is fitted into minutes once."""
+    if file.is_file():
+        return Recipe.model_validate_json(file.read_bytes())
+    write_bytes(file, recipe.model_dump_json().encode())
+    return recipe
+
+
+def _told(curve: LearningCurve, metric: str) -> str:
+    """What the curve means, in a sentence."""
+    now = [p for p in curve.points if p.measured][-1]
+    what = (
+        f"{now.examples} more examples would bring {metric} about {100 * curve.gain:.1f} points up on the fitted curve "
+        f"(95 % interval {100 * curve.low:.1f} to {100 * curve.high:.1f})"
+    )
+    if curve.high < WORTH:
+        return f"{what}: hardly worth collecting"
+    if curve.low >= WORTH:
+        return f"{what}: worth collecting"
+    return f"{what}: these trainings cannot tell whether they are worth collecting"

@@ -1,0 +1,101 @@
+"""What a training measures while it runs: into the store, and to the trackers that the settings name."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from inhouse.core import Recipe
+from inhouse.errors import ConfigError
+from inhouse.store import Settings, Workspace, records, require_outbound
+from inhouse.store.settings import on_this_machine
+
+if TYPE_CHECKING:
+    from inhouse.train.loop import Watch
+
+# The store is written to so often: a commit waits for the disk.
+FLUSH_SECONDS = 5.0
+_PACKAGES = {"mlflow": "mlflow", "tensorboard": "tensorboard", "wandb": "wandb"}
+
+
+@contextmanager
+def watching(workspace: Workspace, task: str, run: str, recipe: Recipe) -> Iterator[Watch]:
+    """Within, the function that is given takes a step's number and what was measured there.
+
+    Raises:
+        ConfigError: a tracker's package is not installed.
+        OutboundForbidden: a tracker is elsewhere, and INHOUSE_OFFLINE=1.
+    """
+    trackers = [_tracker(name, workspace, task, run) for name in workspace.settings.tracking.to]
+    for tracker in trackers:
+        tracker.store_init_configuration(_flat(recipe))
+    waiting: dict[int, dict[str, float]] = {}
+    flushed = time.monotonic()
+
+    def watch(step: int, metrics: Mapping[str, float]) -> None:
+        nonlocal flushed
+        waiting.setdefault(step, {}).update(metrics)
+        for tracker in trackers:
+            tracker.log(dict(metrics), step=step)
+        if time.monotonic() - flushed >= FLUSH_SECONDS or "validation_loss" in metrics:
+            _flush(workspace, run, waiting)
+            flushed = time.monotonic()
+
+    try:
+        yield watch
+    finally:
+        _flush(workspace, run, waiting)
+        for tracker in trackers:
+            tracker.finish()
+
+
+def _flush(workspace: Workspace, run: str, waiting: dict[int, dict[str, float]]) -> None:
+    records.keep_metrics(workspace, run, waiting)
+    waiting.clear()
+
+
+def _flat(recipe: Recipe) -> dict[str, Any]:
+    """Trackers take plain values."""
+    return {key: value for key, value in recipe.model_dump(mode="json").items() if value not in (None, "")}
+
+
+def _tracker(name: str, workspace: Workspace, task: str, run: str) -> Any:  # noqa: ANN401 - accelerate's
+    """One of accelerate's trackers, begun."""
+    if find_spec("accelerate") is None or find_spec(_PACKAGES[name]) is None:
+        raise ConfigError(
+            f"`tracking.to` in inhouse.toml names {name!r}, which is not installed", f"pip install accelerate {name}"
+        )
+    folder = workspace.paths.root / "tracking"
+    folder.mkdir(parents=True, exist_ok=True)
+    _settle(name, workspace.settings, folder)
+    from accelerate import PartialState, tracking
+
+    PartialState()  # accelerate's trackers ask it which process they are in
+    if name == "mlflow":
+        tracker = tracking.MLflowTracker(f"inhouse {task}", run_name=run)
+    elif name == "tensorboard":
+        tracker = tracking.TensorBoardTracker(run, logging_dir=str(folder / "tensorboard"))
+    else:
+        tracker = tracking.WandBTracker(f"inhouse-{task}", name=run, dir=str(folder))
+    tracker.start()
+    return tracker
+
+
+def _settle(name: str, settings: Settings, folder: Path) -> None:
+    """No call that nobody asked for: MLflow tells its makers about use unless it is told not to.
+
+    Raises:
+        OutboundForbidden
+    """
+    if name == "mlflow":
+        uri = settings.tracking.mlflow_uri or f"sqlite:///{folder.resolve() / 'mlflow.db'}"
+        if not on_this_machine(uri):
+            require_outbound(settings, "`tracking.to` with MLflow", uri)
+        os.environ |= {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_TRACKING_URI": uri}
+    if name == "wandb" and os.environ.get("WANDB_MODE") not in ("offline", "disabled"):
+        require_outbound(settings, "`tracking.to` with Weights & Biases", "api.wandb.ai")

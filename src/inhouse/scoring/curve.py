@@ -1,0 +1,95 @@
+"""What more examples would bring: a power law through trainings on growing shares of the data."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inhouse.core import CurvePoint
+from inhouse.errors import NoMetric
+
+
+@dataclass(frozen=True, slots=True)
+class LearningCurve:
+    """`error(n) = a n^-power`, the points on it, measured ones first, and what doubling the examples would bring.
+
+    `gain` is from the curve at the most examples to the curve at twice as many, `low` and `high` its 95 % interval.
+    """
+
+    power: float
+    points: tuple[CurvePoint, ...]
+    gain: float
+    low: float
+    high: float
+
+
+def learning_curve(
+    counts: Sequence[int],
+    scores: NDArray[np.float64],
+    ahead: Sequence[int],
+    *,
+    resamples: int = 2000,
+    seed: int = 0,
+) -> LearningCurve:
+    """Fit `error(n) = a n^-b` and read it off at larger numbers (Hestness et al. 2017, arXiv:1712.00409).
+
+    Least squares on the logarithms. The intervals are percentiles over resampled validation examples, the same for
+    every training, so that what makes an example hard for all of them does not count as noise between them.
+
+    Args:
+        counts: training examples of each training, rising.
+        scores: of each training (row) on the same validation examples, 0 to 1.
+        ahead: numbers of training examples to foretell.
+
+    Raises:
+        NoMetric: fewer than two trainings, or no validation examples.
+    """
+    trainings, examples = scores.shape
+    if trainings < 2 or examples == 0:
+        raise NoMetric(
+            f"a learning curve of {trainings} trainings and {examples} validation examples was asked for",
+            "give two trainings and one validation example at least",
+        )
+    drawn = np.random.default_rng(seed).integers(0, examples, (resamples, examples))
+    resampled = np.stack([row[drawn].mean(1) for row in scores], 1)
+    # An error of nothing has no logarithm: half an example is the least that this many can show.
+    least = 0.5 / examples
+    powers, scales = _fit(counts, resampled, least)
+    own_power, own_scale = _fit(counts, scores.mean(1)[None], least)
+    points = [
+        _point(n, float(row.mean()), resampled[:, i], measured=True)
+        for i, (n, row) in enumerate(zip(counts, scores, strict=True))
+    ]
+    for n in ahead:
+        foretold = 1 - np.exp(scales - powers * np.log(n))
+        value = float(1 - np.exp(own_scale - own_power * np.log(n))[0])
+        points.append(_point(n, value, foretold, measured=False))
+    low, high = np.percentile(_gain(counts[-1], powers, scales), [2.5, 97.5])
+    gain = float(_gain(counts[-1], own_power, own_scale)[0])
+    return LearningCurve(float(own_power[0]), tuple(points), gain, float(min(low, gain)), float(max(high, gain)))
+
+
+def _gain(count: int, powers: NDArray[np.float64], scales: NDArray[np.float64]) -> NDArray[np.float64]:
+    """What twice as many examples take from the error."""
+    gain: NDArray[np.float64] = np.exp(scales - powers * np.log(count)) * (1 - np.exp2(-powers))
+    return gain
+
+
+def _fit(
+    counts: Sequence[int], scores: NDArray[np.float64], least: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Power and the logarithm of the scale for each row of scores [rows, trainings]; a power is never negative."""
+    x = np.log(np.asarray(counts, dtype=float))
+    y = np.log(np.maximum(1 - scores, least))
+    power = np.maximum(-((y * (x - x.mean())).sum(1) / ((x - x.mean()) ** 2).sum()), 0.0)
+    return power, y.mean(1) + power * x.mean()
+
+
+def _point(examples: int, score: float, drawn: NDArray[np.float64], *, measured: bool) -> CurvePoint:
+    low, high = np.percentile(drawn, [2.5, 97.5])
+    return CurvePoint(
+        examples=examples, score=score, low=float(min(low, score)), high=float(max(high, score)), measured=measured
+    )

@@ -1,0 +1,36 @@
+"""Ctrl-C as a wish: the step is finished first. A second one stops at once."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from inhouse.core import Reporter
+
+
+@contextmanager
+def finishing_the_step(reporter: Reporter) -> Iterator[Callable[[], bool]]:
+    """Within, the first SIGINT is only remembered; the function that is given tells whether there was one.
+
+    Outside the main thread (a job of the server) signals are not ours, and nothing is caught.
+    """
+    asked = False
+
+    def remember(number: int, frame: FrameType | None) -> None:
+        nonlocal asked
+        if asked:
+            raise KeyboardInterrupt
+        asked = True
+        reporter.say("stopping after this step; what was learned so far becomes a model (Ctrl-C again stops at once)")
+
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: False
+        return
+    before = signal.signal(signal.SIGINT, remember)
+    try:
+        yield lambda: asked
+    finally:
+        signal.signal(signal.SIGINT, before)

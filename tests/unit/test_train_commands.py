@@ -1,0 +1,178 @@
+"""`train` as a user runs it: the dry run, the minutes, Ctrl-C, seeds, the curve."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import many_intents, tree, write_csv
+
+
+@pytest.fixture(scope="module")
+def ready(tmp_path_factory, tiny_gguf, cli):
+    """A workspace with a task that has data and was never trained: 60 passes over 96 messages are to come."""
+    folder = tmp_path_factory.mktemp("ready") / "workspace"
+    messages = write_csv(folder.parent / "intents.csv", many_intents())
+    assert cli(folder, "init", "intents", "--base", tiny_gguf).code == 0
+    assert cli(folder, "add", "intents", messages, "--input", "text", "--target", "category").code == 0
+    set_key(folder, "epochs = 4\nlearning_rate = 0.01\nbatch_size = 8")
+    return folder
+
+
+@pytest.fixture
+def workspace(ready, tmp_path):
+    return Path(shutil.copytree(ready, tmp_path / "workspace"))
+
+
+def set_key(folder: Path, lines: str) -> None:
+    """Add lines to the task's [train] table."""
+    file = folder / "tasks" / "intents" / "task.toml"
+    text = file.read_text("utf-8")
+    head, found, tail = text.partition("[train]\n")
+    assert found
+    file.write_text(f"{head}{found}{lines}\n{tail}", "utf-8")
+
+
+def test_a_dry_run_tells_what_it_would_take_and_leaves_everything_as_it_was(workspace, cli):
+    before = tree(workspace)
+    plan = cli(workspace, "train", "intents", "--dry-run", "--json").json
+    kept = [{k: v for k, v in files.items() if "inhouse.db" not in k} for files in (before, tree(workspace))]
+    assert kept[0] == kept[1]
+    assert plan["steps"] == 4 * -(-plan["examples"] // 8)
+    assert plan["minutes"] > 0
+    assert plan["kwh"] == pytest.approx(plan["minutes"] / 60 * plan["watts"] / 1000)
+    assert plan["cost"] is None
+    assert plan["fits"]
+    assert all(choice["reason"] for choice in plan["choices"])
+    sizes = [option["parameters"] for option in plan["options"]]
+    assert sizes == sorted(sizes)
+    assert plan["options"][-1]["memory_gib"] > plan["options"][0]["memory_gib"] > 0
+
+
+def test_a_dry_run_reckons_with_your_prices(workspace, cli, monkeypatch):
+    monkeypatch.setenv("INHOUSE_COST__WATTS", "200")
+    monkeypatch.setenv("INHOUSE_COST__KWH", "0.5")
+    monkeypatch.setenv("INHOUSE_COST__HOUR", "2")
+    plan = cli(workspace, "train", "intents", "--dry-run", "--json").json
+    assert plan["watts"] == 200
+    assert plan["cost"] == pytest.approx(plan["minutes"] / 60 * 2 + plan["kwh"] * 0.5)
+    told = cli(workspace, "train", "intents", "--dry-run")
+    assert "at your price" in told.out
+    assert "next: inhouse train intents" in told.out
+
+
+def test_minutes_shorten_the_schedule_and_a_done_training_is_not_repeated(workspace, cli):
+    set_key(workspace, "max_tokens = 200")
+    whole = cli(workspace, "train", "intents", "--dry-run", "--json").json
+    minutes = whole["minutes"] / 3
+    short = cli(workspace, "train", "intents", "--dry-run", "--minutes", minutes, "--json").json
+    assert 0 < short["steps"] < whole["steps"]
+    done = cli(workspace, "train", "intents", "--minutes", minutes, "--json").json
+    assert done["recipe"]["minutes"] == pytest.approx(minutes)
+    assert 0 < done["recipe"]["steps"] < whole["steps"]
+    again = cli(workspace, "train", "intents", "--minutes", minutes, "--json")
+    assert again.json["model_version"] == done["model_version"]
+    assert "trained on this data before" in again.err
+
+
+@pytest.mark.parametrize("given", ["0", "-3", "nan", "inf"])
+def test_no_time_at_all_is_refused(workspace, cli, given):
+    refused = cli(workspace, "train", "intents", "--minutes", given)
+    assert refused.code == 2
+    assert "no time to train in" in refused.err
+
+
+def test_what_cannot_be_done_together_is_refused(workspace, cli):
+    assert cli(workspace, "train", "intents", "--dry-run", "--curve").code == 2
+    assert "give two or more" in cli(workspace, "train", "intents", "--seeds", "1").err
+
+
+def test_ctrl_c_leaves_a_version_and_the_same_command_goes_on(workspace, cli, environment):
+    task = workspace / "tasks" / "intents" / "task.toml"
+    task.write_text(task.read_text("utf-8").replace("epochs = 4", "epochs = 50"), "utf-8")
+    process = subprocess.Popen(
+        [str(Path(sys.executable).with_name("inhouse")), "train", "intents", "--json", "--workspace", str(workspace)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+    )
+    for line in process.stderr:
+        if line.startswith("step "):  # the first look is over
+            os.kill(process.pid, signal.SIGINT)
+            break
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err
+    assert "stopping after this step" in err
+    stopped = json.loads(out)
+    assert stopped["interrupted"]
+    assert stopped["model_version"] == "intents@1"
+    assert "you stopped it" in stopped["stopped_because"]
+    status = cli(workspace, "status", "--json").json["tasks"][0]
+    assert status["next"].startswith("inhouse train intents")
+    whole = cli(workspace, "train", "intents", "--json").json
+    assert whole["resumed"]
+    assert not whole["interrupted"]
+    assert whole["steps"] > stopped["steps"]
+    assert whole["model_version"] == "intents@2"
+
+
+def test_seeds_show_the_spread(workspace, cli):
+    found = cli(workspace, "train", "intents", "--seeds", "2", "--json").json
+    assert [run["recipe"]["seed"] for run in found["runs"]] == [0, 1]
+    assert found["lowest"] <= found["mean"] <= found["highest"]
+    assert found["best"] in {run["model_version"] for run in found["runs"]}
+    told = cli(workspace, "train", "intents", "--seeds", "2")  # both are done, so this is quick
+    assert "standard deviation" in told.out
+    assert f"--version {found['best'].partition('@')[2]}" in told.out
+
+
+def test_the_curve_says_what_more_examples_would_bring(workspace, cli):
+    found = cli(workspace, "train", "intents", "--curve", "--json").json
+    counts = [point["examples"] for point in found["points"]]
+    assert counts == sorted(counts)
+    assert [p["measured"] for p in found["points"]].count(False) == 2
+    assert "more examples would bring accuracy about" in found["reason"]
+    assert Path(found["chart"]).read_text("utf-8").startswith("<svg")
+    assert cli(workspace, "status", "--json").json["tasks"][0]["versions"] == []
+    assert not list((workspace / "runs").glob("curve-*"))
+
+
+def test_too_few_examples_for_a_curve_are_refused(tmp_path, tiny_gguf, cli):
+    few = write_csv(tmp_path / "few.csv", many_intents(1))
+    cli(tmp_path / "w", "init", "intents", "--base", tiny_gguf)
+    cli(tmp_path / "w", "add", "intents", few, "--input", "text", "--target", "category")
+    refused = cli(tmp_path / "w", "train", "intents", "--curve")
+    assert refused.code == 3
+    assert "too few for a curve" in refused.err
+
+
+@pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")  # MLflow's own, from its models
+def test_mlflow_gets_every_step_in_a_store_of_the_workspace(workspace, cli, monkeypatch):
+    monkeypatch.setenv("INHOUSE_TRACKING__TO", "mlflow")
+    done = cli(workspace, "train", "intents", "--json").json
+    from mlflow.tracking import MlflowClient
+
+    client = MlflowClient(f"sqlite:///{workspace / 'tracking' / 'mlflow.db'}")
+    (experiment,) = client.search_experiments(filter_string="name = 'inhouse intents'")
+    (run,) = client.search_runs([experiment.experiment_id])
+    assert run.info.run_name == done["run"]
+    assert run.info.status == "FINISHED"
+    assert run.data.params["rank"] == str(done["recipe"]["rank"])
+    losses = client.get_metric_history(run.info.run_id, "loss")
+    assert [metric.step for metric in losses] == list(range(1, done["steps"] + 1))
+    looks = client.get_metric_history(run.info.run_id, "validation_loss")
+    assert [metric.value for metric in looks] == [row["validation_loss"] for row in done["history"]]
+
+
+def test_a_tracker_that_is_not_installed_is_named_before_the_training(workspace, cli, monkeypatch):
+    monkeypatch.setenv("INHOUSE_TRACKING__TO", "tensorboard")
+    refused = cli(workspace, "train", "intents")
+    assert refused.code == 3
+    assert "pip install accelerate tensorboard" in refused.err
