@@ -27,10 +27,10 @@ from inhouse.engine.chat_template import ChatTemplate
 from inhouse.engine.lora import attach
 from inhouse.engine.openvino_engine import OpenVinoEngine
 from inhouse.engine.prompts import TRAINED_SYSTEM, trained_messages
-from inhouse.engine.torch_model import best_precision, load_model, use_threads
+from inhouse.engine.torch_model import best_precision, load_model, measure_flops, use_threads
 from inhouse.sources import infer_mapping, read_source, to_examples
 from inhouse.store import load_settings
-from inhouse.train import encode, loop, make_recipe, max_tokens_of, measure_flops
+from inhouse.train import encode, loop, make_recipe, max_tokens_of
 
 HERE = Path(__file__).parent
 EXAMPLE = HERE.parent / "examples" / "ledger" / "invoice_lines.csv"

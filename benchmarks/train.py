@@ -36,10 +36,10 @@ from inhouse.engine import get_base
 from inhouse.engine.chat_template import ChatTemplate
 from inhouse.engine.lora import attach
 from inhouse.engine.prompts import TRAINED_SYSTEM
-from inhouse.engine.torch_model import answer_logits, best_precision, load_model, padded, use_threads
+from inhouse.engine.torch_model import answer_logits, best_precision, load_model, measure_flops, padded, use_threads
 from inhouse.sources import infer_kind, infer_mapping, read_source, to_examples
 from inhouse.store import load_settings
-from inhouse.train import Encoded, encode, loop, measure_flops, roomy_heap
+from inhouse.train import Encoded, encode, loop, roomy_heap
 
 HERE = Path(__file__).parent
 EXAMPLES = HERE.parent / "examples"

@@ -74,6 +74,7 @@ def test_the_public_surface():
         "list_models",
         "monitor",
         "open_workspace",
+        "plan_training",
         "predict",
         "promote",
         "pull_model",
@@ -83,6 +84,8 @@ def test_the_public_surface():
         "serve",
         "status",
         "train",
+        "train_curve",
+        "train_seeds",
     ]
     for stage in ("clean", "evaluate.verdict", "monitor", "train.plan"):  # a stage must not hide its verb
         importlib.import_module(f"inhouse.{stage}")
@@ -200,16 +203,24 @@ def test_models_list_has_what_was_pulled_from_the_hub(tmp_path):
         folder.mkdir()
         facts = {"name": "org/small", "hub": "org/small", "sha256": commit * 4, "parameters": 7_000_000}
         (folder / "complete.json").write_text(json.dumps(facts))
+        shape = {"num_hidden_layers": 2, "hidden_size": 64, "num_attention_heads": 4}
+        (folder / "config.json").write_text(json.dumps(shape))
         os.utime(folder / "complete.json", (number, number))
     (tmp_path / "mine-012345678901").mkdir()
     (tmp_path / "mine-012345678901" / "complete.json").write_text('{"name": "mine", "sha256": "0"}')
-    known, added = list_models(Settings(models_dir=tmp_path))[:2], list_models(Settings(models_dir=tmp_path))[2:]
-    assert [model["here"] for model in known] == [False, False]
-    assert [(m["name"], m["kind"], m["parameters"], m["here"]) for m in added] == [
-        ("org/small", "causal", 7_000_000, True)
-    ]
-    assert added[0]["folder"].endswith("newnewnewnew")
-    assert "org/small" in show.models([*known, *added])
+    found = list_models(Settings(models_dir=tmp_path))
+    *known, added = found
+    assert not any(model["here"] for model in known)
+    assert all(model["memory_gib"] > 0 for model in known if model["kind"] == "causal")
+    assert (added["name"], added["kind"], added["parameters"], added["here"]) == (
+        "org/small",
+        "causal",
+        7_000_000,
+        True,
+    )
+    assert added["folder"].endswith("newnewnewnew")
+    assert added["fits"]
+    assert "org/small" in show.models(found)
 
 
 # ---------------------------------------------------------------------- the journey

@@ -566,7 +566,7 @@ def test_a_family_is_trained_gated_and_exported(family, folders, models_dir, tmp
     rows = write_csv(tmp_path / "intents.csv", many_intents())
     inhouse.add(workspace, "intents", [rows], inputs=["text"], target="category")
     losses = [look["validation_loss"] for look in inhouse.train(workspace, "intents").history]
-    assert min(losses) < losses[0] / 2
+    assert min(losses) < 0.8 * losses[0]
     version = registry.find_version(workspace, "intents", "latest")
     assert version.engine == "xllamacpp"
     assert version.parity.passed, version.parity

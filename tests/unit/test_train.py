@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from inhouse.core import Dataset, Example, Provenance, Silent, Task
+from inhouse.engine import torch_model
 from inhouse.engine.chat_template import ChatTemplate
 from inhouse.engine.lora import adapter_state, attach
 from inhouse.engine.torch_model import load_model, use_threads
@@ -368,3 +369,19 @@ def test_batches_hold_every_example_once_and_differ_by_epoch():
     assert sorted(i for b in first for i in b) == list(range(80))
     assert first == training._batches([5, 9, 3, 7] * 20, 16, 0, 0)
     assert first != training._batches([5, 9, 3, 7] * 20, 16, 0, 1)
+
+
+@pytest.mark.parametrize(
+    ("has_it", "seconds", "chosen"),
+    [
+        (True, {"bfloat16": 1.0, "float32": 2.0}, "bfloat16"),
+        (True, {"bfloat16": 1.05, "float32": 1.0}, "bfloat16"),  # hardly slower, half the size
+        (True, {"bfloat16": 2.0, "float32": 1.0}, "float32"),  # the instructions are there, and slow
+        (False, {"bfloat16": 1.0, "float32": 2.0}, "float32"),
+    ],
+)
+def test_the_precision_is_the_one_that_this_machine_multiplies_faster(monkeypatch, has_it, seconds, chosen):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch_model, "cpu_has_bf16", lambda: has_it)
+    monkeypatch.setattr(torch_model, "_product_seconds", seconds.__getitem__)
+    assert torch_model.best_precision.__wrapped__() == chosen

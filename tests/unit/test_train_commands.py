@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 from conftest import many_intents, tree, write_csv
 
+import inhouse
+
 
 @pytest.fixture(scope="module")
 def ready(tmp_path_factory, tiny_gguf, cli):
@@ -79,6 +81,17 @@ def test_minutes_shorten_the_schedule_and_a_done_training_is_not_repeated(worksp
     again = cli(workspace, "train", "intents", "--minutes", minutes, "--json")
     assert again.json["model_version"] == done["model_version"]
     assert "trained on this data before" in again.err
+
+
+def test_a_done_training_is_not_repeated_in_another_precision(workspace, cli):
+    from inhouse.engine import torch_model
+
+    done = cli(workspace, "train", "intents", "--json").json
+    other = {"float32": "bfloat16", "bfloat16": "float32"}[done["recipe"]["precision"]]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch_model, "best_precision", lambda: other)
+        again = inhouse.train(inhouse.open_workspace(workspace), "intents")
+    assert again.model_version == done["model_version"]
 
 
 @pytest.mark.parametrize("given", ["0", "-3", "nan", "inf"])

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import os
+import time
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -16,13 +19,52 @@ from inhouse.engine.quiet import settle_transformers
 
 # Tokens that the reference ranks at each position: a tie has two, seldom more.
 RANKED = 5
+# bfloat16 halves memory and traffic: at so much of float32's rate of products it is still the better choice.
+HARDLY_SLOWER = 0.9
 
 
+@cache
 def best_precision() -> str:
-    """`bfloat16` where the processor multiplies it faster than float32, else `float32`."""
+    """`bfloat16` where the processor has it and does not multiply it clearly slower than float32, else `float32`.
+
+    That it has the instructions says too little: AVX512's alone, without AMX, run at half to two thirds of the rate of
+    float32 on some Intel servers (docs/log.md), and at twice of it on others. So both are measured.
+    """
     if torch.cuda.is_available():
         return "bfloat16" if torch.cuda.is_bf16_supported() else "float32"
-    return "bfloat16" if cpu_has_bf16() else "float32"
+    if not cpu_has_bf16():
+        return "float32"
+    return "bfloat16" if _product_seconds("bfloat16") * HARDLY_SLOWER <= _product_seconds("float32") else "float32"
+
+
+def _product_seconds(precision: str) -> float:
+    """How long a matrix product takes at best: of many, the quickest is the least disturbed by other programs."""
+    kind = getattr(torch, precision)
+    a, b = torch.randn(1024, 576, dtype=kind), torch.randn(576, 576, dtype=kind)  # a small model's
+    quickest = math.inf
+    for _ in range(25):
+        begun = time.perf_counter()
+        nn.functional.linear(a, b)
+        quickest = min(quickest, time.perf_counter() - begun)
+    return quickest
+
+
+def measure_flops(precision: str) -> float:
+    """The machine's matrix-product rate in FLOP per second, from a fifth of a second of work."""
+    size = 512
+    kind = getattr(torch, precision)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    a = torch.randn(size, size, dtype=kind, device=device)
+    b = torch.randn(size, size, dtype=kind, device=device)
+    for _ in range(3):
+        a @ b
+    begun, count = time.perf_counter(), 0
+    while time.perf_counter() - begun < 0.2:
+        a @ b
+        count += 1
+    if device == "cuda":
+        torch.cuda.synchronize()
+    return count * 2 * size**3 / (time.perf_counter() - begun)
 
 
 def cpu_has_bf16() -> bool:

@@ -12,7 +12,7 @@ import numpy as np
 
 from inhouse.core import CurveResult, Recipe, Reporter, Silent, canonical_hash
 from inhouse.errors import TooFewExamples
-from inhouse.pipeline.training import Prepared, prepare_training, prepared_trunk, validation_judge
+from inhouse.pipeline.training import Prepared, prepare_training, prepared_trunk, require_ready, validation_judge
 from inhouse.scoring import LearningCurve, learning_curve
 from inhouse.store import Workspace, disk_guard, write_bytes
 from inhouse.train import make_recipe
@@ -43,11 +43,14 @@ def train_curve(
     from inhouse.evaluate.report import curve_svg, require_chart_libraries
 
     reporter = reporter or Silent()
+    require_ready(workspace, name)
     with workspace.lock(f"train-{name}", f"training {name!r}"), disk_guard(workspace.paths.root):
         prepared = prepare_training(workspace, name, reporter, minutes=minutes)
         shares = _shares(prepared)
         require_chart_libraries()
-        folder = workspace.paths.run(f"curve-{name}-{canonical_hash(prepared.recipe.model_dump(mode='json'))}")
+        folder = workspace.paths.run(
+            f"curve-{name}-{canonical_hash(prepared.recipe.model_dump(mode='json', exclude={'precision'}))}"
+        )
         for left in folder.parent.glob(f"curve-{name}-*"):
             if left != folder:  # of other data or another recipe
                 shutil.rmtree(left, ignore_errors=True)

@@ -84,11 +84,12 @@ def _hardware(settings: Settings) -> list[Check]:
         return checks
     import torch
 
-    from inhouse.engine.torch_model import cpu_has_bf16
+    from inhouse.engine.torch_model import best_precision, cpu_has_bf16
 
-    bf16 = cpu_has_bf16()
+    bf16 = best_precision() == "bfloat16"
     gpu = torch.cuda.get_device_name(0) if torch.cuda.is_available() else "none (none is needed)"
-    speed = "yes" if bf16 else "no: training runs in float32, some 2.5 times slower"
+    slow = "there, but float32 is faster here" if cpu_has_bf16() else "no: training runs in float32"
+    speed = "yes" if bf16 else slow
     return [*checks, Check("bf16", bf16, speed), Check("gpu", True, gpu)]
 
 

@@ -54,7 +54,6 @@ from inhouse.train import (
     make_plan,
     make_recipe,
     max_tokens_of,
-    measure_flops,
     memory_needed,
     roomy_heap,
     within_minutes,
@@ -130,6 +129,7 @@ def train(
         DiskFull, ModelUnavailable, ConfigError
     """
     reporter = reporter or Silent()
+    require_ready(workspace, name)
     with workspace.lock(f"train-{name}", f"training {name!r}"), disk_guard(workspace.paths.root):
         prepared = prepare_training(workspace, name, reporter, seed=seed, minutes=minutes)
         run = records.open_run(workspace, name, prepared.dataset.number, prepared.recipe, again=again)
@@ -202,7 +202,10 @@ def plan_training(
     Raises:
         what `train` raises before its first step.
     """
+    from inhouse.engine.torch_model import measure_flops
+
     reporter = reporter or Silent()
+    require_ready(workspace, name)
     prepared = prepare_training(workspace, name, reporter, minutes=minutes)
     free = psutil.virtual_memory().available  # before the model takes its part of it
     if prepared.memory <= free:
@@ -276,6 +279,18 @@ def _wishes(task: Task, *, seed: int | None = None, minutes: float | None = None
     return task.model_copy(update={"train": task.train.model_copy(update=wishes)})
 
 
+def require_ready(workspace: Workspace, name: str) -> None:
+    """Refuse what cannot be trained, before anything is written.
+
+    Raises:
+        NotFound: no such task, or it has no data.
+        ModelUnavailable, ConfigError
+    """
+    task = workspace.load_task(name)
+    records.load_dataset(workspace, name)
+    require_base(task.base_model, workspace.settings)
+
+
 def prepare_training(
     workspace: Workspace,
     name: str,
@@ -293,7 +308,6 @@ def prepare_training(
 
     task = _wishes(workspace.load_task(name), seed=seed, minutes=minutes)
     dataset = records.load_dataset(workspace, name)
-    require_base(task.base_model, workspace.settings)
     use_threads(workspace.settings.threads)
     base = get_base(task.base_model, workspace.settings, reporter.say)
     engine = choose_engine(task.engine, gguf_architecture(base.gguf), traits=traits_of(base.gguf))

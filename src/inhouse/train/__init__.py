@@ -14,7 +14,6 @@ from inhouse.train.plan import (
     make_plan,
     make_recipe,
     max_tokens_of,
-    measure_flops,
     within_minutes,
 )
 
@@ -33,7 +32,6 @@ __all__ = [
     "make_plan",
     "make_recipe",
     "max_tokens_of",
-    "measure_flops",
     "memory_needed",
     "roomy_heap",
     "within_minutes",

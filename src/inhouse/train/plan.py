@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import random
-import time
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -351,7 +350,11 @@ def _choices(recipe: Recipe, train: Sequence[Encoded], validation: Sequence[Enco
         else f"about {EXAMPLES_SHOWN:,} showings, or {TOKENS_SHOWN:,} tokens of long ones, teach a small set"
     )
     look_count = len(looked_at(train, validation, recipe))
-    precision = "the processor has it" if recipe.precision == "bfloat16" else "no fast bfloat16 here"
+    precision = (
+        "as fast as float32 here, at half the size"
+        if recipe.precision == "bfloat16"
+        else "bfloat16 is slower here, or missing"
+    )
     rows = (
         ("passes", f"{passes:.3g} over {len(train)} examples", shown),
         ("batch", f"{recipe.batch_size} examples", f"{len(train)} examples of {_mean(train):.0f} tokens on average"),
@@ -367,23 +370,3 @@ def _choices(recipe: Recipe, train: Sequence[Encoded], validation: Sequence[Enco
         ("seed", f"{recipe.seed}", "the same seed and steps give the same adapter on the same machine"),
     )
     return tuple(Choice(name=name, value=value, reason=reason) for name, value, reason in rows)
-
-
-def measure_flops(precision: str) -> float:
-    """The machine's matrix-product rate in FLOP per second, from a fifth of a second of work."""
-    import torch
-
-    size = 512
-    kind = getattr(torch, precision)
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    a = torch.randn(size, size, dtype=kind, device=device)
-    b = torch.randn(size, size, dtype=kind, device=device)
-    for _ in range(3):
-        a @ b
-    begun, count = time.perf_counter(), 0
-    while time.perf_counter() - begun < 0.2:
-        a @ b
-        count += 1
-    if device == "cuda":
-        torch.cuda.synchronize()
-    return count * 2 * size**3 / (time.perf_counter() - begun)
