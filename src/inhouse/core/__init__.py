@@ -17,12 +17,14 @@ from inhouse.core.example import (
 )
 from inhouse.core.progress import Bar, Reporter, Silent
 from inhouse.core.results import (
+    AnyRecipe,
     BaseOption,
     Choice,
     ContenderResult,
     CurvePoint,
     CurveResult,
     DriftSignal,
+    EncoderRecipe,
     Evaluation,
     Feedback,
     Finding,
@@ -37,9 +39,11 @@ from inhouse.core.results import (
     TrainPlan,
     TrainResult,
     Verdict,
+    read_recipe,
 )
 from inhouse.core.task import (
     DEFAULT_BASE,
+    DEFAULT_ENCODER,
     PRIMARY_METRICS,
     InputSection,
     Kind,
@@ -51,8 +55,10 @@ from inhouse.core.task import (
 
 __all__ = [
     "DEFAULT_BASE",
+    "DEFAULT_ENCODER",
     "PRIMARY_METRICS",
     "SPLITS",
+    "AnyRecipe",
     "Bar",
     "BaseOption",
     "Choice",
@@ -61,6 +67,7 @@ __all__ = [
     "CurveResult",
     "Dataset",
     "DriftSignal",
+    "EncoderRecipe",
     "Evaluation",
     "Example",
     "Feedback",
@@ -92,6 +99,7 @@ __all__ = [
     "folded",
     "input_key",
     "labels_of",
+    "read_recipe",
     "render_input",
     "target_key",
 ]

@@ -24,6 +24,10 @@ PRIMARY_METRICS: dict[Kind, tuple[str, ...]] = {
 }
 
 DEFAULT_BASE = "smollm2-135m-instruct"
+DEFAULT_ENCODER = "all-minilm-l6-v2"
+
+# Which model is fine-tuned: `auto` takes the encoder where answers are labels, the causal model where they are written.
+TrainedModel = Literal["auto", "causal", "encoder"]
 
 
 class _Section(BaseModel):
@@ -62,6 +66,7 @@ class MetricsSection(_Section):
 class TrainSection(_Section):
     """What the user may set of a Recipe; what is absent is derived from the data (see `train.plan`)."""
 
+    model: TrainedModel = "causal"
     seed: int = Field(default=0, ge=0)
     epochs: int | None = Field(default=None, ge=1, le=50)
     learning_rate: float | None = Field(default=None, gt=0.0, le=0.1)
@@ -139,6 +144,7 @@ class Task(_Section):
     kind: Kind = "classify"
     instruction: str = ""
     base_model: str = DEFAULT_BASE
+    encoder_model: str = DEFAULT_ENCODER
     engine: EngineChoice = "auto"
     remotes: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
@@ -183,6 +189,20 @@ class Task(_Section):
                     f"from_input.{path} = {form!r} is for a {'number' if form == 'number' else 'text'}, and the schema "
                     f"has {' or '.join(types_of(fields[path]))} there"
                 )
+        return self
+
+    @property
+    def trains_encoder(self) -> bool:
+        """Whether a sentence encoder with a head over the labels is fine-tuned, not the causal model."""
+        return self.train.model == "encoder" or (self.train.model == "auto" and self.kind == "classify")
+
+    @model_validator(mode="after")
+    def _encoder_has_labels(self) -> Self:
+        if self.train.model == "encoder" and self.kind != "classify":
+            raise ValueError(
+                f'train.model = "encoder" is for the kind classify, and this task is of kind {self.kind}: an encoder '
+                'picks a label and writes no answer; take "auto" or "causal"'
+            )
         return self
 
     @model_validator(mode="after")

@@ -127,7 +127,7 @@ class Workspace:
         """Write `task.toml`; comments and keys that the user wrote are kept."""
         path = self.paths.task_file(task.name)
         document = tomlkit.parse(path.read_text("utf-8")) if path.is_file() else _new_task_document(task.name)
-        others = {"labels": "classify", "json_schema": "extract", "from_input": "extract", "outline": "generate"}
+        others = {"labels": "classify", "encoder_model": "classify", "json_schema": "extract", "from_input": "extract", "outline": "generate"}
         left_out = {"name", *(key for key, kind in others.items() if kind != task.kind)}
         values = task.model_dump(exclude=left_out, exclude_none=True, by_alias=True)
         schema, taken = values.pop("schema", None), values.pop("from_input", None)
