@@ -12,7 +12,14 @@ import numpy as np
 
 from inhouse.core import CurveResult, Recipe, Reporter, Silent, canonical_hash
 from inhouse.errors import TooFewExamples
-from inhouse.pipeline.training import Prepared, prepare_training, prepared_trunk, require_ready, validation_judge
+from inhouse.pipeline.preparation import (
+    Prepared,
+    measured_speed,
+    prepare_training,
+    prepared_trunk,
+    require_ready,
+    validation_judge,
+)
 from inhouse.scoring import LearningCurve, learning_curve
 from inhouse.store import Workspace, disk_guard, write_bytes
 from inhouse.train import make_recipe
@@ -109,11 +116,11 @@ def _part(prepared: Prepared, places: Sequence[int]) -> Prepared:
 def _scores(prepared: Prepared, checkpoint: Path, reporter: Reporter) -> tuple[str, list[float]]:
     """Train, and score the best step's answers to the validation examples."""
     from inhouse.engine.lora import load_adapter_state
-    from inhouse.train.loop import right_answers, run_loop, seconds_per_token
+    from inhouse.train.loop import right_answers, run_loop
 
     with prepared_trunk(prepared) as (trunk, adapters):
-        speed = seconds_per_token(trunk, adapters, prepared.learned, prepared.recipe)
-        prepared = replace(prepared, recipe=_kept(prepared.fitted(speed), checkpoint.with_suffix(".json")))
+        fitted = prepared.fitted(measured_speed(prepared, trunk, adapters))
+        prepared = replace(prepared, recipe=_kept(fitted, checkpoint.with_suffix(".json")))
         judge = validation_judge(prepared, trunk) if prepared.judged else None
         outcome = run_loop(
             trunk, adapters, prepared.learned, prepared.validation, prepared.recipe, checkpoint, reporter, judge=judge

@@ -27,7 +27,7 @@ from inhouse.core.json_schema import parse_object, validate
 from inhouse.dataset import fitted
 from inhouse.engine import ENCODER, get_base, require_base, served_file
 from inhouse.errors import NoMetric, NotFound
-from inhouse.pipeline.training import package_versions
+from inhouse.pipeline.packaging import package_versions
 from inhouse.scoring import FactFinder, Judged, compare_scores, judge, summarise
 from inhouse.store import Settings, Workspace, disk_guard, records, registry, write_bytes
 from inhouse.store.database import now

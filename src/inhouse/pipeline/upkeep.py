@@ -32,7 +32,8 @@ from inhouse.engine import ENCODER, get_base, require_base
 from inhouse.errors import NotFound
 from inhouse.pipeline.compile import tell_not_taken, with_form
 from inhouse.pipeline.evaluation import encoders_of, evaluate
-from inhouse.pipeline.training import spread, train
+from inhouse.pipeline.packaging import spread
+from inhouse.pipeline.training import train_to_the_end
 from inhouse.scoring import RIGHT_METRICS, field_paths, field_scores, object_exact
 from inhouse.store import Workspace, disk_guard, records, registry, traffic
 
@@ -273,9 +274,7 @@ def retrain(workspace: Workspace, name: str, reporter: Reporter | None = None) -
         reporter.warn(
             f"nothing new to learn from since {champion.name}: training on the same data with another seed ({seed})"
         )
-    trained = train(workspace, name, reporter, seed=seed)
-    if trained.interrupted:  # Ctrl-C was for all of it
-        raise KeyboardInterrupt
+    trained = train_to_the_end(workspace, name, reporter, seed=seed)
     number = trained.model_version.partition("@")[2]
     return Retrained(name, waiting.usable, dataset.number, trained, evaluate(workspace, name, reporter, which=number))
 

@@ -13,7 +13,7 @@ from inhouse.core import Evaluation, Kind, Reporter, Silent, Task, TrainResult
 from inhouse.errors import UsageError
 from inhouse.pipeline.compile import Added, Cleaned, clean, new_task, prepare, store_data
 from inhouse.pipeline.evaluation import encoders_of, evaluate
-from inhouse.pipeline.training import train
+from inhouse.pipeline.training import train_to_the_end
 from inhouse.store import Workspace, check_name
 
 
@@ -76,9 +76,7 @@ def run(
         added = store_data(workspace, task, prepared, reporter, drop_rare=drop_rare, models=needed)
     cleaned = clean(workspace, name, reporter, accept=["automatic"])
     _tell_findings(cleaned, name, reporter)
-    trained = train(workspace, name, reporter)
-    if trained.interrupted:  # Ctrl-C was for all of it
-        raise KeyboardInterrupt
+    trained = train_to_the_end(workspace, name, reporter)
     evaluation = evaluate(workspace, name, reporter, which=trained.model_version.partition("@")[2])
     return Ran(name, added, cleaned, trained, evaluation, trained.model_version)
 

@@ -1,0 +1,266 @@
+"""From a trained adapter to a registered version: the file that serves, compared with the trainer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inhouse.core import Dataset, ModelVersion, Parity, Prediction, Recipe, Reporter, Task, labels_of, render_input
+from inhouse.engine import Base, Generation
+from inhouse.pipeline.preparation import Prepared
+from inhouse.scoring import EVERYTHING_TO_A_PERSON, judge, review_threshold, right_metric
+from inhouse.store import Workspace, registry
+from inhouse.train import Encoded, answer_tokens_of
+
+if TYPE_CHECKING:  # they import the models' libraries
+    from inhouse.deploy import ServedModel
+    from inhouse.engine.chat_template import ChatTemplate
+    from inhouse.engine.torch_model import TorchEngine
+
+ADAPTER = ".safetensors"
+# The reference engine answers some ten questions a second with a label, and writes some hundred tokens a second of
+# longer answers: a sample of a large validation split must do.
+PARITY_VALIDATION = 300
+PARITY_ANSWER_TOKENS = 3000
+PACKAGES = (
+    "inhouse",
+    "torch",
+    "transformers",
+    "safetensors",
+    "tokenizers",
+    "gguf",
+    "openvino-genai",
+    "xllamacpp",
+    "scikit-learn",
+)
+
+Item = TypeVar("Item")
+
+_NOT_COMPARED = Parity(
+    passed=False,
+    tokens=0,
+    top1_agreement=0.0,
+    mean_logprob_difference=0.0,
+    worst_logprob_difference=0.0,
+    trainer_accuracy=0.0,
+    served_accuracy=0.0,
+    paired_p_value=1.0,
+    validation_examples=0,
+    reason="not compared yet",
+)
+
+
+def register(
+    workspace: Workspace,
+    prepared: Prepared,
+    run: str,
+    state: dict[str, Any],
+    steps: int,
+    reporter: Reporter,
+) -> ModelVersion:
+    """Write adapter and GGUF file, run the parity gate on that very file, and register the version."""
+    from inhouse.engine.gguf_file import write_gguf
+    from inhouse.engine.lora import merged_weights, write_adapter
+
+    task, dataset, base, recipe = prepared.task, prepared.dataset, prepared.base, prepared.recipe
+    reporter.say("merging the adapter and writing the GGUF file that will be evaluated and served")
+    with workspace.blobs.scratch(workspace.paths.run(run)) as scratch:
+        write_adapter(scratch, state, rank=recipe.rank, alpha=recipe.alpha, base=recipe.base_model)
+        weights = merged_weights(base.folder / "model.safetensors", state, rank=recipe.rank, alpha=recipe.alpha)
+        write_gguf(base.gguf, weights, scratch / "model.gguf")
+        adapter = workspace.blobs.put_file(scratch / "adapter_model.safetensors", ADAPTER)
+        file = workspace.blobs.put_file(scratch / "model.gguf", ".gguf")
+    draft = ModelVersion(
+        task=task.name,
+        number=0,
+        kind=task.kind,
+        contender="fine-tuned",
+        run=run,
+        file_sha256=file,
+        adapter_sha256=adapter,
+        fields=task.input.fields,
+        labels=labels_of(dataset.learned) if task.kind == "classify" else (),
+        json_schema=task.json_schema,
+        from_input=task.from_input or {},
+        outline=task.outline,
+        answer_tokens=answer_tokens_of([*prepared.learned, *prepared.validation]),
+        chat=task.input.chat,
+        documents=task.input.documents,
+        threshold=EVERYTHING_TO_A_PERSON,
+        parity=_NOT_COMPARED,
+        engine=prepared.engine,
+        lineage={**_lineage(dataset, base, recipe), "steps": steps},
+    )
+    judged = _compare(workspace, task, base, draft, dataset, prepared.learned, prepared.validation, reporter)
+    registered = registry.add_version(workspace, judged)
+    parity = registered.parity
+    if parity.passed:
+        reporter.say(
+            f"{registered.name}: the served file agrees with the trainer on {parity.top1_agreement:.2%} of "
+            f"{parity.tokens} answer tokens"
+        )
+    else:
+        reporter.warn(f"{registered.name} failed the parity gate and cannot be promoted: {parity.reason}")
+    return registered
+
+
+def _lineage(dataset: Dataset, base: Base, recipe: Recipe) -> dict[str, Any]:
+    return {
+        "dataset": dataset.number,
+        "dataset_fingerprint": dataset.fingerprint,
+        "recipe": recipe.model_dump(mode="json"),
+        "base": base.spec.name,
+        "base_sha256": base.spec.sha256,
+        "seed": recipe.seed,
+        "packages": package_versions(),
+    }
+
+
+def package_versions() -> dict[str, str]:
+    """The versions of the packages that decide a result."""
+    found = {}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "not installed"
+    return found
+
+
+def _compare(
+    workspace: Workspace,
+    task: Task,
+    base: Base,
+    draft: ModelVersion,
+    dataset: Dataset,
+    train: Sequence[Encoded],
+    validation: Sequence[Encoded],
+    reporter: Reporter,
+) -> ModelVersion:
+    """The draft with its parity and its review threshold, both from the served file's own answers.
+
+    The engine's fast arithmetic is tried first; where it does not pass the gate, float32 is, and then serves.
+    """
+    from inhouse.deploy import compare
+    from inhouse.deploy.parity import MIN_TOKENS
+    from inhouse.engine.chat_template import ChatTemplate
+
+    per_answer = sum(len(e.answer) for e in validation) / len(validation)
+    asked = spread(range(len(validation)), min(PARITY_VALIDATION, max(10, int(PARITY_ANSWER_TOKENS / per_answer))))
+    pool = [*(validation[i] for i in asked), *train]
+    examples = dataset.of("validation")
+    texts = [render_input(e.inputs) for e in examples]
+    form = draft.answers_as(task)
+    name = right_metric(form)
+
+    def right(answers: Sequence[Prediction], places: Sequence[int]) -> NDArray[np.bool_]:
+        if name is None:  # nothing tells: both sides are compared by whether they answer at all
+            return np.array([a.target is not None for a in answers])
+        scores = judge(form, [examples[i] for i in places], [a.target for a in answers]).scores[name]
+        return np.asarray(scores == 1.0)
+
+    template = ChatTemplate(base.folder, base.spec.end_of_turn)
+    trainer = _trainer(workspace, base, draft, template)
+    trainer_answers = _ask_trainer(trainer, template, draft, [validation[i] for i in asked], reporter)
+    for exact in (False, True):
+        tried = draft.model_copy(update={"exact": exact})
+        free, answers = _ask_served(workspace, tried, pool, validation, texts, reporter)
+        parity = compare(
+            free,
+            trainer.ranked_tokens_along([(e.prompt, g.ids) for e, g in zip(pool, free, strict=False)]),
+            trainer_answers,
+            [answers[i] for i in asked],
+            right(trainer_answers, asked),
+            right([answers[i] for i in asked], asked),
+        )
+        if parity.passed:
+            break
+        if not exact:
+            reporter.say(f"parity in fast arithmetic: {parity.reason}; trying float32")
+    trainer.close()
+    if parity.tokens < MIN_TOKENS:
+        reporter.warn(f"all answers together have {parity.tokens} tokens: the parity gate compares what there is")
+    threshold = EVERYTHING_TO_A_PERSON
+    if name is not None:
+        sure = [a.confidence for a in answers]
+        threshold = review_threshold(sure, right(answers, range(len(answers))), task.review.target_accuracy)
+    return tried.model_copy(update={"parity": parity, "threshold": threshold})
+
+
+def _ask_served(
+    workspace: Workspace,
+    version: ModelVersion,
+    pool: Sequence[Encoded],
+    validation: Sequence[Encoded],
+    texts: Sequence[str],
+    reporter: Reporter,
+) -> tuple[list[Generation], list[Prediction]]:
+    """What the served file writes to prompts of the pool under no grammar, and its answers to the validation split."""
+    from inhouse.deploy import ServedModel
+    from inhouse.engine.answers import Question, answer_all
+
+    served = ServedModel(workspace, version)
+    try:
+        free = _free_answers(served, pool, reporter)
+        questions = [Question(e.prompt, text) for e, text in zip(validation, texts, strict=True)]
+        bar = reporter.bar("validation answers", len(questions))
+        return free, answer_all(served.engine, questions, served.form, served.template.decode, bar.update)
+    finally:
+        served.close()
+
+
+def _free_answers(served: ServedModel, pool: Sequence[Encoded], reporter: Reporter) -> list[Generation]:
+    """Answers to the first of the pool, as many as make enough tokens: they may be shorter than the right ones."""
+    from inhouse.deploy.parity import MIN_TOKENS, enough_answers
+
+    free: list[Generation] = []
+    bar = reporter.bar("parity: served file", MIN_TOKENS)
+    while (missing := MIN_TOKENS - sum(len(g.ids) for g in free)) > 0 and len(free) < len(pool):
+        rest = pool[len(free) :]
+        part = rest[: enough_answers([len(e.answer) for e in rest], missing)]
+        free += served.engine.generate([e.prompt for e in part], max_new_tokens=served.form.max_tokens)
+        bar.update(min(MIN_TOKENS, sum(len(g.ids) for g in free)))
+    return free
+
+
+def _trainer(workspace: Workspace, base: Base, draft: ModelVersion, template: ChatTemplate) -> TorchEngine:
+    """transformers with the adapter beside the weights."""
+    from inhouse.engine.torch_model import TorchEngine
+
+    recipe = Recipe.model_validate(draft.lineage["recipe"])
+    return TorchEngine(
+        base.folder,
+        workspace.blobs.path(draft.adapter_sha256, ADAPTER),
+        rank=recipe.rank,
+        alpha=recipe.alpha,
+        precision="float32",  # what was learned, without the rounding of the arithmetic that it was learned in
+        answer_ids=template.answer_ids,
+    )
+
+
+def _ask_trainer(
+    trainer: TorchEngine, template: ChatTemplate, draft: ModelVersion, asked: Sequence[Encoded], reporter: Reporter
+) -> list[Prediction]:
+    """The trainer's own answers."""
+    from inhouse.deploy.served import form_of
+
+    form = form_of(draft)
+    bar = reporter.bar("parity: trainer", len(asked))
+    given = trainer.generate(
+        [e.prompt for e in asked],
+        max_new_tokens=form.max_tokens,
+        grammar=form.grammar,
+        progress=bar.update,
+    )
+    return [Prediction(target=template.decode(g.ids)) for g in given]
+
+
+def spread(items: Sequence[Item], most: int) -> list[Item]:
+    """At most `most` of the items, evenly spread over them."""
+    if len(items) <= most:
+        return list(items)
+    return [items[i * len(items) // most] for i in range(most)]

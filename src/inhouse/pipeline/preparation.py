@@ -1,0 +1,221 @@
+"""What a training needs before it begins: its examples as tokens, its recipe, the base with new adapters, a judge."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import psutil
+
+from inhouse.core import Dataset, Recipe, Reporter, Split, Task
+from inhouse.engine import Base, get_base, require_base
+from inhouse.engine.choice import choose_engine, gguf_architecture
+from inhouse.engine.gguf_traits import traits_of
+from inhouse.engine.prompts import TRAINED_SYSTEM
+from inhouse.errors import NothingToLearn, UsageError
+from inhouse.scoring import judge, metric_names
+from inhouse.store import Workspace, records
+from inhouse.train import (
+    TOKENS_AT_ONCE,
+    Encoded,
+    Plan,
+    Shape,
+    answer_tokens_of,
+    encode,
+    make_plan,
+    make_recipe,
+    max_tokens_of,
+    memory_needed,
+    roomy_heap,
+    within_minutes,
+)
+
+if TYPE_CHECKING:  # they import the models' libraries
+    from inhouse.engine.lora import LoraLinear
+    from inhouse.train.loop import Judge, Trunk
+
+LEARNING_SPLITS: tuple[Split, Split] = ("train", "validation")
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """All that a training needs, before it begins."""
+
+    task: Task
+    dataset: Dataset
+    base: Base
+    engine: str
+    recipe: Recipe
+    learned: list[Encoded]
+    validation: list[Encoded]
+
+    @property
+    def judged(self) -> bool:
+        """Whether answers have to be written to be judged: of a label the likeliest tokens tell all."""
+        return self.task.kind != "classify"
+
+    @property
+    def memory(self) -> float:
+        """Bytes that the training takes at its peak, roughly."""
+        return self.memory_with(self.base.shape)
+
+    def memory_with(self, shape: Shape) -> float:
+        """The same with a base model of another shape."""
+        return memory_needed(
+            shape,
+            rank=self.recipe.rank,
+            precision=self.recipe.precision,
+            longest=max(e.tokens for e in self.learned),
+            at_once=TOKENS_AT_ONCE,
+        )
+
+    def plan(self, seconds_per_token: float) -> Plan:
+        return make_plan(
+            self.recipe, self.learned, self.validation, seconds_per_token=seconds_per_token, judged=self.judged
+        )
+
+    def fitted(self, seconds_per_token: float) -> Recipe:
+        """With a schedule that fits into its minutes, once and for all, where it has minutes and no schedule yet."""
+        if self.recipe.steps is not None:
+            return self.recipe
+        return within_minutes(
+            self.recipe, self.learned, self.validation, seconds_per_token=seconds_per_token, judged=self.judged
+        )
+
+
+def _wishes(task: Task, *, seed: int | None = None, minutes: float | None = None) -> Task:
+    """The task with a command's own wishes in place of the file's.
+
+    Raises:
+        UsageError: no time at all.
+    """
+    if minutes is not None and not 0 < minutes < math.inf:
+        raise UsageError(f"{minutes:g} minutes are no time to train in", "give a number above 0")
+    wishes = {key: value for key, value in (("seed", seed), ("minutes", minutes)) if value is not None}
+    return task.model_copy(update={"train": task.train.model_copy(update=wishes)})
+
+
+def require_ready(workspace: Workspace, name: str) -> None:
+    """Refuse what cannot be trained, before anything is written.
+
+    Raises:
+        NotFound: no such task, or it has no data.
+        ModelUnavailable, ConfigError
+    """
+    task = workspace.load_task(name)
+    records.load_dataset(workspace, name)
+    require_base(task.base_model, workspace.settings)
+
+
+def prepare_training(
+    workspace: Workspace,
+    name: str,
+    reporter: Reporter,
+    *,
+    seed: int | None = None,
+    minutes: float | None = None,
+) -> Prepared:
+    """What `train` needs, made from the task's newest data.
+
+    Raises:
+        what `train` raises before its first step.
+    """
+    from inhouse.engine.torch_model import best_precision, use_threads
+
+    task = _wishes(workspace.load_task(name), seed=seed, minutes=minutes)
+    dataset = records.load_dataset(workspace, name)
+    use_threads(workspace.settings.threads)
+    base = get_base(task.base_model, workspace.settings, reporter.say)
+    engine = choose_engine(task.engine, gguf_architecture(base.gguf), traits=traits_of(base.gguf))
+    learned, validation = _encoded(task, dataset, base, reporter)
+    recipe = make_recipe(
+        task, dataset, learned, base_model=task.base_model, base_sha256=base.spec.sha256, precision=best_precision()
+    )
+    return Prepared(task, dataset, base, engine, recipe, learned, validation)
+
+
+def _encoded(task: Task, dataset: Dataset, base: Base, reporter: Reporter) -> tuple[list[Encoded], list[Encoded]]:
+    """The training and the validation examples as token ids."""
+    from inhouse.engine.chat_template import ChatTemplate
+
+    template = ChatTemplate(base.folder, base.spec.end_of_turn)
+    learned, looked_at = (
+        encode(dataset.of(split), template, system=TRAINED_SYSTEM, max_tokens=max_tokens_of(task), chat=task.input.chat)
+        for split in LEARNING_SPLITS
+    )
+    learned = _told_whole(task, learned, reporter)
+    if not learned or not looked_at:
+        raise NothingToLearn(
+            f"task {task.name!r} has {len(learned)} training and {len(looked_at)} validation examples; both are needed",
+            "add more examples: with three or more of a label, one goes to validation",
+        )
+    return learned, looked_at
+
+
+def _told_whole(task: Task, examples: list[Encoded], reporter: Reporter) -> list[Encoded]:
+    """The examples whose whole answer can be found in what is read of the input.
+
+    Where the end of an input is cut off, an object or a text that tells of it would teach the model to invent. A label
+    or a conversation's next turn is not lost with it.
+    """
+    if task.kind == "classify" or task.input.chat:
+        return examples
+    whole = [e for e in examples if not e.truncated]
+    if left_out := len(examples) - len(whole):
+        reporter.warn(
+            f"{left_out} of {len(examples)} examples take more than {max_tokens_of(task)} tokens and are not learned "
+            "from: without the end of its input an answer would be an invention (`train.max_tokens` in task.toml "
+            "raises the limit)"
+        )
+    return whole
+
+
+@contextmanager
+def prepared_trunk(prepared: Prepared) -> Iterator[tuple[Trunk, dict[str, LoraLinear]]]:
+    """The base model with new adapters, ready to learn; its memory is given back at the end."""
+    from inhouse.engine.lora import attach
+    from inhouse.engine.torch_model import load_model
+    from inhouse.train.loop import trunk_of
+
+    recipe = prepared.recipe
+    with roomy_heap(psutil.virtual_memory().available):
+        model = load_model(prepared.base.folder, recipe.precision)
+        adapters = attach(model, recipe.rank, recipe.alpha, recipe.seed)
+        yield trunk_of(model, recipe.max_tokens), adapters
+
+
+def measured_speed(prepared: Prepared, trunk: Trunk, adapters: dict[str, LoraLinear]) -> float:
+    """Seconds that a token of this training takes here, from a few steps of it that are thrown away."""
+    from inhouse.train.loop import seconds_per_token
+
+    return seconds_per_token(trunk, adapters, prepared.learned, prepared.recipe)
+
+
+def validation_judge(prepared: Prepared, trunk: Trunk) -> Judge:
+    """Scores answers of the model in training on the task's primary metric, unconstrained: what has been learned."""
+    from inhouse.engine.chat_template import ChatTemplate
+    from inhouse.engine.torch_model import TorchEngine
+    from inhouse.train.loop import Judge
+
+    task, validation = prepared.task, prepared.validation
+    template = ChatTemplate(prepared.base.folder, prepared.base.spec.end_of_turn)
+    engine = TorchEngine.around(trunk.model, template.answer_ids)
+    examples = prepared.dataset.of("validation")
+    metric = metric_judged(task)
+    most = answer_tokens_of([*prepared.learned, *validation])
+
+    def scores(places: Sequence[int]) -> list[float]:
+        given = engine.generate([validation[i].prompt for i in places], max_new_tokens=most)
+        answers = [template.decode(g.ids) if g.finished else None for g in given]
+        return [float(s) for s in judge(task, [examples[i] for i in places], answers).scores[metric]]
+
+    return Judge(metric, scores)
+
+
+def metric_judged(task: Task) -> str:
+    """The metric that written answers are judged on: the primary one where each answer has a score of it."""
+    known = metric_names(task)
+    return task.metrics.primary if task.metrics.primary in known else known[0]
