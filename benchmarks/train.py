@@ -46,7 +46,7 @@ EXAMPLES = HERE.parent / "examples"
 RANK, ALPHA, RATE = 16, 32, 5e-4
 HELD_OUT = 48
 CONTENDERS = ("ours", "trl", "trl_packed")
-# What the machine computes fast: where it has no bfloat16, all are measured in float32, and the results say so.
+# What the machine computes fast; all are measured in it, and the results say which it is.
 PRECISION = best_precision()
 
 

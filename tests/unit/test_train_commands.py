@@ -14,6 +14,7 @@ import pytest
 from conftest import many_intents, tree, write_csv
 
 import inhouse
+from inhouse.store import records
 
 
 @pytest.fixture(scope="module")
@@ -180,6 +181,9 @@ def test_mlflow_gets_every_step_in_a_store_of_the_workspace(workspace, cli, monk
     assert run.data.params["rank"] == str(done["recipe"]["rank"])
     losses = client.get_metric_history(run.info.run_id, "loss")
     assert [metric.step for metric in losses] == list(range(1, done["steps"] + 1))
+    kept = records.metrics_of(inhouse.open_workspace(workspace), done["run"])  # beside the store of inhouse itself
+    assert [row["step"] for row in kept] == list(range(1, done["steps"] + 1))
+    assert [row["loss"] for row in kept] == [metric.value for metric in losses]
     looks = client.get_metric_history(run.info.run_id, "validation_loss")
     assert [metric.value for metric in looks] == [row["validation_loss"] for row in done["history"]]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -226,22 +227,15 @@ def train(
         raise UsageError("--dry-run, --curve and --seeds are different things to do", "give one of them")
     if again and (dry_run or curve):
         raise UsageError("--again repeats a training; --dry-run and --curve make no version", "leave --again out")
+    verb: Callable[..., Any] = partial(pipeline.train, again=again)
+    told: Callable[[Any], str] = show.trained
     if curve:
-        _do(workspace, as_json, lambda w, t: pipeline.train_curve(w, task, t, minutes=minutes), _dump, show.curve)
-        return
-    if seeds is not None:
-        _do(
-            workspace,
-            as_json,
-            lambda w, t: pipeline.train_seeds(w, task, t, seeds=seeds, again=again, minutes=minutes),
-            _dump,
-            show.seeds,
-        )
-        return
-    if dry_run:
-        _do(workspace, as_json, lambda w, t: pipeline.plan_training(w, task, t, minutes=minutes), _dump, show.planned)
-        return
-    _do(workspace, as_json, lambda w, t: pipeline.train(w, task, t, again=again, minutes=minutes), _dump, show.trained)
+        verb, told = pipeline.train_curve, show.curve
+    elif dry_run:
+        verb, told = pipeline.plan_training, show.planned
+    elif seeds is not None:
+        verb, told = partial(pipeline.train_seeds, seeds=seeds, again=again), show.seeds
+    _do(workspace, as_json, lambda w, t: verb(w, task, t, minutes=minutes), _dump, told)
 
 
 @app.command(epilog="inhouse evaluate tickets")

@@ -192,7 +192,7 @@ def _context(data: ReportData) -> dict[str, Any]:
         "bars": _both_widths(lambda width: _comparison_chart(ranking, data.evaluation.primary_metric, width)),
         "curve": _curve(data.history, data.train.best_step),
         "accuracies": _series(data.history, "validation_score"),
-        "metric_of_looks": _metric_name(data.evaluation.primary_metric),
+        "metric_of_looks": _metric_name(data.train.validation_metric or data.evaluation.primary_metric),
         "answered": answers is not None,
         "confusions": confusions(data.examples, answers or [])[:MAX_ROWS],
         "weakest": weakest_labels(data.examples, answers or [])[:MAX_ROWS],

@@ -64,9 +64,8 @@ def learning_curve(
         for i, (n, row) in enumerate(zip(counts, scores, strict=True))
     ]
     for n in ahead:
-        foretold = 1 - np.exp(scales - powers * np.log(n))
-        value = float(1 - np.exp(own_scale - own_power * np.log(n))[0])
-        points.append(_point(n, value, foretold, measured=False))
+        value = float(1 - _error(n, own_power, own_scale)[0])
+        points.append(_point(n, value, 1 - _error(n, powers, scales), measured=False))
     low, high = np.percentile(_gain(counts[-1], powers, scales), [2.5, 97.5])
     gain = float(_gain(counts[-1], own_power, own_scale)[0])
     return LearningCurve(float(own_power[0]), tuple(points), gain, float(min(low, gain)), float(max(high, gain)))
@@ -74,8 +73,13 @@ def learning_curve(
 
 def _gain(count: int, powers: NDArray[np.float64], scales: NDArray[np.float64]) -> NDArray[np.float64]:
     """What twice as many examples take from the error."""
-    gain: NDArray[np.float64] = np.exp(scales - powers * np.log(count)) * (1 - np.exp2(-powers))
-    return gain
+    return _error(count, powers, scales) - _error(2 * count, powers, scales)
+
+
+def _error(count: int, powers: NDArray[np.float64], scales: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The curve at so many examples."""
+    error: NDArray[np.float64] = np.exp(scales - powers * np.log(count))
+    return error
 
 
 def _fit(

@@ -284,13 +284,7 @@ def make_plan(
         judged: whether answers are written at every look.
         seconds_per_token: that a token takes forward and back, as `loop.seconds_per_token` measures it.
     """
-    whole = planned_steps(recipe, len(train))
-    steps = min(whole, recipe.max_steps or whole)
-    tokens = round(steps * recipe.batch_size * _tokens(train) / _padded_count(len(train), recipe.batch_size))
-    looks = 1 + math.ceil(steps / look_every(train, validation, recipe))  # the first is at the untrained model
-    a_look = _tokens(looked_at(train, validation, recipe)) / 3
-    if judged:
-        a_look += _asked_cost(validation) * len(asked_at(train, validation, recipe))
+    steps, tokens = _work(recipe, train)
     return Plan(
         recipe=recipe,
         examples=len(train),
@@ -298,9 +292,27 @@ def make_plan(
         steps=steps,
         tokens=tokens,
         truncated=sum(e.truncated for e in train),
-        seconds=seconds_per_token * (tokens + looks * a_look),
+        seconds=seconds_per_token * (tokens + _looking(recipe, train, validation, steps, judged=judged)),
         choices=_choices(recipe, train, validation, steps),
     )
+
+
+def _work(recipe: Recipe, train: Sequence[Encoded]) -> tuple[int, int]:
+    """Steps and tokens that are trained on."""
+    whole = planned_steps(recipe, len(train))
+    steps = min(whole, recipe.max_steps or whole)
+    return steps, round(steps * recipe.batch_size * _tokens(train) / _padded_count(len(train), recipe.batch_size))
+
+
+def _looking(
+    recipe: Recipe, train: Sequence[Encoded], validation: Sequence[Encoded], steps: int, *, judged: bool
+) -> float:
+    """What all looks at the validation split cost, in trained tokens."""
+    looks = 1 + math.ceil(steps / look_every(train, validation, recipe))  # the first is at the untrained model
+    a_look = _tokens(looked_at(train, validation, recipe)) / 3
+    if judged:
+        a_look += _asked_cost(validation) * len(asked_at(train, validation, recipe))
+    return looks * a_look
 
 
 def within_minutes(
@@ -321,7 +333,8 @@ def within_minutes(
 
     def fits(steps: int) -> bool:
         shorter = recipe.model_copy(update={"steps": steps})
-        return make_plan(shorter, train, validation, seconds_per_token=seconds_per_token, judged=judged).seconds <= room
+        taken, tokens = _work(shorter, train)
+        return seconds_per_token * (tokens + _looking(shorter, train, validation, taken, judged=judged)) <= room
 
     whole = planned_steps(recipe, len(train))
     steps = whole if fits(whole) else bisect_left(range(1, whole), True, key=lambda steps: not fits(steps))
