@@ -30,6 +30,7 @@ from inhouse.train import (
     max_tokens_of,
     memory_needed,
     roomy_heap,
+    tidy_heap,
     within_minutes,
 )
 
@@ -184,7 +185,9 @@ def prepared_trunk(prepared: Prepared) -> Iterator[tuple[Trunk, dict[str, LoraLi
     with roomy_heap(psutil.virtual_memory().available):
         model = load_model(prepared.base.folder, recipe.precision)
         adapters = attach(model, recipe.rank, recipe.alpha, recipe.seed)
-        yield trunk_of(model, recipe.max_tokens), adapters
+        trunk = trunk_of(model, recipe.max_tokens)
+        tidy_heap()  # of the weights that were joined
+        yield trunk, adapters
 
 
 def measured_speed(prepared: Prepared, trunk: Trunk, adapters: dict[str, LoraLinear]) -> float:

@@ -24,6 +24,7 @@ from inhouse.engine.torch_model import answer_logits, padded
 from inhouse.errors import EngineFault, NothingToLearn
 from inhouse.train.checkpoint import Position, read_checkpoint, write_checkpoint
 from inhouse.train.fused import FusedTrunk, can_fuse
+from inhouse.train.heap import tidy_heap
 from inhouse.train.plan import TOKENS_AT_ONCE, Encoded, asked_at, look_every, looked_at, planned_steps
 
 CHECKPOINT_SECONDS = 15.0
@@ -230,9 +231,10 @@ class _Training:
         )
 
     def save_when_due(self) -> None:
-        """Write a checkpoint every so many seconds."""
+        """Write a checkpoint every so many seconds, and give back what memory is in pieces."""
         if time.monotonic() - self._saved >= CHECKPOINT_SECONDS:
             self.save()
+            tidy_heap()
 
     def save(self) -> None:
         """Write a checkpoint."""
