@@ -10,6 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from inhouse.core.json_schema import check_schema, scalar_fields, types_of
 
 Kind = Literal["classify", "extract", "generate"]
+# What of a base model learns: see `engine.lora`.
+Method = Literal["lora", "dora", "rslora", "full"]
 EngineChoice = Literal["auto", "openvino-genai", "xllamacpp"]
 # What the value of a field can be taken from the input as: see `scoring.mentions`.
 FromInput = Literal["date", "iso-date", "amount", "number"]
@@ -62,6 +64,7 @@ class MetricsSection(_Section):
 class TrainSection(_Section):
     """What the user may set of a Recipe; what is absent is derived from the data (see `train.plan`)."""
 
+    method: Method = "lora"
     seed: int = Field(default=0, ge=0)
     epochs: int | None = Field(default=None, ge=1, le=50)
     learning_rate: float | None = Field(default=None, gt=0.0, le=0.1)
@@ -70,6 +73,12 @@ class TrainSection(_Section):
     max_tokens: int | None = Field(default=None, ge=16)
     max_steps: int | None = Field(default=None, ge=1)
     minutes: float | None = Field(default=None, gt=0.0, allow_inf_nan=False)
+
+    @model_validator(mode="after")
+    def _rank_of_an_adapter(self) -> Self:
+        if self.method == "full" and self.rank is not None:
+            raise ValueError("train.rank is of adapters, and train.method = 'full' has none: leave one of them out")
+        return self
 
 
 class ReviewSection(_Section):

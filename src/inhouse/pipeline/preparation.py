@@ -34,7 +34,7 @@ from inhouse.train import (
 )
 
 if TYPE_CHECKING:  # they import the models' libraries
-    from inhouse.engine.lora import LoraLinear
+    from inhouse.engine.lora import Learner
     from inhouse.train.loop import Judge, Trunk
 
 LEARNING_SPLITS: tuple[Split, Split] = ("train", "validation")
@@ -70,6 +70,7 @@ class Prepared:
             precision=self.recipe.precision,
             longest=max(e.tokens for e in self.learned),
             at_once=TOKENS_AT_ONCE,
+            method=self.recipe.method,
         )
 
     def plan(self, seconds_per_token: float) -> Plan:
@@ -174,7 +175,7 @@ def _told_whole(task: Task, examples: list[Encoded], reporter: Reporter) -> list
 
 
 @contextmanager
-def prepared_trunk(prepared: Prepared) -> Iterator[tuple[Trunk, dict[str, LoraLinear]]]:
+def prepared_trunk(prepared: Prepared) -> Iterator[tuple[Trunk, dict[str, Learner]]]:
     """The base model with new adapters, ready to learn; its memory is given back at the end."""
     from inhouse.engine.lora import attach
     from inhouse.engine.torch_model import load_model
@@ -182,12 +183,14 @@ def prepared_trunk(prepared: Prepared) -> Iterator[tuple[Trunk, dict[str, LoraLi
 
     recipe = prepared.recipe
     with roomy_heap(psutil.virtual_memory().available):
-        model = load_model(prepared.base.folder, recipe.precision)
-        adapters = attach(model, recipe.rank, recipe.alpha, recipe.seed)
-        yield trunk_of(model, recipe.max_tokens), adapters
+        # bfloat16 has too few digits for a weight to learn in: it is multiplied in bfloat16, and kept in float32.
+        whole = recipe.method == "full"
+        model = load_model(prepared.base.folder, "float32" if whole else recipe.precision)
+        adapters = attach(model, recipe.rank, recipe.alpha, recipe.seed, recipe.method)
+        yield trunk_of(model, recipe.max_tokens, mixed=whole and recipe.precision == "bfloat16"), adapters
 
 
-def measured_speed(prepared: Prepared, trunk: Trunk, adapters: dict[str, LoraLinear]) -> float:
+def measured_speed(prepared: Prepared, trunk: Trunk, adapters: dict[str, Learner]) -> float:
     """Seconds that a token of this training takes here, from a few steps of it that are thrown away."""
     from inhouse.train.loop import seconds_per_token
 

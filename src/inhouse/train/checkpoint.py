@@ -13,7 +13,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from inhouse.engine.lora import LoraLinear, adapter_state, load_adapter_state
+from inhouse.engine.lora import Learner, adapter_state, load_adapter_state
 from inhouse.store import replacing
 
 
@@ -123,7 +123,7 @@ def _gain(scores: Sequence[float], before: Sequence[float]) -> float:
 
 def write_checkpoint(
     file: Path,
-    adapters: dict[str, LoraLinear],
+    adapters: dict[str, Learner],
     optimizer: torch.optim.Optimizer,
     position: Position,
     best: dict[str, torch.Tensor],
@@ -145,7 +145,7 @@ def write_checkpoint(
 
 
 def read_checkpoint(
-    file: Path, adapters: dict[str, LoraLinear], optimizer: torch.optim.Optimizer
+    file: Path, adapters: dict[str, Learner], optimizer: torch.optim.Optimizer
 ) -> tuple[Position, dict[str, torch.Tensor]]:
     """Put a checkpoint's state into adapters and optimizer; a fresh `Position` when there is none."""
     if not file.is_file():

@@ -19,7 +19,7 @@ import torch
 from torch.nn import functional
 
 from inhouse.core import Recipe, Reporter
-from inhouse.engine.lora import LoraLinear, adapter_state, load_adapter_state
+from inhouse.engine.lora import DoraLinear, Learner, LoraLinear, adapter_state, learned_parameters, load_adapter_state
 from inhouse.engine.torch_model import answer_logits, padded
 from inhouse.errors import EngineFault, NothingToLearn
 from inhouse.train.checkpoint import Position, read_checkpoint, write_checkpoint
@@ -27,6 +27,8 @@ from inhouse.train.fused import FusedTrunk, can_fuse
 from inhouse.train.plan import TOKENS_AT_ONCE, Encoded, asked_at, look_every, looked_at, planned_steps
 
 CHECKPOINT_SECONDS = 15.0
+# Where all weights learn, a checkpoint has gigabytes: writing them takes at most this share of the time.
+SAVE_SHARE = 0.05
 # A training has diverged when its smoothed loss is so many times that of validation examples before the first step.
 EXPLODED = 1.5
 # It goes on from its best look with so much of the learning rate, once.
@@ -61,7 +63,7 @@ class LoopResult:
 
 def run_loop(
     trunk: Trunk,
-    adapters: dict[str, LoraLinear],
+    adapters: dict[str, Learner],
     train: Sequence[Encoded],
     validation: Sequence[Encoded],
     recipe: Recipe,
@@ -120,7 +122,7 @@ class _Training:
     def __init__(
         self,
         trunk: Trunk,
-        adapters: dict[str, LoraLinear],
+        adapters: dict[str, Learner],
         train: Sequence[Encoded],
         validation: Sequence[Encoded],
         recipe: Recipe,
@@ -133,7 +135,7 @@ class _Training:
         self._watch = watch
         self._judge, self._asked = judge, asked_at(train, validation, recipe)
         self._checkpoint, self._reporter = checkpoint, reporter
-        self._parameters = [p for layer in adapters.values() for p in (layer.down, layer.up)]
+        self._parameters = list(learned_parameters(adapters).values())
         self._optimizer = torch.optim.AdamW(
             self._parameters, lr=recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True, betas=(0.9, 0.999)
         )
@@ -148,7 +150,7 @@ class _Training:
         self.position, self.best = read_checkpoint(checkpoint, adapters, self._optimizer)
         self._epoch, self._batches = -1, list[list[int]]()
         self._begun, self._spent = time.monotonic(), self.position.seconds
-        self._a_step = self._a_look = 0.0  # seconds that the last of each took
+        self._a_step = self._a_look = self._a_save = 0.0  # seconds that the last of each took
         self._saved = self._begun
         self._bar = reporter.bar("training", self.last)
         self._bar.update(self.position.step)
@@ -218,7 +220,7 @@ class _Training:
         loss, right = _validate(self._trunk, self._looked_at)
         scores = self._judge.scores(self._asked) if self._judge else right
         if self.position.better(loss, scores):
-            self.best = _copy(self._adapters)
+            self.best, self._untrained = _copy(self._adapters), {}
         self.position = self.position.after_look(loss, fmean(right), scores)
         self._a_look = time.monotonic() - begun
         row = self.position.history[-1]
@@ -231,14 +233,16 @@ class _Training:
 
     def save_when_due(self) -> None:
         """Write a checkpoint every so many seconds."""
-        if time.monotonic() - self._saved >= CHECKPOINT_SECONDS:
+        if time.monotonic() - self._saved >= max(CHECKPOINT_SECONDS, self._a_save / SAVE_SHARE):
             self.save()
 
     def save(self) -> None:
         """Write a checkpoint."""
+        begun = time.monotonic()
         self.position = self.position.after_seconds(self._seconds())
         write_checkpoint(self._checkpoint, self._adapters, self._optimizer, self.position, self.best)
         self._saved = time.monotonic()
+        self._a_save = self._saved - begun
 
     def _batch(self) -> list[Encoded]:
         """The examples of this step."""
@@ -292,11 +296,11 @@ def overfitting(position: Position) -> str:
     )
 
 
-def _copy(adapters: dict[str, LoraLinear]) -> dict[str, torch.Tensor]:
+def _copy(adapters: dict[str, Learner]) -> dict[str, torch.Tensor]:
     return {name: tensor.clone() for name, tensor in adapter_state(adapters).items()}
 
 
-def seconds_per_token(trunk: Trunk, adapters: dict[str, LoraLinear], train: Sequence[Encoded], recipe: Recipe) -> float:
+def seconds_per_token(trunk: Trunk, adapters: dict[str, Learner], train: Sequence[Encoded], recipe: Recipe) -> float:
     """How long a token of training takes here, measured on parts of the first batches; nothing is learned by it.
 
     One example warms up (memory, threads, kernels) and does not count.
@@ -311,8 +315,8 @@ def seconds_per_token(trunk: Trunk, adapters: dict[str, LoraLinear], train: Sequ
         seconds, tokens = seconds + time.perf_counter() - begun, tokens + sum(e.tokens for e in part)
         if seconds > PROBE_SECONDS:
             break
-    for layer in adapters.values():
-        layer.down.grad = layer.up.grad = None
+    for parameter in learned_parameters(adapters).values():
+        parameter.grad = None
     return seconds / max(tokens, 1)
 
 
@@ -337,23 +341,36 @@ class Trunk(Protocol):
         ...
 
 
-def trunk_of(model: Any, longest: int) -> Trunk:  # noqa: ANN401
-    """The fastest way through a model, for texts of up to `longest` tokens; all give the same gradients."""
-    return FusedTrunk(model) if can_fuse(model, longest) else PaddedTrunk(model)
+def trunk_of(model: Any, longest: int, *, mixed: bool = False) -> Trunk:  # noqa: ANN401
+    """The fastest way through a model, for texts of up to `longest` tokens; all give the same gradients.
+
+    Args:
+        mixed: weights in float32 are multiplied in bfloat16.
+    """
+    kinds = {type(module) for module in model.modules()}
+    plain = LoraLinear in kinds and DoraLinear not in kinds  # the fused pass is written for these
+    return FusedTrunk(model) if plain and can_fuse(model, longest) else PaddedTrunk(model, mixed=mixed)
 
 
 class PaddedTrunk:
-    """The model as transformers computes it, on padded texts: for families that are not fused, and on a GPU."""
+    """The model as transformers computes it, on padded texts: for families and methods that are not fused, and on a
+    GPU.
 
-    def __init__(self, model: Any) -> None:  # noqa: ANN401
+    Args:
+        mixed: weights in float32 are multiplied in bfloat16 (autocast): what is learned keeps all its digits.
+    """
+
+    def __init__(self, model: Any, *, mixed: bool = False) -> None:  # noqa: ANN401
         self.model = model
+        self._mixed = mixed
 
     def logits(self, examples: Sequence[Encoded]) -> tuple[torch.Tensor, torch.Tensor]:
         """See `Trunk.logits`."""
         device = next(self.model.parameters()).device
         ids, mask, positions = padded([([*e.prompt, *e.answer], e.learned[0]) for e in examples], device)
         wanted = torch.tensor([token for e in examples for token in e.learned[1]], device=device)
-        return answer_logits(self.model, ids, mask, positions), wanted
+        with torch.autocast(device.type, torch.bfloat16, enabled=self._mixed):
+            return answer_logits(self.model, ids, mask, positions), wanted
 
 
 def _learn(trunk: Trunk, batch: Sequence[Encoded]) -> float:

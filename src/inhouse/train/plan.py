@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from inhouse.core import Choice, Dataset, Example, Recipe, Task, canonical_hash, render_input
+from inhouse.core import Choice, Dataset, Example, Method, Recipe, Task, canonical_hash, render_input
 from inhouse.engine.prompts import TRAINED_SYSTEM, Messages, conversation, trained_messages
 from inhouse.errors import NothingToLearn
 
@@ -21,6 +21,11 @@ TOKENS_SHOWN = 500_000
 EPOCHS = (2, 10)
 MAX_TOKENS = 1024
 RANK = 16
+# The scale alpha/sqrt(r) of rsLoRA is LoRA's at the rank above, and falls with the root of the rank from there.
+RSLORA_ALPHA = 8
+RATE = 1e-3
+# The best rate for all weights is about a tenth of an adapter's (Schulman et al. 2025, "LoRA Without Regret").
+FULL_RATE = 1e-4
 # Padded tokens that go through the model at once: what is kept for the backward pass grows with them (and, in the
 # attention, with their length), and less of it stays in the caches: 386 tokens/s at 2,200, 350 at 4,096 (receipts of
 # 560 tokens, 2 cores).
@@ -205,6 +210,7 @@ def make_recipe(
     wish = task.train
     shown = min(EXAMPLES_SHOWN / count, TOKENS_SHOWN / tokens)
     epochs = wish.epochs or min(max(round(shown), EPOCHS[0]), EPOCHS[1])
+    rank = 0 if wish.method == "full" else wish.rank or RANK
     return Recipe(
         base_model=base_model,
         base_sha256=base_sha256,
@@ -212,10 +218,10 @@ def make_recipe(
         seed=wish.seed,
         epochs=epochs,
         batch_size=wish.batch_size or (16 if count >= 320 and tokens < LONG * count else 8),
-        learning_rate=wish.learning_rate or 1e-3,
+        learning_rate=wish.learning_rate or (FULL_RATE if wish.method == "full" else RATE),
         warmup_share=0.06,
-        rank=wish.rank or RANK,
-        alpha=2 * (wish.rank or RANK),
+        rank=rank,
+        alpha=RSLORA_ALPHA if wish.method == "rslora" else 2 * rank,
         weight_decay=0.0,
         max_grad_norm=1.0,
         max_tokens=max_tokens_of(task),
@@ -225,6 +231,7 @@ def make_recipe(
         max_steps=wish.max_steps,
         minutes=wish.minutes,
         answer_form=canonical_hash([task.json_schema, task.from_input or {}]) if task.kind == "extract" else "",
+        method=wish.method,
     )
 
 
@@ -354,6 +361,17 @@ def _padded_count(count: int, size: int) -> int:
     return math.ceil(count / size) * size
 
 
+_METHODS: dict[Method, tuple[str, str]] = {
+    "lora": ("LoRA of rank {rank} on all linear layers", "fits a PC's memory; the base stays as it is"),
+    "dora": ("DoRA of rank {rank} on all linear layers", "task.toml asks for it; slower than LoRA: no fused pass"),
+    "rslora": (
+        "LoRA of rank {rank}, scaled by its root (rsLoRA)",
+        "task.toml asks for it; high ranks learn as low ones",
+    ),
+    "full": ("all weights", "task.toml asks for it; five numbers in float32 are kept for each weight"),
+}
+
+
 def _choices(recipe: Recipe, train: Sequence[Encoded], validation: Sequence[Encoded], steps: int) -> tuple[Choice, ...]:
     """Each choice of the recipe with its reason."""
     passes = steps * recipe.batch_size / _padded_count(len(train), recipe.batch_size)
@@ -372,7 +390,7 @@ def _choices(recipe: Recipe, train: Sequence[Encoded], validation: Sequence[Enco
         ("passes", f"{passes:.3g} over {len(train)} examples", shown),
         ("batch", f"{recipe.batch_size} examples", f"{len(train)} examples of {_mean(train):.0f} tokens on average"),
         ("objective", "the answer's tokens", "what stands in the input need not be learned by heart"),
-        ("adapter", f"LoRA of rank {recipe.rank} on all linear layers", "fits a PC's memory; the base stays as it is"),
+        ("method", _METHODS[recipe.method][0].format(rank=recipe.rank), _METHODS[recipe.method][1]),
         ("learning rate", f"{recipe.learning_rate:g}", "rises at first, then falls to zero"),
         ("precision", recipe.precision, precision),
         (
