@@ -207,7 +207,7 @@ def workspace(ready, tmp_path):
 
 def set_keys(workspace: Path, lines: str) -> None:
     file = workspace / "tasks" / "intents" / "task.toml"
-    head, found, tail = file.read_text("utf-8").partition("[train]\n")
+    head, found, tail = file.read_text("utf-8").replace('method = "lora"\n', "").partition("[train]\n")
     assert found
     file.write_text(f"{head}{found}{lines}\n{tail}", "utf-8")
 

@@ -96,6 +96,7 @@ def test_a_resumed_run_ends_as_an_unbroken_one(tiny_base, template, tmp_path, mo
             raise _Killed
 
     monkeypatch.setattr(training, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(training, "SAVE_SHARE", math.inf)
     monkeypatch.setattr(training, "write_checkpoint", write_then_die)
     with pytest.raises(_Killed):
         _run(tiny_base, recipe, sides, tmp_path / "broken.safetensors")
