@@ -10,6 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from inhouse.core.json_schema import check_schema, scalar_fields, types_of
 
 Kind = Literal["classify", "extract", "generate"]
+# What is learned from: the right answers, or pairs of a better and a worse one too (see `train.objectives`).
+ObjectiveName = Literal["sft", "dpo"]
 # What of a base model learns: see `engine.lora`.
 Method = Literal["lora", "dora", "rslora", "full"]
 EngineChoice = Literal["auto", "openvino-genai", "xllamacpp"]
@@ -37,6 +39,7 @@ class InputSection(_Section):
 
     Several `target` columns make the keys of an extract task's object. `chat`: the one field holds the messages of a
     conversation up to the answer, as a JSON list. `documents`: fields whose cells may name a document, which is read.
+    `rejected`: a column with answers that are worse than the target, where a row has one.
     """
 
     fields: tuple[str, ...] = ()
@@ -44,6 +47,7 @@ class InputSection(_Section):
     group: str = ""
     chat: bool = False
     documents: tuple[str, ...] = ()
+    rejected: str = ""
 
     @property
     def targets(self) -> tuple[str, ...]:
@@ -65,6 +69,9 @@ class TrainSection(_Section):
     """What the user may set of a Recipe; what is absent is derived from the data (see `train.plan`)."""
 
     method: Method = "lora"
+    objective: ObjectiveName | None = None
+    beta: float | None = Field(default=None, gt=0.0, le=10.0)
+    sft_weight: float | None = Field(default=None, ge=0.0, le=100.0)
     seed: int = Field(default=0, ge=0)
     epochs: int | None = Field(default=None, ge=1, le=50)
     learning_rate: float | None = Field(default=None, gt=0.0, le=0.1)

@@ -93,7 +93,8 @@ class DoraLinear(LoraLinear):
         """Of W + scale B A, [out]."""
         with torch.no_grad():
             rows = torch.addmm(self.linear.weight.float(), self.up, self.down, alpha=self.scale)
-            return torch.linalg.vector_norm(rows, dim=1)
+            lengths: Tensor = torch.linalg.vector_norm(rows, dim=1)
+            return lengths
 
 
 class WholeWeight:

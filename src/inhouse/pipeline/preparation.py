@@ -144,7 +144,14 @@ def _encoded(task: Task, dataset: Dataset, base: Base, reporter: Reporter) -> tu
 
     template = ChatTemplate(base.folder, base.spec.end_of_turn)
     learned, looked_at = (
-        encode(dataset.of(split), template, system=TRAINED_SYSTEM, max_tokens=max_tokens_of(task), chat=task.input.chat)
+        encode(
+            dataset.of(split),
+            template,
+            system=TRAINED_SYSTEM,
+            max_tokens=max_tokens_of(task),
+            chat=task.input.chat,
+            pairs=task.train.objective != "sft",
+        )
         for split in LEARNING_SPLITS
     )
     learned = _told_whole(task, learned, reporter)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from statistics import fmean, stdev
@@ -67,12 +67,15 @@ class Position:
         gain = _gain(scores, self.best_scores)
         return gain > 0 or (gain == 0 and loss < self.best_loss and _gain(scores, self.top_scores) >= 0)
 
-    def after_look(self, loss: float, right: float, scores: Sequence[float]) -> Position:
+    def after_look(
+        self, loss: float, right: float, scores: Sequence[float], measured: Mapping[str, float] | None = None
+    ) -> Position:
         """One look at the validation split further.
 
         Args:
             right: share of the answers whose every token came first.
             scores: of the answers that were asked for, on the task's own metric.
+            measured: what the objective measured beside its loss.
         """
         total, count = self.since_look
         row = {
@@ -81,6 +84,7 @@ class Position:
             "validation_loss": loss,
             "validation_right": right,
             "validation_score": fmean(scores),
+            **{f"validation_{name}": value for name, value in (measured or {}).items()},
         }
         better = self.better(loss, scores)
         return replace(

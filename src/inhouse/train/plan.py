@@ -6,10 +6,10 @@ import math
 import random
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
-from inhouse.core import Choice, Dataset, Example, Method, Recipe, Task, canonical_hash, render_input
+from inhouse.core import Choice, Dataset, Example, Method, Recipe, Task, TrainSection, canonical_hash, render_input
 from inhouse.engine.prompts import TRAINED_SYSTEM, Messages, conversation, trained_messages
 from inhouse.errors import NothingToLearn
 
@@ -26,6 +26,9 @@ RSLORA_ALPHA = 8
 RATE = 1e-3
 # The best rate for all weights is about a tenth of an adapter's (Schulman et al. 2025, "LoRA Without Regret").
 FULL_RATE = 1e-4
+# Of DPO: the paper's, and the weight of the right answers' likelihood beside it (Pang et al. 2024).
+BETA = 0.1
+SFT_WEIGHT = 1.0
 # Padded tokens that go through the model at once: what is kept for the backward pass grows with them (and, in the
 # attention, with their length), and less of it stays in the caches: 386 tokens/s at 2,200, 350 at 4,096 (receipts of
 # 560 tokens, 2 cores).
@@ -67,17 +70,32 @@ class Encoded:
     """One example as token ids: the prompt, and the answer that carries loss.
 
     `taught` are positions in the prompt that carry loss too: the assistant's earlier turns in a conversation.
+    `rejected` is a worse answer of a preference pair; `reference` the log-probabilities of answer and rejected answer
+    in the base model.
     """
 
     prompt: list[int]
     answer: list[int]
     truncated: bool = False
     taught: tuple[int, ...] = ()
+    rejected: tuple[int, ...] = ()
+    reference: tuple[float, float] | None = None
 
     @property
     def tokens(self) -> int:
-        """Real tokens of prompt and answer."""
-        return len(self.prompt) + len(self.answer)
+        """Real tokens that go through the model: of prompt and answer, and of a pair's other text."""
+        one = len(self.prompt) + len(self.answer)
+        return one + len(self.prompt) + len(self.rejected) if self.rejected else one
+
+    @property
+    def texts(self) -> list[Encoded]:
+        """The texts of a preference pair, the right one first; else itself."""
+        if not self.rejected:
+            return [self]
+        return [
+            Encoded(self.prompt, self.answer, taught=self.taught),
+            Encoded(self.prompt, list(self.rejected)),
+        ]
 
     @property
     def learned(self) -> tuple[list[int], list[int]]:
@@ -102,16 +120,34 @@ class Plan:
 
 
 def encode(
-    examples: Sequence[Example], template: Template, *, system: str, max_tokens: int, chat: bool = False
+    examples: Sequence[Example],
+    template: Template,
+    *,
+    system: str,
+    max_tokens: int,
+    chat: bool = False,
+    pairs: bool = False,
 ) -> list[Encoded]:
     """Examples as token ids. A prompt that leaves no room for the answer loses the end of its input, never the answer;
     a conversation loses its oldest turns.
+
+    Args:
+        pairs: take rejected answers along, for the objective `dpo`.
 
     Raises:
         NothingToLearn: an example has no answer token, or its answer alone is over `max_tokens`.
     """
     encode_one = _encode_conversation if chat else _encode_input
-    return [encode_one(e, template, system, max_tokens) for e in examples]
+    rejected = [tuple(template.answer_ids(e.rejected)) if pairs and e.rejected else () for e in examples]
+    return [
+        replace(encode_one(e, template, system, max_tokens - _longer(worse, e, template)), rejected=worse)
+        for e, worse in zip(examples, rejected, strict=True)
+    ]
+
+
+def _longer(rejected: Sequence[int], example: Example, template: Template) -> int:
+    """How many tokens a rejected answer is longer than the right one: the prompt must leave room for both."""
+    return max(0, len(rejected) - len(template.answer_ids(example.target))) if rejected else 0
 
 
 def _encode_input(example: Example, template: Template, system: str, max_tokens: int) -> Encoded:
@@ -210,6 +246,7 @@ def make_recipe(
     wish = task.train
     shown = min(EXAMPLES_SHOWN / count, TOKENS_SHOWN / tokens)
     epochs = wish.epochs or min(max(round(shown), EPOCHS[0]), EPOCHS[1])
+    pairs = sum(bool(e.rejected) for e in train)
     rank = 0 if wish.method == "full" else wish.rank or RANK
     return Recipe(
         base_model=base_model,
@@ -232,7 +269,21 @@ def make_recipe(
         minutes=wish.minutes,
         answer_form=canonical_hash([task.json_schema, task.from_input or {}]) if task.kind == "extract" else "",
         method=wish.method,
+        **_objective(wish, pairs),
     )
+
+
+def _objective(wish: TrainSection, pairs: int) -> dict[str, Any]:
+    """Objective and what it takes: pairs are learned from where there are any, unless task.toml says otherwise."""
+    if wish.objective == "sft" or (wish.objective is None and not pairs):
+        return {"objective": "sft"}
+    if not pairs:
+        raise NothingToLearn(
+            'train.objective is "dpo", and no training example has a rejected answer',
+            'add preference pairs (docs: compile.md), or set train.objective = "sft" in task.toml',
+        )
+    weight = SFT_WEIGHT if wish.sft_weight is None else wish.sft_weight
+    return {"objective": "dpo", "beta": wish.beta or BETA, "sft_weight": weight}
 
 
 def planned_steps(recipe: Recipe, examples: int) -> int:
@@ -361,6 +412,13 @@ def _padded_count(count: int, size: int) -> int:
     return math.ceil(count / size) * size
 
 
+def _objective_told(recipe: Recipe, train: Sequence[Encoded]) -> tuple[str, str]:
+    if recipe.objective == "sft":
+        return "the answer's tokens", "what stands in the input need not be learned by heart"
+    told = f"the answer's tokens, and its lead over a rejected answer (DPO, beta {recipe.beta:g})"
+    return told, f"{sum(bool(e.rejected) for e in train)} of {len(train)} examples have a rejected answer"
+
+
 _METHODS: dict[Method, tuple[str, str]] = {
     "lora": ("LoRA of rank {rank} on all linear layers", "fits a PC's memory; the base stays as it is"),
     "dora": ("DoRA of rank {rank} on all linear layers", "task.toml asks for it; slower than LoRA: no fused pass"),
@@ -389,7 +447,7 @@ def _choices(recipe: Recipe, train: Sequence[Encoded], validation: Sequence[Enco
     rows = (
         ("passes", f"{passes:.3g} over {len(train)} examples", shown),
         ("batch", f"{recipe.batch_size} examples", f"{len(train)} examples of {_mean(train):.0f} tokens on average"),
-        ("objective", "the answer's tokens", "what stands in the input need not be learned by heart"),
+        ("objective", *_objective_told(recipe, train)),
         ("method", _METHODS[recipe.method][0].format(rank=recipe.rank), _METHODS[recipe.method][1]),
         ("learning rate", f"{recipe.learning_rate:g}", "rises at first, then falls to zero"),
         ("precision", recipe.precision, precision),
