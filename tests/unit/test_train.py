@@ -96,6 +96,7 @@ def test_a_resumed_run_ends_as_an_unbroken_one(tiny_base, template, tmp_path, mo
             raise _Killed
 
     monkeypatch.setattr(training, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(training, "SAVE_SHARE", math.inf)
     monkeypatch.setattr(training, "write_checkpoint", write_then_die)
     with pytest.raises(_Killed):
         _run(tiny_base, recipe, sides, tmp_path / "broken.safetensors")
@@ -125,10 +126,10 @@ def _losing(monkeypatch, losses):
     """The loop meets these losses at the given steps (counted over the whole run); at all others its own."""
     real, seen = training._learn, []
 
-    def learn(trunk, batch):
-        loss = real(trunk, batch)
+    def learn(*arguments):
+        loss, measured = real(*arguments)
         seen.append(loss)
-        return losses.get(len(seen), loss)
+        return losses.get(len(seen), loss), measured
 
     monkeypatch.setattr(training, "_learn", learn)
 
@@ -349,7 +350,7 @@ def test_a_batch_in_parts_gives_the_gradients_of_the_whole(tiny_base, template, 
     for most in (10_000, 1):
         monkeypatch.setattr(training, "TOKENS_AT_ONCE", most)
         model.zero_grad()
-        loss = training._learn(training.trunk_of(model, 1024), train[:8])
+        loss, _ = training._learn(training.trunk_of(model, 1024), train[:8])
         grads.append((loss, [layer.up.grad.clone() for layer in adapters.values()]))
     assert grads[0][0] == pytest.approx(grads[1][0], rel=1e-4)
     for together, apart in zip(grads[0][1], grads[1][1], strict=True):

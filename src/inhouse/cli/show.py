@@ -131,6 +131,8 @@ def planned(plan: TrainPlan) -> str:
     lines.append("this machine has no room for it as it is")
     smaller = [o.name for o in plan.options if o.fits and o.memory_gib < plan.memory_gib]
     what = f"base_model = {smaller[-1]!r}" if smaller else "a smaller `train.rank` or `train.max_tokens`"
+    if plan.recipe["method"] == "full":
+        what = 'train.method = "lora"'
     return _next(lines, f"set {what} in tasks/{plan.task}/task.toml, or free some room")
 
 

@@ -70,17 +70,22 @@ class Rejection:
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One input with its target. Immutable; `id` is a hash of inputs and target, so equal content has equal id."""
+    """One input with its target. Immutable; `id` is a hash of the content, so equal content has equal id.
+
+    `rejected` is an answer that is worse than the target, where one is known: the two are a preference pair.
+    """
 
     inputs: Mapping[str, str]
     target: str
     group: str
     provenance: Provenance
     id: str = field(default="")
+    rejected: str = ""
 
     def __post_init__(self) -> None:
         if not self.id:
-            object.__setattr__(self, "id", canonical_hash([dict(self.inputs), self.target]))
+            pair = [self.rejected] if self.rejected else []
+            object.__setattr__(self, "id", canonical_hash([dict(self.inputs), self.target, *pair]))
 
     @property
     def input_key(self) -> str:

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from inhouse.core.task import FromInput, Kind, Outline, Task
+from inhouse.core.task import FromInput, Kind, Method, ObjectiveName, Outline, Task
 
 Severity = Literal["error", "warning", "info"]
 Decision = Literal["adopt", "not_needed", "collect_more", "reject"]
@@ -37,7 +37,8 @@ class Recipe(_Frozen):
 
     `system` is the system message that every training and serving prompt carries; `answer_form` is the hash of what
     holds the answers of an extract task, as another schema makes another version. `minutes` is the budget that ends the
-    training, and `steps` the schedule that fits into it, where the whole one does not.
+    training, and `steps` the schedule that fits into it, where the whole one does not. `rank` and `alpha` are 0 where
+    the `method` is to train all weights. `beta` and `sft_weight` are of the objective `dpo`.
     """
 
     base_model: str
@@ -60,6 +61,10 @@ class Recipe(_Frozen):
     minutes: float | None = None
     steps: int | None = None
     answer_form: str = ""
+    method: Method = "lora"
+    objective: ObjectiveName = "sft"
+    beta: float | None = None
+    sft_weight: float | None = None
 
 
 class Choice(_Frozen):

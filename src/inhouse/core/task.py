@@ -10,6 +10,10 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from inhouse.core.json_schema import check_schema, scalar_fields, types_of
 
 Kind = Literal["classify", "extract", "generate"]
+# What is learned from: the right answers, or pairs of a better and a worse one too (see `train.objectives`).
+ObjectiveName = Literal["sft", "dpo"]
+# What of a base model learns: see `engine.lora`.
+Method = Literal["lora", "dora", "rslora", "full"]
 EngineChoice = Literal["auto", "openvino-genai", "xllamacpp"]
 # What the value of a field can be taken from the input as: see `scoring.mentions`.
 FromInput = Literal["date", "iso-date", "amount", "number"]
@@ -35,6 +39,7 @@ class InputSection(_Section):
 
     Several `target` columns make the keys of an extract task's object. `chat`: the one field holds the messages of a
     conversation up to the answer, as a JSON list. `documents`: fields whose cells may name a document, which is read.
+    `rejected`: a column with answers that are worse than the target, where a row has one.
     """
 
     fields: tuple[str, ...] = ()
@@ -42,6 +47,7 @@ class InputSection(_Section):
     group: str = ""
     chat: bool = False
     documents: tuple[str, ...] = ()
+    rejected: str = ""
 
     @property
     def targets(self) -> tuple[str, ...]:
@@ -62,6 +68,10 @@ class MetricsSection(_Section):
 class TrainSection(_Section):
     """What the user may set of a Recipe; what is absent is derived from the data (see `train.plan`)."""
 
+    method: Method = "lora"
+    objective: ObjectiveName | None = None
+    beta: float | None = Field(default=None, gt=0.0, le=10.0)
+    sft_weight: float | None = Field(default=None, ge=0.0, le=100.0)
     seed: int = Field(default=0, ge=0)
     epochs: int | None = Field(default=None, ge=1, le=50)
     learning_rate: float | None = Field(default=None, gt=0.0, le=0.1)
@@ -70,6 +80,12 @@ class TrainSection(_Section):
     max_tokens: int | None = Field(default=None, ge=16)
     max_steps: int | None = Field(default=None, ge=1)
     minutes: float | None = Field(default=None, gt=0.0, allow_inf_nan=False)
+
+    @model_validator(mode="after")
+    def _rank_of_an_adapter(self) -> Self:
+        if self.method == "full" and self.rank is not None:
+            raise ValueError("train.rank is of adapters, and train.method = 'full' has none: leave one of them out")
+        return self
 
 
 class ReviewSection(_Section):

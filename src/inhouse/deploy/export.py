@@ -16,7 +16,7 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
-from inhouse.core import ModelVersion
+from inhouse.core import ModelVersion, Recipe
 from inhouse.deploy.served import GGUF
 from inhouse.engine import Base, get_base
 from inhouse.engine.chat_template import ChatTemplate
@@ -97,7 +97,7 @@ def export_version(workspace: Workspace, version: ModelVersion, to: str, out: Pa
         to: one of `WRITERS`.
 
     Raises:
-        UsageError: `to` is not known, or there is something at `out`.
+        UsageError: `to` is not known or this version has none of it, or there is something at `out`.
         Refused: the version failed the parity gate, or Ollama would put a token first that it was trained without.
         NotFound, ModelUnavailable: its files or its base model are gone.
         DiskFull
@@ -159,13 +159,24 @@ def _ollama(source: Source, folder: Path, place: str) -> tuple[str, ...]:
 def _adapter(source: Source, folder: Path, place: str) -> tuple[str, ...]:
     from inhouse.engine.lora import read_adapter, write_adapter
 
-    recipe, base = source.recipe, _name_of_base(source.base)
-    write_adapter(folder, read_adapter(source.adapter), rank=recipe["rank"], alpha=recipe["alpha"], base=base)
+    form = _form(source)
+    if form["method"] == "full":
+        raise UsageError(
+            f"{source.version.name} has no adapter: all weights of its base model were trained",
+            f"take the whole model: `inhouse export {source.version.task} --to merged`, or gguf",
+        )
+    base = _name_of_base(source.base)
+    write_adapter(folder, read_adapter(source.adapter), base=base, **form)
     _copy_tokenizer(source, folder)
     return (
         f'base = transformers.AutoModelForCausalLM.from_pretrained("{base}")',
         f'model = peft.PeftModel.from_pretrained(base, "{place}")',
     )
+
+
+def _form(source: Source) -> dict[str, Any]:
+    """Rank, alpha and method of what was learned."""
+    return Recipe.model_validate(source.recipe).model_dump(include={"rank", "alpha", "method"})
 
 
 def _name_of_base(base: Base) -> str:
@@ -180,8 +191,8 @@ def _merged(source: Source, folder: Path, place: str) -> tuple[str, ...]:
     from inhouse.engine.lora import merged_weights, read_adapter
     from inhouse.engine.safetensors_file import shapes_of, write_bfloat16
 
-    recipe, weights = source.recipe, source.base.folder / "model.safetensors"
-    merged = merged_weights(weights, read_adapter(source.adapter), rank=recipe["rank"], alpha=recipe["alpha"])
+    weights = source.base.folder / "model.safetensors"
+    merged = merged_weights(weights, read_adapter(source.adapter), **_form(source))
     tensors = ((name, torch.from_numpy(weight)) for name, weight in merged)
     write_bfloat16(folder / "model.safetensors", shapes_of(weights), tensors)
     shutil.copyfile(source.base.folder / "config.json", folder / "config.json")

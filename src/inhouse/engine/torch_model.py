@@ -13,7 +13,8 @@ from typing import Any, NamedTuple, Self
 import torch
 from torch import Tensor, nn
 
-from inhouse.engine.lora import LoraLinear, attach, load_adapter_state, read_adapter
+from inhouse.core import Method
+from inhouse.engine.lora import Learner, attach, load_adapter_state, read_adapter
 from inhouse.engine.protocol import Generation, Grammar, Grammars, Progress
 from inhouse.engine.quiet import settle_transformers
 
@@ -123,7 +124,7 @@ class TorchEngine:
     Args:
         folder: of the base model.
         adapter: `adapter_model.safetensors`, or None for the base alone.
-        rank, alpha: of the adapter.
+        rank, alpha, method: of the adapter.
         answer_ids: answer text to ids with the end-of-turn token.
     """
 
@@ -134,14 +135,15 @@ class TorchEngine:
         *,
         rank: int,
         alpha: int,
+        method: Method = "lora",
         precision: str,
         answer_ids: Callable[[str], list[int]],
     ) -> None:
         self._model: Any = load_model(folder, precision)
         self._answer_ids = answer_ids
-        self.adapters: dict[str, LoraLinear] = {}
+        self.adapters: dict[str, Learner] = {}
         if adapter is not None:
-            self.adapters = attach(self._model, rank, alpha, seed=0)
+            self.adapters = attach(self._model, rank, alpha, 0, method)
             load_adapter_state(self.adapters, read_adapter(adapter))
             self._model.to(next(self._model.parameters()).device)
 

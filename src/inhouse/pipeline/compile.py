@@ -191,12 +191,13 @@ def prepare(
         fields=tuple(inputs) or task.input.fields,
         targets=((target,) if isinstance(target, str) else tuple(target)) if target else task.input.targets,
         group=group or task.input.group,
+        rejected=task.input.rejected,
     )
     train = _read(task, files, "train", names, known, reporter)
     if test is None:
         return Prepared(train, None)
     if train.mapping is not None:
-        names = _Columns(train.mapping.fields, train.mapping.targets, train.mapping.group)
+        names = _columns_of(train.mapping)
     return Prepared(train, _read(task, [test], "test", names, known, reporter))
 
 
@@ -221,6 +222,11 @@ class _Columns:
     fields: tuple[str, ...]
     targets: tuple[str, ...]
     group: str
+    rejected: str
+
+
+def _columns_of(mapping: sources.Mapping) -> _Columns:
+    return _Columns(mapping.fields, mapping.targets, mapping.group, mapping.rejected)
 
 
 def _read(
@@ -237,7 +243,12 @@ def _read(
     for file in files:
         source = sources.read_source(file)
         mapping = sources.infer_mapping(
-            source, kind=task.kind, fields=names.fields, target=names.targets, group=names.group
+            source,
+            kind=task.kind,
+            fields=names.fields,
+            target=names.targets,
+            group=names.group,
+            rejected=names.rejected,
         )
         if known_before:
             _refuse_other_columns(task, mapping, file)
@@ -263,7 +274,7 @@ def _read(
                 "rejected": len(source.rejections) + len(rejections),
             }
         )
-        names = _Columns(mapping.fields, mapping.targets, mapping.group)
+        names = _columns_of(mapping)
     return read
 
 
@@ -399,7 +410,12 @@ def _input_section(task: Task, mapping: sources.Mapping | None, documents: tuple
     if mapping is None:
         return task.input
     return InputSection(
-        fields=mapping.fields, target=mapping.target, group=mapping.group, chat=mapping.chat, documents=documents
+        fields=mapping.fields,
+        target=mapping.target,
+        group=mapping.group,
+        chat=mapping.chat,
+        documents=documents,
+        rejected=mapping.rejected or task.input.rejected,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -64,15 +65,17 @@ def register(
 ) -> ModelVersion:
     """Write adapter and GGUF file, run the parity gate on that very file, and register the version."""
     from inhouse.engine.gguf_file import write_gguf
-    from inhouse.engine.lora import merged_weights, write_adapter
+    from inhouse.engine.lora import merged_weights
 
     task, dataset, base, recipe = prepared.task, prepared.dataset, prepared.base, prepared.recipe
     reporter.say("merging the adapter and writing the GGUF file that will be evaluated and served")
     with workspace.blobs.scratch(workspace.paths.run(run)) as scratch:
-        write_adapter(scratch, state, rank=recipe.rank, alpha=recipe.alpha, base=recipe.base_model)
-        weights = merged_weights(base.folder / "model.safetensors", state, rank=recipe.rank, alpha=recipe.alpha)
+        learned, state = _kept(scratch, state, recipe)
+        weights = merged_weights(
+            base.folder / "model.safetensors", state, rank=recipe.rank, alpha=recipe.alpha, method=recipe.method
+        )
         write_gguf(base.gguf, weights, scratch / "model.gguf")
-        adapter = workspace.blobs.put_file(scratch / "adapter_model.safetensors", ADAPTER)
+        adapter = workspace.blobs.put_file(learned, ADAPTER)
         file = workspace.blobs.put_file(scratch / "model.gguf", ".gguf")
     draft = ModelVersion(
         task=task.name,
@@ -106,6 +109,23 @@ def register(
     else:
         reporter.warn(f"{registered.name} failed the parity gate and cannot be promoted: {parity.reason}")
     return registered
+
+
+def _kept(folder: Path, state: dict[str, Any], recipe: Recipe) -> tuple[Path, dict[str, Any]]:
+    """The file of what was learned, and what it holds: an adapter, or all weights in bfloat16, as hubs have them.
+
+    The file that serves is made from the same numbers, and can be made again.
+    """
+    import torch
+
+    from inhouse.engine.lora import write_adapter, write_weights
+
+    if recipe.method == "full":
+        state = {name: tensor.to(torch.bfloat16) for name, tensor in state.items()}
+        write_weights(folder / "model.safetensors", state)
+        return folder / "model.safetensors", state
+    write_adapter(folder, state, rank=recipe.rank, alpha=recipe.alpha, base=recipe.base_model, method=recipe.method)
+    return folder / "adapter_model.safetensors", state
 
 
 def _lineage(dataset: Dataset, base: Base, recipe: Recipe) -> dict[str, Any]:
@@ -237,6 +257,7 @@ def _trainer(workspace: Workspace, base: Base, draft: ModelVersion, template: Ch
         workspace.blobs.path(draft.adapter_sha256, ADAPTER),
         rank=recipe.rank,
         alpha=recipe.alpha,
+        method=recipe.method,
         precision="float32",  # what was learned, without the rounding of the arithmetic that it was learned in
         answer_ids=template.answer_ids,
     )

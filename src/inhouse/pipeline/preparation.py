@@ -35,7 +35,7 @@ from inhouse.train import (
 )
 
 if TYPE_CHECKING:  # they import the models' libraries
-    from inhouse.engine.lora import LoraLinear
+    from inhouse.engine.lora import Learner
     from inhouse.train.loop import Judge, Trunk
 
 LEARNING_SPLITS: tuple[Split, Split] = ("train", "validation")
@@ -71,6 +71,7 @@ class Prepared:
             precision=self.recipe.precision,
             longest=max(e.tokens for e in self.learned),
             at_once=TOKENS_AT_ONCE,
+            method=self.recipe.method,
         )
 
     def plan(self, seconds_per_token: float) -> Plan:
@@ -144,7 +145,14 @@ def _encoded(task: Task, dataset: Dataset, base: Base, reporter: Reporter) -> tu
 
     template = ChatTemplate(base.folder, base.spec.end_of_turn)
     learned, looked_at = (
-        encode(dataset.of(split), template, system=TRAINED_SYSTEM, max_tokens=max_tokens_of(task), chat=task.input.chat)
+        encode(
+            dataset.of(split),
+            template,
+            system=TRAINED_SYSTEM,
+            max_tokens=max_tokens_of(task),
+            chat=task.input.chat,
+            pairs=task.train.objective != "sft",
+        )
         for split in LEARNING_SPLITS
     )
     learned = _told_whole(task, learned, reporter)
@@ -175,7 +183,7 @@ def _told_whole(task: Task, examples: list[Encoded], reporter: Reporter) -> list
 
 
 @contextmanager
-def prepared_trunk(prepared: Prepared) -> Iterator[tuple[Trunk, dict[str, LoraLinear]]]:
+def prepared_trunk(prepared: Prepared) -> Iterator[tuple[Trunk, dict[str, Learner]]]:
     """The base model with new adapters, ready to learn; its memory is given back at the end."""
     from inhouse.engine.lora import attach
     from inhouse.engine.torch_model import load_model
@@ -183,14 +191,16 @@ def prepared_trunk(prepared: Prepared) -> Iterator[tuple[Trunk, dict[str, LoraLi
 
     recipe = prepared.recipe
     with roomy_heap(psutil.virtual_memory().available):
-        model = load_model(prepared.base.folder, recipe.precision)
-        adapters = attach(model, recipe.rank, recipe.alpha, recipe.seed)
-        trunk = trunk_of(model, recipe.max_tokens)
+        # bfloat16 has too few digits for a weight to learn in: it is multiplied in bfloat16, and kept in float32.
+        whole = recipe.method == "full"
+        model = load_model(prepared.base.folder, "float32" if whole else recipe.precision)
+        adapters = attach(model, recipe.rank, recipe.alpha, recipe.seed, recipe.method)
+        trunk = trunk_of(model, recipe.max_tokens, mixed=whole and recipe.precision == "bfloat16")
         tidy_heap()  # of the weights that were joined
         yield trunk, adapters
 
 
-def measured_speed(prepared: Prepared, trunk: Trunk, adapters: dict[str, LoraLinear]) -> float:
+def measured_speed(prepared: Prepared, trunk: Trunk, adapters: dict[str, Learner]) -> float:
     """Seconds that a token of this training takes here, from a few steps of it that are thrown away."""
     from inhouse.train.loop import seconds_per_token
 

@@ -228,7 +228,7 @@ def _train(workspace: Workspace, prepared: Prepared, run: str, reporter: Reporte
 def _told(workspace: Workspace, prepared: Prepared, plan: Plan, free: float) -> TrainPlan:
     """The plan with what it takes, and what other base models would take; `free` bytes of memory are there for it."""
     own, recipe = prepared.base.shape, prepared.recipe
-    disk, room = disk_needed(own, recipe.rank), shutil.disk_usage(workspace.paths.root).free
+    disk, room = disk_needed(own, recipe.rank, recipe.method), shutil.disk_usage(workspace.paths.root).free
     others = sorted((f for f in known_bases() if f.name != own.name), key=lambda f: f.parameters)
     cost = workspace.settings.cost
     hours, watts = plan.seconds / 3600, cost.watts_of(len(os.sched_getaffinity(0)))

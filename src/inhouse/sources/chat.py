@@ -10,6 +10,8 @@ from inhouse.core.json_schema import compact
 from inhouse.sources.json_rows import decode
 
 MESSAGES = "messages"
+# A worse answer than the one in the messages: see `sources.preferences`.
+REJECTED = "rejected"
 
 _Message = dict[str, object]
 
@@ -27,7 +29,7 @@ def example_of(record: Record, group_column: str) -> tuple[str, str]:
         ValueError: why the row cannot be used.
     """
     for key, value in record.values.items():
-        if key not in (MESSAGES, group_column, *_WITHOUT_EFFECT) and value not in _NOTHING:
+        if key not in (MESSAGES, REJECTED, group_column, *_WITHOUT_EFFECT) and value not in _NOTHING:
             raise ValueError(_extra(key, "the row"))
     messages = _messages(record)
     for position in range(len(messages) - 1, -1, -1):

@@ -50,7 +50,9 @@ def to_examples(
         if mapping.kind == "classify" and len(target) > MAX_LABEL_CHARS:
             raise _too_long(source, record, mapping, target)
         given = folded(text_at(record, group) or "") if group else ""
-        examples.append(Example(inputs, target, given or input_key(inputs), record.provenance))
+        worse = record.values.get(mapping.rejected, "").strip() if mapping.rejected else ""
+        rejected = worse if worse != target else ""  # no pair
+        examples.append(Example(inputs, target, given or input_key(inputs), record.provenance, rejected=rejected))
     refuse_if_mostly_rejected(
         source.path, [*rejections, *source.rejections], len(source.records) + len(source.rejections)
     )

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from inhouse.core import Record, Rejection
 from inhouse.errors import SourceError
 from inhouse.sources.json_rows import DECODER, nested_in, plain_reason, record_of
+from inhouse.sources.preferences import with_conversations
 from inhouse.sources.registry import RawFile, Source, source
 from inhouse.sources.text import converted, decode
 
@@ -83,9 +84,10 @@ class _Rows:
     def source(self) -> Source:
         """All of it."""
         file = self.file
-        return Source(
+        read = Source(
             file.path, file.sha256, tuple(self.columns), self.records, self.rejections, frozenset(self.nested)
         )
+        return with_conversations(read)
 
 
 def _refuse_document(file: RawFile, text: str) -> None:

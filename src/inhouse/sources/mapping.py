@@ -8,10 +8,11 @@ from typing import get_args
 
 from inhouse.core.task import Kind
 from inhouse.errors import SourceError, UsageError
-from inhouse.sources.chat import MESSAGES
+from inhouse.sources.chat import MESSAGES, REJECTED
 from inhouse.sources.columns import Column, column_at, columns_of, holds_json, not_labels, useless_as_input
 from inhouse.sources.documents import Folder
 from inhouse.sources.places import Place, check_columns, listed, require_place
+from inhouse.sources.preferences import CHOSEN
 from inhouse.sources.registry import Source
 from inhouse.sources.target_names import infer_target, kind_for, kind_of_target
 
@@ -23,7 +24,8 @@ class Mapping:
     """Where the parts of an example stand: column names, or dotted paths into JSON.
 
     Several `targets` make the keys of an extract task's object. With `chat` the one field `messages` holds both input
-    and target, so there are no targets. `why` holds sentences on what was inferred.
+    and target, so there are no targets. `rejected` is a column with an answer that is worse than the target, for
+    learning from the pair; rows may lack it. `why` holds sentences on what was inferred.
     """
 
     kind: Kind
@@ -31,6 +33,7 @@ class Mapping:
     targets: tuple[str, ...] = ()
     group: str = ""
     chat: bool = False
+    rejected: str = ""
     why: tuple[str, ...] = field(default=(), compare=False)
 
     @property
@@ -67,6 +70,7 @@ def infer_mapping(
     fields: Sequence[str] = (),
     target: str | Sequence[str] = (),
     group: str = "",
+    rejected: str = "",
 ) -> Mapping:
     """Complete the mapping of a source; names that are given are taken as they are.
 
@@ -76,6 +80,7 @@ def infer_mapping(
         fields: input columns. Inferred: all others, save empty, constant, date, id and nested columns.
         target: the columns with the right answers; several for extract alone. Inferred by name and by what they hold.
         group: rows with equal value in it belong together; never inferred.
+        rejected: a column with worse answers, where the source has it. Inferred beside the target `chosen` alone.
 
     Raises:
         SourceError: a column is missing, none can be the target or an input, the target does not fit the kind, or the
@@ -90,12 +95,18 @@ def infer_mapping(
     if _is_chat(source, fields, targets):
         if known == "generate":
             told = () if fields else ("input: messages; target: the last assistant message with weight 1",)
-            return Mapping("generate", (MESSAGES,), (), group, chat=True, why=(*source.notes, *told))
+            worse = REJECTED if REJECTED in source.columns else ""
+            return Mapping("generate", (MESSAGES,), (), group, chat=True, rejected=worse, why=(*source.notes, *told))
         if not fields:
             raise _conversations(source, known)
     _check_names(source, known, fields, targets, group)
     columns = columns_of(source)
     why = list(source.notes)
+    rejected = _rejected(source, rejected, (*fields, *targets, group), why)
+    if rejected and not targets and CHOSEN in columns:
+        targets = (CHOSEN,)
+        why.append(f"target: {CHOSEN}, beside {rejected}")
+    columns = {name: column for name, column in columns.items() if name != rejected}
     if not targets:
         others = [c for c in columns.values() if c.name not in (*fields, group)]
         targets = (infer_target(source, known, others, why),)
@@ -104,7 +115,17 @@ def infer_mapping(
     if not fields:
         taken = {group, *(place.column for place in places)}
         fields = _infer_fields(source, [c for c in columns.values() if c.name not in taken], why)
-    return Mapping(known, fields, targets, group, why=tuple(why))
+    return Mapping(known, fields, targets, group, rejected=rejected, why=tuple(why))
+
+
+def _rejected(source: Source, named: str, taken: Sequence[str], why: list[str]) -> str:
+    """The column with worse answers; empty where there is none."""
+    if named in source.columns:
+        return named
+    if not {CHOSEN, REJECTED} <= set(source.columns) or REJECTED in taken:
+        return ""
+    why.append(f"rejected answers: {REJECTED}")
+    return REJECTED
 
 
 def _unique(names: str | Sequence[str]) -> tuple[str, ...]:

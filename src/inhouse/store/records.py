@@ -101,6 +101,7 @@ def _to_parquet(dataset: Dataset) -> bytes:
             "split": list(dataset.splits),
             "group": [e.group for e in rows],
             "target": [e.target for e in rows],
+            "rejected": [e.rejected for e in rows],
             "inputs": [json.dumps(dict(e.inputs), ensure_ascii=False) for e in rows],
             "file": [e.provenance.file for e in rows],
             "line": [e.provenance.line for e in rows],
@@ -122,6 +123,7 @@ def _from_parquet(workspace: Workspace, row: RowMapping) -> Dataset:
             group=r["group"],
             provenance=Provenance(r["file"], r["line"], r["sha256"]),
             id=r["id"],
+            rejected=r.get("rejected", ""),  # a version of before there were pairs has no such column
         )
         for r in frame.iter_rows(named=True)
     )

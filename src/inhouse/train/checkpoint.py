@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from statistics import fmean, stdev
@@ -13,7 +13,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from inhouse.engine.lora import LoraLinear, adapter_state, load_adapter_state
+from inhouse.engine.lora import Learner, adapter_state, load_adapter_state
 from inhouse.store import replacing
 
 
@@ -67,12 +67,15 @@ class Position:
         gain = _gain(scores, self.best_scores)
         return gain > 0 or (gain == 0 and loss < self.best_loss and _gain(scores, self.top_scores) >= 0)
 
-    def after_look(self, loss: float, right: float, scores: Sequence[float]) -> Position:
+    def after_look(
+        self, loss: float, right: float, scores: Sequence[float], measured: Mapping[str, float] | None = None
+    ) -> Position:
         """One look at the validation split further.
 
         Args:
             right: share of the answers whose every token came first.
             scores: of the answers that were asked for, on the task's own metric.
+            measured: what the objective measured beside its loss.
         """
         total, count = self.since_look
         row = {
@@ -81,6 +84,7 @@ class Position:
             "validation_loss": loss,
             "validation_right": right,
             "validation_score": fmean(scores),
+            **{f"validation_{name}": value for name, value in (measured or {}).items()},
         }
         better = self.better(loss, scores)
         return replace(
@@ -123,7 +127,7 @@ def _gain(scores: Sequence[float], before: Sequence[float]) -> float:
 
 def write_checkpoint(
     file: Path,
-    adapters: dict[str, LoraLinear],
+    adapters: dict[str, Learner],
     optimizer: torch.optim.Optimizer,
     position: Position,
     best: dict[str, torch.Tensor],
@@ -145,7 +149,7 @@ def write_checkpoint(
 
 
 def read_checkpoint(
-    file: Path, adapters: dict[str, LoraLinear], optimizer: torch.optim.Optimizer
+    file: Path, adapters: dict[str, Learner], optimizer: torch.optim.Optimizer
 ) -> tuple[Position, dict[str, torch.Tensor]]:
     """Put a checkpoint's state into adapters and optimizer; a fresh `Position` when there is none."""
     if not file.is_file():

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import random
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,18 +17,20 @@ from statistics import fmean
 from typing import Any, Protocol
 
 import torch
-from torch.nn import functional
 
 from inhouse.core import Recipe, Reporter
-from inhouse.engine.lora import LoraLinear, adapter_state, load_adapter_state
+from inhouse.engine.lora import DoraLinear, Learner, LoraLinear, adapter_state, learned_parameters, load_adapter_state
 from inhouse.engine.torch_model import answer_logits, padded
 from inhouse.errors import EngineFault, NothingToLearn
 from inhouse.train.checkpoint import Position, read_checkpoint, write_checkpoint
 from inhouse.train.fused import FusedTrunk, can_fuse
 from inhouse.train.heap import tidy_heap
+from inhouse.train.objectives import LIKELIHOOD, Objective, objective_of, with_reference
 from inhouse.train.plan import TOKENS_AT_ONCE, Encoded, asked_at, look_every, looked_at, planned_steps
 
 CHECKPOINT_SECONDS = 15.0
+# Where all weights learn, a checkpoint has gigabytes: writing them takes at most this share of the time.
+SAVE_SHARE = 0.05
 # A training has diverged when its smoothed loss is so many times that of validation examples before the first step.
 EXPLODED = 1.5
 # It goes on from its best look with so much of the learning rate, once.
@@ -62,7 +65,7 @@ class LoopResult:
 
 def run_loop(
     trunk: Trunk,
-    adapters: dict[str, LoraLinear],
+    adapters: dict[str, Learner],
     train: Sequence[Encoded],
     validation: Sequence[Encoded],
     recipe: Recipe,
@@ -121,7 +124,7 @@ class _Training:
     def __init__(
         self,
         trunk: Trunk,
-        adapters: dict[str, LoraLinear],
+        adapters: dict[str, Learner],
         train: Sequence[Encoded],
         validation: Sequence[Encoded],
         recipe: Recipe,
@@ -130,11 +133,12 @@ class _Training:
         judge: Judge | None,
         watch: Watch,
     ) -> None:
-        self._trunk, self._adapters, self._train, self._recipe = trunk, adapters, train, recipe
+        self._trunk, self._adapters, self._recipe = trunk, adapters, recipe
+        self._objective = objective_of(recipe)
         self._watch = watch
         self._judge, self._asked = judge, asked_at(train, validation, recipe)
         self._checkpoint, self._reporter = checkpoint, reporter
-        self._parameters = [p for layer in adapters.values() for p in (layer.down, layer.up)]
+        self._parameters = list(learned_parameters(adapters).values())
         self._optimizer = torch.optim.AdamW(
             self._parameters, lr=recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True, betas=(0.9, 0.999)
         )
@@ -144,21 +148,28 @@ class _Training:
         )  # the schedule is of the whole plan: max_steps only cuts it off
         self.last = min(self._planned, recipe.max_steps or self._planned)
         self._look_every = look_every(train, validation, recipe)
-        self._looked_at = looked_at(train, validation, recipe)
+        looked = looked_at(train, validation, recipe)
+        self._train, self._looked_at = self._ready(train, "train"), self._ready(looked, "validation")
         self._untrained = _copy(adapters)
         self.position, self.best = read_checkpoint(checkpoint, adapters, self._optimizer)
         self._epoch, self._batches = -1, list[list[int]]()
         self._begun, self._spent = time.monotonic(), self.position.seconds
-        self._a_step = self._a_look = 0.0  # seconds that the last of each took
+        self._a_step = self._a_look = self._a_save = 0.0  # seconds that the last of each took
         self._saved = self._begun
         self._bar = reporter.bar("training", self.last)
         self._bar.update(self.position.step)
+
+    def _ready(self, examples: Sequence[Encoded], name: str) -> Sequence[Encoded]:
+        """With the reference, where the objective needs one: the adapters have learned nothing yet."""
+        if not self._objective.needs_reference:
+            return examples
+        return with_reference(self._trunk, examples, self._checkpoint.with_suffix(f".{name}.json"))
 
     def begin(self) -> None:
         """Measure what the untrained model makes of the validation examples: a training that gets worse diverges."""
         if self.position.step == 0:
             begun = time.monotonic()
-            loss, _ = _validate(self._trunk, self._looked_at)
+            loss = _validate(self._trunk, self._looked_at, self._objective).loss
             self.position = replace(self.position, untrained_loss=loss)
             self._a_look = time.monotonic() - begun
 
@@ -187,7 +198,7 @@ class _Training:
         rate = self._recipe.learning_rate * self.position.rate
         for group in self._optimizer.param_groups:
             group["lr"] = rate * _schedule(self.position.step, self._planned, self._recipe.warmup_share)
-        loss = _learn(self._trunk, batch)
+        loss, measured = _learn(self._trunk, batch, self._objective)
         norm = torch.nn.utils.clip_grad_norm_(self._parameters, self._recipe.max_grad_norm).item()
         after = self.position.after_step(loss, sum(e.tokens for e in batch))
         if not math.isfinite(loss + norm) or after.running_loss > EXPLODED * after.untrained_loss:
@@ -198,12 +209,12 @@ class _Training:
         self.position = after
         self._a_step = time.monotonic() - begun
         tokens_here = sum(e.tokens for e in batch) / max(self._a_step, 1e-9)
-        measured = {
+        usual = {
             "loss": loss,
             "learning_rate": self._optimizer.param_groups[0]["lr"],
             "tokens_per_second": tokens_here,
         }
-        self._watch(after.step, measured)
+        self._watch(after.step, usual | measured)
         self._bar.update(after.step, f"loss {after.running_loss:.3f}, {tokens_here:.0f} tokens/s")
 
     def look_when_due(self) -> None:
@@ -216,31 +227,34 @@ class _Training:
         if self.position.since_look[1] == 0:
             return
         begun = time.monotonic()
-        loss, right = _validate(self._trunk, self._looked_at)
-        scores = self._judge.scores(self._asked) if self._judge else right
+        seen = _validate(self._trunk, self._looked_at, self._objective)
+        loss = seen.loss
+        scores = self._judge.scores(self._asked) if self._judge else seen.right
         if self.position.better(loss, scores):
-            self.best = _copy(self._adapters)
-        self.position = self.position.after_look(loss, fmean(right), scores)
+            self.best, self._untrained = _copy(self._adapters), {}
+        self.position = self.position.after_look(loss, fmean(seen.right), scores, seen.measured)
         self._a_look = time.monotonic() - begun
         row = self.position.history[-1]
         self._watch(self.position.step, {key: value for key, value in row.items() if key != "step"})
         what = f"{self._judge.metric} of {len(scores)} answers" if self._judge else "right answers"
         self._reporter.say(
             f"step {self.position.step}/{self.last}: training loss {row['train_loss']:.4f}, validation loss "
-            f"{loss:.4f}, {what} {row['validation_score']:.1%}"
+            f"{loss:.4f}, {what} {row['validation_score']:.1%}{_preferred(seen.measured)}"
         )
 
     def save_when_due(self) -> None:
         """Write a checkpoint every so many seconds, and give back what memory is in pieces."""
-        if time.monotonic() - self._saved >= CHECKPOINT_SECONDS:
+        if time.monotonic() - self._saved >= max(CHECKPOINT_SECONDS, self._a_save / SAVE_SHARE):
             self.save()
             tidy_heap()
 
     def save(self) -> None:
         """Write a checkpoint."""
+        begun = time.monotonic()
         self.position = self.position.after_seconds(self._seconds())
         write_checkpoint(self._checkpoint, self._adapters, self._optimizer, self.position, self.best)
         self._saved = time.monotonic()
+        self._a_save = self._saved - begun
 
     def _batch(self) -> list[Encoded]:
         """The examples of this step."""
@@ -277,6 +291,12 @@ class _Training:
         return self._spent + time.monotonic() - self._begun
 
 
+def _preferred(measured: Mapping[str, float]) -> str:
+    if "reward_accuracy" not in measured:
+        return ""
+    return f", preferred {measured['reward_accuracy']:.1%} (margin {measured['reward_margin']:.2f})"
+
+
 def overfitting(position: Position) -> str:
     """What shows that the examples began to be learned by heart, in a sentence; empty where nothing does."""
     after = [row for row in position.history if row["step"] >= position.best_step]
@@ -294,27 +314,30 @@ def overfitting(position: Position) -> str:
     )
 
 
-def _copy(adapters: dict[str, LoraLinear]) -> dict[str, torch.Tensor]:
+def _copy(adapters: dict[str, Learner]) -> dict[str, torch.Tensor]:
     return {name: tensor.clone() for name, tensor in adapter_state(adapters).items()}
 
 
-def seconds_per_token(trunk: Trunk, adapters: dict[str, LoraLinear], train: Sequence[Encoded], recipe: Recipe) -> float:
+def seconds_per_token(trunk: Trunk, adapters: dict[str, Learner], train: Sequence[Encoded], recipe: Recipe) -> float:
     """How long a token of training takes here, measured on parts of the first batches; nothing is learned by it.
 
     One example warms up (memory, threads, kernels) and does not count.
     """
     batches = _batches([e.tokens for e in train], recipe.batch_size, recipe.seed, 0)
     parts = (part for batch in batches for part in _parts([train[i] for i in batch], TOKENS_AT_ONCE))
-    _learn(trunk, [train[batches[0][0]]])
+    objective = objective_of(recipe)
+    if objective.needs_reference:  # what it is changes nothing in how long a step takes
+        train = [replace(e, reference=(0.0, 0.0)) for e in train]
+    _learn(trunk, [train[batches[0][0]]], objective)
     seconds, tokens = 0.0, 0
     for part in parts:
         begun = time.perf_counter()
-        _learn(trunk, part)
+        _learn(trunk, part, objective)
         seconds, tokens = seconds + time.perf_counter() - begun, tokens + sum(e.tokens for e in part)
         if seconds > PROBE_SECONDS:
             break
-    for layer in adapters.values():
-        layer.down.grad = layer.up.grad = None
+    for parameter in learned_parameters(adapters).values():
+        parameter.grad = None
     return seconds / max(tokens, 1)
 
 
@@ -339,55 +362,73 @@ class Trunk(Protocol):
         ...
 
 
-def trunk_of(model: Any, longest: int) -> Trunk:  # noqa: ANN401
-    """The fastest way through a model, for texts of up to `longest` tokens; all give the same gradients."""
-    return FusedTrunk(model) if can_fuse(model, longest) else PaddedTrunk(model)
+def trunk_of(model: Any, longest: int, *, mixed: bool = False) -> Trunk:  # noqa: ANN401
+    """The fastest way through a model, for texts of up to `longest` tokens; all give the same gradients.
+
+    Args:
+        mixed: weights in float32 are multiplied in bfloat16.
+    """
+    kinds = {type(module) for module in model.modules()}
+    plain = LoraLinear in kinds and DoraLinear not in kinds  # the fused pass is written for these
+    return FusedTrunk(model) if plain and can_fuse(model, longest) else PaddedTrunk(model, mixed=mixed)
 
 
 class PaddedTrunk:
-    """The model as transformers computes it, on padded texts: for families that are not fused, and on a GPU."""
+    """The model as transformers computes it, on padded texts: for families and methods that are not fused, and on a
+    GPU.
 
-    def __init__(self, model: Any) -> None:  # noqa: ANN401
+    Args:
+        mixed: weights in float32 are multiplied in bfloat16 (autocast): what is learned keeps all its digits.
+    """
+
+    def __init__(self, model: Any, *, mixed: bool = False) -> None:  # noqa: ANN401
         self.model = model
+        self._mixed = mixed
 
     def logits(self, examples: Sequence[Encoded]) -> tuple[torch.Tensor, torch.Tensor]:
         """See `Trunk.logits`."""
         device = next(self.model.parameters()).device
         ids, mask, positions = padded([([*e.prompt, *e.answer], e.learned[0]) for e in examples], device)
         wanted = torch.tensor([token for e in examples for token in e.learned[1]], device=device)
-        return answer_logits(self.model, ids, mask, positions), wanted
+        with torch.autocast(device.type, torch.bfloat16, enabled=self._mixed):
+            return answer_logits(self.model, ids, mask, positions), wanted
 
 
-def _learn(trunk: Trunk, batch: Sequence[Encoded]) -> float:
-    """Add the gradients of the batch's mean cross-entropy over its answer tokens; return that mean."""
-    count = sum(len(e.learned[1]) for e in batch)
-    if count == 0:
-        raise NothingToLearn("a batch holds no answer token", "mend the examples' targets")
-    total = 0.0
+def _learn(trunk: Trunk, batch: Sequence[Encoded], objective: Objective = LIKELIHOOD) -> tuple[float, dict[str, float]]:
+    """Add the gradients of the batch's loss; return it, and what else the objective measured."""
+    total, measured = 0.0, Counter[str]()
     for part in _parts(batch, TOKENS_AT_ONCE):
-        logits, wanted = trunk.logits(part)
-        loss = functional.cross_entropy(logits, wanted, reduction="sum") / count
-        loss.backward()  # type: ignore[no-untyped-call]
-        total += loss.item()
-    return total
+        share = objective.loss(trunk, part, batch)
+        share.loss.backward()  # type: ignore[no-untyped-call]
+        total += share.loss.item()
+        measured.update(share.measured)
+    return total, dict(measured)
 
 
 def right_answers(trunk: Trunk, examples: Sequence[Encoded]) -> list[float]:
     """Of each example whether greedy generation gives its answer to the letter (1 or 0)."""
-    return _validate(trunk, examples)[1]
+    return _validate(trunk, examples, LIKELIHOOD).right
 
 
-def _validate(trunk: Trunk, examples: Sequence[Encoded]) -> tuple[float, list[float]]:
-    """Mean loss per answer token, and of each example whether its every answer token comes first (1 or 0)."""
-    total, tokens, right = 0.0, 0, list[float]()
+@dataclass(frozen=True)
+class Seen:
+    """What a look saw: the loss, of each example whether its every answer token comes first (1 or 0), and what else the
+    objective measured."""
+
+    loss: float
+    right: list[float]
+    measured: dict[str, float]
+
+
+def _validate(trunk: Trunk, examples: Sequence[Encoded], objective: Objective) -> Seen:
+    total, right, measured = 0.0, list[float](), Counter[str]()
     with torch.inference_mode():
         for part in _parts(examples, TOKENS_AT_ONCE):
-            logits, wanted = trunk.logits(part)
-            total += functional.cross_entropy(logits, wanted, reduction="sum").item()
-            tokens += wanted.numel()
-            hits = torch.split(logits.argmax(-1) == wanted, [len(e.learned[1]) for e in part])
-            right += [float(h.all()) for h in hits]
-    return total / tokens, right
+            share = objective.loss(trunk, part, examples)
+            total += share.loss.item()
+            right += share.right
+            measured.update(share.measured)
+    return Seen(total, right, dict(measured))
 
 
 def _parts(examples: Sequence[Encoded], most: int) -> Iterator[Sequence[Encoded]]:

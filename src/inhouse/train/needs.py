@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from inhouse.core import Method
+
 GIB = 2**30
 # Numbers of a layer that are kept for the backward pass, per token and hidden number: the layer's input, q, k and v
 # twice, the attention's result, the gate and what it opens. 12 with SmolLM2-135M, 15 with Llama 3.2, 18 with Qwen3.
@@ -11,8 +13,8 @@ KEPT_PER_HIDDEN = 15
 # Python, torch and transformers before a weight is loaded; what the allocator holds between steps.
 BASELINE = 0.6 * GIB
 SLACK = 1.25
-# Adapters are kept in float32: themselves, their gradient, two moments, the best of them.
-COPIES_OF_ADAPTER = 5
+# What learns is kept in float32: itself, its gradient, two moments, the best of it.
+COPIES_OF_LEARNED = 5
 # A weight of a served file (Q8_0): 8 bits, and a 16-bit scale for each block of 32.
 BYTES_SERVED = 34 / 32
 
@@ -30,7 +32,9 @@ class Shape(Protocol):
     def heads(self) -> int: ...
 
 
-def memory_needed(shape: Shape, *, rank: int, precision: str, longest: int, at_once: int) -> float:
+def memory_needed(
+    shape: Shape, *, rank: int, precision: str, longest: int, at_once: int, method: Method = "lora"
+) -> float:
     """Bytes at the peak of a training.
 
     Args:
@@ -42,16 +46,21 @@ def memory_needed(shape: Shape, *, rank: int, precision: str, longest: int, at_o
     rows = max(longest, at_once)
     scores = shape.heads * longest / 2  # causal: half of them
     kept = rows * shape.layers * (KEPT_PER_HIDDEN * shape.hidden + scores) * size
-    adapters = adapter_parameters(shape, rank) * 4 * COPIES_OF_ADAPTER
-    return BASELINE + shape.parameters * size + adapters + SLACK * kept
+    learned = learned_numbers(shape, rank, method) * 4 * COPIES_OF_LEARNED
+    # Where all weights learn, those in `precision` are a copy of the float32 ones that one layer after another makes.
+    frozen = shape.parameters * size if method != "full" or precision == "bfloat16" else 0
+    return BASELINE + frozen + learned + SLACK * kept
 
 
-def disk_needed(shape: Shape, rank: int) -> float:
-    """Bytes that a training writes: two checkpoints while one replaces the other, then adapter and file, twice too."""
-    adapters = adapter_parameters(shape, rank) * 4
-    return 2 * (COPIES_OF_ADAPTER - 1) * adapters + 2 * (adapters + BYTES_SERVED * shape.parameters)
+def disk_needed(shape: Shape, rank: int, method: Method = "lora") -> float:
+    """Bytes that a training writes: two checkpoints while one replaces the other, then what was learned (weights in
+    bfloat16) and the file, twice too."""
+    learned = learned_numbers(shape, rank, method)
+    kept = learned * (2 if method == "full" else 4)
+    return 2 * (COPIES_OF_LEARNED - 1) * learned * 4 + 2 * (kept + BYTES_SERVED * shape.parameters)
 
 
-def adapter_parameters(shape: Shape, rank: int) -> int:
-    """Roughly: seven linear layers, whose inputs and outputs together are some 20 times the hidden numbers."""
-    return 20 * shape.hidden * rank * shape.layers
+def learned_numbers(shape: Shape, rank: int, method: Method = "lora") -> int:
+    """How many numbers learn. Of adapters roughly: seven linear layers, whose inputs and outputs together are some 20
+    times the hidden numbers; DoRA adds a number for each output, which counts for little."""
+    return shape.parameters if method == "full" else 20 * shape.hidden * rank * shape.layers

@@ -6,10 +6,10 @@ import math
 import random
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
-from inhouse.core import Choice, Dataset, Example, Recipe, Task, canonical_hash, render_input
+from inhouse.core import Choice, Dataset, Example, Method, Recipe, Task, TrainSection, canonical_hash, render_input
 from inhouse.engine.prompts import TRAINED_SYSTEM, Messages, conversation, trained_messages
 from inhouse.errors import NothingToLearn
 
@@ -21,6 +21,14 @@ TOKENS_SHOWN = 500_000
 EPOCHS = (2, 10)
 MAX_TOKENS = 1024
 RANK = 16
+# The scale alpha/sqrt(r) of rsLoRA is LoRA's at the rank above, and falls with the root of the rank from there.
+RSLORA_ALPHA = 8
+RATE = 1e-3
+# The best rate for all weights is about a tenth of an adapter's (Schulman et al. 2025, "LoRA Without Regret").
+FULL_RATE = 1e-4
+# Of DPO: the paper's, and the weight of the right answers' likelihood beside it (Pang et al. 2024).
+BETA = 0.1
+SFT_WEIGHT = 1.0
 # Padded tokens that go through the model at once: what is kept for the backward pass grows with them, and less of it
 # stays in the caches. With 555 tokens a text 1,024 are as fast as 2,048 and take 1.2 GiB less (docs/log.md).
 TOKENS_AT_ONCE = 1024
@@ -61,17 +69,32 @@ class Encoded:
     """One example as token ids: the prompt, and the answer that carries loss.
 
     `taught` are positions in the prompt that carry loss too: the assistant's earlier turns in a conversation.
+    `rejected` is a worse answer of a preference pair; `reference` the log-probabilities of answer and rejected answer
+    in the base model.
     """
 
     prompt: list[int]
     answer: list[int]
     truncated: bool = False
     taught: tuple[int, ...] = ()
+    rejected: tuple[int, ...] = ()
+    reference: tuple[float, float] | None = None
 
     @property
     def tokens(self) -> int:
-        """Real tokens of prompt and answer."""
-        return len(self.prompt) + len(self.answer)
+        """Real tokens that go through the model: of prompt and answer, and of a pair's other text."""
+        one = len(self.prompt) + len(self.answer)
+        return one + len(self.prompt) + len(self.rejected) if self.rejected else one
+
+    @property
+    def texts(self) -> list[Encoded]:
+        """The texts of a preference pair, the right one first; else itself."""
+        if not self.rejected:
+            return [self]
+        return [
+            Encoded(self.prompt, self.answer, taught=self.taught),
+            Encoded(self.prompt, list(self.rejected)),
+        ]
 
     @property
     def learned(self) -> tuple[list[int], list[int]]:
@@ -96,16 +119,34 @@ class Plan:
 
 
 def encode(
-    examples: Sequence[Example], template: Template, *, system: str, max_tokens: int, chat: bool = False
+    examples: Sequence[Example],
+    template: Template,
+    *,
+    system: str,
+    max_tokens: int,
+    chat: bool = False,
+    pairs: bool = False,
 ) -> list[Encoded]:
     """Examples as token ids. A prompt that leaves no room for the answer loses the end of its input, never the answer;
     a conversation loses its oldest turns.
+
+    Args:
+        pairs: take rejected answers along, for the objective `dpo`.
 
     Raises:
         NothingToLearn: an example has no answer token, or its answer alone is over `max_tokens`.
     """
     encode_one = _encode_conversation if chat else _encode_input
-    return [encode_one(e, template, system, max_tokens) for e in examples]
+    rejected = [tuple(template.answer_ids(e.rejected)) if pairs and e.rejected else () for e in examples]
+    return [
+        replace(encode_one(e, template, system, max_tokens - _longer(worse, e, template)), rejected=worse)
+        for e, worse in zip(examples, rejected, strict=True)
+    ]
+
+
+def _longer(rejected: Sequence[int], example: Example, template: Template) -> int:
+    """How many tokens a rejected answer is longer than the right one: the prompt must leave room for both."""
+    return max(0, len(rejected) - len(template.answer_ids(example.target))) if rejected else 0
 
 
 def _encode_input(example: Example, template: Template, system: str, max_tokens: int) -> Encoded:
@@ -204,6 +245,8 @@ def make_recipe(
     wish = task.train
     shown = min(EXAMPLES_SHOWN / count, TOKENS_SHOWN / tokens)
     epochs = wish.epochs or min(max(round(shown), EPOCHS[0]), EPOCHS[1])
+    pairs = sum(bool(e.rejected) for e in train)
+    rank = 0 if wish.method == "full" else wish.rank or RANK
     return Recipe(
         base_model=base_model,
         base_sha256=base_sha256,
@@ -211,10 +254,10 @@ def make_recipe(
         seed=wish.seed,
         epochs=epochs,
         batch_size=wish.batch_size or (16 if count >= 320 and tokens < LONG * count else 8),
-        learning_rate=wish.learning_rate or 1e-3,
+        learning_rate=wish.learning_rate or (FULL_RATE if wish.method == "full" else RATE),
         warmup_share=0.06,
-        rank=wish.rank or RANK,
-        alpha=2 * (wish.rank or RANK),
+        rank=rank,
+        alpha=RSLORA_ALPHA if wish.method == "rslora" else 2 * rank,
         weight_decay=0.0,
         max_grad_norm=1.0,
         max_tokens=max_tokens_of(task),
@@ -224,7 +267,22 @@ def make_recipe(
         max_steps=wish.max_steps,
         minutes=wish.minutes,
         answer_form=canonical_hash([task.json_schema, task.from_input or {}]) if task.kind == "extract" else "",
+        method=wish.method,
+        **_objective(wish, pairs),
     )
+
+
+def _objective(wish: TrainSection, pairs: int) -> dict[str, Any]:
+    """Objective and what it takes: pairs are learned from where there are any, unless task.toml says otherwise."""
+    if wish.objective == "sft" or (wish.objective is None and not pairs):
+        return {"objective": "sft"}
+    if not pairs:
+        raise NothingToLearn(
+            'train.objective is "dpo", and no training example has a rejected answer',
+            'add preference pairs (docs: compile.md), or set train.objective = "sft" in task.toml',
+        )
+    weight = SFT_WEIGHT if wish.sft_weight is None else wish.sft_weight
+    return {"objective": "dpo", "beta": wish.beta or BETA, "sft_weight": weight}
 
 
 def planned_steps(recipe: Recipe, examples: int) -> int:
@@ -353,6 +411,24 @@ def _padded_count(count: int, size: int) -> int:
     return math.ceil(count / size) * size
 
 
+def _objective_told(recipe: Recipe, train: Sequence[Encoded]) -> tuple[str, str]:
+    if recipe.objective == "sft":
+        return "the answer's tokens", "what stands in the input need not be learned by heart"
+    told = f"the answer's tokens, and its lead over a rejected answer (DPO, beta {recipe.beta:g})"
+    return told, f"{sum(bool(e.rejected) for e in train)} of {len(train)} examples have a rejected answer"
+
+
+_METHODS: dict[Method, tuple[str, str]] = {
+    "lora": ("LoRA of rank {rank} on all linear layers", "fits a PC's memory; the base stays as it is"),
+    "dora": ("DoRA of rank {rank} on all linear layers", "task.toml asks for it; slower than LoRA: no fused pass"),
+    "rslora": (
+        "LoRA of rank {rank}, scaled by its root (rsLoRA)",
+        "task.toml asks for it; high ranks learn as low ones",
+    ),
+    "full": ("all weights", "task.toml asks for it; five numbers in float32 are kept for each weight"),
+}
+
+
 def _choices(recipe: Recipe, train: Sequence[Encoded], validation: Sequence[Encoded], steps: int) -> tuple[Choice, ...]:
     """Each choice of the recipe with its reason."""
     passes = steps * recipe.batch_size / _padded_count(len(train), recipe.batch_size)
@@ -370,8 +446,8 @@ def _choices(recipe: Recipe, train: Sequence[Encoded], validation: Sequence[Enco
     rows = (
         ("passes", f"{passes:.3g} over {len(train)} examples", shown),
         ("batch", f"{recipe.batch_size} examples", f"{len(train)} examples of {_mean(train):.0f} tokens on average"),
-        ("objective", "the answer's tokens", "what stands in the input need not be learned by heart"),
-        ("adapter", f"LoRA of rank {recipe.rank} on all linear layers", "fits a PC's memory; the base stays as it is"),
+        ("objective", *_objective_told(recipe, train)),
+        ("method", _METHODS[recipe.method][0].format(rank=recipe.rank), _METHODS[recipe.method][1]),
         ("learning rate", f"{recipe.learning_rate:g}", "rises at first, then falls to zero"),
         ("precision", recipe.precision, precision),
         (

@@ -1,0 +1,166 @@
+"""What a training makes better: the likelihood of the right answers, or their lead over rejected ones too.
+
+A batch goes through the model in parts. Each part's loss is its share of the batch's, so the shares add up, and so do
+the figures that are measured beside it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from inhouse.core import Recipe, canonical_hash
+from inhouse.errors import EngineFault, NothingToLearn
+from inhouse.store import write_bytes
+from inhouse.train.plan import Encoded
+
+if TYPE_CHECKING:
+    from inhouse.train.loop import Trunk
+
+
+@dataclass(frozen=True)
+class Share:
+    """What a part adds to a batch.
+
+    Attributes:
+        loss: a scalar, with its gradient where one is wanted.
+        right: of each example of the part whether its every learned token is the likeliest there (1 or 0).
+        measured: further figures of the batch, by name.
+    """
+
+    loss: Tensor
+    right: list[float]
+    measured: dict[str, float] = field(default_factory=dict)
+
+
+class Objective(Protocol):
+    """What is made smaller by learning."""
+
+    @property
+    def needs_reference(self) -> bool:
+        """Whether `loss` needs what the base thinks of the answers (`Encoded.reference`)."""
+        ...
+
+    def loss(self, trunk: Trunk, part: Sequence[Encoded], batch: Sequence[Encoded]) -> Share:
+        """The share of `part` in the loss of `batch`."""
+        ...
+
+
+class Likelihood:
+    """Supervised fine-tuning: the mean cross-entropy over the batch's answer tokens."""
+
+    needs_reference = False
+
+    def loss(self, trunk: Trunk, part: Sequence[Encoded], batch: Sequence[Encoded]) -> Share:
+        """See `Objective.loss`."""
+        logits, wanted = trunk.logits(part)
+        loss = functional.cross_entropy(logits, wanted, reduction="sum") / _answer_tokens(batch)
+        return Share(loss, _right(logits, wanted, part))
+
+
+LIKELIHOOD: Objective = Likelihood()
+
+
+@dataclass(frozen=True)
+class Preference:
+    """Direct preference optimization (Rafailov et al. 2023), and beside it the likelihood of the right answers.
+
+    With p and r the log-probabilities of a right and a rejected answer, and p0 and r0 what they are in the base, the
+    loss of a pair is -log sigmoid(beta ((p - p0) - (r - r0))), averaged over the batch's pairs. On top comes
+    `sft_weight` times the loss of `Likelihood` (Pang et al. 2024, "Iterative Reasoning Preference Optimization"): DPO
+    alone makes both answers less likely as long as the gap grows. An example without a rejected answer has that part
+    only.
+
+    Measured: `reward_margin`, beta ((p - p0) - (r - r0)), and `reward_accuracy`, the share of pairs where it is above
+    0, both averaged over the pairs.
+    """
+
+    beta: float
+    sft_weight: float
+    needs_reference = True
+
+    def loss(self, trunk: Trunk, part: Sequence[Encoded], batch: Sequence[Encoded]) -> Share:
+        """See `Objective.loss`."""
+        texts = [text for example in part for text in example.texts]
+        logits, wanted = trunk.logits(texts)
+        given = torch.split(-functional.cross_entropy(logits, wanted, reduction="none"), _learned_tokens(texts))
+        whole = _right(logits, wanted, texts)
+        chosen, right, margins, at = list[Tensor](), list[float](), list[Tensor](), 0
+        for example in part:
+            chosen.append(given[at])
+            right.append(whole[at])
+            if example.rejected:
+                margins.append(self._margin(example, given[at], given[at + 1]))
+            at += len(example.texts)
+        loss = -self.sft_weight * torch.cat(chosen).sum() / _answer_tokens(batch)
+        pairs = sum(bool(example.rejected) for example in batch)
+        if not margins:
+            return Share(loss, right)
+        margin = torch.stack(margins)
+        measured = {
+            "reward_margin": margin.detach().sum().item() / pairs,
+            "reward_accuracy": (margin > 0).sum().item() / pairs,
+        }
+        return Share(loss - functional.logsigmoid(margin).sum() / pairs, right, measured)
+
+    def _margin(self, example: Encoded, chosen: Tensor, rejected: Tensor) -> Tensor:
+        """How much further the answers are apart than in the base, times beta; earlier turns do not count."""
+        if example.reference is None:
+            raise EngineFault("a preference pair came to the training without its reference")
+        better, worse = example.reference
+        lead: Tensor = (chosen[-len(example.answer) :].sum() - better) - (rejected.sum() - worse)
+        return self.beta * lead
+
+
+def objective_of(recipe: Recipe) -> Objective:
+    """The objective that a recipe names."""
+    if recipe.objective == "dpo" and recipe.beta is not None and recipe.sft_weight is not None:
+        return Preference(recipe.beta, recipe.sft_weight)
+    return LIKELIHOOD
+
+
+def with_reference(trunk: Trunk, examples: Sequence[Encoded], file: Path) -> list[Encoded]:
+    """The examples with what the model thinks of both answers now, before anything is learned; computed once.
+
+    Args:
+        file: keeps it for a training that goes on.
+    """
+    of = canonical_hash([[e.prompt, e.answer, list(e.rejected)] for e in examples])
+    kept = json.loads(file.read_bytes()) if file.is_file() else {}
+    if kept.get("of") != of:
+        kept = {"of": of, "pairs": [_reference(trunk, e) for e in examples]}
+        write_bytes(file, json.dumps(kept).encode())
+    pairs: list[list[float] | None] = kept["pairs"]
+    return [replace(e, reference=(p[0], p[1]) if p else None) for e, p in zip(examples, pairs, strict=True)]
+
+
+def _reference(trunk: Trunk, example: Encoded) -> list[float] | None:
+    if not example.rejected:
+        return None
+    with torch.inference_mode():
+        logits, wanted = trunk.logits(example.texts)
+        given = torch.split(-functional.cross_entropy(logits, wanted, reduction="none"), _learned_tokens(example.texts))
+    return [given[0][-len(example.answer) :].sum().item(), given[1].sum().item()]
+
+
+def _answer_tokens(batch: Sequence[Encoded]) -> int:
+    count = sum(len(e.learned[1]) for e in batch)
+    if count == 0:
+        raise NothingToLearn("a batch holds no answer token", "mend the examples' targets")
+    return count
+
+
+def _learned_tokens(texts: Sequence[Encoded]) -> list[int]:
+    return [len(text.learned[1]) for text in texts]
+
+
+def _right(logits: Tensor, wanted: Tensor, texts: Sequence[Encoded]) -> list[float]:
+    hits = torch.split(logits.detach().argmax(-1) == wanted, _learned_tokens(texts))
+    return [float(h.all()) for h in hits]

@@ -1,0 +1,300 @@
+"""Preference pairs: read in every form, learned by DPO's formula, reference computed once, resumed exactly."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+
+import pytest
+import torch
+from torch.nn import functional
+from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
+
+from inhouse.core import Dataset, Example, Provenance, Silent, Task
+from inhouse.engine.chat_template import ChatTemplate
+from inhouse.engine.lora import adapter_state, attach, learned_parameters, write_adapter
+from inhouse.engine.torch_model import load_model
+from inhouse.errors import NothingToLearn
+from inhouse.sources import infer_mapping, read_source, to_examples
+from inhouse.store import Workspace, records
+from inhouse.train import Encoded, encode, loop, make_recipe, objectives
+
+# ---------------------------------------------------------------------- the formula
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=300, hidden_size=64, intermediate_size=96, num_hidden_layers=2, num_attention_heads=4,
+        num_key_value_heads=2, attn_implementation="eager",
+    )  # fmt: skip
+    place = tmp_path_factory.mktemp("base")
+    LlamaForCausalLM(config).save_pretrained(place)
+    return place
+
+
+def pairs(count: int = 6) -> list[Encoded]:
+    """Random pairs; one has no rejected answer, one an earlier turn that carries loss."""
+    rng = random.Random(1)
+
+    def ids(n):
+        return [rng.randrange(300) for _ in range(n)]
+
+    return [
+        Encoded(
+            [*range(5, 15), *ids(n + 2)],
+            ids(3 + n % 2),
+            rejected=() if n == 2 else tuple(ids(2 + n % 3)),
+            taught=(12,) if n == 3 else (),
+        )
+        for n in range(count)
+    ]
+
+
+def log_probability(model, prompt, answer):
+    """What peft and transformers make of it, position by position."""
+    ids = torch.tensor([[*prompt, *answer]])
+    chances = model(input_ids=ids).logits[0, :-1].log_softmax(-1)
+    given = chances.gather(1, ids[0, 1:, None])[:, 0]
+    return given[len(prompt) - 1 :].sum(), given
+
+
+# peft asks transformers for something that transformers deprecates.
+@pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")
+@pytest.mark.parametrize("trunk", ["fused", "padded"])
+def test_loss_and_gradients_are_those_of_the_papers_formula_on_peft(folder, tmp_path, trunk, monkeypatch):
+    from peft import PeftModel
+
+    model = load_model(folder, "float32")
+    adapters = attach(model, 4, 8, 0)
+    make = {"fused": lambda: loop.trunk_of(model, 512), "padded": lambda: loop.PaddedTrunk(model)}
+    trunk = make[trunk]()
+    batch = objectives.with_reference(trunk, pairs(), tmp_path / "reference.json")
+    generator = torch.Generator().manual_seed(1)
+    for layer in adapters.values():
+        layer.up.data = torch.randn(layer.up.shape, generator=generator) * 0.1
+    write_adapter(tmp_path, adapter_state(adapters), rank=4, alpha=8, base="tiny")
+    monkeypatch.setattr(loop, "TOKENS_AT_ONCE", 70)  # in parts
+    assert len(list(loop._parts(batch, 70))) > 2
+    loss, measured = loop._learn(trunk, batch, objectives.Preference(beta=0.3, sft_weight=0.5))
+
+    base = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager")
+    theirs = PeftModel.from_pretrained(base, tmp_path, is_trainable=True)
+    margins, learned = [], []
+    for e in batch:
+        chosen, tokens = log_probability(theirs, e.prompt, e.answer)
+        learned += [tokens[p - 1] for p in e.learned[0]]
+        if e.rejected:
+            rejected, _ = log_probability(theirs, e.prompt, e.rejected)
+            with theirs.disable_adapter(), torch.no_grad():
+                references = [log_probability(theirs, e.prompt, answer)[0] for answer in (e.answer, e.rejected)]
+            margins.append(0.3 * ((chosen - references[0]) - (rejected - references[1])))
+    margin = torch.stack(margins)
+    expected = -functional.logsigmoid(margin).mean() - 0.5 * torch.stack(learned).mean()
+    expected.backward()
+    assert loss == pytest.approx(expected.item(), rel=1e-5)
+    assert measured["reward_margin"] == pytest.approx(margin.mean().item(), rel=1e-4)
+    assert measured["reward_accuracy"] == pytest.approx((margin > 0).float().mean().item())
+    found = {n.replace(".default", ""): p.grad for n, p in theirs.named_parameters() if p.requires_grad}
+    for name, parameter in learned_parameters(adapters).items():
+        assert (parameter.grad - found[name]).norm() <= 1e-4 * found[name].norm(), name
+
+
+def test_the_reference_is_computed_once_and_again_for_other_pairs(folder, tmp_path):
+    model = load_model(folder, "float32")
+    adapters = attach(model, 4, 8, 0)
+    trunk, file = loop.trunk_of(model, 512), tmp_path / "reference.json"
+    first = objectives.with_reference(trunk, pairs(), file)
+    assert [e.reference is None for e in first] == [not e.rejected for e in first]
+    for layer in adapters.values():
+        torch.nn.init.normal_(layer.up)
+    assert objectives.with_reference(trunk, pairs(), file) == first
+    other = objectives.with_reference(trunk, pairs(5), file)
+    assert other[0].reference != first[0].reference
+
+
+# ---------------------------------------------------------------------- the loop
+
+QUESTIONS = {"where is my card": ("card_arrival", "refund please"), "how do I change my pin": ("change_pin", "again")}
+
+
+def prepared(tiny_base, *, with_pairs=True, **wish):
+    template = ChatTemplate(tiny_base.folder)
+    examples = [
+        Example(
+            {"text": f"{q} {n}"}, right, f"{q}{n}", Provenance("f.csv", n + 2), rejected=wrong if with_pairs else ""
+        )
+        for n in range(12)
+        for q, (right, wrong) in QUESTIONS.items()
+    ]
+    splits = tuple("validation" if i % 6 == 5 else "train" for i in range(len(examples)))
+    dataset = Dataset("t", 1, tuple(examples), splits)
+    task = Task.model_validate({"name": "t", "kind": "generate", "train": {"epochs": 4, "rank": 4, **wish}})
+    sides = [encode(dataset.of(s), template, system="", max_tokens=1024, pairs=True) for s in ("train", "validation")]
+    recipe = make_recipe(task, dataset, sides[0], base_model="tiny", base_sha256="0", precision="float32")
+    return recipe, sides
+
+
+def run(tiny_base, recipe, sides, checkpoint, **options):
+    torch.set_num_threads(1)
+    model = load_model(tiny_base.folder, "float32")
+    adapters = attach(model, recipe.rank, recipe.alpha, recipe.seed, recipe.method)
+    return loop.run_loop(loop.trunk_of(model, 1024), adapters, *sides, recipe, checkpoint, Silent(), **options)
+
+
+def test_it_comes_to_prefer_the_right_answer_and_writes_it(tiny_base, tmp_path):
+    recipe, sides = prepared(tiny_base, learning_rate=0.01, epochs=20)
+    assert (recipe.objective, recipe.beta, recipe.sft_weight) == ("dpo", 0.1, 1.0)
+    seen = []
+    result = run(tiny_base, recipe, sides, tmp_path / "c.safetensors", watch=lambda _, m: seen.append(m))
+    last = result.position.history[-1]
+    assert last["validation_reward_accuracy"] == 1.0
+    assert last["validation_reward_margin"] > 0.5
+    assert last["validation_right"] == 1.0
+    assert result.position.best_loss < 0.5 * result.position.untrained_loss
+    assert "reward_margin" in seen[0]
+
+
+def test_without_the_likelihoods_part_the_gap_grows_too(tiny_base, tmp_path):
+    recipe, sides = prepared(tiny_base, learning_rate=0.003, sft_weight=0.0)
+    result = run(tiny_base, recipe, sides, tmp_path / "c.safetensors")
+    assert result.position.untrained_loss == pytest.approx(0.6931, abs=1e-3)
+    assert result.position.best_loss < 0.6
+    assert result.position.history[-1]["validation_reward_accuracy"] == 1.0
+
+
+def test_a_resumed_run_ends_as_an_unbroken_one(tiny_base, tmp_path):
+    recipe, sides = prepared(tiny_base)
+    whole = run(tiny_base, recipe, sides, tmp_path / "whole.safetensors")
+    asked = iter([False] * 4 + [True])
+    run(tiny_base, recipe, sides, tmp_path / "c.safetensors", asked_to_stop=lambda: next(asked))
+    resumed = run(tiny_base, recipe, sides, tmp_path / "c.safetensors")
+    assert resumed.resumed
+    assert resumed.position.history == whole.position.history
+    assert all(torch.equal(resumed.state[name], tensor) for name, tensor in whole.state.items())
+
+
+def test_the_objective_follows_the_data_unless_it_is_set(tiny_base):
+    assert prepared(tiny_base, with_pairs=False)[0].objective == "sft"
+    assert prepared(tiny_base, objective="sft")[0].objective == "sft"
+    with pytest.raises(NothingToLearn, match="rejected answer") as fault:
+        prepared(tiny_base, with_pairs=False, objective="dpo")
+    assert 'train.objective = "sft"' in fault.value.remedy
+
+
+def test_a_prompt_leaves_room_for_the_longer_answer(tiny_base):
+    template = ChatTemplate(tiny_base.folder)
+    long = Example(
+        {"text": "card " * 400}, "no", "g", Provenance("f.csv", 2), rejected="the transfer failed again " * 3
+    )
+    (encoded,) = encode([long], template, system="", max_tokens=64, pairs=True)
+    assert encoded.truncated
+    assert all(text.tokens <= 64 for text in encoded.texts)
+    assert encoded.rejected == tuple(template.answer_ids(long.rejected))
+    (alone,) = encode([long], template, system="", max_tokens=64)
+    assert alone.rejected == ()
+
+
+# ---------------------------------------------------------------------- the files
+
+ASKED = [{"role": "system", "content": "be brief"}, {"role": "user", "content": "where is my card"}]
+GOOD, BAD = {"role": "assistant", "content": "on its way"}, {"role": "assistant", "content": "no idea"}
+FORMS = {
+    "openai": {"input": {"messages": ASKED}, "preferred_output": [GOOD], "non_preferred_output": [BAD]},
+    "trl": {"prompt": ASKED, "chosen": [GOOD], "rejected": [BAD]},
+    "trl without a prompt": {"chosen": [*ASKED, GOOD], "rejected": [*ASKED, BAD]},
+    "ours": {"messages": [*ASKED, GOOD], "rejected": "no idea"},
+}
+
+
+def write(file: Path, rows: list) -> Path:
+    file.write_text("\n".join(json.dumps(row) for row in rows), "utf-8")
+    return file
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_pairs_of_conversations_are_read_in_every_form(form, tmp_path):
+    source = read_source(write(tmp_path / "pairs.jsonl", [FORMS[form]] * 3))
+    mapping = infer_mapping(source, kind="generate")
+    examples, rejections = to_examples(source, mapping)
+    assert rejections == []
+    assert mapping.chat
+    assert json.loads(examples[0].inputs["messages"]) == ASKED
+    assert (examples[0].target, examples[0].rejected) == ("on its way", "no idea")
+    assert examples[0].provenance.line == 1
+
+
+def test_pairs_of_texts_are_read(tmp_path):
+    rows = [{"prompt": f"where is card {n}", "chosen": f"card {n} is near", "rejected": f"lost {n}"} for n in range(12)]
+    source = read_source(write(tmp_path / "pairs.jsonl", rows))
+    mapping = infer_mapping(source, kind="generate")
+    assert (mapping.fields, mapping.targets, mapping.rejected) == (("prompt",), ("chosen",), "rejected")
+    assert any("rejected" in sentence for sentence in mapping.why)
+    examples, _ = to_examples(source, mapping)
+    assert (examples[3].target, examples[3].rejected) == ("card 3 is near", "lost 3")
+
+
+def test_a_column_of_that_name_alone_is_no_pair(tmp_path):
+    rows = [
+        {"text": f"applicant number {n}", "rejected": "yes" if n % 2 else "no", "label": "ab"[n % 2]} for n in range(12)
+    ]
+    mapping = infer_mapping(read_source(write(tmp_path / "rows.jsonl", rows)), target="label")
+    assert mapping.rejected == ""
+    assert "rejected" in mapping.fields
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"non_preferred_output": []}, "not a list of messages"),
+        ({"non_preferred_output": [BAD, BAD]}, "worse answer is not one message"),
+        ({"preferred_output": [{"role": "user", "content": "hm"}]}, "better answer is not one message"),
+        ({"non_preferred_output": [{"role": "assistant", "content": " "}]}, "worse answer has no text"),
+        ({"input": {"messages": ASKED, "tools": [{"type": "function"}]}}, "'tools'"),
+    ],
+)
+def test_a_pair_that_is_none_is_rejected_with_its_reason(change, told, tmp_path):
+    rows = [FORMS["openai"], FORMS["openai"], FORMS["openai"] | change]
+    source = read_source(write(tmp_path / "pairs.jsonl", rows))
+    (rejection,) = source.rejections
+    assert rejection.provenance.line == 3
+    assert told in rejection.reason
+
+
+def test_an_equal_answer_makes_no_pair_and_a_pair_is_another_example():
+    place = Provenance("f", 1)
+    plain, pair = Example({"t": "a"}, "b", "g", place), Example({"t": "a"}, "b", "g", place, rejected="c")
+    assert plain.id != pair.id
+
+
+# ---------------------------------------------------------------------- the command
+
+
+def test_pairs_are_added_kept_and_learned_from(tmp_path, tiny_gguf, cli):
+    rows = [
+        {
+            "input": {"messages": [{"role": "user", "content": f"{q} {n}"}]},
+            "preferred_output": [{"role": "assistant", "content": right}],
+            "non_preferred_output": [{"role": "assistant", "content": wrong}],
+        }
+        for n in range(15)
+        for q, (right, wrong) in QUESTIONS.items()
+    ]
+    place, file = tmp_path / "workspace", write(tmp_path / "pairs.jsonl", rows)
+    assert cli(place, "init", "support", "--kind", "generate", "--base", tiny_gguf).code == 0
+    added = cli(place, "add", "support", file)
+    assert added.code == 0, added.err
+    kept = records.load_dataset(Workspace(place), "support").examples
+    assert {e.rejected for e in kept} == {"refund please", "again"}
+    toml = place / "tasks" / "support" / "task.toml"
+    text = toml.read_text("utf-8").replace("[train]\n", "[train]\nepochs = 8\nlearning_rate = 0.01\nbatch_size = 8\n")
+    toml.write_text(text, "utf-8")
+    plan = cli(place, "train", "support", "--dry-run", "--json").json
+    (choice,) = [c for c in plan["choices"] if c["name"] == "objective"]
+    assert "DPO" in choice["value"]
+    assert plan["recipe"]["objective"] == "dpo"
+    trained = cli(place, "train", "support", "--json").json
+    assert trained["history"][-1]["validation_reward_accuracy"] == 1.0
+    assert trained["parity"]["passed"], trained["parity"]
