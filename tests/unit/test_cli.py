@@ -203,7 +203,7 @@ def test_models_list_has_what_was_pulled_from_the_hub(tmp_path):
         folder.mkdir()
         facts = {"name": "org/small", "hub": "org/small", "sha256": commit * 4, "parameters": 7_000_000}
         (folder / "complete.json").write_text(json.dumps(facts))
-        shape = {"num_hidden_layers": 2, "hidden_size": 64, "num_attention_heads": 4}
+        shape = {"num_hidden_layers": 2, "hidden_size": 64, "num_attention_heads": 4, "vocab_size": 300}
         (folder / "config.json").write_text(json.dumps(shape))
         os.utime(folder / "complete.json", (number, number))
     (tmp_path / "mine-012345678901").mkdir()

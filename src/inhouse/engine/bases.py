@@ -113,6 +113,7 @@ class BaseSpec:
     layers: int = 0
     hidden: int = 0
     heads: int = 0
+    vocabulary: int = 0
     context: int = 0
     languages: str = ""
     local: Path | None = None
@@ -142,6 +143,7 @@ class Base:
             layers=config["num_hidden_layers"],
             hidden=config["hidden_size"],
             heads=config["num_attention_heads"],
+            vocabulary=config["vocab_size"],
         )
 
     @property

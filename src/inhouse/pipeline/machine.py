@@ -154,7 +154,14 @@ def list_models(settings: Settings) -> list[dict[str, Any]]:
 def _room(spec: BaseSpec) -> dict[str, Any]:
     if not spec.layers:
         return {"memory_gib": None, "fits": None}
-    needed = memory_needed(spec, rank=RANK, precision="float32", longest=MAX_TOKENS, at_once=TOKENS_AT_ONCE)
+    needed = memory_needed(
+        spec,
+        rank=RANK,
+        precision="float32",
+        longest=MAX_TOKENS,
+        at_once=TOKENS_AT_ONCE,
+        answers=TOKENS_AT_ONCE // 4,  # as of receipts and invoices
+    )
     return {"memory_gib": needed / GIB, "fits": needed <= psutil.virtual_memory().available}
 
 

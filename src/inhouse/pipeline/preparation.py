@@ -71,8 +71,16 @@ class Prepared:
             precision=self.recipe.precision,
             longest=max(e.tokens for e in self.learned),
             at_once=TOKENS_AT_ONCE,
+            answers=self._answers_at_once,
             method=self.recipe.method,
         )
+
+    @property
+    def _answers_at_once(self) -> int:
+        """The most tokens that carry loss among those that go through the model together, roughly."""
+        each = max(len(e.answer) for e in self.learned)
+        mean = sum(e.tokens for e in self.learned) / len(self.learned)
+        return each * min(self.recipe.batch_size, max(1, int(TOKENS_AT_ONCE / mean)))
 
     def plan(self, seconds_per_token: float) -> Plan:
         return make_plan(

@@ -15,6 +15,8 @@ BASELINE = 0.6 * GIB
 SLACK = 1.25
 # What learns is kept in float32: itself, its gradient, two moments, the best of it.
 COPIES_OF_LEARNED = 5
+# Of a token's logits, in float32 too: they, their log-softmax, its gradient.
+COPIES_OF_LOGITS = 3
 # A weight of a served file (Q8_0): 8 bits, and a 16-bit scale for each block of 32.
 BYTES_SERVED = 34 / 32
 
@@ -30,10 +32,12 @@ class Shape(Protocol):
     def hidden(self) -> int: ...
     @property
     def heads(self) -> int: ...
+    @property
+    def vocabulary(self) -> int: ...
 
 
 def memory_needed(
-    shape: Shape, *, rank: int, precision: str, longest: int, at_once: int, method: Method = "lora"
+    shape: Shape, *, rank: int, precision: str, longest: int, at_once: int, answers: int, method: Method = "lora"
 ) -> float:
     """Bytes at the peak of a training.
 
@@ -41,6 +45,7 @@ def memory_needed(
         rank: of the adapters.
         longest: tokens of the longest example.
         at_once: tokens that go through the model together.
+        answers: those of them that carry loss.
     """
     size = 2 if precision == "bfloat16" else 4
     rows = max(longest, at_once)
@@ -49,7 +54,8 @@ def memory_needed(
     learned = learned_numbers(shape, rank, method) * 4 * COPIES_OF_LEARNED
     # Where all weights learn, those in `precision` are a copy of the float32 ones that one layer after another makes.
     frozen = shape.parameters * size if method != "full" or precision == "bfloat16" else 0
-    return BASELINE + frozen + learned + SLACK * kept
+    head = answers * shape.vocabulary * COPIES_OF_LOGITS * 4
+    return BASELINE + frozen + learned + SLACK * (kept + head)
 
 
 def disk_needed(shape: Shape, rank: int, method: Method = "lora") -> float:
