@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from conftest import many_intents, write_csv
 
 from inhouse.train.processes import Processes
 
@@ -101,6 +103,36 @@ def test_two_processes_find_what_one_does_and_go_on_as_one(command, method, obje
     assert (one["count"], one["sharded"], one["resumed"]) == (2, command is FSDP, True)
     assert one["trunk"] == ("ShardedTrunk" if command is FSDP else "FusedTrunk")
     assert_same(one, alone)
+
+
+def test_the_command_trains_together_and_one_process_keeps_the_books(tmp_path, tiny_gguf, cli, environment):
+    place = tmp_path / "workspace"
+    messages = write_csv(tmp_path / "intents.csv", many_intents(4))
+    assert cli(place, "init", "intents", "--base", tiny_gguf).code == 0
+    assert cli(place, "add", "intents", messages, "--input", "text", "--target", "category").code == 0
+    file = place / "tasks" / "intents" / "task.toml"
+    file.write_text(file.read_text().replace("[train]\n", "[train]\nepochs = 3\nlearning_rate = 0.005\n"))
+    other = Path(shutil.copytree(place, tmp_path / "other"))
+    alone = cli(other, "train", "intents", "--json").json
+
+    def launched(*arguments):
+        return subprocess.run(
+            [*LAUNCH, "--main_process_port", str(free_port()), "-m", "inhouse", *arguments, "--workspace", str(place)],
+            capture_output=True, text=True, check=False, timeout=400, env={**environment, "OMP_NUM_THREADS": "1"},
+        )  # fmt: skip
+
+    done = launched("train", "intents", "--json")
+    assert done.returncode == 0, done.stderr[-3000:]
+    together = json.loads(done.stdout)
+    assert together["model_version"] == "intents@1"
+    assert together["steps"] == alone["steps"]
+    assert together["trained_tokens"] == alone["trained_tokens"]
+    assert together["validation_loss"] == pytest.approx(alone["validation_loss"], abs=1e-3)
+    again = launched("train", "intents", "--json")  # done before: all are told so
+    assert json.loads(again.stdout) == together
+    refused = launched("clean", "intents")
+    assert refused.returncode != 0
+    assert "only a training is for several" in refused.stderr
 
 
 def test_shares_hold_everything_once():

@@ -75,8 +75,9 @@ def cpu_has_bf16() -> bool:
 
 
 def use_threads(threads: int) -> int:
-    """Set torch's thread count (0: every core this process may use); return it."""
-    wanted = threads or len(os.sched_getaffinity(0))
+    """Set torch's thread count (0: every core this process may use, shared with those started beside it); return it."""
+    beside = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    wanted = threads or max(1, len(os.sched_getaffinity(0)) // beside)
     torch.set_num_threads(wanted)
     return wanted
 

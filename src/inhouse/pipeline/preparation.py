@@ -182,8 +182,12 @@ def _told_whole(task: Task, examples: list[Encoded], reporter: Reporter) -> list
 
 
 @contextmanager
-def prepared_trunk(prepared: Prepared) -> Iterator[tuple[Trunk, dict[str, Learner]]]:
-    """The base model with new adapters, ready to learn; its memory is given back at the end."""
+def prepared_trunk(prepared: Prepared, *, sharded: bool = False) -> Iterator[tuple[Trunk, dict[str, Learner]]]:
+    """The base model with new adapters, ready to learn; its memory is given back at the end.
+
+    Args:
+        sharded: split over the processes that train together.
+    """
     from inhouse.engine.lora import attach
     from inhouse.engine.torch_model import load_model
     from inhouse.train.loop import trunk_of
@@ -194,7 +198,8 @@ def prepared_trunk(prepared: Prepared) -> Iterator[tuple[Trunk, dict[str, Learne
         whole = recipe.method == "full"
         model = load_model(prepared.base.folder, "float32" if whole else recipe.precision)
         adapters = attach(model, recipe.rank, recipe.alpha, recipe.seed, recipe.method)
-        yield trunk_of(model, recipe.max_tokens, mixed=whole and recipe.precision == "bfloat16"), adapters
+        mixed = whole and recipe.precision == "bfloat16"
+        yield trunk_of(model, recipe.max_tokens, mixed=mixed, sharded=sharded), adapters
 
 
 def measured_speed(prepared: Prepared, trunk: Trunk, adapters: dict[str, Learner]) -> float:

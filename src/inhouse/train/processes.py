@@ -68,6 +68,10 @@ class Processes:
         torch.distributed.broadcast_object_list(box)
         return box[0]
 
+    def told(self) -> Any:  # noqa: ANN401 - what the main process gives to `agreed`
+        """What the main process makes the others agree on next."""
+        return self.agreed(None)
+
     def rounds(self, parts: Iterable[Sequence[Encoded]], spare: Encoded) -> Iterator[tuple[Sequence[Encoded], float]]:
         """This process's parts, each with the factor of its loss.
 
