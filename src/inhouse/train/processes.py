@@ -11,12 +11,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from importlib.util import find_spec
 from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor, distribute_tensor
 
+from inhouse.errors import ConfigError
 from inhouse.train.plan import Encoded
 
 Value = TypeVar("Value")
@@ -101,9 +103,15 @@ ALONE = Processes()
 
 
 def started_processes() -> Processes:
-    """The processes that `accelerate launch` started, this one among them; alone where it did not."""
+    """The processes that `accelerate launch` started, this one among them; alone where it did not.
+
+    Raises:
+        ConfigError: another launcher started several, and accelerate is not installed.
+    """
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         return ALONE
+    if find_spec("accelerate") is None:
+        raise ConfigError("several processes were started, and accelerate is not installed", "pip install accelerate")
     from accelerate import PartialState
 
     state = PartialState(cpu=not torch.cuda.is_available())
