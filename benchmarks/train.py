@@ -1,12 +1,14 @@
-"""Training side by side: our loop, TRL's SFTTrainer (padded, and packed), and what the machine can do.
+"""Training side by side: our loop, TRL's SFTTrainer (padded and packed), and what the machine can do.
 
     make bench-train [SHORT=FILE] [LONG=FILE]
 
 Each takes the same rendered tokens, once through, with the same loss mask, model, LoRA shape and batch, in a process of
-its own, one after the other. Tokens are real ones: padding does not count. `limit` is the machine's
-matrix-product rate over the FLOP that the mathematics needs per real token: 4 per frozen weight of the trunk and 6 per
-adapter weight, causal attention forward and back, and the head forward and back on answer tokens alone. Losses are the
-mean cross-entropy per answer token of held-out texts after the last step, computed alike for all.
+its own, one after the other. Ours computes in the precision that it chooses for the machine; TRL in bfloat16, and where
+that is not our choice, packed in float32 too: `ratio_to_trl_packed` is to its faster one. Tokens are real ones: padding
+does not count. `shared_tokens` is the share of them that a batch's common beginning saved. `limit` is the machine's
+matrix-product rate in our precision over the FLOP that the mathematics needs per real token: 4 per frozen weight of the
+trunk and 6 per adapter weight, causal attention forward and back, and the head forward and back on answer tokens alone.
+Losses are the mean cross-entropy per answer token of held-out texts after the last step, computed alike for all.
 
 Without files the project's own examples are taken: ledger lines for short texts, invoices for long ones. Give others as
 `FILE`, or `FILE:INPUT,INPUT=TARGET` where the columns cannot be guessed.
@@ -39,15 +41,16 @@ from inhouse.engine.prompts import TRAINED_SYSTEM
 from inhouse.engine.torch_model import answer_logits, best_precision, load_model, measure_flops, padded, use_threads
 from inhouse.sources import infer_kind, infer_mapping, read_source, to_examples
 from inhouse.store import load_settings
-from inhouse.train import Encoded, encode, loop, roomy_heap
+from inhouse.train import TOKENS_AT_ONCE, Encoded, encode, loop, roomy_heap, tidy_heap
+from inhouse.train.packing import pack
 
 HERE = Path(__file__).parent
 EXAMPLES = HERE.parent / "examples"
 RANK, ALPHA, RATE = 16, 32, 5e-4
 HELD_OUT = 48
-CONTENDERS = ("ours", "trl", "trl_packed")
-# What the machine computes fast; all are measured in it, and the results say which it is.
+# What the machine computes fast.
 PRECISION = best_precision()
+CONTENDERS = ("ours", "trl", "trl_packed", *(["trl_packed_float32"] if PRECISION == "float32" else []))
 
 
 def main() -> None:
@@ -96,11 +99,12 @@ def compare(source: str, batch: int, tokens: int, contenders: tuple[str, ...]) -
         for name in contenders:
             one = in_own_process(name, file)
             print(name, one, file=sys.stderr, flush=True)
-            found |= {name: one["rate"], f"loss_{name}": one["loss"], f"gib_{name}": one["gib"]}
+            found |= {name: one.pop("rate")} | {f"{key}_{name}": value for key, value in one.items()}
     if "ours" in found:
         found |= {"share_of_limit": found["ours"] / found["limit"], "peak_memory_gib": found["gib_ours"]}
-    if "ours" in found and "trl_packed" in found:
-        found["ratio_to_trl_packed"] = found["ours"] / found["trl_packed"]
+    peers = [rate for name, rate in found.items() if name in CONTENDERS and name.startswith("trl_packed")]
+    if "ours" in found and peers:
+        found["ratio_to_trl_packed"] = found["ours"] / max(peers)
     return found
 
 
@@ -148,24 +152,31 @@ def ours(work: dict[str, Any]) -> dict[str, float]:
     """The step of our own loop."""
     use_threads(0)
     learned = [Encoded(*texts) for texts in work["learned"]]
-    model = load_model(Path(work["base"]), PRECISION)
-    adapters = attach(model, RANK, ALPHA, seed=0)
-    weights = [p for layer in adapters.values() for p in (layer.down, layer.up)]
-    optimizer = torch.optim.AdamW(weights, lr=RATE, weight_decay=0.0, fused=True)
-    trunk = loop.trunk_of(model, 1024)
+    batches = [[learned[i] for i in batch] for batch in loop._batches([e.tokens for e in learned], work["batch"], 0, 0)]
     with roomy_heap(psutil.virtual_memory().available):
-        begun = time.perf_counter()
-        for batch in loop._batches([e.tokens for e in learned], work["batch"], 0, 0):
-            loop._learn(trunk, [learned[i] for i in batch])
+        model = load_model(Path(work["base"]), PRECISION)
+        adapters = attach(model, RANK, ALPHA, seed=0)
+        weights = [p for layer in adapters.values() for p in (layer.down, layer.up)]
+        optimizer = torch.optim.AdamW(weights, lr=RATE, weight_decay=0.0, fused=True)
+        trunk = loop.trunk_of(model, 1024)
+        tidy_heap()
+        begun = tidied = time.perf_counter()
+        for batch in batches:
+            loop._learn(trunk, batch)
             torch.nn.utils.clip_grad_norm_(weights, 1.0)
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
+            if time.perf_counter() - tidied > loop.CHECKPOINT_SECONDS:
+                tidy_heap()
+                tidied = time.perf_counter()
         seconds = time.perf_counter() - begun
-    return outcome(work, model, seconds)
+    parts = [pack(part) for batch in batches for part in loop._parts(batch, TOKENS_AT_ONCE)]
+    every = sum(e.tokens - 1 for e in learned)
+    return outcome(work, model, seconds) | {"shared_tokens": 1 - sum(len(part.ids) for part in parts) / every}
 
 
-def trl(work: dict[str, Any], *, packing: bool = False) -> dict[str, float]:
-    """TRL's SFTTrainer with PEFT, without gradient checkpointing, in the same precision."""
+def trl(work: dict[str, Any], *, packing: bool = False, precision: str = "bfloat16") -> dict[str, float]:
+    """TRL's SFTTrainer with PEFT, without gradient checkpointing."""
     from datasets import Dataset
     from peft import LoraConfig
     from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -180,7 +191,7 @@ def trl(work: dict[str, Any], *, packing: bool = False) -> dict[str, float]:
     mean = sum(len(p) + len(a) for p, a in work["learned"]) / len(work["learned"])
     with tempfile.TemporaryDirectory() as folder:
         trainer = SFTTrainer(
-            AutoModelForCausalLM.from_pretrained(work["base"], dtype=getattr(torch, PRECISION)),
+            AutoModelForCausalLM.from_pretrained(work["base"], dtype=getattr(torch, precision)),
             SFTConfig(
                 output_dir=folder,
                 # Packed, a row holds as many tokens as a padded batch has texts: the same tokens for each step.
@@ -192,7 +203,7 @@ def trl(work: dict[str, Any], *, packing: bool = False) -> dict[str, float]:
                 lr_scheduler_type="constant",
                 weight_decay=0.0,
                 max_grad_norm=1.0,
-                bf16=PRECISION == "bfloat16",
+                bf16=precision == "bfloat16",
                 use_cpu=True,
                 gradient_checkpointing=False,
                 completion_only_loss=True,
@@ -225,7 +236,12 @@ def outcome(work: dict[str, Any], model: Any, seconds: float) -> dict[str, float
     return {"rate": tokens / seconds, "gib": peak, "loss": total / count}
 
 
-WORKERS = {"ours": ours, "trl": trl, "trl_packed": lambda work: trl(work, packing=True)}
+WORKERS = {
+    "ours": ours,
+    "trl": trl,
+    "trl_packed": lambda work: trl(work, packing=True),
+    "trl_packed_float32": lambda work: trl(work, packing=True, precision="float32"),
+}
 
 
 if __name__ == "__main__":

@@ -373,16 +373,16 @@ def test_batches_hold_every_example_once_and_differ_by_epoch():
 
 
 @pytest.mark.parametrize(
-    ("has_it", "seconds", "chosen"),
+    ("has_it", "rates", "chosen"),
     [
-        (True, {"bfloat16": 1.0, "float32": 2.0}, "bfloat16"),
-        (True, {"bfloat16": 1.05, "float32": 1.0}, "bfloat16"),  # hardly slower, half the size
-        (True, {"bfloat16": 2.0, "float32": 1.0}, "float32"),  # the instructions are there, and slow
-        (False, {"bfloat16": 1.0, "float32": 2.0}, "float32"),
+        (True, {"bfloat16": 2.0, "float32": 1.0}, "bfloat16"),
+        (True, {"bfloat16": 0.95, "float32": 1.0}, "bfloat16"),  # hardly slower, half the size
+        (True, {"bfloat16": 0.5, "float32": 1.0}, "float32"),  # the instructions are there, and slow
+        (False, {"bfloat16": 2.0, "float32": 1.0}, "float32"),
     ],
 )
-def test_the_precision_is_the_one_that_this_machine_multiplies_faster(monkeypatch, has_it, seconds, chosen):
+def test_the_precision_is_the_one_that_this_machine_multiplies_faster(monkeypatch, has_it, rates, chosen):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch_model, "cpu_has_bf16", lambda: has_it)
-    monkeypatch.setattr(torch_model, "_product_seconds", seconds.__getitem__)
+    monkeypatch.setattr(torch_model, "measure_flops", rates.__getitem__)
     assert torch_model.best_precision.__wrapped__() == chosen

@@ -35,37 +35,26 @@ def best_precision() -> str:
         return "bfloat16" if torch.cuda.is_bf16_supported() else "float32"
     if not cpu_has_bf16():
         return "float32"
-    return "bfloat16" if _product_seconds("bfloat16") * HARDLY_SLOWER <= _product_seconds("float32") else "float32"
+    return "bfloat16" if measure_flops("bfloat16") >= HARDLY_SLOWER * measure_flops("float32") else "float32"
 
 
-def _product_seconds(precision: str) -> float:
-    """How long a matrix product takes at best: of many, the quickest is the least disturbed by other programs."""
-    kind = getattr(torch, precision)
-    a, b = torch.randn(1024, 576, dtype=kind), torch.randn(576, 576, dtype=kind)  # a small model's
+def measure_flops(precision: str) -> float:
+    """The machine's matrix-product rate at best in FLOP per second, at the shapes of a model that fits it.
+
+    Of many products the quickest is the least disturbed by other programs.
+    """
+    on_gpu = torch.cuda.is_available()
+    rows, inner, columns = (8192, 4096, 4096) if on_gpu else (1024, 576, 576)
+    kind, device = getattr(torch, precision), "cuda" if on_gpu else "cpu"
+    a, b = torch.randn(rows, inner, dtype=kind, device=device), torch.randn(columns, inner, dtype=kind, device=device)
     quickest = math.inf
     for _ in range(25):
         begun = time.perf_counter()
         nn.functional.linear(a, b)
+        if on_gpu:
+            torch.cuda.synchronize()
         quickest = min(quickest, time.perf_counter() - begun)
-    return quickest
-
-
-def measure_flops(precision: str) -> float:
-    """The machine's matrix-product rate in FLOP per second, from a fifth of a second of work."""
-    size = 512
-    kind = getattr(torch, precision)
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    a = torch.randn(size, size, dtype=kind, device=device)
-    b = torch.randn(size, size, dtype=kind, device=device)
-    for _ in range(3):
-        a @ b
-    begun, count = time.perf_counter(), 0
-    while time.perf_counter() - begun < 0.2:
-        a @ b
-        count += 1
-    if device == "cuda":
-        torch.cuda.synchronize()
-    return count * 2 * size**3 / (time.perf_counter() - begun)
+    return 2 * rows * inner * columns / quickest
 
 
 def cpu_has_bf16() -> bool:

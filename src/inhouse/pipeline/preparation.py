@@ -30,6 +30,7 @@ from inhouse.train import (
     max_tokens_of,
     memory_needed,
     roomy_heap,
+    tidy_heap,
     within_minutes,
 )
 
@@ -199,7 +200,9 @@ def prepared_trunk(prepared: Prepared, *, sharded: bool = False) -> Iterator[tup
         model = load_model(prepared.base.folder, "float32" if whole else recipe.precision)
         adapters = attach(model, recipe.rank, recipe.alpha, recipe.seed, recipe.method)
         mixed = whole and recipe.precision == "bfloat16"
-        yield trunk_of(model, recipe.max_tokens, mixed=mixed, sharded=sharded), adapters
+        trunk = trunk_of(model, recipe.max_tokens, mixed=mixed, sharded=sharded)
+        tidy_heap()  # of the weights that were joined
+        yield trunk, adapters
 
 
 def measured_speed(prepared: Prepared, trunk: Trunk, adapters: dict[str, Learner]) -> float:

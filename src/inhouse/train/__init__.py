@@ -1,6 +1,6 @@
 """Training: a plan with its reasons, then the loop. `inhouse.train.loop` imports torch; this package does not."""
 
-from inhouse.train.heap import roomy_heap
+from inhouse.train.heap import roomy_heap, tidy_heap
 from inhouse.train.interrupt import finishing_the_step
 from inhouse.train.needs import GIB, Shape, disk_needed, memory_needed
 from inhouse.train.plan import (
@@ -34,5 +34,6 @@ __all__ = [
     "max_tokens_of",
     "memory_needed",
     "roomy_heap",
+    "tidy_heap",
     "within_minutes",
 ]

@@ -24,6 +24,7 @@ from inhouse.engine.torch_model import answer_logits, padded
 from inhouse.errors import EngineFault, InputError, NothingToLearn
 from inhouse.train.checkpoint import Position, read_checkpoint, write_checkpoint
 from inhouse.train.fused import FusedTrunk, can_fuse
+from inhouse.train.heap import tidy_heap
 from inhouse.train.objectives import LIKELIHOOD, Objective, objective_of, with_reference
 from inhouse.train.plan import TOKENS_AT_ONCE, Encoded, asked_at, look_every, looked_at, planned_steps
 from inhouse.train.processes import ALONE, Processes, ShardedTrunk, whole
@@ -256,10 +257,11 @@ class _Training:
         )
 
     def save_when_due(self) -> None:
-        """Write a checkpoint every so many seconds."""
+        """Write a checkpoint every so many seconds, and give back what memory is in pieces."""
         due = time.monotonic() - self._saved >= max(CHECKPOINT_SECONDS, self._a_save / SAVE_SHARE)
         if self._processes.agreed(due):
             self.save()
+            tidy_heap()
 
     def save(self) -> None:
         """Write a checkpoint."""

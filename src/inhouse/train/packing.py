@@ -13,7 +13,7 @@ from inhouse.train.plan import Encoded
 # A shared beginning of fewer tokens is not worth the joining of keys that it costs.
 SHORTEST_PREFIX = 4
 # Padded tokens of texts that attend to themselves side by side; the padding exists in the attention alone.
-TOGETHER = 1024
+TOGETHER = 2048
 
 
 @dataclass(frozen=True)

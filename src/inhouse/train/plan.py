@@ -29,10 +29,9 @@ FULL_RATE = 1e-4
 # Of DPO: the paper's, and the weight of the right answers' likelihood beside it (Pang et al. 2024).
 BETA = 0.1
 SFT_WEIGHT = 1.0
-# Padded tokens that go through the model at once: what is kept for the backward pass grows with them (and, in the
-# attention, with their length), and less of it stays in the caches: 386 tokens/s at 2,200, 350 at 4,096 (receipts of
-# 560 tokens, 2 cores).
-TOKENS_AT_ONCE = 2048
+# Padded tokens that go through the model at once: what is kept for the backward pass grows with them, and less of it
+# stays in the caches. With 555 tokens a text 1,024 are as fast as 2,048 and take 1.2 GiB less (docs/log.md).
+TOKENS_AT_ONCE = 1024
 # From so many tokens an example on, batches are of eight: a step of sixteen would teach no better, half as often.
 LONG = 200
 # Looks at the validation split during training cost at most this share of it, but for the fewest that tell anything:
