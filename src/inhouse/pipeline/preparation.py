@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import psutil
@@ -43,7 +43,10 @@ LEARNING_SPLITS: tuple[Split, Split] = ("train", "validation")
 
 @dataclass(frozen=True)
 class Prepared:
-    """All that a training needs, before it begins."""
+    """All that a training needs, before it begins.
+
+    `checkpointed`: for lack of memory each layer is computed again for its gradient.
+    """
 
     task: Task
     dataset: Dataset
@@ -52,6 +55,7 @@ class Prepared:
     recipe: Recipe
     learned: list[Encoded]
     validation: list[Encoded]
+    checkpointed: bool = False
 
     @property
     def judged(self) -> bool:
@@ -72,6 +76,8 @@ class Prepared:
             longest=max(e.tokens for e in self.learned),
             at_once=TOKENS_AT_ONCE,
             method=self.recipe.method,
+            checkpointed=self.checkpointed,
+            four_bit=self.recipe.four_bit,
         )
 
     def plan(self, seconds_per_token: float) -> Plan:
@@ -125,7 +131,7 @@ def prepare_training(
     Raises:
         what `train` raises before its first step.
     """
-    from inhouse.engine.torch_model import best_precision, use_threads
+    from inhouse.engine.torch_model import best_precision, free_memory, use_threads
 
     task = _wishes(workspace.load_task(name), seed=seed, minutes=minutes)
     dataset = records.load_dataset(workspace, name)
@@ -136,7 +142,27 @@ def prepare_training(
     recipe = make_recipe(
         task, dataset, learned, base_model=task.base_model, base_sha256=base.spec.sha256, precision=best_precision()
     )
-    return Prepared(task, dataset, base, engine, recipe, learned, validation)
+    return _with_room(Prepared(task, dataset, base, engine, recipe, learned, validation), free_memory(), reporter)
+
+
+def _with_room(prepared: Prepared, free: float, reporter: Reporter) -> Prepared:
+    """What takes less memory, where too little is free: layers computed again, then weights in 4 bits.
+
+    Only transformers' own pass can do the first, and only a GPU the second.
+    """
+    import torch
+
+    from inhouse.engine.torch_model import can_have_four_bits
+
+    method = prepared.recipe.method
+    if prepared.memory <= free or not (torch.cuda.is_available() or method in ("dora", "full")):
+        return prepared
+    prepared = replace(prepared, checkpointed=True)
+    reporter.say("memory is short: each layer is computed again for its gradient, which takes about a third longer")
+    if prepared.memory <= free or method not in ("lora", "rslora") or not can_have_four_bits():
+        return prepared
+    reporter.say("memory is still short: the base model's weights are taken in 4 bits (QLoRA)")
+    return replace(prepared, recipe=prepared.recipe.model_copy(update={"four_bit": True}))
 
 
 def _encoded(task: Task, dataset: Dataset, base: Base, reporter: Reporter) -> tuple[list[Encoded], list[Encoded]]:
@@ -197,10 +223,10 @@ def prepared_trunk(prepared: Prepared, *, sharded: bool = False) -> Iterator[tup
     with roomy_heap(psutil.virtual_memory().available):
         # bfloat16 has too few digits for a weight to learn in: it is multiplied in bfloat16, and kept in float32.
         whole = recipe.method == "full"
-        model = load_model(prepared.base.folder, "float32" if whole else recipe.precision)
+        model = load_model(prepared.base.folder, "float32" if whole else recipe.precision, four_bit=recipe.four_bit)
         adapters = attach(model, recipe.rank, recipe.alpha, recipe.seed, recipe.method)
         mixed = whole and recipe.precision == "bfloat16"
-        trunk = trunk_of(model, recipe.max_tokens, mixed=mixed, sharded=sharded)
+        trunk = trunk_of(model, recipe.max_tokens, mixed=mixed, sharded=sharded, checkpointed=prepared.checkpointed)
         tidy_heap()  # of the weights that were joined
         yield trunk, adapters
 

@@ -9,8 +9,6 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any
 
-import psutil
-
 from inhouse.core import BaseOption, Reporter, SeedsResult, Silent, TrainPlan, TrainResult
 from inhouse.engine import Base, known_bases
 from inhouse.errors import UsageError
@@ -197,10 +195,12 @@ def plan_training(
     Raises:
         what `train` raises before its first step.
     """
+    from inhouse.engine.torch_model import free_memory
+
     reporter = reporter or Silent()
     require_ready(workspace, name)
     prepared = prepare_training(workspace, name, reporter, minutes=minutes)
-    free = psutil.virtual_memory().available  # before the model takes its part of it
+    free = free_memory()  # before the model takes its part of it
     if prepared.memory <= free:
         reporter.say("measuring a few steps")
         with prepared_trunk(prepared) as (trunk, adapters):
@@ -221,11 +221,12 @@ def _reckoned_speed(prepared: Prepared) -> float:
 
 
 def _train(workspace: Workspace, prepared: Prepared, run: str, reporter: Reporter, processes: Processes) -> TrainResult:
+    from inhouse.engine.torch_model import free_memory
     from inhouse.train.loop import overfitting, run_loop
 
     folder = workspace.paths.run(run)
     folder.mkdir(parents=True, exist_ok=True)
-    free = psutil.virtual_memory().available
+    free = free_memory()
     if prepared.memory > free:
         reporter.warn(
             f"the training takes about {prepared.memory / GIB:.1f} GiB and {free / GIB:.1f} are free: close other "

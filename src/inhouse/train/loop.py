@@ -379,15 +379,24 @@ class Trunk(Protocol):
         ...
 
 
-def trunk_of(model: Any, longest: int, *, mixed: bool = False, sharded: bool = False) -> Trunk:  # noqa: ANN401
+def trunk_of(
+    model: Any,  # noqa: ANN401 - a transformers model
+    longest: int,
+    *,
+    mixed: bool = False,
+    sharded: bool = False,
+    checkpointed: bool = False,
+) -> Trunk:
     """The fastest way through a model, for texts of up to `longest` tokens; all give the same gradients.
 
     Args:
         mixed: weights in float32 are multiplied in bfloat16.
         sharded: split the weights over the processes that train together.
+        checkpointed: compute each layer again for its gradient, instead of keeping what it needs.
     """
-    if sharded:
-        return ShardedTrunk(PaddedTrunk(model, mixed=mixed))
+    if sharded or checkpointed:
+        padded = PaddedTrunk(model, mixed=mixed, checkpointed=checkpointed)
+        return ShardedTrunk(padded) if sharded else padded
     kinds = {type(module) for module in model.modules()}
     plain = LoraLinear in kinds and DoraLinear not in kinds  # the fused pass is written for these
     return FusedTrunk(model) if plain and can_fuse(model, longest) else PaddedTrunk(model, mixed=mixed)
@@ -399,14 +408,19 @@ class PaddedTrunk:
 
     Args:
         mixed: weights in float32 are multiplied in bfloat16 (autocast): what is learned keeps all its digits.
+        checkpointed: each layer is computed again for its gradient.
     """
 
-    def __init__(self, model: Any, *, mixed: bool = False) -> None:  # noqa: ANN401
+    def __init__(self, model: Any, *, mixed: bool = False, checkpointed: bool = False) -> None:  # noqa: ANN401
         self.model = model
-        self._mixed = mixed
+        self._mixed, self._checkpointed = mixed, checkpointed
+        if checkpointed:
+            model.activation_checkpointing_enable()
 
     def logits(self, examples: Sequence[Encoded]) -> tuple[torch.Tensor, torch.Tensor]:
         """See `Trunk.logits`."""
+        if self._checkpointed:  # transformers does it in training mode alone, and no layer here has another use of that
+            self.model.train(torch.is_grad_enabled())
         device = next(self.model.parameters()).device
         ids, mask, positions = padded([([*e.prompt, *e.answer], e.learned[0]) for e in examples], device)
         wanted = torch.tensor([token for e in examples for token in e.learned[1]], device=device)
