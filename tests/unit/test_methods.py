@@ -178,6 +178,27 @@ def test_all_weights_learn_in_float32_though_they_are_multiplied_in_bfloat16(tin
     assert any(not torch.equal(alone.state[name], tensor) for name, tensor in result.state.items())
 
 
+@pytest.mark.parametrize("method", ["lora", "full"])
+def test_layers_computed_again_give_the_same_gradients(tiny_base, method):
+    _, (examples, _) = prepared(tiny_base)
+    found = []
+    for checkpointed in (False, True):
+        model = load_model(tiny_base.folder, "float32")
+        adapters = attach(model, 4, 8, 0, method)
+        calls = []
+        model.model.layers[0].mlp.register_forward_pre_hook(lambda *_, calls=calls: calls.append(1))
+        trunk = loop.trunk_of(model, 1024, checkpointed=True) if checkpointed else loop.PaddedTrunk(model)
+        loss, _ = loop._learn(trunk, examples[:8])
+        found.append((loss, len(calls), [p.grad.clone() for p in learned_parameters(adapters).values()]))
+        with torch.no_grad():
+            trunk.logits(examples[:1])
+        assert not model.training
+    (plain, once, expected), (again, twice, gradients) = found
+    assert (once, twice) == (1, 2)
+    assert again == plain
+    assert all(torch.equal(one, other) for one, other in zip(gradients, expected, strict=True))
+
+
 def test_all_weights_take_their_memory():
     class Shape:
         parameters, layers, hidden, heads, vocabulary = 134_515_008, 30, 576, 9, 49_152
@@ -185,6 +206,9 @@ def test_all_weights_take_their_memory():
     rank = {"precision": "bfloat16", "longest": 100, "at_once": 1024, "answers": 64}
     lora, full = (memory_needed(Shape(), rank=16, method=method, **rank) for method in ("lora", "full"))
     assert full - lora == pytest.approx(20 * Shape.parameters, rel=0.1)  # itself, gradient, two moments, the best
+    less = memory_needed(Shape(), rank=16, method="full", checkpointed=True, **rank)
+    assert full - less > 0.5e9
+    assert memory_needed(Shape(), rank=16, four_bit=True, **rank) < lora
 
 
 # ---------------------------------------------------------------------- the command
@@ -241,6 +265,19 @@ def test_a_dry_run_tells_the_method_and_what_it_takes(workspace, cli):
     assert choices["method"]["value"] == "all weights"
     assert "task.toml" in choices["method"]["reason"]
     assert choices["learning rate"]["value"] == "0.0001"
+
+
+def test_where_memory_is_short_layers_are_computed_again(workspace, cli, monkeypatch):
+    from inhouse.engine import torch_model
+
+    set_keys(workspace, 'method = "full"\nmax_steps = 2')
+    roomy = cli(workspace, "train", "intents", "--dry-run", "--json").json
+    monkeypatch.setattr(torch_model, "free_memory", lambda: 0.9 * 2**30 * roomy["memory_gib"])
+    short = cli(workspace, "train", "intents", "--dry-run")
+    assert "each layer is computed again" in short.err
+    trained = cli(workspace, "train", "intents", "--json")
+    assert "each layer is computed again" in trained.err
+    assert trained.json["steps"] == 2
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -88,10 +89,22 @@ def _do(
     work: Callable[[Workspace, Terminal], Any],
     to_dict: Callable[[Any], Any],
     to_text: Callable[[Any], str],
+    *,
+    together: bool = False,
 ) -> None:
-    """Open the workspace, do the work, show the result one way or the other."""
+    """Open the workspace, do the work, show the result one way or the other.
+
+    Args:
+        together: whether several processes, as `accelerate launch` starts them, can do it as one.
+    """
     from inhouse.cli.terminal import Terminal
     from inhouse.store import Workspace
+
+    count, rank = (int(os.environ.get(name, default)) for name, default in (("WORLD_SIZE", "1"), ("RANK", "0")))
+    if count > 1 and not together:
+        raise UsageError(
+            f"{count} processes were started, and only a training is for several", "start it without a launcher"
+        )
 
     if not folder.is_dir() and folder.exists():
         raise InputError(f"--workspace {folder} is not a folder", "name a folder")
@@ -105,7 +118,8 @@ def _do(
     finally:
         terminal.close()
         workspace.close()
-    print(json.dumps(to_dict(result), ensure_ascii=False, allow_nan=False) if as_json else to_text(result))
+    if rank == 0:
+        print(json.dumps(to_dict(result), ensure_ascii=False, allow_nan=False) if as_json else to_text(result))
 
 
 def _dump(result: Any) -> Any:  # noqa: ANN401
@@ -235,7 +249,8 @@ def train(
         verb, told = pipeline.plan_training, show.planned
     elif seeds is not None:
         verb, told = partial(pipeline.train_seeds, seeds=seeds, again=again), show.seeds
-    _do(workspace, as_json, lambda w, t: verb(w, task, t, minutes=minutes), _dump, told)
+    together = not (dry_run or curve)
+    _do(workspace, as_json, lambda w, t: verb(w, task, t, minutes=minutes), _dump, told, together=together)
 
 
 @app.command(epilog="inhouse evaluate tickets")

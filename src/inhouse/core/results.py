@@ -38,7 +38,8 @@ class Recipe(_Frozen):
     `system` is the system message that every training and serving prompt carries; `answer_form` is the hash of what
     holds the answers of an extract task, as another schema makes another version. `minutes` is the budget that ends the
     training, and `steps` the schedule that fits into it, where the whole one does not. `rank` and `alpha` are 0 where
-    the `method` is to train all weights. `beta` and `sft_weight` are of the objective `dpo`.
+    the `method` is to train all weights. `beta` and `sft_weight` are of the objective `dpo`. `four_bit`:
+    the base's weights had 4 bits in training (QLoRA), as the GPU had no room for more.
     """
 
     base_model: str
@@ -62,6 +63,7 @@ class Recipe(_Frozen):
     steps: int | None = None
     answer_form: str = ""
     method: Method = "lora"
+    four_bit: bool = False
     objective: ObjectiveName = "sft"
     beta: float | None = None
     sft_weight: float | None = None

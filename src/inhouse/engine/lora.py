@@ -100,12 +100,13 @@ class DoraLinear(LoraLinear):
 class WholeWeight:
     """A weight of the base model that learns itself."""
 
-    def __init__(self, weight: nn.Parameter) -> None:
-        self._weight = weight
+    def __init__(self, model: nn.Module, name: str) -> None:
+        place, _, self._attribute = name.rpartition(".")
+        self._module = model.get_submodule(place)
 
     def learned(self, name: str) -> dict[str, nn.Parameter]:
         """See `Learner.learned`."""
-        return {name: self._weight}
+        return {name: getattr(self._module, self._attribute)}
 
 
 def scale_of(method: Method, rank: int, alpha: int) -> float:
@@ -121,7 +122,7 @@ def attach(model: nn.Module, rank: int, alpha: int, seed: int, method: Method = 
     """
     if method == "full":
         model.requires_grad_(True)
-        return {name: WholeWeight(weight) for name, weight in model.named_parameters()}
+        return {name: WholeWeight(model, name) for name, _ in model.named_parameters()}
     model.requires_grad_(False)
     generator_state = torch.random.get_rng_state()
     torch.manual_seed(seed)

@@ -7,9 +7,11 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
+import psutil
 import torch
 from torch import Tensor, nn
 
@@ -64,29 +66,58 @@ def cpu_has_bf16() -> bool:
 
 
 def use_threads(threads: int) -> int:
-    """Set torch's thread count (0: every core this process may use); return it."""
-    wanted = threads or len(os.sched_getaffinity(0))
+    """Set torch's thread count (0: every core this process may use, shared with those started beside it); return it."""
+    beside = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    wanted = threads or max(1, len(os.sched_getaffinity(0)) // beside)
     torch.set_num_threads(wanted)
     return wanted
 
 
-def load_model(folder: Path, precision: str) -> nn.Module:
+def free_memory() -> float:
+    """Bytes that are free where models are trained."""
+    if torch.cuda.is_available():
+        return float(torch.cuda.mem_get_info()[0])
+    return float(psutil.virtual_memory().available)
+
+
+def can_have_four_bits() -> bool:
+    """Whether a base's weights can be loaded in 4 bits here."""
+    return torch.cuda.is_available() and find_spec("bitsandbytes") is not None
+
+
+def load_model(folder: Path, precision: str, *, four_bit: bool = False) -> nn.Module:
     """The base model of a folder, weights in `precision`, on the GPU where there is one.
 
-    Eager attention: at the lengths of short texts its backward pass is much cheaper on a CPU than sdpa's.
+    Args:
+        four_bit: linear layers' weights in 4 bits (NF4, Dettmers et al. 2023), multiplied in `precision`; on a GPU.
     """
     settle_transformers()
-    from transformers import AutoModelForCausalLM
+    from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    attention = "sdpa" if device == "cuda" else "eager"
+    kind, more = getattr(torch, precision), {}
+    if four_bit:
+        more["quantization_config"] = BitsAndBytesConfig(
+            load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype=kind
+        )
+        more["device_map"] = {"": torch.cuda.current_device()}
     model = AutoModelForCausalLM.from_pretrained(
-        folder, dtype=getattr(torch, precision), attn_implementation=attention, local_files_only=True
+        folder, dtype=kind, attn_implementation=_attention(device, precision), local_files_only=True, **more
     )
     if getattr(model.config, "attn_logit_softcapping", None):  # Gemma 2's cap on scores: sdpa leaves it out
         model.set_attn_implementation("eager")
     assert isinstance(model, nn.Module)
-    return model.to(device).eval()
+    return model.eval() if four_bit else model.to(device).eval()  # in 4 bits it is there, and cannot be moved
+
+
+def _attention(device: str, precision: str) -> str:
+    """The attention that is fastest there, of those that are installed.
+
+    On a CPU eager: at the lengths of short texts its backward pass is much cheaper than sdpa's.
+    """
+    if device == "cpu":
+        return "eager"
+    return "flash_attention_2" if precision == "bfloat16" and find_spec("flash_attn") is not None else "sdpa"
 
 
 def answer_logits(model: Any, ids: Tensor, mask: Tensor, positions: Tensor) -> Tensor:  # noqa: ANN401

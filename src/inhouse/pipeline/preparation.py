@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import psutil
@@ -43,7 +43,10 @@ LEARNING_SPLITS: tuple[Split, Split] = ("train", "validation")
 
 @dataclass(frozen=True)
 class Prepared:
-    """All that a training needs, before it begins."""
+    """All that a training needs, before it begins.
+
+    `checkpointed`: for lack of memory each layer is computed again for its gradient.
+    """
 
     task: Task
     dataset: Dataset
@@ -52,6 +55,7 @@ class Prepared:
     recipe: Recipe
     learned: list[Encoded]
     validation: list[Encoded]
+    checkpointed: bool = False
 
     @property
     def judged(self) -> bool:
@@ -73,6 +77,8 @@ class Prepared:
             at_once=TOKENS_AT_ONCE,
             answers=self._answers_at_once,
             method=self.recipe.method,
+            checkpointed=self.checkpointed,
+            four_bit=self.recipe.four_bit,
         )
 
     @property
@@ -133,7 +139,7 @@ def prepare_training(
     Raises:
         what `train` raises before its first step.
     """
-    from inhouse.engine.torch_model import best_precision, use_threads
+    from inhouse.engine.torch_model import best_precision, free_memory, use_threads
 
     task = _wishes(workspace.load_task(name), seed=seed, minutes=minutes)
     dataset = records.load_dataset(workspace, name)
@@ -144,7 +150,27 @@ def prepare_training(
     recipe = make_recipe(
         task, dataset, learned, base_model=task.base_model, base_sha256=base.spec.sha256, precision=best_precision()
     )
-    return Prepared(task, dataset, base, engine, recipe, learned, validation)
+    return _with_room(Prepared(task, dataset, base, engine, recipe, learned, validation), free_memory(), reporter)
+
+
+def _with_room(prepared: Prepared, free: float, reporter: Reporter) -> Prepared:
+    """What takes less memory, where too little is free: layers computed again, then weights in 4 bits.
+
+    Only transformers' own pass can do the first, and only a GPU the second.
+    """
+    import torch
+
+    from inhouse.engine.torch_model import can_have_four_bits
+
+    method = prepared.recipe.method
+    if prepared.memory <= free or not (torch.cuda.is_available() or method in ("dora", "full")):
+        return prepared
+    prepared = replace(prepared, checkpointed=True)
+    reporter.say("memory is short: each layer is computed again for its gradient, which takes about a third longer")
+    if prepared.memory <= free or method not in ("lora", "rslora") or not can_have_four_bits():
+        return prepared
+    reporter.say("memory is still short: the base model's weights are taken in 4 bits (QLoRA)")
+    return replace(prepared, recipe=prepared.recipe.model_copy(update={"four_bit": True}))
 
 
 def _encoded(task: Task, dataset: Dataset, base: Base, reporter: Reporter) -> tuple[list[Encoded], list[Encoded]]:
@@ -191,8 +217,12 @@ def _told_whole(task: Task, examples: list[Encoded], reporter: Reporter) -> list
 
 
 @contextmanager
-def prepared_trunk(prepared: Prepared) -> Iterator[tuple[Trunk, dict[str, Learner]]]:
-    """The base model with new adapters, ready to learn; its memory is given back at the end."""
+def prepared_trunk(prepared: Prepared, *, sharded: bool = False) -> Iterator[tuple[Trunk, dict[str, Learner]]]:
+    """The base model with new adapters, ready to learn; its memory is given back at the end.
+
+    Args:
+        sharded: split over the processes that train together.
+    """
     from inhouse.engine.lora import attach
     from inhouse.engine.torch_model import load_model
     from inhouse.train.loop import trunk_of
@@ -201,9 +231,10 @@ def prepared_trunk(prepared: Prepared) -> Iterator[tuple[Trunk, dict[str, Learne
     with roomy_heap(psutil.virtual_memory().available):
         # bfloat16 has too few digits for a weight to learn in: it is multiplied in bfloat16, and kept in float32.
         whole = recipe.method == "full"
-        model = load_model(prepared.base.folder, "float32" if whole else recipe.precision)
+        model = load_model(prepared.base.folder, "float32" if whole else recipe.precision, four_bit=recipe.four_bit)
         adapters = attach(model, recipe.rank, recipe.alpha, recipe.seed, recipe.method)
-        trunk = trunk_of(model, recipe.max_tokens, mixed=whole and recipe.precision == "bfloat16")
+        mixed = whole and recipe.precision == "bfloat16"
+        trunk = trunk_of(model, recipe.max_tokens, mixed=mixed, sharded=sharded, checkpointed=prepared.checkpointed)
         tidy_heap()  # of the weights that were joined
         yield trunk, adapters
 

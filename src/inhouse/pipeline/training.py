@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 import shutil
 from dataclasses import replace
+from pathlib import Path
 from statistics import fmean, stdev
-from typing import Any
-
-import psutil
+from typing import TYPE_CHECKING, Any
 
 from inhouse.core import BaseOption, Reporter, SeedsResult, Silent, TrainPlan, TrainResult
 from inhouse.engine import Base, known_bases
@@ -17,7 +16,6 @@ from inhouse.pipeline.packaging import register
 from inhouse.pipeline.preparation import (
     Prepared,
     measured_speed,
-    metric_judged,
     prepare_training,
     prepared_trunk,
     require_ready,
@@ -26,6 +24,10 @@ from inhouse.pipeline.preparation import (
 from inhouse.pipeline.watching import watching
 from inhouse.store import Workspace, disk_guard, records, registry
 from inhouse.train import GIB, Plan, disk_needed, finishing_the_step
+
+if TYPE_CHECKING:  # they import torch
+    from inhouse.train.loop import Judge, Trunk
+    from inhouse.train.processes import Processes
 
 # Of a training that does not fit nothing can be measured: FLOP per weight and token, forward and back past frozen
 # weights, at the share of the machine's rate that trainings usually reach.
@@ -48,6 +50,9 @@ def train(
     data gives the same model) unless `again`. Ctrl-C ends the training after the step; what was learned by then is
     registered, and the next `train` goes on.
 
+    Started several times by `accelerate launch`, the processes train together; the first keeps the books, and all give
+    back its result.
+
     Args:
         seed, minutes: instead of those in `task.toml`.
 
@@ -57,7 +62,12 @@ def train(
         Busy: another process is training in this workspace.
         DiskFull, ModelUnavailable, ConfigError
     """
+    from inhouse.train.processes import started_processes
+
     reporter = reporter or Silent()
+    processes = started_processes()
+    if not processes.main:
+        return _assist(workspace, name, processes, seed=seed, minutes=minutes)
     require_ready(workspace, name)
     with workspace.lock(f"train-{name}", f"training {name!r}"), disk_guard(workspace.paths.root):
         prepared = prepare_training(workspace, name, reporter, seed=seed, minutes=minutes)
@@ -66,15 +76,55 @@ def train(
             shutil.rmtree(workspace.paths.run(run.id), ignore_errors=True)
             version = run.result["model_version"]
             reporter.say(f"this recipe was trained on this data before: {version} (--again repeats it)")
-            return TrainResult.model_validate(run.result)
+            processes.agreed(("", None))
+            return processes.agreed(TrainResult.model_validate(run.result))
         for left in records.abandon_runs(workspace, name, run, prepared.dataset.number):
             shutil.rmtree(workspace.paths.run(left), ignore_errors=True)
-        result = _train(workspace, replace(prepared, recipe=run.recipe), run.id, reporter)
+        result = _train(workspace, replace(prepared, recipe=run.recipe), run.id, reporter, processes)
         status = "stopped" if result.interrupted else "done"
         records.finish_run(workspace, run.id, status, result.model_dump(mode="json"))
         if not result.interrupted:
             shutil.rmtree(workspace.paths.run(run.id), ignore_errors=True)
+    return processes.agreed(result)
+
+
+def _assist(workspace: Workspace, name: str, processes: Processes, **wishes: Any) -> TrainResult:  # noqa: ANN401
+    """Train beside the main process; return its result.
+
+    Until it tells the run and the recipe nothing is looked at: it may still be writing.
+    """
+    from inhouse.train.loop import run_loop
+
+    run, recipe = processes.told()
+    if recipe is not None:
+        prepared = replace(prepare_training(workspace, name, Silent(), **wishes), recipe=recipe)
+        with (
+            prepared_trunk(prepared, sharded=processes.sharded) as (trunk, adapters),
+            finishing_the_step(Silent()) as asked_to_stop,
+        ):
+            run_loop(
+                trunk,
+                adapters,
+                prepared.learned,
+                prepared.validation,
+                recipe,
+                _checkpoint(workspace, run),
+                Silent(),
+                judge=_judge(prepared, trunk, processes),
+                asked_to_stop=asked_to_stop,
+                processes=processes,
+            )
+    result: TrainResult = processes.told()
     return result
+
+
+def _checkpoint(workspace: Workspace, run: str) -> Path:
+    return workspace.paths.run(run) / "checkpoint.safetensors"
+
+
+def _judge(prepared: Prepared, trunk: Trunk, processes: Processes) -> Judge | None:
+    """Who judges written answers; nobody where none are, or where generation cannot use weights that are split."""
+    return validation_judge(prepared, trunk) if prepared.judged and not processes.sharded else None
 
 
 def train_to_the_end(workspace: Workspace, name: str, reporter: Reporter, **wishes: Any) -> TrainResult:  # noqa: ANN401
@@ -145,31 +195,38 @@ def plan_training(
     Raises:
         what `train` raises before its first step.
     """
-    from inhouse.engine.torch_model import measure_flops
+    from inhouse.engine.torch_model import free_memory
 
     reporter = reporter or Silent()
     require_ready(workspace, name)
     prepared = prepare_training(workspace, name, reporter, minutes=minutes)
-    free = psutil.virtual_memory().available  # before the model takes its part of it
+    free = free_memory()  # before the model takes its part of it
     if prepared.memory <= free:
         reporter.say("measuring a few steps")
         with prepared_trunk(prepared) as (trunk, adapters):
             speed = measured_speed(prepared, trunk, adapters)
     else:
         reporter.warn("it does not fit into the free memory: the time is reckoned from the machine's arithmetic alone")
-        speed = (
-            FLOP_PER_WEIGHT * prepared.base.shape.parameters / (USUAL_SHARE * measure_flops(prepared.recipe.precision))
-        )
+        speed = _reckoned_speed(prepared)
     prepared = replace(prepared, recipe=prepared.fitted(speed))
     return _told(workspace, prepared, prepared.plan(speed), free)
 
 
-def _train(workspace: Workspace, prepared: Prepared, run: str, reporter: Reporter) -> TrainResult:
+def _reckoned_speed(prepared: Prepared) -> float:
+    """Seconds that a token takes, from the machine's arithmetic alone."""
+    from inhouse.engine.torch_model import measure_flops
+
+    work = FLOP_PER_WEIGHT * prepared.base.shape.parameters
+    return work / (USUAL_SHARE * measure_flops(prepared.recipe.precision))
+
+
+def _train(workspace: Workspace, prepared: Prepared, run: str, reporter: Reporter, processes: Processes) -> TrainResult:
+    from inhouse.engine.torch_model import free_memory
     from inhouse.train.loop import overfitting, run_loop
 
     folder = workspace.paths.run(run)
     folder.mkdir(parents=True, exist_ok=True)
-    free = psutil.virtual_memory().available
+    free = free_memory()
     if prepared.memory > free:
         reporter.warn(
             f"the training takes about {prepared.memory / GIB:.1f} GiB and {free / GIB:.1f} are free: close other "
@@ -177,12 +234,16 @@ def _train(workspace: Workspace, prepared: Prepared, run: str, reporter: Reporte
         )
     with (
         watching(workspace, prepared.task.name, run, prepared.recipe) as watch,
-        prepared_trunk(prepared) as (trunk, adapters),
+        prepared_trunk(prepared, sharded=processes.sharded) as (trunk, adapters),
         finishing_the_step(reporter) as asked_to_stop,
     ):
-        speed = measured_speed(prepared, trunk, adapters)
+        # Split weights can be computed by all at once alone, and the others do not train yet.
+        speed = _reckoned_speed(prepared) if processes.sharded else measured_speed(prepared, trunk, adapters)
+        speed /= processes.count
         prepared = replace(prepared, recipe=prepared.fitted(speed))
         records.schedule_run(workspace, run, prepared.recipe)
+        processes.agreed((run, prepared.recipe))
+        judge = _judge(prepared, trunk, processes)
         plan = prepared.plan(speed)
         tell_plan(plan, prepared.base, reporter)
         outcome = run_loop(
@@ -191,11 +252,12 @@ def _train(workspace: Workspace, prepared: Prepared, run: str, reporter: Reporte
             prepared.learned,
             prepared.validation,
             prepared.recipe,
-            folder / "checkpoint.safetensors",
+            _checkpoint(workspace, run),
             reporter,
-            judge=validation_judge(prepared, trunk) if prepared.judged else None,
+            judge=judge,
             watch=watch,
             asked_to_stop=asked_to_stop,
+            processes=processes,
         )
         del trunk, adapters
     position = outcome.position
@@ -216,7 +278,7 @@ def _train(workspace: Workspace, prepared: Prepared, run: str, reporter: Reporte
         stopped_because=outcome.stopped_because,
         validation_loss=position.best_loss,
         validation_score=fmean(position.best_scores),
-        validation_metric=metric_judged(prepared.task) if prepared.judged else "accuracy",
+        validation_metric=judge.metric if judge else "accuracy",
         overfitting=overfitting(position),
         resumed=outcome.resumed,
         interrupted=outcome.interrupted,

@@ -174,7 +174,7 @@ def open_run(workspace: Workspace, task: str, dataset: int, recipe: Recipe, *, a
     """The run of this recipe on this dataset: an unfinished or finished one if there is one, else a new one.
 
     A schedule that an earlier command fitted into the recipe's minutes counts as the same recipe, and so does the other
-    precision: it follows from a measurement of the machine, which may turn out otherwise the next time.
+    precision or number of bits: these follow from what the machine has to offer, which may be otherwise the next time.
     """
     table = db.runs
     with workspace.database.begin() as connection:
@@ -185,7 +185,8 @@ def open_run(workspace: Workspace, task: str, dataset: int, recipe: Recipe, *, a
             if row["status"] not in GOES_ON and (row["status"] != "done" or again):
                 continue
             kept = Recipe.model_validate(row["recipe"])
-            if kept.model_copy(update={"steps": None, "precision": recipe.precision}) == recipe:
+            of_machine = {"precision": recipe.precision, "four_bit": recipe.four_bit}
+            if kept.model_copy(update={"steps": None, **of_machine}) == recipe:
                 return Run(row["id"], kept, row["status"], row["result"])
         run = f"run-{uuid.uuid4().hex[:12]}"
         values = {"id": run, "task": task, "dataset": dataset, "recipe": recipe.model_dump(mode="json")}
@@ -225,7 +226,7 @@ def abandon_runs(workspace: Workspace, task: str, now: Run, dataset: int) -> lis
 
 def _beyond_wishes(recipe: Recipe | dict[str, Any]) -> Recipe:
     """A recipe without what a command may say of it (which seed, how long), and what the machine does."""
-    told = {"seed": 0, "minutes": None, "steps": None, "precision": "float32"}
+    told = {"seed": 0, "minutes": None, "steps": None, "precision": "float32", "four_bit": False}
     return Recipe.model_validate(recipe).model_copy(update=told)
 
 

@@ -15,6 +15,7 @@ from safetensors.torch import save_file
 
 from inhouse.engine.lora import Learner, adapter_state, load_adapter_state
 from inhouse.store import replacing
+from inhouse.train.processes import like, whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,17 +132,24 @@ def write_checkpoint(
     optimizer: torch.optim.Optimizer,
     position: Position,
     best: dict[str, torch.Tensor],
+    *,
+    writes: bool = True,
 ) -> None:
     """Save all that a resumed run needs; the earlier checkpoint stays until this one is whole.
+
+    Args:
+        writes: whether this process does; the others bring their parts of split tensors.
 
     Raises:
         DiskFull: the disk has no room.
     """
-    tensors = {f"now.{n}": t for n, t in adapter_state(adapters).items()}
-    tensors |= {f"best.{n}": t for n, t in best.items()}
+    tensors = {f"now.{n}": whole(t) for n, t in adapter_state(adapters).items()}
+    tensors |= {f"best.{n}": whole(t) for n, t in best.items()}
     for number, state in optimizer.state_dict()["state"].items():
         for name, value in state.items():
-            tensors[f"optimizer.{number}.{name}"] = torch.as_tensor(value).detach().cpu()
+            tensors[f"optimizer.{number}.{name}"] = whole(torch.as_tensor(value)).detach().cpu()
+    if not writes:
+        return
     with replacing(file) as temporary:
         save_file(
             {n: t.contiguous() for n, t in tensors.items()}, temporary, {"position": json.dumps(asdict(position))}
@@ -159,18 +167,21 @@ def read_checkpoint(
         values = json.loads(saved.metadata()["position"])
     if set(values) != {field.name for field in fields(Position)}:  # another version of inhouse wrote it
         return Position(), {}
-    load_adapter_state(adapters, _below(tensors, "now."))
+    own = adapter_state(adapters)
+    load_adapter_state(adapters, {n: like(t, own[n]) if n in own else t for n, t in _below(tensors, "now.").items()})
     state = optimizer.state_dict()
     state["state"] = {}
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
     for name, value in _below(tensors, "optimizer.").items():
         number, _, key = name.partition(".")
-        state["state"].setdefault(int(number), {})[key] = value
+        split = value if key == "step" else like(value, parameters[int(number)])
+        state["state"].setdefault(int(number), {})[key] = split
     optimizer.load_state_dict(state)
     values["since_look"] = tuple(values["since_look"])
     for name in ("best_scores", "top_scores"):
         values[name] = tuple(values[name])
     values["history"] = tuple(values["history"])
-    return Position(**values), _below(tensors, "best.")
+    return Position(**values), {n: like(t, own[n]) for n, t in _below(tensors, "best.").items()}
 
 
 def _below(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:

@@ -21,12 +21,13 @@ import torch
 from inhouse.core import Recipe, Reporter
 from inhouse.engine.lora import DoraLinear, Learner, LoraLinear, adapter_state, learned_parameters, load_adapter_state
 from inhouse.engine.torch_model import answer_logits, padded
-from inhouse.errors import EngineFault, NothingToLearn
+from inhouse.errors import EngineFault, InputError, NothingToLearn
 from inhouse.train.checkpoint import Position, read_checkpoint, write_checkpoint
 from inhouse.train.fused import FusedTrunk, can_fuse
 from inhouse.train.heap import tidy_heap
 from inhouse.train.objectives import LIKELIHOOD, Objective, objective_of, with_reference
 from inhouse.train.plan import TOKENS_AT_ONCE, Encoded, asked_at, look_every, looked_at, planned_steps
+from inhouse.train.processes import ALONE, Processes, ShardedTrunk, whole
 
 CHECKPOINT_SECONDS = 15.0
 # Where all weights learn, a checkpoint has gigabytes: writing them takes at most this share of the time.
@@ -75,6 +76,7 @@ def run_loop(
     judge: Judge | None = None,
     watch: Watch = _unwatched,
     asked_to_stop: Callable[[], bool] = lambda: False,
+    processes: Processes = ALONE,
 ) -> LoopResult:
     """Train the adapters; return those of the best step on validation examples.
 
@@ -85,6 +87,7 @@ def run_loop(
             those before, which is when greedy generation gives it to the letter.
         watch: takes what each step measured.
         asked_to_stop: whether to end after this step.
+        processes: those that train together, each of which calls this with the same examples; the main one saves.
 
     Raises:
         NothingToLearn: no example, or no validation example.
@@ -95,10 +98,10 @@ def run_loop(
         raise NothingToLearn(
             f"{len(train)} training and {len(validation)} validation examples: both are needed", "add more examples"
         )
-    training = _Training(trunk, adapters, train, validation, recipe, checkpoint, reporter, judge, watch)
+    training = _Training(trunk, adapters, train, validation, recipe, checkpoint, reporter, judge, watch, processes)
     resumed = training.position.step > 0
     training.begin()
-    while not (stopped := training.reason_to_stop()) and not asked_to_stop():
+    while not (stopped := training.reason_to_stop()) and not processes.agreed(asked_to_stop()):
         training.step()
         training.look_when_due()
         training.save_when_due()
@@ -110,7 +113,7 @@ def run_loop(
     if stopped:
         training.end(stopped)
     return LoopResult(
-        training.best,
+        {name: whole(tensor) for name, tensor in training.best.items()},
         training.position,
         stopped or f"you stopped it after {training.position.step} of {training.last} steps",
         resumed,
@@ -132,9 +135,10 @@ class _Training:
         reporter: Reporter,
         judge: Judge | None,
         watch: Watch,
+        processes: Processes,
     ) -> None:
         self._trunk, self._adapters, self._recipe = trunk, adapters, recipe
-        self._objective = objective_of(recipe)
+        self._objective, self._processes = objective_of(recipe), processes
         self._watch = watch
         self._judge, self._asked = judge, asked_at(train, validation, recipe)
         self._checkpoint, self._reporter = checkpoint, reporter
@@ -152,6 +156,11 @@ class _Training:
         self._train, self._looked_at = self._ready(train, "train"), self._ready(looked, "validation")
         self._untrained = _copy(adapters)
         self.position, self.best = read_checkpoint(checkpoint, adapters, self._optimizer)
+        if len(set(processes.joined([self.position.step]))) > 1:
+            raise InputError(
+                f"not all of the {processes.count} processes see the checkpoint {checkpoint}",
+                "put the workspace on a disk that all machines share",
+            )
         self._epoch, self._batches = -1, list[list[int]]()
         self._begun, self._spent = time.monotonic(), self.position.seconds
         self._a_step = self._a_look = self._a_save = 0.0  # seconds that the last of each took
@@ -163,13 +172,14 @@ class _Training:
         """With the reference, where the objective needs one: the adapters have learned nothing yet."""
         if not self._objective.needs_reference:
             return examples
-        return with_reference(self._trunk, examples, self._checkpoint.with_suffix(f".{name}.json"))
+        file = self._checkpoint.with_suffix(f".{name}.json")
+        return with_reference(self._trunk, examples, file, writes=self._processes.main)
 
     def begin(self) -> None:
         """Measure what the untrained model makes of the validation examples: a training that gets worse diverges."""
         if self.position.step == 0:
             begun = time.monotonic()
-            loss = _validate(self._trunk, self._looked_at, self._objective).loss
+            loss = _validate(self._trunk, self._looked_at, self._objective, self._processes).loss
             self.position = replace(self.position, untrained_loss=loss)
             self._a_look = time.monotonic() - begun
 
@@ -180,6 +190,9 @@ class _Training:
 
     def reason_to_stop(self) -> str:
         """Why there is no further step; empty while there is one."""
+        return self._processes.agreed(self._reason_to_stop())
+
+    def _reason_to_stop(self) -> str:
         minutes = self._recipe.minutes
         if self.position.ended:
             return self.position.ended
@@ -198,8 +211,9 @@ class _Training:
         rate = self._recipe.learning_rate * self.position.rate
         for group in self._optimizer.param_groups:
             group["lr"] = rate * _schedule(self.position.step, self._planned, self._recipe.warmup_share)
-        loss, measured = _learn(self._trunk, batch, self._objective)
-        norm = torch.nn.utils.clip_grad_norm_(self._parameters, self._recipe.max_grad_norm).item()
+        loss, measured = _learn(self._trunk, batch, self._objective, self._processes)
+        self._processes.add_gradients(self._parameters)
+        norm = whole(torch.nn.utils.clip_grad_norm_(self._parameters, self._recipe.max_grad_norm)).item()
         after = self.position.after_step(loss, sum(e.tokens for e in batch))
         if not math.isfinite(loss + norm) or after.running_loss > EXPLODED * after.untrained_loss:
             self._roll_back(after, loss)
@@ -227,9 +241,9 @@ class _Training:
         if self.position.since_look[1] == 0:
             return
         begun = time.monotonic()
-        seen = _validate(self._trunk, self._looked_at, self._objective)
+        seen = _validate(self._trunk, self._looked_at, self._objective, self._processes)
         loss = seen.loss
-        scores = self._judge.scores(self._asked) if self._judge else seen.right
+        scores = self._processes.agreed(self._judge.scores(self._asked)) if self._judge else seen.right
         if self.position.better(loss, scores):
             self.best, self._untrained = _copy(self._adapters), {}
         self.position = self.position.after_look(loss, fmean(seen.right), scores, seen.measured)
@@ -244,7 +258,8 @@ class _Training:
 
     def save_when_due(self) -> None:
         """Write a checkpoint every so many seconds, and give back what memory is in pieces."""
-        if time.monotonic() - self._saved >= max(CHECKPOINT_SECONDS, self._a_save / SAVE_SHARE):
+        due = time.monotonic() - self._saved >= max(CHECKPOINT_SECONDS, self._a_save / SAVE_SHARE)
+        if self._processes.agreed(due):
             self.save()
             tidy_heap()
 
@@ -252,7 +267,9 @@ class _Training:
         """Write a checkpoint."""
         begun = time.monotonic()
         self.position = self.position.after_seconds(self._seconds())
-        write_checkpoint(self._checkpoint, self._adapters, self._optimizer, self.position, self.best)
+        write_checkpoint(
+            self._checkpoint, self._adapters, self._optimizer, self.position, self.best, writes=self._processes.main
+        )
         self._saved = time.monotonic()
         self._a_save = self._saved - begun
 
@@ -362,12 +379,24 @@ class Trunk(Protocol):
         ...
 
 
-def trunk_of(model: Any, longest: int, *, mixed: bool = False) -> Trunk:  # noqa: ANN401
+def trunk_of(
+    model: Any,  # noqa: ANN401 - a transformers model
+    longest: int,
+    *,
+    mixed: bool = False,
+    sharded: bool = False,
+    checkpointed: bool = False,
+) -> Trunk:
     """The fastest way through a model, for texts of up to `longest` tokens; all give the same gradients.
 
     Args:
         mixed: weights in float32 are multiplied in bfloat16.
+        sharded: split the weights over the processes that train together.
+        checkpointed: compute each layer again for its gradient, instead of keeping what it needs.
     """
+    if sharded or checkpointed:
+        padded = PaddedTrunk(model, mixed=mixed, checkpointed=checkpointed)
+        return ShardedTrunk(padded) if sharded else padded
     kinds = {type(module) for module in model.modules()}
     plain = LoraLinear in kinds and DoraLinear not in kinds  # the fused pass is written for these
     return FusedTrunk(model) if plain and can_fuse(model, longest) else PaddedTrunk(model, mixed=mixed)
@@ -379,14 +408,19 @@ class PaddedTrunk:
 
     Args:
         mixed: weights in float32 are multiplied in bfloat16 (autocast): what is learned keeps all its digits.
+        checkpointed: each layer is computed again for its gradient.
     """
 
-    def __init__(self, model: Any, *, mixed: bool = False) -> None:  # noqa: ANN401
+    def __init__(self, model: Any, *, mixed: bool = False, checkpointed: bool = False) -> None:  # noqa: ANN401
         self.model = model
-        self._mixed = mixed
+        self._mixed, self._checkpointed = mixed, checkpointed
+        if checkpointed:
+            model.activation_checkpointing_enable()
 
     def logits(self, examples: Sequence[Encoded]) -> tuple[torch.Tensor, torch.Tensor]:
         """See `Trunk.logits`."""
+        if self._checkpointed:  # transformers does it in training mode alone, and no layer here has another use of that
+            self.model.train(torch.is_grad_enabled())
         device = next(self.model.parameters()).device
         ids, mask, positions = padded([([*e.prompt, *e.answer], e.learned[0]) for e in examples], device)
         wanted = torch.tensor([token for e in examples for token in e.learned[1]], device=device)
@@ -394,15 +428,19 @@ class PaddedTrunk:
             return answer_logits(self.model, ids, mask, positions), wanted
 
 
-def _learn(trunk: Trunk, batch: Sequence[Encoded], objective: Objective = LIKELIHOOD) -> tuple[float, dict[str, float]]:
-    """Add the gradients of the batch's loss; return it, and what else the objective measured."""
-    total, measured = 0.0, Counter[str]()
-    for part in _parts(batch, TOKENS_AT_ONCE):
+def _learn(
+    trunk: Trunk, batch: Sequence[Encoded], objective: Objective = LIKELIHOOD, processes: Processes = ALONE
+) -> tuple[float, dict[str, float]]:
+    """Add the gradients of this process's share of the batch's loss; return the loss of the whole batch, and what else
+    the objective measured."""
+    total = Counter[str]()
+    for part, factor in processes.rounds(_parts(processes.share(batch), TOKENS_AT_ONCE), batch[0]):
         share = objective.loss(trunk, part, batch)
-        share.loss.backward()  # type: ignore[no-untyped-call]
-        total += share.loss.item()
-        measured.update(share.measured)
-    return total, dict(measured)
+        (share.loss * factor).backward()  # type: ignore[no-untyped-call]
+        if factor:
+            total.update({"loss": share.loss.item(), **share.measured})
+    measured = processes.total(total)
+    return measured.pop("loss"), measured
 
 
 def right_answers(trunk: Trunk, examples: Sequence[Encoded]) -> list[float]:
@@ -420,15 +458,16 @@ class Seen:
     measured: dict[str, float]
 
 
-def _validate(trunk: Trunk, examples: Sequence[Encoded], objective: Objective) -> Seen:
-    total, right, measured = 0.0, list[float](), Counter[str]()
-    with torch.inference_mode():
-        for part in _parts(examples, TOKENS_AT_ONCE):
+def _validate(trunk: Trunk, examples: Sequence[Encoded], objective: Objective, processes: Processes = ALONE) -> Seen:
+    total, right = Counter[str](), list[float]()
+    with torch.no_grad():
+        for part, factor in processes.rounds(_parts(processes.share(examples), TOKENS_AT_ONCE), examples[0]):
             share = objective.loss(trunk, part, examples)
-            total += share.loss.item()
-            right += share.right
-            measured.update(share.measured)
-    return Seen(total, right, dict(measured))
+            if factor:
+                right += share.right
+                total.update({"loss": share.loss.item(), **share.measured})
+    measured = processes.total(total)
+    return Seen(measured.pop("loss"), processes.joined(right), measured)
 
 
 def _parts(examples: Sequence[Encoded], most: int) -> Iterator[Sequence[Encoded]]:

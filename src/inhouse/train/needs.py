@@ -19,6 +19,8 @@ COPIES_OF_LEARNED = 5
 COPIES_OF_LOGITS = 3
 # A weight of a served file (Q8_0): 8 bits, and a 16-bit scale for each block of 32.
 BYTES_SERVED = 34 / 32
+# A weight of a base in 4 bits, with its scales; embedding and head, which stay as they are, are part of the average.
+FOUR_BIT_BYTES = 0.8
 
 
 class Shape(Protocol):
@@ -37,7 +39,16 @@ class Shape(Protocol):
 
 
 def memory_needed(
-    shape: Shape, *, rank: int, precision: str, longest: int, at_once: int, answers: int, method: Method = "lora"
+    shape: Shape,
+    *,
+    rank: int,
+    precision: str,
+    longest: int,
+    at_once: int,
+    answers: int,
+    method: Method = "lora",
+    checkpointed: bool = False,
+    four_bit: bool = False,
 ) -> float:
     """Bytes at the peak of a training.
 
@@ -46,14 +57,18 @@ def memory_needed(
         longest: tokens of the longest example.
         at_once: tokens that go through the model together.
         answers: those of them that carry loss.
+        checkpointed: of each layer its input alone is kept, and the rest computed again for the gradient.
+        four_bit: the base's weights have 4 bits.
     """
     size = 2 if precision == "bfloat16" else 4
     rows = max(longest, at_once)
     scores = shape.heads * longest / 2  # causal: half of them
-    kept = rows * shape.layers * (KEPT_PER_HIDDEN * shape.hidden + scores) * size
+    of_layer = KEPT_PER_HIDDEN * shape.hidden + scores
+    kept = rows * (shape.layers * shape.hidden + of_layer if checkpointed else shape.layers * of_layer) * size
     learned = learned_numbers(shape, rank, method) * 4 * COPIES_OF_LEARNED
-    # Where all weights learn, those in `precision` are a copy of the float32 ones that one layer after another makes.
-    frozen = shape.parameters * size if method != "full" or precision == "bfloat16" else 0
+    weights = shape.parameters * (FOUR_BIT_BYTES if four_bit else size)
+    # Where all weights learn, those in bfloat16 are copies that one layer after another makes of the float32 ones.
+    frozen = weights if method != "full" or precision == "bfloat16" else 0
     head = answers * shape.vocabulary * COPIES_OF_LOGITS * 4
     return BASELINE + frozen + learned + SLACK * (kept + head)
 

@@ -126,17 +126,19 @@ def objective_of(recipe: Recipe) -> Objective:
     return LIKELIHOOD
 
 
-def with_reference(trunk: Trunk, examples: Sequence[Encoded], file: Path) -> list[Encoded]:
+def with_reference(trunk: Trunk, examples: Sequence[Encoded], file: Path, *, writes: bool = True) -> list[Encoded]:
     """The examples with what the model thinks of both answers now, before anything is learned; computed once.
 
     Args:
         file: keeps it for a training that goes on.
+        writes: whether this process writes it.
     """
     of = canonical_hash([[e.prompt, e.answer, list(e.rejected)] for e in examples])
     kept = json.loads(file.read_bytes()) if file.is_file() else {}
     if kept.get("of") != of:
         kept = {"of": of, "pairs": [_reference(trunk, e) for e in examples]}
-        write_bytes(file, json.dumps(kept).encode())
+        if writes:
+            write_bytes(file, json.dumps(kept).encode())
     pairs: list[list[float] | None] = kept["pairs"]
     return [replace(e, reference=(p[0], p[1]) if p else None) for e, p in zip(examples, pairs, strict=True)]
 
@@ -144,7 +146,7 @@ def with_reference(trunk: Trunk, examples: Sequence[Encoded], file: Path) -> lis
 def _reference(trunk: Trunk, example: Encoded) -> list[float] | None:
     if not example.rejected:
         return None
-    with torch.inference_mode():
+    with torch.no_grad():
         logits, wanted = trunk.logits(example.texts)
         given = torch.split(-functional.cross_entropy(logits, wanted, reduction="none"), _learned_tokens(example.texts))
     return [given[0][-len(example.answer) :].sum().item(), given[1].sum().item()]
