@@ -101,7 +101,7 @@ def test_two_processes_find_what_one_does_and_go_on_as_one(command, method, obje
     one, other = trained(command, tiny_base.folder, tmp_path / "two", method, objective)
     assert one == other
     assert (one["count"], one["sharded"], one["resumed"]) == (2, command is FSDP, True)
-    assert one["trunk"] == ("ShardedTrunk" if command is FSDP else "FusedTrunk")
+    assert one["trunk"].endswith("ShardedTrunk" if command is FSDP else "FusedTrunk")  # torch puts FSDP before it
     assert_same(one, alone)
 
 

@@ -22,6 +22,8 @@ from inhouse.engine.quiet import settle_transformers
 
 # Tokens that the reference ranks at each position: a tie has two, seldom more.
 RANKED = 5
+# Padded tokens of prompts that are answered together: what is remembered of them is copied at every token.
+ASKED_AT_ONCE = 8192
 # bfloat16 halves memory and traffic: at so much of float32's rate of products it is still the better choice.
 HARDLY_SLOWER = 0.9
 
@@ -110,6 +112,12 @@ def load_model(folder: Path, precision: str, *, four_bit: bool = False) -> nn.Mo
     return model.eval() if four_bit else model.to(device).eval()  # in 4 bits it is there, and cannot be moved
 
 
+def settle_for_answers(model: Any) -> None:  # noqa: ANN401 - a transformers model
+    """Give a model that only answers, or learns by another way than its own, the attention that is fastest forward."""
+    if not getattr(model.config, "attn_logit_softcapping", None):
+        model.set_attn_implementation("sdpa")
+
+
 def _attention(device: str, precision: str) -> str:
     """The attention that is fastest there, of those that are installed.
 
@@ -171,6 +179,7 @@ class TorchEngine:
         answer_ids: Callable[[str], list[int]],
     ) -> None:
         self._model: Any = load_model(folder, precision)
+        settle_for_answers(self._model)
         self._answer_ids = answer_ids
         self.adapters: dict[str, Learner] = {}
         if adapter is not None:
@@ -230,13 +239,16 @@ class TorchEngine:
         ends = allowed.ends if allowed else self._answer_ids("")
         order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
         answers: dict[int, Generation] = {}
-        for start in range(0, len(order), 32):
-            part = order[start : start + 32]
+        while len(answers) < len(order):
+            start = end = len(answers)
+            while end < len(order) and (end - start) * len(prompts[order[end]]) < ASKED_AT_ONCE and end < start + 32:
+                end += 1
+            part = order[start:end]
             given = self._greedy([prompts[i] for i in part], allowed, ends, max_new_tokens)
             for i, ids in zip(part, given, strict=True):
                 answers[i] = Generation(ids, 0.0, finished=ids[-1] in ends)
             if progress is not None:
-                progress(start + len(part))
+                progress(len(answers))
         return [answers[i] for i in range(len(prompts))]
 
     def close(self) -> None:

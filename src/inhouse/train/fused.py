@@ -18,6 +18,7 @@ from torch.autograd import Function
 from torch.nn import functional
 
 from inhouse.engine.lora import LoraLinear
+from inhouse.engine.torch_model import settle_for_answers
 from inhouse.train.packing import Group, Packed, pack
 from inhouse.train.plan import Encoded
 
@@ -40,6 +41,7 @@ class FusedTrunk:
 
     def __init__(self, model: Any) -> None:  # noqa: ANN401 - a transformers model
         self.model = model
+        settle_for_answers(model)
         config = model.config
         self._heads, self._key_heads = config.num_attention_heads, config.num_key_value_heads
         self._head_size = getattr(config, "head_dim", None) or config.hidden_size // self._heads
