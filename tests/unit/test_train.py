@@ -89,8 +89,8 @@ def test_a_resumed_run_ends_as_an_unbroken_one(tiny_base, template, tmp_path, mo
     whole = _run(tiny_base, recipe, sides, tmp_path / "whole.safetensors")
     real, written = training.write_checkpoint, []
 
-    def write_then_die(*arguments):
-        real(*arguments)
+    def write_then_die(*arguments, **options):
+        real(*arguments, **options)
         written.append(1)
         if len(written) == at:
             raise _Killed
