@@ -10,9 +10,20 @@ from typing import Any
 
 import psutil
 
-from inhouse.core import BaseOption, Reporter, SeedsResult, Silent, TrainPlan, TrainResult
+from inhouse.core import (
+    BaseOption,
+    EncoderRecipe,
+    Recipe,
+    Reporter,
+    SeedsResult,
+    Silent,
+    Task,
+    TrainPlan,
+    TrainResult,
+)
 from inhouse.engine import Base, known_bases
 from inhouse.errors import UsageError
+from inhouse.pipeline.classifier import PreparedClassifier, plan_classifier, prepare_classifier, train_classifier
 from inhouse.pipeline.packaging import register
 from inhouse.pipeline.preparation import (
     Prepared,
@@ -22,6 +33,7 @@ from inhouse.pipeline.preparation import (
     prepared_trunk,
     require_ready,
     validation_judge,
+    wished,
 )
 from inhouse.pipeline.watching import watching
 from inhouse.store import Workspace, disk_guard, records, registry
@@ -41,15 +53,16 @@ def train(
     again: bool = False,
     seed: int | None = None,
     minutes: float | None = None,
+    model: str = "",
 ) -> TrainResult:
-    """Fine-tune the task's base model on its newest dataset version and register the result.
+    """Fine-tune the task's base model, or its encoder, on the newest dataset version and register the result.
 
     A run that was interrupted goes on where it was. A run that is done is not repeated (the same recipe on the same
     data gives the same model) unless `again`. Ctrl-C ends the training after the step; what was learned by then is
     registered, and the next `train` goes on.
 
     Args:
-        seed, minutes: instead of those in `task.toml`.
+        seed, minutes, model: instead of those in `task.toml`.
 
     Raises:
         NotFound: no such task, or it has no data.
@@ -58,9 +71,9 @@ def train(
         DiskFull, ModelUnavailable, ConfigError
     """
     reporter = reporter or Silent()
-    require_ready(workspace, name)
+    task = wished(require_ready(workspace, name, model), seed=seed, minutes=minutes)
     with workspace.lock(f"train-{name}", f"training {name!r}"), disk_guard(workspace.paths.root):
-        prepared = prepare_training(workspace, name, reporter, seed=seed, minutes=minutes)
+        prepared = _prepare(workspace, task, reporter)
         run = records.open_run(workspace, name, prepared.dataset.number, prepared.recipe, again=again)
         if run.status == "done" and run.result is not None:
             shutil.rmtree(workspace.paths.run(run.id), ignore_errors=True)
@@ -69,12 +82,29 @@ def train(
             return TrainResult.model_validate(run.result)
         for left in records.abandon_runs(workspace, name, run, prepared.dataset.number):
             shutil.rmtree(workspace.paths.run(left), ignore_errors=True)
-        result = _train(workspace, replace(prepared, recipe=run.recipe), run.id, reporter)
+        result = _train_either(workspace, prepared, run, reporter)
         status = "stopped" if result.interrupted else "done"
         records.finish_run(workspace, run.id, status, result.model_dump(mode="json"))
         if not result.interrupted:
             shutil.rmtree(workspace.paths.run(run.id), ignore_errors=True)
     return result
+
+
+def _prepare(workspace: Workspace, task: Task, reporter: Reporter) -> Prepared | PreparedClassifier:
+    """What the training of the task's causal model, or of its encoder, needs."""
+    prepare = prepare_classifier if task.train.model == "encoder" else prepare_training
+    return prepare(workspace, task, reporter)
+
+
+def _train_either(
+    workspace: Workspace, prepared: Prepared | PreparedClassifier, run: records.Run, reporter: Reporter
+) -> TrainResult:
+    """Train by the recipe that the run has kept."""
+    if isinstance(prepared, PreparedClassifier):
+        assert isinstance(run.recipe, EncoderRecipe)
+        return train_classifier(workspace, replace(prepared, recipe=run.recipe), run.id, reporter)
+    assert isinstance(run.recipe, Recipe)
+    return _train(workspace, replace(prepared, recipe=run.recipe), run.id, reporter)
 
 
 def train_to_the_end(workspace: Workspace, name: str, reporter: Reporter, **wishes: Any) -> TrainResult:  # noqa: ANN401
@@ -101,12 +131,13 @@ def train_seeds(
     seeds: int,
     again: bool = False,
     minutes: float | None = None,
+    model: str = "",
 ) -> SeedsResult:
     """The same training with several seeds: how far results lie apart by chance alone. Each makes a version.
 
     Args:
         seeds: how many, from the task's own seed on.
-        minutes: for each, instead of those in `task.toml`.
+        minutes, model: for each, instead of those in `task.toml`.
 
     Raises:
         UsageError: fewer than two seeds.
@@ -120,7 +151,7 @@ def train_seeds(
     runs = list[TrainResult]()
     for seed in range(task.train.seed, task.train.seed + seeds):
         reporter.say(f"seed {seed}: training {len(runs) + 1} of {seeds}")
-        runs.append(train_to_the_end(workspace, name, reporter, again=again, seed=seed, minutes=minutes))
+        runs.append(train_to_the_end(workspace, name, reporter, again=again, seed=seed, minutes=minutes, model=model))
     scores = [run.validation_score for run in runs]
     return SeedsResult(
         task=name,
@@ -135,12 +166,17 @@ def train_seeds(
 
 
 def plan_training(
-    workspace: Workspace, name: str, reporter: Reporter | None = None, *, minutes: float | None = None
+    workspace: Workspace,
+    name: str,
+    reporter: Reporter | None = None,
+    *,
+    minutes: float | None = None,
+    model: str = "",
 ) -> TrainPlan:
     """What `train` would do and take on this machine, from the data and a few measured steps; nothing is kept.
 
     Args:
-        minutes: instead of those in `task.toml`.
+        minutes, model: instead of those in `task.toml`.
 
     Raises:
         what `train` raises before its first step.
@@ -148,8 +184,9 @@ def plan_training(
     from inhouse.engine.torch_model import measure_flops
 
     reporter = reporter or Silent()
-    require_ready(workspace, name)
-    prepared = prepare_training(workspace, name, reporter, minutes=minutes)
+    prepared = _prepare(workspace, wished(require_ready(workspace, name, model), minutes=minutes), reporter)
+    if isinstance(prepared, PreparedClassifier):
+        return plan_classifier(workspace, prepared, reporter)
     free = psutil.virtual_memory().available  # before the model takes its part of it
     if prepared.memory <= free:
         reporter.say("measuring a few steps")
