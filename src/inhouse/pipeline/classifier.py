@@ -26,7 +26,7 @@ from inhouse.core import (
     labels_of,
     render_input,
 )
-from inhouse.engine import Base, get_base
+from inhouse.engine import Base, get_base, require_kind
 from inhouse.errors import NothingToLearn
 from inhouse.pipeline.packaging import ADAPTER, NOT_COMPARED, package_versions
 from inhouse.pipeline.watching import watching
@@ -102,6 +102,7 @@ def prepare_classifier(workspace: Workspace, task: Task, reporter: Reporter) -> 
     use_threads(workspace.settings.threads)
     dataset = records.load_dataset(workspace, task.name)
     base = get_base(task.encoder_model, workspace.settings, reporter.say)
+    require_kind(base, "encoder", "encoder_model")
     facts = facts_of(base.folder)
     train, validation = dataset.of("train"), dataset.of("validation")
     recipe = make_encoder_recipe(task, dataset, len(train), base_sha256=base.spec.sha256, longest=facts.longest)

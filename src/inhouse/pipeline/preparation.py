@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, get_args
 import psutil
 
 from inhouse.core import Dataset, Recipe, Reporter, Split, Task, TrainedModel
-from inhouse.engine import Base, get_base, require_base
+from inhouse.engine import Base, get_base, require_base, require_kind
 from inhouse.engine.choice import choose_engine, gguf_architecture
 from inhouse.engine.gguf_traits import traits_of
 from inhouse.engine.prompts import TRAINED_SYSTEM
@@ -133,6 +133,7 @@ def prepare_training(workspace: Workspace, task: Task, reporter: Reporter) -> Pr
     dataset = records.load_dataset(workspace, task.name)
     use_threads(workspace.settings.threads)
     base = get_base(task.base_model, workspace.settings, reporter.say)
+    require_kind(base, "causal", "base_model")
     engine = choose_engine(task.engine, gguf_architecture(base.gguf), traits=traits_of(base.gguf))
     learned, validation = _encoded(task, dataset, base, reporter)
     recipe = make_recipe(
