@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -399,3 +402,43 @@ def test_the_tuned_weights_are_kept_beside_the_file(trained_encoder, tiny_encode
     version = registry.find_version(workspace, "intents", "latest")
     kept = load_file(workspace.blobs.path(version.adapter_sha256, ".safetensors"))
     assert set(kept) == set(tunable(load_encoder(tiny_encoder)))
+
+
+def test_an_exported_folder_answers_as_the_served_file_without_inhouse(trained_encoder, tmp_path):
+    workspace, _ = trained_encoder
+    version = registry.find_version(workspace, "intents", "latest")
+    out = tmp_path / "export"
+    done = inhouse.export(workspace, "intents", to="openvino", out=out, which="latest")
+    assert "classify.py" in done.files
+    served = open_served(workspace, version)
+    try:
+        expected = [a.prediction for a in served.answer([{"text": text} for text in TEXTS[:20]])]
+    finally:
+        served.close()
+    ran = subprocess.run(
+        [sys.executable, str(out / "classify.py"), *TEXTS[:20]],
+        capture_output=True, text=True, check=True, cwd=tmp_path, env={"PATH": os.environ["PATH"]},
+    )  # fmt: skip
+    answers = [line.split("\t") for line in ran.stdout.splitlines()]
+    assert [label for label, _ in answers] == [p.target for p in expected]
+    assert np.allclose([float(chance) for _, chance in answers], [p.confidence for p in expected], atol=0.01)
+    with pytest.raises(UsageError, match="is a fine-tuned encoder, which is not exported to gguf"):
+        inhouse.export(workspace, "intents", to="gguf", out=tmp_path / "no", which="latest")
+
+
+def test_the_server_answers_with_a_label(trained_encoder):
+    from starlette.testclient import TestClient
+
+    from inhouse.api import make_app
+
+    workspace, result = trained_encoder
+    with TestClient(make_app(workspace)) as client:
+        asked = {"model": result.model_version, "messages": [{"role": "user", "content": "new pin please now"}]}
+        answer = client.post("/v1/chat/completions", json=asked).json()
+        streamed = client.post("/v1/chat/completions", json={**asked, "stream": True}).text
+    label = answer["choices"][0]["message"]["content"]
+    assert label in registry.find_version(workspace, "intents", "latest").labels
+    assert 0 < answer["inhouse"]["confidence"] <= 1
+    assert answer["usage"]["prompt_tokens"] > 3
+    assert label in streamed
+    assert streamed.rstrip().endswith("data: [DONE]")

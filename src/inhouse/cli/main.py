@@ -307,7 +307,10 @@ def predict(
 @app.command(epilog="inhouse export tickets --to ollama --out tickets-ollama")
 def export(
     task: TaskName,
-    to: Annotated[str, typer.Option("--to", help="gguf, ollama, adapter (PEFT) or merged (transformers)")],
+    to: Annotated[
+        str,
+        typer.Option("--to", help="gguf, ollama, adapter (PEFT) or merged (transformers); of an encoder: openvino"),
+    ],
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="the folder to write")],
     which: Which = "champion",
     workspace: Folder = HERE,
