@@ -13,8 +13,8 @@ from inhouse.train.plan import PLANNED_SHARE
 BATCH = 128
 # On banking77 with 10 examples of a label 60 steps brought 1.5 to 2 points, and 150 took them back (docs/log.md).
 STEPS = 60
-# Where there are many examples, they are all seen so many times.
-PASSES = 4
+# Those were some eleven passes: fewer examples are not seen more often. Many examples are all seen so many times.
+PASSES = (4, 12)
 MAX_TOKENS = 256
 # Looks at the validation split in a whole schedule, and the most examples of each.
 LOOKS = 6
@@ -48,13 +48,14 @@ def make_encoder_recipe(
     """
     wish = task.train
     size = min(wish.batch_size or BATCH, max(examples, 1))
-    passes = math.ceil((wish.epochs or PASSES) * examples / size)
+    least, most = (math.ceil(passes * examples / size) for passes in PASSES)
+    wished = math.ceil(wish.epochs * examples / size) if wish.epochs else 0
     return EncoderRecipe(
         base_model=task.encoder_model,
         base_sha256=base_sha256,
         dataset_fingerprint=dataset.fingerprint,
         seed=wish.seed,
-        schedule=passes if wish.epochs else max(STEPS, passes),
+        schedule=wished or max(least, min(STEPS, most)),
         batch_size=size,
         learning_rate=wish.learning_rate or 5e-5,
         head_learning_rate=1e-3,
@@ -125,7 +126,7 @@ def _choices(recipe: EncoderRecipe, examples: int) -> tuple[Choice, ...]:
     passes = taken(recipe) * recipe.batch_size / examples
     if recipe.steps and recipe.steps < recipe.schedule:
         why = f"{recipe.minutes:g} minutes have room for no more"
-    elif recipe.schedule == STEPS:
+    elif recipe.schedule <= STEPS:
         why = "few examples are learned by heart in a longer training"
     else:
         why = "that is how often many examples want to be seen"
