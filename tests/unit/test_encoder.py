@@ -17,6 +17,7 @@ from safetensors.torch import load_file
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 
 import inhouse
+from inhouse.cli.show import planned
 from inhouse.core import EncoderRecipe, Silent
 from inhouse.deploy import compare_labels, open_served
 from inhouse.deploy.served import CLASSIFIER
@@ -320,6 +321,16 @@ def test_the_plan_tells_time_and_choices_and_keeps_nothing(workspace_of):
     short = inhouse.plan_training(workspace, "intents", minutes=plan.minutes / 2)
     assert 1 <= short.steps < 12
     assert registry.versions(workspace, "intents") == []
+
+
+def test_the_plan_of_the_causal_model_tells_what_the_encoder_would_take(workspace_of, tiny_encoder):
+    workspace = workspace_of()
+    prepared = get_base(str(tiny_encoder), workspace.settings)  # on this machine
+    plan = inhouse.plan_training(workspace, "intents", model="causal")
+    (option,) = [o for o in plan.options if o.kind == "encoder"]
+    assert option.parameters == prepared.spec.parameters
+    assert option.minutes > 0
+    assert "(--model encoder)" in planned(plan)
 
 
 def test_the_contrast_is_that_of_the_paper():

@@ -118,7 +118,7 @@ def planned(plan: TrainPlan) -> str:
         lines.append(f"{plan.truncated_examples} examples are longer than the limit and would be cut off")
     rows = [
         [
-            o.name,
+            o.name if o.kind == "causal" else f"{o.name} (--model encoder)",
             f"{o.parameters / 1e6:.0f} M",
             duration(o.minutes),
             f"{o.memory_gib:.1f} GiB",
@@ -129,13 +129,13 @@ def planned(plan: TrainPlan) -> str:
     if rows:
         lines += [
             "",
-            "the same with another base model, roughly:",
+            "the same with another model, roughly:",
             table(["base", "size", "time", "memory", "fits"], rows),
         ]
     if plan.fits:
         return _next(lines, f"inhouse train {plan.task}")
     lines.append("this machine has no room for it as it is")
-    smaller = [o.name for o in plan.options if o.fits and o.memory_gib < plan.memory_gib]
+    smaller = [o.name for o in plan.options if o.fits and o.memory_gib < plan.memory_gib and o.kind == "causal"]
     what = f"base_model = {smaller[-1]!r}" if smaller else "a smaller `train.rank` or `train.max_tokens`"
     return _next(lines, f"set {what} in tasks/{plan.task}/task.toml, or free some room")
 

@@ -117,9 +117,13 @@ class Choice(_Frozen):
 
 
 class BaseOption(_Frozen):
-    """What a training of the same data would take from another base model, scaled from what was measured with one."""
+    """What a training of the same data would take from another base model, scaled from what was measured with one.
+
+    Of kind `encoder`: from the task's encoder (`--model encoder`), measured.
+    """
 
     name: str
+    kind: Literal["causal", "encoder"] = "causal"
     parameters: int
     minutes: float
     memory_gib: float

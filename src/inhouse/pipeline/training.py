@@ -21,7 +21,7 @@ from inhouse.core import (
     TrainPlan,
     TrainResult,
 )
-from inhouse.engine import Base, known_bases
+from inhouse.engine import Base, find_spec, is_here, known_bases
 from inhouse.errors import UsageError
 from inhouse.pipeline.classifier import PreparedClassifier, plan_classifier, prepare_classifier, train_classifier
 from inhouse.pipeline.packaging import register
@@ -198,7 +198,25 @@ def plan_training(
             FLOP_PER_WEIGHT * prepared.base.shape.parameters / (USUAL_SHARE * measure_flops(prepared.recipe.precision))
         )
     prepared = replace(prepared, recipe=prepared.fitted(speed))
-    return _told(workspace, prepared, prepared.plan(speed), free)
+    return _told(workspace, prepared, prepared.plan(speed), free, _encoder_option(workspace, prepared.task, reporter))
+
+
+def _encoder_option(workspace: Workspace, task: Task, reporter: Reporter) -> tuple[BaseOption, ...]:
+    """What the task's encoder would take, where the task has labels, and the encoder is on this machine."""
+    if task.kind != "classify" or not is_here(find_spec(task.encoder_model), workspace.settings):
+        return ()
+    prepared = prepare_classifier(workspace, task, reporter)
+    plan = plan_classifier(workspace, prepared, reporter)
+    return (
+        BaseOption(
+            name=plan.base_model,
+            kind="encoder",
+            parameters=prepared.facts.parameters,
+            minutes=plan.minutes,
+            memory_gib=plan.memory_gib,
+            fits=plan.fits,
+        ),
+    )
 
 
 def _train(workspace: Workspace, prepared: Prepared, run: str, reporter: Reporter) -> TrainResult:
@@ -262,8 +280,10 @@ def _train(workspace: Workspace, prepared: Prepared, run: str, reporter: Reporte
     )
 
 
-def _told(workspace: Workspace, prepared: Prepared, plan: Plan, free: float) -> TrainPlan:
-    """The plan with what it takes, and what other base models would take; `free` bytes of memory are there for it."""
+def _told(
+    workspace: Workspace, prepared: Prepared, plan: Plan, free: float, encoder: tuple[BaseOption, ...]
+) -> TrainPlan:
+    """The plan with what it takes, and what other models would take; `free` bytes of memory are there for it."""
     own, recipe = prepared.base.shape, prepared.recipe
     disk, room = disk_needed(own, recipe.rank), shutil.disk_usage(workspace.paths.root).free
     others = sorted((f for f in known_bases() if f.name != own.name), key=lambda f: f.parameters)
@@ -289,7 +309,8 @@ def _told(workspace: Workspace, prepared: Prepared, plan: Plan, free: float) -> 
         kwh=kwh,
         cost=cost.of(hours, kwh),
         choices=plan.choices,
-        options=tuple(
+        options=encoder
+        + tuple(
             BaseOption(
                 name=other.name,
                 parameters=other.parameters,
