@@ -29,7 +29,7 @@ from inhouse.engine.label_head import LabelHead
 from inhouse.errors import ModelUnavailable, UsageError
 from inhouse.store import Settings, registry
 from inhouse.train.encoder_loop import LabelledTexts, batches_of, supervised_contrast, tunable, tune
-from inhouse.train.label_head import chosen_weight, fit_head, fitted_pool
+from inhouse.train.label_head import Plain, chosen_plain, fit_head, fitted_pool
 
 TEXTS = [row["text"] for row in many_intents()]
 SIZES = {"vocab_size": 0, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64}
@@ -197,7 +197,7 @@ def recipe_of(**changes) -> EncoderRecipe:
         "base_model": "tiny", "base_sha256": "0", "dataset_fingerprint": "0", "seed": 0, "schedule": 6, "batch_size": 16,
         "learning_rate": 1e-3, "head_learning_rate": 1e-3, "layer_decay": 0.9, "warmup_share": 0.1, "weight_decay": 0.01,
         "max_grad_norm": 1.0, "label_smoothing": 0.1, "scale": 20.0, "temperature": 0.1, "contrast": 1.0, "max_tokens": 32,
-        "patience": 9, "strength": 10.0, "ngram_weights": (0.0, 0.3),
+        "patience": 9, "strength": 10.0, "ngram_weights": (0.0, 0.3), "margin_weights": (1.0,),
     }  # fmt: skip
     return EncoderRecipe.model_validate({**values, **changes})
 
@@ -250,7 +250,7 @@ def test_encoders_of_the_hub_are_read_and_exported(family, tmp_path, models_dir)
     reading = Reading((base.folder / "tokenizer.json").read_text(), min(32, facts.longest), facts.pad, facts.prefix)
     targets = [row["category"] for row in many_intents()]
     vectors = vectors_of(twin, reading.tokens.ids(TEXTS), facts.pad)
-    head = fit_head(vectors, TEXTS, targets, ngram_weight=0.3, strength=10.0)
+    head = fit_head(vectors, TEXTS, targets, plain=Plain(0.3), strength=10.0)
     write_classifier(tmp_path / "model", twin, reading, head, head)
     served = LabelClassifier(tmp_path / "model", exact=True)
     answers = served.answer([served.question(text) for text in TEXTS])
@@ -364,10 +364,26 @@ def head_data():
     return vectors / np.linalg.norm(vectors, axis=1, keepdims=True), texts, targets
 
 
+def test_the_rows_own_space_has_the_same_solution(head_data, monkeypatch):
+    vectors, texts, targets = head_data
+    turned = fit_head(vectors, [*texts[:-1], texts[0]], targets, plain=Plain(0.5), strength=10.0)  # two rows are alike
+    monkeypatch.setattr(sys.modules[fit_head.__module__], "OWN_SPACE", 0)
+    direct = fit_head(vectors, [*texts[:-1], texts[0]], targets, plain=Plain(0.5), strength=10.0)
+    assert np.allclose(turned.log_chances(vectors, texts), direct.log_chances(vectors, texts), atol=2e-3)
+
+
 def test_letters_are_weighed_by_what_they_tell(head_data):
     vectors, texts, targets = head_data
-    weight = chosen_weight(vectors[:, :8], texts, targets, weights=(0.0, 0.01, 2.0), strength=10.0, seed=0)
-    assert weight == 2.0
+    given = {"strength": 10.0, "seed": 0}
+    assert chosen_plain(
+        vectors[:, :8], texts, targets, weights=(0.0, 0.01, 2.0), margin_weights=(0.0,), **given
+    ) == Plain(2.0)
+    svm = chosen_plain(vectors[:, :8], texts, targets, weights=(0.0,), margin_weights=(2.0,), **given)
+    assert svm.ngram_weight == 2.0
+    assert svm.margin > 1
+    head = fit_head(vectors, texts, targets, plain=svm, strength=10.0)
+    right = [head.labels[i] for i in head.with_pool((0.0, 1.0)).log_chances(vectors, texts).argmax(1)]
+    assert right == targets
 
 
 def test_the_pool_leans_to_the_classifier_that_knows_and_is_written_whole(head_data):
@@ -376,7 +392,7 @@ def test_the_pool_leans_to_the_classifier_that_knows_and_is_written_whole(head_d
     order = np.random.default_rng(1).permutation(len(texts))
     learned, held = order[:half], order[half:]
     take = lambda items, places: [items[i] for i in places]  # noqa: E731
-    head = fit_head(vectors[learned], take(texts, learned), take(targets, learned), ngram_weight=1.0, strength=10.0)
+    head = fit_head(vectors[learned], take(texts, learned), take(targets, learned), plain=Plain(1.0), strength=10.0)
     pool = fitted_pool(head, vectors[held], take(texts, held), take(targets, held))
     assert pool[1] > pool[0] >= 0
     pooled_head = head.with_pool(pool)

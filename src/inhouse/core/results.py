@@ -68,8 +68,8 @@ class EncoderRecipe(_Frozen):
 
     `layer_decay` is what each layer's learning rate is of that of the layer above it; `scale` multiplies cosines into
     logits; `temperature` divides those of the contrast, which `contrast` weighs. The head has the `strength` (the
-    inverse of its regularisation) and chooses among `ngram_weights`. `schedule` is the steps of the whole plan, and
-    `steps` those that fit into `minutes`, where they do not all.
+    inverse of its regularisation) and chooses among `ngram_weights`, and `margin_weights` for an SVM. `schedule` is the
+    steps of the whole plan, and `steps` those that fit into `minutes`, where they do not all.
     """
 
     method: Literal["encoder"] = "encoder"
@@ -93,6 +93,7 @@ class EncoderRecipe(_Frozen):
     patience: int
     strength: float
     ngram_weights: tuple[float, ...]
+    margin_weights: tuple[float, ...]
     precision: Literal["float32"] = "float32"
     max_steps: int | None = None
     minutes: float | None = None

@@ -344,22 +344,27 @@ def _heads(prepared: PreparedClassifier, vectors: Vectors, reporter: Reporter) -
 
     What there is to choose is chosen with the second; then the first learns from all examples.
     """
-    from inhouse.train.label_head import chosen_weight, fit_head, fitted_pool
+    from inhouse.train.label_head import chosen_plain, fit_head, fitted_pool
 
     recipe, edge = prepared.recipe, len(prepared.dataset.of("train"))
     texts, targets = prepared.texts("train", "validation"), prepared.targets("train", "validation")
-    weight = chosen_weight(
+    plain = chosen_plain(
         vectors[:edge, prepared.facts.width :],
         texts[:edge],
         targets[:edge],
         weights=recipe.ngram_weights,
+        margin_weights=recipe.margin_weights,
         strength=recipe.strength,
         seed=recipe.seed,
     )
-    held = fit_head(vectors[:edge], texts[:edge], targets[:edge], ngram_weight=weight, strength=recipe.strength)
+    held = fit_head(vectors[:edge], texts[:edge], targets[:edge], plain=plain, strength=recipe.strength)
     pool = fitted_pool(held, vectors[edge:], texts[edge:], targets[edge:])
-    head = fit_head(vectors, texts, targets, ngram_weight=weight, strength=recipe.strength)
-    reporter.say(f"head: n-grams weigh {weight:g}; tuned and original vectors weigh {pool[0]:.2f} and {pool[1]:.2f}")
+    head = fit_head(vectors, texts, targets, plain=plain, strength=recipe.strength)
+    by = "a linear SVM" if plain.margin else "logistic regression"
+    reporter.say(
+        f"head: n-grams weigh {plain.ngram_weight:g}, in {by}; "
+        f"tuned and original vectors weigh {pool[0]:.2f} and {pool[1]:.2f}"
+    )
     return head.with_pool(pool), held.with_pool(pool)
 
 
