@@ -1,7 +1,7 @@
 """How good and how fast the fine-tuned encoder is, beside logistic regression on the same encoder's embeddings.
 
     make bench-encoder                             # all cases; hours on two cores
-    python benchmarks/encoder.py ten xsid          # some of them; results of the others stay in the file
+    python benchmarks/encoder.py ten xsid-nl       # some of them; results of the others stay in the file
 
 Reads the data sets of `../shared/data` (DATA), which are not part of the project: banking77 with 10 examples of a label
 (three seeds), with 500 examples, and with all; the intents of xsid, 300 valid sentences a language. Each is what a user
@@ -77,17 +77,19 @@ def main(names: Sequence[str]) -> None:
     known: dict[str, Any] = json.loads(file.read_text("utf-8"))["cases"] if file.is_file() else {}
     for name in names or CASES:
         case = CASES[name]()
-        runs = [measured(case, seed) for seed in range(case.seeds)]
-        accuracies = [run["accuracy"] for run in runs]
-        known[name] = {
-            "training_rows": len(case.train),
-            "test_rows": len(case.test),
-            "accuracy": median(accuracies),
-            "embedding_linear": embedding_linear(case),
-            "runs": runs,
-            "machine": machine(),
-        }
-        report("encoder", {"inhouse": inhouse.__version__, "cases": known})
+        runs: list[dict[str, Any]] = []
+        rivals = {"embedding_linear": embedding_linear(case), "tfidf_svm_same_rows": tfidf_svm(case)}
+        for seed in range(case.seeds):
+            runs.append(measured(case, seed))
+            known[name] = {
+                "training_rows": len(case.train),
+                "test_rows": len(case.test),
+                "accuracy": median(run["accuracy"] for run in runs),
+                **rivals,
+                "runs": runs,
+                "machine": machine(),
+            }
+            report("encoder", {"inhouse": inhouse.__version__, "cases": known})
 
 
 def measured(case: Case, seed: int) -> dict[str, Any]:
@@ -130,6 +132,24 @@ def embedding_linear(case: Case) -> float:
     edge = len(case.train)
     model = LogisticRegression(C=10.0, max_iter=1000).fit(vectors[:edge], [label for _, label in case.train])
     return float(np.mean(model.predict(vectors[edge:]) == [label for _, label in case.test]))
+
+
+def tfidf_svm(case: Case) -> float:
+    """Accuracy of a linear SVM on TF-IDF, on the training rows that `add` leaves: those that are no test example."""
+    from sklearn.svm import LinearSVC
+
+    from inhouse.engine.label_head import NGrams
+
+    asked = {_folded(text) for text, _ in case.test}
+    rows = [(text, label) for text, label in case.train if _folded(text) not in asked]
+    ngrams = NGrams.learn([text for text, _ in rows])
+    model = LinearSVC(random_state=0).fit(ngrams.of([text for text, _ in rows]), [label for _, label in rows])
+    found = model.predict(ngrams.of([text for text, _ in case.test]))
+    return float(np.mean(found == [label for _, label in case.test]))
+
+
+def _folded(text: str) -> str:
+    return " ".join(text.lower().split())
 
 
 def _read(file: Path) -> Rows:
