@@ -15,7 +15,7 @@ ifneq ($(INDEX),)
 export INHOUSE_INDEX_URL := $(INDEX)
 endif
 
-.PHONY: demo install check lint types layers unit test bench bench-train example clean
+.PHONY: demo install check lint types layers unit test bench bench-train bench-encoder example clean
 
 demo: install
 	$(VENV)/bin/python examples/ledger/demo.py $(DEMO)
@@ -55,6 +55,10 @@ bench: install
 bench-train: install
 	$(PIP) install --quiet $(FROM) -c constraints.txt -e ".[bench]"
 	$(VENV)/bin/python benchmarks/train.py $(if $(SHORT),--short $(SHORT)) $(if $(LONG),--long $(LONG))
+
+# Reads the data sets of DATA (../shared/data), which are no part of the project; CASES are some of it, all without.
+bench-encoder: install
+	$(VENV)/bin/python benchmarks/encoder.py $(CASES)
 
 # Writes the examples' data and key files anew (they are committed; the result is the same byte for byte).
 example: install

@@ -22,7 +22,7 @@ from starlette.types import Receive, Scope, Send
 from inhouse.api.errors import ApiError
 from inhouse.api.models import Models
 from inhouse.core import ModelVersion, Prediction, Trace
-from inhouse.deploy import Answered, ServedModel
+from inhouse.deploy import Answered, Served
 from inhouse.engine.answers import Question
 from inhouse.errors import InhouseError
 from inhouse.store import traffic
@@ -211,7 +211,7 @@ def _asked(body: ChatRequest, version: ModelVersion) -> _Asked:
     return _Asked(model=body.model, version=version, inputs={"": raw}, warnings=warnings)
 
 
-def _read(asked: _Asked, body: ChatRequest, model: ServedModel) -> Question:
+def _read(asked: _Asked, body: ChatRequest, model: Served) -> Question:
     """The message, or the conversation, as the task's input."""
     if asked.version.chat:
         asked.inputs = model.conversation_of([(m.role, m.text) for m in body.messages])
@@ -319,7 +319,7 @@ def _ours(asked: _Asked, answered: Answered) -> dict[str, Any]:
 
 
 def _events(
-    models: Models, asked: _Asked, model: ServedModel, question: Question, most: int | None, *, include_usage: bool
+    models: Models, asked: _Asked, model: Served, question: Question, most: int | None, *, include_usage: bool
 ) -> Generator[str]:
     """Chunks as the official client expects them, ended by `[DONE]`."""
     head = _head(asked, "chat.completion.chunk")

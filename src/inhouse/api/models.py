@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from inhouse.api.errors import ApiError
 from inhouse.core import ModelVersion
-from inhouse.deploy import ServedModel
+from inhouse.deploy import Served, open_served
 from inhouse.errors import NotFound, UsageError
 from inhouse.store import Workspace, check_name, registry
 
@@ -28,7 +28,7 @@ class Models:
         self._lock = threading.Lock()
         self._loading = threading.Lock()
         self._versions: dict[tuple[str, int], ModelVersion] = {}
-        self._loaded: OrderedDict[str, tuple[ServedModel, int]] = OrderedDict()
+        self._loaded: OrderedDict[str, tuple[Served, int]] = OrderedDict()
 
     def resolve(self, name: str) -> ModelVersion:
         """The version that a model's name means.
@@ -81,7 +81,7 @@ class Models:
         return names
 
     @contextmanager
-    def using(self, version: ModelVersion) -> Iterator[ServedModel]:
+    def using(self, version: ModelVersion) -> Iterator[Served]:
         """The loaded model, kept loaded until the block ends."""
         model = self._acquire(version)
         try:
@@ -92,20 +92,20 @@ class Models:
                     held, users = self._loaded[version.name]
                     self._loaded[version.name] = (held, users - 1)
 
-    def _acquire(self, version: ModelVersion) -> ServedModel:
+    def _acquire(self, version: ModelVersion) -> Served:
         model = self._take(version.name)
         if model is not None:
             return model
         with self._loading:  # one at a time; another request may have loaded it meanwhile
             model = self._take(version.name)
             if model is None:
-                model = ServedModel(self.workspace, version)
+                model = open_served(self.workspace, version)
                 with self._lock:
                     self._loaded[version.name] = (model, 1)
                 self._make_room()
         return model
 
-    def _take(self, name: str) -> ServedModel | None:
+    def _take(self, name: str) -> Served | None:
         with self._lock:
             if name not in self._loaded:
                 return None

@@ -62,6 +62,10 @@ KIND = "classify: one label out of a set; extract: a JSON object; generate: a te
 TestFile = Annotated[Path | None, typer.Option("--test", metavar="FILE", help="a file that is the test set, unedited")]
 DropRare = Annotated[bool, typer.Option("--drop-rare", help="set labels that appear once aside")]
 Which = Annotated[str, typer.Option("--version", metavar="N", help="a version number, champion, candidate or latest")]
+TrainedModel = Annotated[
+    str,
+    typer.Option("--model", metavar="MODEL", help="what to fine-tune: causal, or encoder for a classify task"),
+]
 
 HERE = Path()
 
@@ -230,10 +234,11 @@ def train(
         bool, typer.Option("--curve", help="train on growing shares, and say what more examples would bring")
     ] = False,
     again: Annotated[bool, typer.Option("--again", help="repeat a training that is done")] = False,
+    model: TrainedModel = "",
     workspace: Folder = HERE,
     as_json: AsJson = False,
 ) -> None:
-    """Fine-tune the base model on the newest data; goes on where an interrupted training was."""
+    """Fine-tune the base model, or an encoder, on the newest data; goes on where an interrupted training was."""
     from inhouse import pipeline
     from inhouse.cli import show
 
@@ -250,7 +255,7 @@ def train(
     elif seeds is not None:
         verb, told = partial(pipeline.train_seeds, seeds=seeds, again=again), show.seeds
     together = not (dry_run or curve)
-    _do(workspace, as_json, lambda w, t: verb(w, task, t, minutes=minutes), _dump, told, together=together)
+    _do(workspace, as_json, lambda w, t: verb(w, task, t, minutes=minutes, model=model), _dump, told, together=together)
 
 
 @app.command(epilog="inhouse evaluate tickets")
@@ -317,7 +322,10 @@ def predict(
 @app.command(epilog="inhouse export tickets --to ollama --out tickets-ollama")
 def export(
     task: TaskName,
-    to: Annotated[str, typer.Option("--to", help="gguf, ollama, adapter (PEFT) or merged (transformers)")],
+    to: Annotated[
+        str,
+        typer.Option("--to", help="gguf, ollama, adapter (PEFT) or merged (transformers); of an encoder: openvino"),
+    ],
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="the folder to write")],
     which: Which = "champion",
     workspace: Folder = HERE,
@@ -391,6 +399,7 @@ def run(
     test: TestFile = None,
     drop_rare: DropRare = False,
     epochs: Annotated[int | None, typer.Option("--epochs", min=1, max=50, help="passes over the data")] = None,
+    model: TrainedModel = "",
     workspace: Folder = HERE,
     as_json: AsJson = False,
 ) -> None:
@@ -413,6 +422,7 @@ def run(
             group=group,
             drop_rare=drop_rare,
             epochs=epochs,
+            model=model,
         ),
         _as_dict,
         lambda done: show.evaluated(done.evaluation),

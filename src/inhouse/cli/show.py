@@ -86,11 +86,12 @@ def trained(result: TrainResult) -> str:
     """What `train` made."""
     parity = result.parity
     gate = "passed" if parity.passed else f"FAILED: {parity.reason}"
+    compared = "labels" if result.recipe.get("method") == "encoder" else "answer tokens"
     lines = [
         f"{result.model_version}: {result.trained_tokens:,} tokens in {result.seconds:.0f} s "
         f"({result.tokens_per_second:.0f} tokens/s), best step {result.best_step} of {result.steps}",
         f"stopped because: {result.stopped_because}",
-        f"parity gate {gate} ({parity.top1_agreement:.2%} of {parity.tokens} answer tokens agree)",
+        f"parity gate {gate} ({parity.top1_agreement:.2%} of {parity.tokens} {compared} agree)",
     ]
     if result.overfitting:
         lines.append(result.overfitting)
@@ -117,7 +118,7 @@ def planned(plan: TrainPlan) -> str:
         lines.append(f"{plan.truncated_examples} examples are longer than the limit and would be cut off")
     rows = [
         [
-            o.name,
+            o.name if o.kind == "causal" else f"{o.name} (--model encoder)",
             f"{o.parameters / 1e6:.0f} M",
             duration(o.minutes),
             f"{o.memory_gib:.1f} GiB",
@@ -125,11 +126,16 @@ def planned(plan: TrainPlan) -> str:
         ]
         for o in plan.options
     ]
-    lines += ["", "the same with another base model, roughly:", table(["base", "size", "time", "memory", "fits"], rows)]
+    if rows:
+        lines += [
+            "",
+            "the same with another model, roughly:",
+            table(["base", "size", "time", "memory", "fits"], rows),
+        ]
     if plan.fits:
         return _next(lines, f"inhouse train {plan.task}")
     lines.append("this machine has no room for it as it is")
-    smaller = [o.name for o in plan.options if o.fits and o.memory_gib < plan.memory_gib]
+    smaller = [o.name for o in plan.options if o.fits and o.memory_gib < plan.memory_gib and o.kind == "causal"]
     what = f"base_model = {smaller[-1]!r}" if smaller else "a smaller `train.rank` or `train.max_tokens`"
     if plan.recipe["method"] == "full":
         what = 'train.method = "lora"'

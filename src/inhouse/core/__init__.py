@@ -17,12 +17,14 @@ from inhouse.core.example import (
 )
 from inhouse.core.progress import Bar, Reporter, Silent
 from inhouse.core.results import (
+    AnyRecipe,
     BaseOption,
     Choice,
     ContenderResult,
     CurvePoint,
     CurveResult,
     DriftSignal,
+    EncoderRecipe,
     Evaluation,
     Feedback,
     Finding,
@@ -37,9 +39,11 @@ from inhouse.core.results import (
     TrainPlan,
     TrainResult,
     Verdict,
+    read_recipe,
 )
 from inhouse.core.task import (
     DEFAULT_BASE,
+    DEFAULT_ENCODER,
     PRIMARY_METRICS,
     InputSection,
     Kind,
@@ -48,13 +52,16 @@ from inhouse.core.task import (
     ObjectiveName,
     Outline,
     Task,
+    TrainedModel,
     TrainSection,
 )
 
 __all__ = [
     "DEFAULT_BASE",
+    "DEFAULT_ENCODER",
     "PRIMARY_METRICS",
     "SPLITS",
+    "AnyRecipe",
     "Bar",
     "BaseOption",
     "Choice",
@@ -63,6 +70,7 @@ __all__ = [
     "CurveResult",
     "Dataset",
     "DriftSignal",
+    "EncoderRecipe",
     "Evaluation",
     "Example",
     "Feedback",
@@ -91,11 +99,13 @@ __all__ = [
     "TrainPlan",
     "TrainResult",
     "TrainSection",
+    "TrainedModel",
     "Verdict",
     "canonical_hash",
     "folded",
     "input_key",
     "labels_of",
+    "read_recipe",
     "render_input",
     "target_key",
 ]

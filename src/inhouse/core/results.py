@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -69,6 +70,52 @@ class Recipe(_Frozen):
     sft_weight: float | None = None
 
 
+class EncoderRecipe(_Frozen):
+    """The frozen, complete description of a classifier's training: a sentence encoder tuned, then a head over labels.
+
+    `layer_decay` is what each layer's learning rate is of that of the layer above it; `scale` multiplies cosines into
+    logits; `temperature` divides those of the contrast, which `contrast` weighs. The head has the `strength` (the
+    inverse of its regularisation) and chooses among `ngram_weights`, and `margin_weights` for an SVM. `schedule` is the
+    steps of the whole plan, and `steps` those that fit into `minutes`, where they do not all.
+    """
+
+    method: Literal["encoder"] = "encoder"
+    base_model: str
+    base_sha256: str
+    dataset_fingerprint: str
+    seed: int
+    schedule: int
+    batch_size: int
+    learning_rate: float
+    head_learning_rate: float
+    layer_decay: float
+    warmup_share: float
+    weight_decay: float
+    max_grad_norm: float
+    label_smoothing: float
+    scale: float
+    temperature: float
+    contrast: float
+    max_tokens: int
+    patience: int
+    strength: float
+    ngram_weights: tuple[float, ...]
+    margin_weights: tuple[float, ...]
+    precision: Literal["float32"] = "float32"
+    max_steps: int | None = None
+    minutes: float | None = None
+    steps: int | None = None
+
+
+AnyRecipe = Recipe | EncoderRecipe
+
+
+def read_recipe(values: Mapping[str, Any]) -> AnyRecipe:
+    """A recipe from what was kept of it."""
+    kind = EncoderRecipe if values.get("method") == "encoder" else Recipe
+    return kind.model_validate(values)
+
+
 class Choice(_Frozen):
     """One choice of a plan, and why it was made."""
 
@@ -78,9 +125,13 @@ class Choice(_Frozen):
 
 
 class BaseOption(_Frozen):
-    """What a training of the same data would take from another base model, scaled from what was measured with one."""
+    """What a training of the same data would take from another base model, scaled from what was measured with one.
+
+    Of kind `encoder`: from the task's encoder (`--model encoder`), measured.
+    """
 
     name: str
+    kind: Literal["causal", "encoder"] = "causal"
     parameters: int
     minutes: float
     memory_gib: float

@@ -28,6 +28,10 @@ PRIMARY_METRICS: dict[Kind, tuple[str, ...]] = {
 }
 
 DEFAULT_BASE = "smollm2-135m-instruct"
+DEFAULT_ENCODER = "all-minilm-l6-v2"
+
+# Which model is fine-tuned: the one that writes answers, or a sentence encoder that picks labels.
+TrainedModel = Literal["causal", "encoder"]
 
 
 class _Section(BaseModel):
@@ -68,6 +72,7 @@ class MetricsSection(_Section):
 class TrainSection(_Section):
     """What the user may set of a Recipe; what is absent is derived from the data (see `train.plan`)."""
 
+    model: TrainedModel = "causal"
     method: Method = "lora"
     objective: ObjectiveName | None = None
     beta: float | None = Field(default=None, gt=0.0, le=10.0)
@@ -144,7 +149,8 @@ class Task(_Section):
     `labels` are a classify task's, `json_schema` (in the file: `[schema]`) an extract task's, `outline` a generate
     task's. `from_input` names fields of the schema (`total`, `items.price`) whose value is always one of the input's
     dates or numbers; answers are held to those (None: the data has shown none yet). `remotes` names the remote models
-    of `inhouse.toml` that take part in the comparison.
+    of `inhouse.toml` that take part in the comparison. `base_model` writes answers; `encoder_model` turns a classify
+    task's texts into vectors: `train.model` says which of the two is fine-tuned, and both are compared with.
 
     Kept by the workspace in `tasks/<name>/task.toml`, where the user may edit it.
     """
@@ -155,6 +161,7 @@ class Task(_Section):
     kind: Kind = "classify"
     instruction: str = ""
     base_model: str = DEFAULT_BASE
+    encoder_model: str = DEFAULT_ENCODER
     engine: EngineChoice = "auto"
     remotes: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
@@ -200,6 +207,20 @@ class Task(_Section):
                     f"has {' or '.join(types_of(fields[path]))} there"
                 )
         return self
+
+    @model_validator(mode="after")
+    def _encoder_has_labels(self) -> Self:
+        if self.train.model == "encoder" and self.kind != "classify":
+            raise ValueError(
+                f'train.model = "encoder" is for the kind classify, and this task is of kind {self.kind}: an encoder '
+                'picks a label and writes no answer; take "causal"'
+            )
+        return self
+
+    @property
+    def trained_base(self) -> str:
+        """The name of what is fine-tuned: the encoder, or the causal base model."""
+        return self.encoder_model if self.train.model == "encoder" else self.base_model
 
     @model_validator(mode="after")
     def _metric_fits_kind(self) -> Self:

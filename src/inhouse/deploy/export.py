@@ -1,5 +1,7 @@
 """A version as files for other programs: a GGUF file, an Ollama model, a PEFT adapter, a transformers model.
 
+A fine-tuned encoder has its own module, `export_classifier`.
+
 What is written answers as the served file does: the same weights, the same chat template, the same end of an answer.
 """
 
@@ -17,9 +19,11 @@ from typing import Any
 from tokenizers import Tokenizer
 
 from inhouse.core import ModelVersion, Recipe
+from inhouse.deploy.export_classifier import TARGET, write_openvino_folder
 from inhouse.deploy.served import GGUF
 from inhouse.engine import Base, get_base
 from inhouse.engine.chat_template import ChatTemplate
+from inhouse.engine.classifier import ENGINE
 from inhouse.engine.gguf_fields import read_fields
 from inhouse.errors import Refused, UsageError
 from inhouse.store import Workspace, disk_guard
@@ -94,7 +98,7 @@ def export_version(workspace: Workspace, version: ModelVersion, to: str, out: Pa
     """Write `version` to the folder `out`, whole or not at all.
 
     Args:
-        to: one of `WRITERS`.
+        to: one of `WRITERS`, or of a fine-tuned encoder `openvino`.
 
     Raises:
         UsageError: `to` is not known or this version has none of it, or there is something at `out`.
@@ -102,8 +106,12 @@ def export_version(workspace: Workspace, version: ModelVersion, to: str, out: Pa
         NotFound, ModelUnavailable: its files or its base model are gone.
         DiskFull
     """
-    if to not in WRITERS:
-        raise UsageError(f"{to!r} is nothing that can be exported to", f"known are {', '.join(WRITERS)}")
+    known = [TARGET] if version.engine == ENGINE else list(WRITERS)
+    if to not in (*WRITERS, TARGET):
+        raise UsageError(f"{to!r} is nothing that can be exported to", f"known are {', '.join((*WRITERS, TARGET))}")
+    if to not in known:
+        what = "a fine-tuned encoder" if version.engine == ENGINE else "a causal model"
+        raise UsageError(f"{version.name} is {what}, which is not exported to {to}", f"give --to {' or '.join(known)}")
     out = out.expanduser().absolute()
     if out.exists() and not (out.is_dir() and not any(out.iterdir())):
         raise UsageError(f"there is something at {out}", "name a folder that is not there yet, or an empty one")
@@ -112,18 +120,26 @@ def export_version(workspace: Workspace, version: ModelVersion, to: str, out: Pa
             f"{version.name} failed the parity gate: {version.parity.reason}",
             "this cannot be forced: what would be exported is not what was trained; train again",
         )
-    source = _source(workspace, version)
     out.parent.mkdir(parents=True, exist_ok=True)
     with disk_guard(out.parent), tempfile.TemporaryDirectory(dir=out.parent, prefix=".part-") as name:
         part = Path(name) / "export"
         part.mkdir()
-        following, doubts = WRITERS[to](source, part, str(out)), _doubts(source, to)
-        (part / "README.md").write_text(_readme(source, to, (*following, *doubts)), "utf-8")
+        if version.engine == ENGINE:
+            following, doubts = write_openvino_folder(workspace, version, part, str(out)), tuple[str, ...]()
+        else:
+            following, doubts = _write(_source(workspace, version), to, part, str(out))
         files = tuple(sorted(file.name for file in part.iterdir()))
         if out.exists():
             out.rmdir()
         part.rename(out)
     return Written(out, files, following, doubts)
+
+
+def _write(source: Source, to: str, folder: Path, place: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Fill the folder of a causal model; give back what to do next, and what to know before."""
+    following, doubts = WRITERS[to](source, folder, place), _doubts(source, to)
+    (folder / "README.md").write_text(_readme(source, to, (*following, *doubts)), "utf-8")
+    return following, doubts
 
 
 def _source(workspace: Workspace, version: ModelVersion) -> Source:

@@ -9,6 +9,7 @@ validation split.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -66,32 +67,85 @@ def compare(
     tied = ~same & ((ranked == taken[:, None]) & near).any(1)
     gaps = _gaps(served_free, along.given)
     lengths = np.array([len(answer.ids) for answer in served_free])
-    mean_gap = float((gaps * lengths).sum() / lengths.sum())
+    return _judged(
+        _Seen("answer token", same, tied, gaps, float((gaps * lengths).sum() / lengths.sum())),
+        trainer,
+        served,
+        trainer_right,
+        served_right,
+    )
+
+
+def compare_labels(
+    trainer: Sequence[Prediction],
+    trainer_logprobs: NDArray[np.float64],
+    served: Sequence[Prediction],
+    trainer_right: NDArray[np.bool_],
+    served_right: NDArray[np.bool_],
+) -> Parity:
+    """Judge trainer against served file where both pick labels, the validation examples first.
+
+    Args:
+        trainer, served: answers to the same texts.
+        trainer_logprobs: what the trainer gives the label that the served file answers with.
+        trainer_right, served_right: of the validation examples, whether each answer is right.
+    """
+    same = np.array([a.target == b.target for a, b in zip(trainer, served, strict=True)])
+    tops = np.log([max(answer.confidence, 1e-300) for answer in trainer])
+    given = np.log([max(answer.confidence, 1e-300) for answer in served])
+    tied = ~same & (trainer_logprobs >= tops - TIE)
+    gaps = np.abs(given - trainer_logprobs)
+    count = len(trainer_right)
+    seen = _Seen("label", same, tied, gaps, float(gaps.mean()))
+    return _judged(seen, trainer[:count], served[:count], trainer_right, served_right)
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What was compared, place by place: the same, a tie, how far the log-probabilities lie apart, and on average."""
+
+    what: str
+    same: NDArray[np.bool_]
+    tied: NDArray[np.bool_]
+    gaps: NDArray[np.float64]
+    mean_gap: float
+
+
+def _judged(
+    seen: _Seen,
+    trainer: Sequence[Prediction],
+    served: Sequence[Prediction],
+    trainer_right: NDArray[np.bool_],
+    served_right: NDArray[np.bool_],
+) -> Parity:
+    """What was seen, held against the limits."""
     p_value = mcnemar_exact(trainer_right, served_right)
     trainer_accuracy, served_accuracy = float(trainer_right.mean()), float(served_right.mean())
     reasons = []
-    counted = len(same) - int(tied.sum())
-    if same.sum() < MIN_AGREEMENT * counted or not counted:
+    agreed, ties = int(seen.same.sum()), int(seen.tied.sum())
+    counted = len(seen.same) - ties
+    if agreed < MIN_AGREEMENT * counted or not counted:
         reasons.append(
-            f"only {same.sum()} of {counted} answer tokens agree, {tied.sum()} ties left out (at least "
-            f"{MIN_AGREEMENT:.0%} must)"
+            f"only {agreed} of {counted} {seen.what}s agree, {ties} ties left out (at least {MIN_AGREEMENT:.0%} must)"
         )
-    if mean_gap > MAX_MEAN_DIFFERENCE:
-        reasons.append(f"log-probabilities differ by {mean_gap:.3f} on average (at most {MAX_MEAN_DIFFERENCE} may)")
+    if seen.mean_gap > MAX_MEAN_DIFFERENCE:
+        reasons.append(
+            f"log-probabilities differ by {seen.mean_gap:.3f} on average (at most {MAX_MEAN_DIFFERENCE} may)"
+        )
     if served_accuracy < trainer_accuracy and p_value < SIGNIFICANT:
         reasons.append(f"the served file is right on {served_accuracy:.1%}, the trainer on {trainer_accuracy:.1%}")
     return Parity(
         passed=not reasons,
-        tokens=len(same),
-        top1_agreement=float(same.mean()),
-        ties=int(tied.sum()),
-        mean_logprob_difference=mean_gap,
-        worst_logprob_difference=float(gaps.max(initial=0.0)),
+        tokens=len(seen.same),
+        top1_agreement=float(seen.same.mean()),
+        ties=ties,
+        mean_logprob_difference=seen.mean_gap,
+        worst_logprob_difference=float(seen.gaps.max(initial=0.0)),
         trainer_accuracy=trainer_accuracy,
         served_accuracy=served_accuracy,
         paired_p_value=p_value,
         validation_examples=len(trainer_right),
-        differences=_differences(same | tied, trainer, served),
+        differences=_differences(seen, trainer, served),
         reason="; ".join(reasons),
     )
 
@@ -105,11 +159,10 @@ def _gaps(served: Sequence[Generation], trainer: Sequence[float]) -> NDArray[np.
     )
 
 
-def _differences(
-    same: NDArray[np.bool_], trainer: Sequence[Prediction], served: Sequence[Prediction]
-) -> tuple[str, ...]:
+def _differences(seen: _Seen, trainer: Sequence[Prediction], served: Sequence[Prediction]) -> tuple[str, ...]:
     """Up to ten places where the two sides part, in words."""
-    tokens = [f"answer token {i + 1}: another next token" for i in np.flatnonzero(~same)[:5]]
+    apart = np.flatnonzero(~(seen.same | seen.tied))[:5]
+    tokens = [f"answer token {i + 1}: another next token" for i in apart if seen.what == "answer token"]
     answers = [
         f"validation example {i + 1}: trainer {_brief(a.target)}, served {_brief(b.target)}"
         for i, (a, b) in enumerate(zip(trainer, served, strict=True))

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import threading
+from abc import ABC, abstractmethod
 from collections.abc import Generator, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
+from queue import Empty, SimpleQueue
 
 from inhouse.core import ModelVersion, Outline, Prediction, render_input
 from inhouse.core.json_schema import compact
@@ -13,6 +17,7 @@ from inhouse.engine import get_base
 from inhouse.engine.answers import AnswerForm, Question, answer_all, answer_form, as_prediction, doubtful
 from inhouse.engine.chat_template import ChatTemplate
 from inhouse.engine.choice import open_engine
+from inhouse.engine.classifier import ENGINE, TEXTS_AT_ONCE
 from inhouse.engine.prompts import trained_messages
 from inhouse.engine.protocol import Generation, Grammar, Progress, StreamingEngine
 from inhouse.errors import InputError
@@ -21,6 +26,7 @@ from inhouse.scoring.mentions import mentioned_fields
 from inhouse.store import Workspace
 
 GGUF = ".gguf"
+CLASSIFIER = ".classifier"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,30 +55,16 @@ def _fails(outline: Outline, text: str) -> str:
     return f"the text fails checks of its outline: {', '.join(failed)}" if failed else ""
 
 
-class ServedModel:
-    """The very file that was evaluated, with the renderer that it was trained with.
+class Served(ABC):
+    """A version, loaded and answering: the very file that was evaluated.
 
     Args:
-        workspace: where the file is kept.
-        version: which file, with its input fields and labels.
+        version: with its input fields and labels.
     """
 
-    def __init__(self, workspace: Workspace, version: ModelVersion) -> None:
-        recipe = version.lineage["recipe"]
-        base = get_base(recipe["base_model"], workspace.settings, sha256=recipe["base_sha256"])
+    def __init__(self, version: ModelVersion) -> None:
         self.version = version
-        self.template = ChatTemplate(base.folder, base.spec.end_of_turn)
-        self.form = form_of(version)
-        self.engine: StreamingEngine = open_engine(
-            version.engine,
-            workspace.blobs.path(version.file_sha256, GGUF),
-            self.template.end_of_turn,
-            threads=workspace.settings.threads,
-            exact=version.exact,
-        )
         self._fields = version.fields
-        self._system = recipe["system"]
-        self._max_tokens = recipe["max_tokens"]
 
     def question(self, inputs: Mapping[str, str]) -> Question:
         """One input as it is asked.
@@ -82,13 +74,27 @@ class ServedModel:
         """
         if not any(value.strip() for value in inputs.values()):
             raise InputError("the input is empty", f"give a text for {', '.join(self._fields)}")
-        ids = self.template.prompt_ids(trained_messages(self._system, inputs, chat=self.version.chat))
-        if len(ids) > self._max_tokens:
-            raise InputError(
-                f"the input takes {len(ids)} tokens and the model was trained for at most {self._max_tokens}",
-                "shorten it, or raise `train.max_tokens` in task.toml and train again",
-            )
-        return Question(ids, render_input(inputs))
+        return self._question(inputs)
+
+    @abstractmethod
+    def _question(self, inputs: Mapping[str, str]) -> Question:
+        """The same of an input that is not empty."""
+
+    @abstractmethod
+    def _answers(self, questions: Sequence[Question], progress: Progress | None) -> list[Prediction]:
+        """One answer per question, in order."""
+
+    @abstractmethod
+    def stream(self, question: Question, most: int | None = None) -> Iterator[tuple[str, Answered | None]]:
+        """The text so far, again and again, and with the last one the answer as a whole.
+
+        Args:
+            most: fewer tokens than an answer may take; not for what is no answer until it is whole.
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """Free the model."""
 
     def answer(self, inputs: Sequence[Mapping[str, str]], progress: Progress | None = None) -> list[Answered]:
         """One answer per input, in order; an input that cannot be answered keeps its place with an error."""
@@ -101,41 +107,9 @@ class ServedModel:
                 places.append(place)
             except InputError as error:
                 answers[place] = Answered(Prediction(target=None, error=error.what), needs_review=True)
-        given = answer_all(self.engine, questions, self.form, self.template.decode, progress)
-        for place, prediction in zip(places, given, strict=True):
+        for place, prediction in zip(places, self._answers(questions, progress), strict=True):
             answers[place] = self.judged(prediction)
         return [a for a in answers if a is not None]
-
-    def stream(self, question: Question, most: int | None = None) -> Iterator[tuple[str, Answered | None]]:
-        """The text so far, again and again, and with the last one the answer as a whole.
-
-        Where the input has a grammar of its own there is but the whole, as it may have to be asked twice.
-
-        Args:
-            most: fewer tokens than an answer may take; not for what is no answer until it is whole.
-        """
-        form = self.form
-        most = min(form.max_tokens, most) if most is not None and form.partial else form.max_tokens
-        grammar = form.grammar_of(question.text)
-        own = grammar is not form.grammar
-        last = yield from self._parts(question, most, grammar, silent=own)
-        prediction = as_prediction(last, len(question.prompt), form, self.template.decode)
-        if own and prediction.error:
-            last = yield from self._parts(question, most, form.grammar, silent=True)
-            prediction = doubtful(as_prediction(last, len(question.prompt), form, self.template.decode))
-        yield self.template.decode(last.ids), self.judged(prediction)
-
-    def _parts(
-        self, question: Question, most: int, grammar: Grammar | None, *, silent: bool
-    ) -> Generator[tuple[str, None], None, Generation]:
-        """The answer as it grows, and at its end."""
-        last = None
-        for last in self.engine.stream(question.prompt, max_new_tokens=most, grammar=grammar):
-            if not silent:
-                yield self.template.decode(last.ids), None
-        if last is None:
-            raise InputError("the model gave no answer", "send the request again")
-        return last
 
     def judged(self, prediction: Prediction) -> Answered:
         """The prediction with its need for review."""
@@ -180,9 +154,141 @@ class ServedModel:
             raise InputError("the last message must be the user's, and say something", "end with a user message")
         return {self._fields[0]: compact(told)}
 
+
+class ServedModel(Served):
+    """A causal model, with the renderer that it was trained with.
+
+    Args:
+        workspace: where the file is kept.
+        version: which file, with its input fields and labels.
+    """
+
+    def __init__(self, workspace: Workspace, version: ModelVersion) -> None:
+        super().__init__(version)
+        recipe = version.lineage["recipe"]
+        base = get_base(recipe["base_model"], workspace.settings, sha256=recipe["base_sha256"])
+        self.template = ChatTemplate(base.folder, base.spec.end_of_turn)
+        self.form = form_of(version)
+        self.engine: StreamingEngine = open_engine(
+            version.engine,
+            workspace.blobs.path(version.file_sha256, GGUF),
+            self.template.end_of_turn,
+            threads=workspace.settings.threads,
+            exact=version.exact,
+        )
+        self._system = recipe["system"]
+        self._max_tokens = recipe["max_tokens"]
+
+    def _question(self, inputs: Mapping[str, str]) -> Question:
+        ids = self.template.prompt_ids(trained_messages(self._system, inputs, chat=self.version.chat))
+        if len(ids) > self._max_tokens:
+            raise InputError(
+                f"the input takes {len(ids)} tokens and the model was trained for at most {self._max_tokens}",
+                "shorten it, or raise `train.max_tokens` in task.toml and train again",
+            )
+        return Question(ids, render_input(inputs))
+
+    def _answers(self, questions: Sequence[Question], progress: Progress | None) -> list[Prediction]:
+        return answer_all(self.engine, questions, self.form, self.template.decode, progress)
+
+    def stream(self, question: Question, most: int | None = None) -> Iterator[tuple[str, Answered | None]]:
+        """See `Served.stream`. Where the input has a grammar of its own there is but the whole, as it may have to be
+        asked twice."""
+        form = self.form
+        most = min(form.max_tokens, most) if most is not None and form.partial else form.max_tokens
+        grammar = form.grammar_of(question.text)
+        own = grammar is not form.grammar
+        last = yield from self._parts(question, most, grammar, silent=own)
+        prediction = as_prediction(last, len(question.prompt), form, self.template.decode)
+        if own and prediction.error:
+            last = yield from self._parts(question, most, form.grammar, silent=True)
+            prediction = doubtful(as_prediction(last, len(question.prompt), form, self.template.decode))
+        yield self.template.decode(last.ids), self.judged(prediction)
+
+    def _parts(
+        self, question: Question, most: int, grammar: Grammar | None, *, silent: bool
+    ) -> Generator[tuple[str, None], None, Generation]:
+        """The answer as it grows, and at its end."""
+        last = None
+        for last in self.engine.stream(question.prompt, max_new_tokens=most, grammar=grammar):
+            if not silent:
+                yield self.template.decode(last.ids), None
+        if last is None:
+            raise InputError("the model gave no answer", "send the request again")
+        return last
+
     def close(self) -> None:
         """Free the model."""
         self.engine.close()
+
+
+class ServedClassifier(Served):
+    """A tuned encoder with its head over the labels. Requests that wait at the same time are answered as one batch.
+
+    Args: those of `ServedModel`.
+    """
+
+    def __init__(self, workspace: Workspace, version: ModelVersion) -> None:
+        from inhouse.engine.classifier import LabelClassifier
+
+        super().__init__(version)
+        self.classifier = LabelClassifier(
+            workspace.blobs.path(version.file_sha256, CLASSIFIER),
+            threads=workspace.settings.threads,
+            exact=version.exact,
+        )
+        self._waiting: SimpleQueue[tuple[Question, Future[Prediction]] | None] = SimpleQueue()
+        self._worker = threading.Thread(target=self._work, name=f"answers of {version.name}", daemon=True)
+        self._worker.start()
+
+    def _question(self, inputs: Mapping[str, str]) -> Question:
+        return self.classifier.question(render_input(inputs))
+
+    def _answers(self, questions: Sequence[Question], progress: Progress | None) -> list[Prediction]:
+        return self.classifier.answer(questions, progress)
+
+    def stream(self, question: Question, most: int | None = None) -> Iterator[tuple[str, Answered | None]]:
+        """See `Served.stream`: a label comes as a whole."""
+        answer: Future[Prediction] = Future()
+        self._waiting.put((question, answer))
+        prediction = answer.result()
+        yield str(prediction.target), self.judged(prediction)
+
+    def _work(self) -> None:
+        """Answer what waits, together, until there is a None."""
+        while (first := self._waiting.get()) is not None:
+            batch = [first]
+            while len(batch) < TEXTS_AT_ONCE:
+                try:
+                    following = self._waiting.get_nowait()
+                except Empty:
+                    break
+                if following is None:
+                    self._waiting.put(None)  # for the loop above
+                    break
+                batch.append(following)
+            self._answer_batch(batch)
+
+    def _answer_batch(self, batch: Sequence[tuple[Question, Future[Prediction]]]) -> None:
+        try:
+            answers = self.classifier.answer([question for question, _ in batch])
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is the requests' own
+            for _, waiting in batch:
+                waiting.set_exception(error)
+            return
+        for answer, (_, waiting) in zip(answers, batch, strict=True):
+            waiting.set_result(answer)
+
+    def close(self) -> None:
+        """Free the model, once what waits is answered."""
+        self._waiting.put(None)
+        self._worker.join()
+        self.classifier.close()
+
+
+def open_served(workspace: Workspace, version: ModelVersion) -> Served:
+    """A version, whichever kind of model it is."""
+    return (ServedClassifier if version.engine == ENGINE else ServedModel)(workspace, version)
 
 
 def _from_json(content: str) -> dict[str, str] | None:

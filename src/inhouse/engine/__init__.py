@@ -11,6 +11,7 @@ from inhouse.engine.bases import (
     known_bases,
     location,
     require_base,
+    require_kind,
     served_file,
 )
 from inhouse.engine.protocol import Engine, Generation, StreamingEngine
@@ -29,5 +30,6 @@ __all__ = [
     "known_bases",
     "location",
     "require_base",
+    "require_kind",
     "served_file",
 ]

@@ -2,7 +2,8 @@
 
 A causal base is kept as a folder with `base.gguf` (the file that was published, or one made by `hub`),
 `model.safetensors` and `config.json` (the same weights in bfloat16 for training), `tokenizer.json` and
-`chat_template.jinja`. Converting takes some 15 seconds, so it is done once per model.
+`chat_template.jinja`. Converting takes some 15 seconds, so it is done once per model. An encoder is kept as it was
+published (see `hub_encoder`).
 """
 
 from __future__ import annotations
@@ -137,6 +138,8 @@ class Base:
     def shape(self) -> BaseSpec:
         """The facts with size and shape, read from the weights and their configuration."""
         config = json.loads((self.folder / "config.json").read_text("utf-8"))
+        if self.spec.kind == "encoder":  # what memory its training takes does not follow from the same facts
+            return self.spec
         return replace(
             self.spec,
             parameters=self.spec.parameters or _parameters_in(self.folder / "model.safetensors"),
@@ -228,8 +231,11 @@ def _local_spec(path: Path) -> BaseSpec:
 
 
 def _folder_spec(folder: Path) -> BaseSpec:
+    from inhouse.engine import hub_encoder
     from inhouse.engine.hub import parameters_of, read_folder
 
+    if hub_encoder.is_encoder(folder):
+        return BaseSpec(name=folder.name, kind="encoder", title=folder.name, sha256="", limits=HUB_LIMITS, local=folder)
     model = read_folder(folder)
     return BaseSpec(
         name=folder.name,
@@ -249,9 +255,11 @@ def _identified(spec: BaseSpec, settings: Settings) -> BaseSpec:
     of_file = partial(checksum, models=settings.models_dir.expanduser())
     if not spec.local.is_dir():
         return replace(spec, sha256=of_file(spec.local))
-    from inhouse.engine.hub import identity_of, read_folder
+    from inhouse.engine import hub, hub_encoder
 
-    return replace(spec, sha256=identity_of(read_folder(spec.local), of_file))
+    if spec.kind == "encoder":
+        return replace(spec, sha256=hub_encoder.identity_of(spec.local, of_file))
+    return replace(spec, sha256=hub.identity_of(hub.read_folder(spec.local), of_file))
 
 
 def location(spec: BaseSpec, settings: Settings) -> Path:
@@ -316,7 +324,7 @@ def get_base(name: str, settings: Settings, say: Say = _silent, sha256: str = ""
 def _as_kept(spec: BaseSpec, folder: Path) -> Base:
     """A base that is here, with what was only learned when it was converted."""
     facts = _facts(folder)
-    learned = {key: facts[key] for key in ("sha256", "end_of_turn", "parameters", "hub") if facts.get(key)}
+    learned = {key: facts[key] for key in ("sha256", "end_of_turn", "parameters", "hub", "kind") if facts.get(key)}
     return Base(replace(spec, **learned), folder)
 
 
@@ -425,13 +433,21 @@ def _bring_file(spec: BaseSpec, scratch: Path, part: Path, settings: Settings, s
 
 def _bring_hub(spec: BaseSpec, scratch: Path, part: Path, say: Say) -> dict[str, Any]:
     """A model in the hub's format; returns what was learned of it."""
-    from inhouse.engine import hub
+    from inhouse.engine import hub, hub_encoder
 
     commit = ""
     source = spec.local or scratch / "fetched"
     if spec.hub:
         say(f"fetching {spec.hub} from the model hub")
-        commit = hub.fetch(spec.hub, source)
+        commit = hub.fetch(spec.hub, source, _check_texts)
+    if hub_encoder.is_encoder(source):
+        return {
+            "sha256": spec.sha256 or hub_encoder.identity_of(source),
+            "hub": spec.hub,
+            "commit": commit,
+            "kind": "encoder",
+            "parameters": hub_encoder.convert(source, part),
+        }
     model = hub.read_folder(source)
     say(f"converting {spec.title} for training (once)")
     end_of_turn = hub.convert(model, part, spec.title)
@@ -444,6 +460,30 @@ def _bring_hub(spec: BaseSpec, scratch: Path, part: Path, say: Say) -> dict[str,
         "end_of_turn": end_of_turn,
         "parameters": hub.parameters_of(model),
     }
+
+
+def _check_texts(folder: Path) -> None:
+    """Look at what was fetched before the weights are."""
+    from inhouse.engine import hub, hub_encoder
+
+    (hub_encoder if hub_encoder.is_encoder(folder) else hub).check_texts(folder)
+
+
+def require_kind(base: Base, kind: str, key: str) -> None:
+    """Refuse a base that is of another kind than what is trained.
+
+    Args:
+        key: of `task.toml`, that names the base.
+
+    Raises:
+        ModelUnavailable
+    """
+    if base.spec.kind != kind:
+        whats = {"causal": "a model that writes answers", "encoder": "a sentence encoder"}
+        raise ModelUnavailable(
+            f"{key} = {base.spec.name!r} is {whats.get(base.spec.kind, base.spec.kind)}, not {whats[kind]}",
+            f"mend `{key}` in task.toml; `inhouse models list` shows what is known",
+        )
 
 
 def _download(spec: BaseSpec, settings: Settings, folder: Path) -> Path:

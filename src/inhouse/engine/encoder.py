@@ -1,8 +1,9 @@
-"""Sentence embeddings by all-MiniLM-L6-v2 (mean pooling over tokens, unit length)."""
+"""Sentence embeddings by an encoder as it was published (unit length)."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,50 +11,85 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inhouse.engine.protocol import Progress
-from inhouse.engine.quiet import settle_transformers
 
 MAX_TOKENS = 256
 
 
 class SentenceEncoder:
-    """Texts to vectors [n, 384].
+    """Texts to vectors [n, width].
 
     Args:
         folder: of the encoder (`models pull all-minilm-l6-v2`).
     """
 
     def __init__(self, folder: Path) -> None:
-        settle_transformers()
-        import torch
-        from tokenizers import Tokenizer
-        from transformers import AutoModel
+        from inhouse.engine.encoder_model import facts_of, load_encoder, pooled
 
-        self._torch = torch
-        self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-        self._tokenizer.enable_truncation(MAX_TOKENS)
-        self._tokenizer.no_padding()
-        self._model: Any = AutoModel.from_pretrained(folder, dtype=torch.float32, local_files_only=True).eval()
+        self._facts = facts_of(folder)
+        self._tokens = TextTokens.of_folder(folder, min(MAX_TOKENS, self._facts.longest), self._facts.prefix)
+        self._forward = partial(pooled, load_encoder(folder), pooling=self._facts.pooling)
 
     def embed(self, texts: Sequence[str], progress: Progress | None = None) -> NDArray[np.float32]:
         """Unit vectors, one row per text, in order."""
-        encoded = [e.ids for e in self._tokenizer.encode_batch(list(texts))]
-        order = sorted(range(len(texts)), key=lambda i: len(encoded[i]))
-        out = np.zeros((len(texts), self._model.config.hidden_size), np.float32)
-        for start in range(0, len(order), 64):
-            part = order[start : start + 64]
-            out[part] = self._vectors([encoded[i] for i in part])
-            if progress is not None:
-                progress(start + len(part))
-        return out
+        return vectors_of(self._forward, self._tokens.ids(texts), self._facts.pad, progress)
 
-    def _vectors(self, rows: list[list[int]]) -> NDArray[np.float32]:
-        torch = self._torch
-        width = max(map(len, rows))
-        ids = torch.tensor([r + [0] * (width - len(r)) for r in rows])
-        mask = torch.tensor([[1] * len(r) + [0] * (width - len(r)) for r in rows])
-        with torch.inference_mode():
-            hidden = self._model(input_ids=ids, attention_mask=mask).last_hidden_state
-            weight = mask[:, :, None].to(hidden.dtype)
-            mean = (hidden * weight).sum(1) / weight.sum(1)
-            vectors: NDArray[np.float32] = torch.nn.functional.normalize(mean, dim=1).numpy()
-        return vectors
+
+class TextTokens:
+    """Texts as token ids, as an encoder reads them: with its first and last token, cut off after `longest`.
+
+    Args:
+        tokenizer: the text of a `tokenizer.json`.
+        prefix: that every text gets.
+    """
+
+    def __init__(self, tokenizer: str, longest: int, prefix: str = "") -> None:
+        from tokenizers import Tokenizer
+
+        self._tokenizer = Tokenizer.from_str(tokenizer)
+        self._tokenizer.no_padding()
+        self._tokenizer.no_truncation()
+        self.longest, self.prefix = longest, prefix
+
+    @classmethod
+    def of_folder(cls, folder: Path, longest: int, prefix: str = "") -> TextTokens:
+        """Those of an encoder's folder."""
+        return cls((folder / "tokenizer.json").read_text("utf-8"), longest, prefix)
+
+    def ids(self, texts: Sequence[str]) -> list[list[int]]:
+        """Ids of each text, whole where it has no more than `longest`."""
+        return [self._shortened(ids) for ids in self.whole(texts)]
+
+    def whole(self, texts: Sequence[str]) -> list[list[int]]:
+        """Ids of each text, uncut."""
+        return [list(e.ids) for e in self._tokenizer.encode_batch([self.prefix + text for text in texts])]
+
+    def _shortened(self, ids: list[int]) -> list[int]:
+        """Without the end of the text; the token that closes every text stays."""
+        return ids if len(ids) <= self.longest else [*ids[: self.longest - 1], ids[-1]]
+
+
+def vectors_of(
+    forward: Callable[[Any, Any], Any], rows: Sequence[Sequence[int]], pad: int, progress: Progress | None = None
+) -> NDArray[np.float32]:
+    """Vectors [n, width] of token ids, in order; nothing is learned.
+
+    Args:
+        forward: from ids and mask, both [texts, length], to vectors [texts, width]; torch tensors.
+        pad: the id that fills short texts up.
+    """
+    import torch
+
+    from inhouse.engine.encoder_model import alike_in_length, padded_texts
+
+    found: list[tuple[list[int], NDArray[np.float32]]] = []
+    done = 0
+    with torch.inference_mode():
+        for part in alike_in_length(rows):
+            found.append((part, forward(*padded_texts([rows[i] for i in part], pad)).numpy()))
+            done += len(part)
+            if progress is not None:
+                progress(done)
+    out = np.zeros((len(rows), found[0][1].shape[1] if found else 0), np.float32)
+    for part, vectors in found:
+        out[part] = vectors
+    return out

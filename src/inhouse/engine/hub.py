@@ -54,13 +54,13 @@ def read_folder(folder: Path) -> HubModel:
         ModelUnavailable: a file is missing, or holds what could not be trained and served, with the remedy.
     """
     config_file = folder / "config.json"
-    config = _json(config_file, "this is no folder of a model in safetensors: give one with config.json")
+    config = read_json(config_file, "this is no folder of a model in safetensors: give one with config.json")
     architecture = hub_header.architecture_of(config, config_file)
     config = shapes.with_defaults(config, architecture)
     template, settings = _template(folder)
-    tokenizer = _json(folder / "tokenizer.json", _slow_tokenizer(folder))
+    tokenizer = read_json(folder / "tokenizer.json", _slow_tokenizer(folder))
     hub_header.splitting_of(tokenizer, folder / "tokenizer.json")
-    model = HubModel(folder, config, architecture, tokenizer, settings, template, _weight_files(folder))
+    model = HubModel(folder, config, architecture, tokenizer, settings, template, weight_files(folder))
     for file in model.weights:
         _check_types(file)
     return model
@@ -107,7 +107,12 @@ def _sha256_of_json(value: Any) -> str:  # noqa: ANN401 - whatever a JSON file h
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
-def _json(file: Path, remedy: str) -> dict[str, Any]:
+def read_json(file: Path, remedy: str) -> dict[str, Any]:
+    """The JSON object in a file of a model.
+
+    Raises:
+        ModelUnavailable: it is not there (then `remedy` helps), or it is none.
+    """
     if not file.is_file():
         raise ModelUnavailable(f"the base model has no {file.name}", remedy, file=file)
     try:
@@ -131,13 +136,13 @@ def _slow_tokenizer(folder: Path) -> str:
 def _template(folder: Path) -> tuple[str, dict[str, Any]]:
     """The chat template, wherever this model keeps it, and the tokenizer's settings."""
     file = folder / "tokenizer_config.json"
-    settings = _json(file, "fetch the model again, with its tokenizer_config.json")
+    settings = read_json(file, "fetch the model again, with its tokenizer_config.json")
     own = folder / "chat_template.jinja"
     if own.is_file():
         return own.read_text("utf-8"), settings
     found = settings.get("chat_template")
     if found is None and (folder / "chat_template.json").is_file():
-        found = _json(folder / "chat_template.json", "").get("chat_template")
+        found = read_json(folder / "chat_template.json", "").get("chat_template")
     if isinstance(found, list):
         found = {t.get("name"): t.get("template") for t in found}.get("default")
     if not isinstance(found, str) or not found:
@@ -147,9 +152,14 @@ def _template(folder: Path) -> tuple[str, dict[str, Any]]:
     return found, settings
 
 
-def _weight_files(folder: Path) -> tuple[Path, ...]:
+def weight_files(folder: Path) -> tuple[Path, ...]:
+    """The files with a model's weights.
+
+    Raises:
+        ModelUnavailable: one is missing, or all are in a format that can run code.
+    """
     if (folder / _INDEX).is_file():
-        index = _json(folder / _INDEX, "")
+        index = read_json(folder / _INDEX, "")
         found = [folder / name for name in sorted(set(index.get("weight_map", {}).values()))]
         if missing := [f for f in found if f.parent != folder or not f.is_file()]:
             raise ModelUnavailable(
@@ -341,8 +351,8 @@ def _end_of_turn(folder: Path) -> tuple[int, str]:
 # ---------------------------------------------------------------------- fetching
 
 
-def fetch(name: str, folder: Path) -> str:
-    """Fetch `org/name[@revision]` into `folder`: JSON and templates first, weights once those were looked at.
+def fetch(name: str, folder: Path, check_texts: Callable[[Path], None]) -> str:
+    """Fetch `org/name[@revision]` into `folder`: JSON and templates first, weights once `check_texts` has passed them.
 
     Returns:
         The commit that was fetched.
@@ -360,7 +370,7 @@ def fetch(name: str, folder: Path) -> str:
             pickled = [n for n in names if n.endswith(_PICKLED)]
             raise _pickle_only(pickled[0] if pickled else "nothing that can be read", identifier)
         snapshot_download(identifier, revision=facts.sha, local_dir=folder, allow_patterns=_TEXT_FILES)
-        _read_texts(folder)
+        check_texts(folder)
         snapshot_download(identifier, revision=facts.sha, local_dir=folder, allow_patterns=_WEIGHT_FILES)
     return str(facts.sha)
 
@@ -395,12 +405,12 @@ def _faults_told(identifier: str, revision: str) -> Iterator[None]:
         ) from error
 
 
-def _read_texts(folder: Path) -> None:
+def check_texts(folder: Path) -> None:
     """What `read_folder` can find wrong without the weights: before gigabytes are fetched."""
-    config = _json(folder / "config.json", "take another model")
+    config = read_json(folder / "config.json", "take another model")
     hub_header.architecture_of(config, folder / "config.json")
     _template(folder)
-    hub_header.splitting_of(_json(folder / "tokenizer.json", "take a model with it"), folder / "tokenizer.json")
+    hub_header.splitting_of(read_json(folder / "tokenizer.json", "take a model with it"), folder / "tokenizer.json")
 
 
 @contextmanager

@@ -28,6 +28,7 @@ from inhouse.engine.protocol import Engine, Progress
 from inhouse.errors import ModelUnavailable
 
 if TYPE_CHECKING:
+    from inhouse.engine.classifier import LabelClassifier
     from inhouse.engine.remote_engine import RemoteEngine
 
 SHOTS = 16
@@ -43,6 +44,7 @@ class Field:
     Attributes:
         max_tokens: of prompt and answer together, that the fine-tuned model was trained for.
         context: the same, that the base can read at all.
+        tuned_name: of the contender that the version under test is.
         fits: seconds that a contender spent on getting ready, by its name.
         notes: what the report should say beside the figures.
     """
@@ -55,7 +57,9 @@ class Field:
     system: str
     max_tokens: int
     context: int
+    tuned_name: str
     make_tuned: Callable[[], Engine]
+    make_classifier: Callable[[], LabelClassifier]
     make_base: Callable[[], Engine]
     make_encoder: Callable[[], SentenceEncoder]
     make_remote: Callable[[str], RemoteEngine]
@@ -75,6 +79,11 @@ class Field:
         return self.make_tuned()
 
     @cached_property
+    def classifier(self) -> LabelClassifier:
+        """The fine-tuned encoder with its head, as it will be served."""
+        return self.make_classifier()
+
+    @cached_property
     def base(self) -> Engine:
         """The untrained base in the same engine."""
         return self.make_base()
@@ -89,8 +98,8 @@ class Field:
 
     def close(self) -> None:
         """Free the models that were loaded."""
-        self.release("tuned")
-        self.release("base")
+        for name in ("tuned", "classifier", "base"):
+            self.release(name)
 
     def release(self, name: str) -> None:
         """Free one model, if it was loaded: its cache takes a gigabyte."""
@@ -153,7 +162,7 @@ def ask_all(given: Field, names: Sequence[str] = ()) -> list[Answers]:
     """Ask every contender (or the named ones) every question; a remote one that fails is left out, with a note."""
     answers = []
     for one in contenders_of(given.task):
-        if names and one.name not in names:
+        if (names and one.name not in names) or (one.fine_tuned and one.name != given.tuned_name):
             continue
         begun = time.perf_counter()
         try:
@@ -190,6 +199,22 @@ def fine_tuned(given: Field) -> list[Prediction]:
     _load(given, "fine-tuned", "tuned")
     answers = _generate(given, given.tuned, "fine-tuned", prompts, given.max_tokens)
     given.release("tuned")
+    return answers
+
+
+@contender("fine-tuned-encoder", fine_tuned=True, kinds=("classify",))
+def fine_tuned_encoder(given: Field) -> list[Prediction]:
+    """The trained encoder with its head, through the very file that would be served.
+
+    The head that serves has learned from the validation examples; those are answered by the one that has not.
+    """
+    _load(given, "fine-tuned-encoder", "classifier")
+    questions = [given.classifier.question(render_input(e.inputs)) for e in given.questions]
+    edge = len(given.validation)
+    bar = given.reporter.bar("fine-tuned-encoder", len(questions))
+    answers = given.classifier.answer_held(questions[:edge], bar.update)
+    answers += given.classifier.answer(questions[edge:], lambda done: bar.update(edge + done))
+    given.release("classifier")
     return answers
 
 
@@ -347,7 +372,11 @@ def _usual_object(given: Field) -> tuple[str, float]:
 
 
 def _linear(given: Field, name: str, train: Any, asked: Any) -> list[Prediction]:  # noqa: ANN401 - dense or sparse
-    """Logistic regression at the strength that does best on validation."""
+    """Logistic regression at the strength that does best on validation.
+
+    Against a fine-tuned encoder, whose head learns from the validation examples too once all is chosen, it does so as
+    well before it answers test questions.
+    """
     from sklearn.linear_model import LogisticRegression
 
     begun = time.perf_counter()
@@ -356,12 +385,27 @@ def _linear(given: Field, name: str, train: Any, asked: Any) -> list[Prediction]
     wanted = [e.target for e in given.validation]
     fitted = [LogisticRegression(C=c, max_iter=1000).fit(train, targets) for c in STRENGTHS]
     best = max(fitted, key=lambda model: float(np.mean(model.predict(asked[:edge]) == wanted)) if edge else 0.0)
+    last = best
+    if edge and given.tuned_name == "fine-tuned-encoder":
+        last = LogisticRegression(C=best.C, max_iter=1000).fit(_stacked(train, asked[:edge]), [*targets, *wanted])
     given.fits[name] = given.fits.get(name, 0.0) + time.perf_counter() - begun
-    chances = best.predict_proba(asked)
-    picks = chances.argmax(1)
+    return [*_picked(best, asked[:edge]), *_picked(last, asked[edge:])]
+
+
+def _stacked(above: Any, below: Any) -> Any:  # noqa: ANN401 - dense or sparse
+    from scipy.sparse import issparse, vstack
+
+    return vstack([above, below]).tocsr() if issparse(above) else np.vstack([above, below])
+
+
+def _picked(model: Any, asked: Any) -> list[Prediction]:  # noqa: ANN401 - scikit-learn has no types
+    """The likeliest label of each question, of which there may be none."""
+    if not asked.shape[0]:
+        return []
+    chances = model.predict_proba(asked)
     return [
-        Prediction(target=str(best.classes_[pick]), confidence=float(row[pick]))
-        for pick, row in zip(picks, chances, strict=True)
+        Prediction(target=str(model.classes_[pick]), confidence=float(row[pick]))
+        for pick, row in zip(chances.argmax(1), chances, strict=True)
     ]
 
 

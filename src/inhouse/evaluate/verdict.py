@@ -448,7 +448,7 @@ def _bar_reached(case: _Case, side: _Side) -> str:
 
 
 def _called(name: str) -> str:
-    return "the fine-tuned model" if name == "fine-tuned" else name
+    return {"fine-tuned": "the fine-tuned model", "fine-tuned-encoder": "the fine-tuned encoder"}.get(name, name)
 
 
 def _ahead(gain: float) -> str:

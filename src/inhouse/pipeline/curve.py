@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from inhouse.core import CurveResult, Recipe, Reporter, Silent, canonical_hash
-from inhouse.errors import TooFewExamples
+from inhouse.errors import TooFewExamples, UsageError
 from inhouse.pipeline.preparation import (
     Prepared,
     measured_speed,
@@ -19,6 +19,7 @@ from inhouse.pipeline.preparation import (
     prepared_trunk,
     require_ready,
     validation_judge,
+    wished,
 )
 from inhouse.scoring import LearningCurve, learning_curve
 from inhouse.store import Workspace, disk_guard, write_bytes
@@ -34,25 +35,36 @@ WORTH = 0.01
 
 
 def train_curve(
-    workspace: Workspace, name: str, reporter: Reporter | None = None, *, minutes: float | None = None
+    workspace: Workspace,
+    name: str,
+    reporter: Reporter | None = None,
+    *,
+    minutes: float | None = None,
+    model: str = "",
 ) -> CurveResult:
     """Train on an eighth, a quarter, a half and all of the training examples; say what more of them would bring.
 
     No version is made of these trainings. A curve that was interrupted goes on with the training it was at.
 
     Args:
-        minutes: for each training, instead of those in `task.toml`.
+        minutes, model: for each training, instead of those in `task.toml`.
 
     Raises:
+        UsageError: it is for the encoder, of which there is no curve.
         TooFewExamples: a half of them is too few to be trained on.
         what `train` raises.
     """
     from inhouse.evaluate.report import curve_svg, require_chart_libraries
 
     reporter = reporter or Silent()
-    require_ready(workspace, name)
+    task = wished(require_ready(workspace, name, model), minutes=minutes)
+    if task.train.model == "encoder":
+        raise UsageError(
+            "--curve trains the causal model on growing shares, not the encoder",
+            "`inhouse evaluate` says whether more examples would help an encoder; or give `--model causal`",
+        )
     with workspace.lock(f"train-{name}", f"training {name!r}"), disk_guard(workspace.paths.root):
-        prepared = prepare_training(workspace, name, reporter, minutes=minutes)
+        prepared = prepare_training(workspace, task, reporter)
         shares = _shares(prepared)
         require_chart_libraries()
         folder = workspace.paths.run(

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from inhouse.clean import find
 from inhouse.core import (
     ContenderResult,
     Dataset,
+    EncoderRecipe,
     Evaluation,
     Example,
     Kind,
@@ -21,16 +23,19 @@ from inhouse.core import (
     Silent,
     Task,
     TrainResult,
+    read_recipe,
     render_input,
 )
 from inhouse.core.json_schema import parse_object, validate
 from inhouse.dataset import fitted
-from inhouse.engine import ENCODER, get_base, require_base, served_file
+from inhouse.engine import StreamingEngine, get_base, require_base, served_file
+from inhouse.engine.prompts import TRAINED_SYSTEM
 from inhouse.errors import NoMetric, NotFound
 from inhouse.pipeline.packaging import package_versions
 from inhouse.scoring import FactFinder, Judged, compare_scores, judge, summarise
 from inhouse.store import Settings, Workspace, disk_guard, records, registry, write_bytes
 from inhouse.store.database import now
+from inhouse.train import max_tokens_of
 
 if TYPE_CHECKING:
     from inhouse.engine.remote_engine import RemoteEngine
@@ -168,38 +173,47 @@ def _evaluate(
 def make_field(workspace: Workspace, task: Task, version: ModelVersion, dataset: Dataset, reporter: Reporter) -> Any:  # noqa: ANN401 - the type would import the models
     """What the contenders may use; models are loaded when a contender first asks."""
     from inhouse.deploy import form_of
+    from inhouse.deploy.served import CLASSIFIER, GGUF
     from inhouse.engine.chat_template import ChatTemplate
-    from inhouse.engine.choice import open_engine
+    from inhouse.engine.choice import choose_engine, gguf_architecture, open_engine
+    from inhouse.engine.classifier import LabelClassifier
     from inhouse.engine.encoder import SentenceEncoder
     from inhouse.engine.gguf_fields import context_length, read_fields
+    from inhouse.engine.gguf_traits import traits_of
     from inhouse.evaluate.contenders import Field
 
-    settings = workspace.settings
-    recipe = version.lineage["recipe"]
-    base = get_base(recipe["base_model"], settings, reporter.say, sha256=recipe["base_sha256"])
+    settings, recipe = workspace.settings, read_recipe(version.lineage["recipe"])
+    if isinstance(recipe, EncoderRecipe):  # the base that is prompted is the task's
+        base = get_base(task.base_model, settings, reporter.say)
+        engine = choose_engine(task.engine, gguf_architecture(base.gguf), traits=traits_of(base.gguf))
+        encoder, encoder_sha256 = recipe.base_model, recipe.base_sha256
+        system, max_tokens = TRAINED_SYSTEM, max_tokens_of(task)
+    else:
+        base = get_base(recipe.base_model, settings, reporter.say, sha256=recipe.base_sha256)
+        engine, encoder, encoder_sha256 = version.engine, task.encoder_model, ""
+        system, max_tokens = recipe.system, recipe.max_tokens
     template = ChatTemplate(base.folder, base.spec.end_of_turn)
-    file = workspace.blobs.path(version.file_sha256, ".gguf")
+
+    def opened(file: Path, *, exact: bool) -> StreamingEngine:
+        return open_engine(engine, file, template.end_of_turn, threads=settings.threads, exact=exact)
+
     return Field(
         task=version.answers_as(task),
         form=form_of(version),
         train=dataset.of("train"),
         validation=dataset.of("validation"),
         test=dataset.of("test"),
-        system=recipe["system"],
-        max_tokens=recipe["max_tokens"],
+        system=system,
+        max_tokens=max_tokens,
         context=context_length(read_fields(base.gguf)),
-        make_tuned=lambda: open_engine(
-            version.engine, file, template.end_of_turn, threads=settings.threads, exact=version.exact
+        tuned_name=version.contender,
+        make_tuned=lambda: opened(workspace.blobs.path(version.file_sha256, GGUF), exact=version.exact),
+        make_classifier=lambda: LabelClassifier(
+            workspace.blobs.path(version.file_sha256, CLASSIFIER), threads=settings.threads, exact=version.exact
         ),
-        make_base=lambda: open_engine(
-            version.engine,
-            served_file(base, version.engine),
-            template.end_of_turn,
-            threads=settings.threads,
-            exact=False,
-        ),
+        make_base=lambda: opened(served_file(base, engine), exact=False),
         make_remote=lambda name: _open_remote(name, settings),
-        make_encoder=lambda: SentenceEncoder(get_base(ENCODER, settings, reporter.say).folder),
+        make_encoder=lambda: SentenceEncoder(get_base(encoder, settings, reporter.say, sha256=encoder_sha256).folder),
         template=template,
         reporter=reporter,
     )
@@ -251,7 +265,7 @@ def facts_of(task: Task, dataset: Dataset) -> FactFinder | None:
 
 def encoders_of(task: Task) -> tuple[str, ...]:
     """The sentence encoder, where a contender of the task's kind needs it."""
-    return (ENCODER,) if task.kind == "classify" else ()
+    return (task.encoder_model,) if task.kind == "classify" else ()
 
 
 def leaked(dataset: Dataset, kind: Kind) -> int:
@@ -279,7 +293,7 @@ def _against_champion(
 
     Compared on the primary metric; for macro-F1, which no single answer has, on accuracy.
     """
-    from inhouse.deploy import ServedModel
+    from inhouse.deploy import open_served
 
     number = registry.alias_number(workspace, task.name, registry.CHAMPION)
     if number is None or number == version.number:
@@ -296,7 +310,7 @@ def _against_champion(
             "of its comparison with the candidate"
         )
     asked = [test[i] for i in unseen]
-    served = ServedModel(workspace, champion)
+    served = open_served(workspace, champion)
     bar = reporter.bar(f"champion {champion.name}", len(asked))
     try:
         answered = [a.prediction.target for a in served.answer([e.inputs for e in asked], bar.update)]

@@ -38,13 +38,13 @@ def export(
     """Write a version of a task for another program to load.
 
     Args:
-        to: `gguf`, `ollama`, `adapter` or `merged`.
+        to: `gguf`, `ollama`, `adapter` or `merged`; of a fine-tuned encoder `openvino`.
         out: the folder that is made; it may be there, if it is empty.
         which: the version's number, `champion`, `candidate` or `latest`.
 
     Raises:
         Refused: the version failed the parity gate.
-        UsageError: `to` is none of the four, or there is something at `out`.
+        UsageError: `to` is none of these, or not of this version's kind, or there is something at `out`.
         NotFound: no such task or version.
         DiskFull, ModelUnavailable
     """

@@ -34,6 +34,7 @@ PACKAGES = (
     "safetensors",
     "tokenizers",
     "gguf",
+    "openvino",
     "openvino-genai",
     "xllamacpp",
     "scikit-learn",
@@ -41,7 +42,7 @@ PACKAGES = (
 
 Item = TypeVar("Item")
 
-_NOT_COMPARED = Parity(
+NOT_COMPARED = Parity(
     passed=False,
     tokens=0,
     top1_agreement=0.0,
@@ -94,7 +95,7 @@ def register(
         chat=task.input.chat,
         documents=task.input.documents,
         threshold=EVERYTHING_TO_A_PERSON,
-        parity=_NOT_COMPARED,
+        parity=NOT_COMPARED,
         engine=prepared.engine,
         lineage={**_lineage(dataset, base, recipe), "steps": steps},
     )

@@ -6,12 +6,12 @@ import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import psutil
 
-from inhouse.core import Dataset, Recipe, Reporter, Split, Task
-from inhouse.engine import Base, get_base, require_base
+from inhouse.core import Dataset, Recipe, Reporter, Split, Task, TrainedModel
+from inhouse.engine import Base, get_base, require_base, require_kind
 from inhouse.engine.choice import choose_engine, gguf_architecture
 from inhouse.engine.gguf_traits import traits_of
 from inhouse.engine.prompts import TRAINED_SYSTEM
@@ -102,49 +102,54 @@ class Prepared:
         )
 
 
-def _wishes(task: Task, *, seed: int | None = None, minutes: float | None = None) -> Task:
+def wished(task: Task, *, seed: int | None = None, minutes: float | None = None, model: str = "") -> Task:
     """The task with a command's own wishes in place of the file's.
 
+    Args:
+        model: `causal` or `encoder`; empty for the file's.
+
     Raises:
-        UsageError: no time at all.
+        UsageError: no time at all, or no such model for this kind of task.
     """
     if minutes is not None and not 0 < minutes < math.inf:
         raise UsageError(f"{minutes:g} minutes are no time to train in", "give a number above 0")
-    wishes = {key: value for key, value in (("seed", seed), ("minutes", minutes)) if value is not None}
+    if model and model not in get_args(TrainedModel):
+        known = ", ".join(get_args(TrainedModel))
+        raise UsageError(f"{model!r} is no model that can be trained", f"there are {known}")
+    if model == "encoder" and task.kind != "classify":
+        raise UsageError(
+            f"an encoder picks a label, and task {task.name!r} is of kind {task.kind}", "leave `--model encoder` out"
+        )
+    told = (("seed", seed), ("minutes", minutes), ("model", model or None))
+    wishes = {key: value for key, value in told if value is not None}
     return task.model_copy(update={"train": task.train.model_copy(update=wishes)})
 
 
-def require_ready(workspace: Workspace, name: str) -> None:
-    """Refuse what cannot be trained, before anything is written.
+def require_ready(workspace: Workspace, name: str, model: str = "") -> Task:
+    """Refuse what cannot be trained, before anything is written; give back the task.
 
     Raises:
         NotFound: no such task, or it has no data.
-        ModelUnavailable, ConfigError
+        ModelUnavailable, ConfigError, UsageError
     """
-    task = workspace.load_task(name)
+    task = wished(workspace.load_task(name), model=model)
     records.load_dataset(workspace, name)
-    require_base(task.base_model, workspace.settings)
+    require_base(task.trained_base, workspace.settings)
+    return task
 
 
-def prepare_training(
-    workspace: Workspace,
-    name: str,
-    reporter: Reporter,
-    *,
-    seed: int | None = None,
-    minutes: float | None = None,
-) -> Prepared:
-    """What `train` needs, made from the task's newest data.
+def prepare_training(workspace: Workspace, task: Task, reporter: Reporter) -> Prepared:
+    """What the training of a causal model needs, made from the task's newest data.
 
     Raises:
         what `train` raises before its first step.
     """
     from inhouse.engine.torch_model import best_precision, free_memory, use_threads
 
-    task = _wishes(workspace.load_task(name), seed=seed, minutes=minutes)
-    dataset = records.load_dataset(workspace, name)
+    dataset = records.load_dataset(workspace, task.name)
     use_threads(workspace.settings.threads)
     base = get_base(task.base_model, workspace.settings, reporter.say)
+    require_kind(base, "causal", "base_model")
     engine = choose_engine(task.engine, gguf_architecture(base.gguf), traits=traits_of(base.gguf))
     learned, validation = _encoded(task, dataset, base, reporter)
     recipe = make_recipe(

@@ -9,9 +9,20 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any
 
-from inhouse.core import BaseOption, Reporter, SeedsResult, Silent, TrainPlan, TrainResult
-from inhouse.engine import Base, known_bases
+from inhouse.core import (
+    BaseOption,
+    EncoderRecipe,
+    Recipe,
+    Reporter,
+    SeedsResult,
+    Silent,
+    Task,
+    TrainPlan,
+    TrainResult,
+)
+from inhouse.engine import Base, find_spec, is_here, known_bases
 from inhouse.errors import UsageError
+from inhouse.pipeline.classifier import PreparedClassifier, plan_classifier, prepare_classifier, train_classifier
 from inhouse.pipeline.packaging import register
 from inhouse.pipeline.preparation import (
     Prepared,
@@ -20,6 +31,7 @@ from inhouse.pipeline.preparation import (
     prepared_trunk,
     require_ready,
     validation_judge,
+    wished,
 )
 from inhouse.pipeline.watching import watching
 from inhouse.store import Workspace, disk_guard, records, registry
@@ -43,8 +55,9 @@ def train(
     again: bool = False,
     seed: int | None = None,
     minutes: float | None = None,
+    model: str = "",
 ) -> TrainResult:
-    """Fine-tune the task's base model on its newest dataset version and register the result.
+    """Fine-tune the task's base model, or its encoder, on the newest dataset version and register the result.
 
     A run that was interrupted goes on where it was. A run that is done is not repeated (the same recipe on the same
     data gives the same model) unless `again`. Ctrl-C ends the training after the step; what was learned by then is
@@ -54,7 +67,7 @@ def train(
     back its result.
 
     Args:
-        seed, minutes: instead of those in `task.toml`.
+        seed, minutes, model: instead of those in `task.toml`.
 
     Raises:
         NotFound: no such task, or it has no data.
@@ -68,9 +81,11 @@ def train(
     processes = started_processes()
     if not processes.main:
         return _assist(workspace, name, processes, seed=seed, minutes=minutes)
-    require_ready(workspace, name)
+    task = wished(require_ready(workspace, name, model), seed=seed, minutes=minutes)
+    if task.train.model == "encoder" and processes.count > 1:
+        raise UsageError("an encoder is trained by one process", "start `inhouse train` without a launcher")
     with workspace.lock(f"train-{name}", f"training {name!r}"), disk_guard(workspace.paths.root):
-        prepared = prepare_training(workspace, name, reporter, seed=seed, minutes=minutes)
+        prepared = _prepare(workspace, task, reporter)
         run = records.open_run(workspace, name, prepared.dataset.number, prepared.recipe, again=again)
         if run.status == "done" and run.result is not None:
             shutil.rmtree(workspace.paths.run(run.id), ignore_errors=True)
@@ -80,7 +95,7 @@ def train(
             return processes.agreed(TrainResult.model_validate(run.result))
         for left in records.abandon_runs(workspace, name, run, prepared.dataset.number):
             shutil.rmtree(workspace.paths.run(left), ignore_errors=True)
-        result = _train(workspace, replace(prepared, recipe=run.recipe), run.id, reporter, processes)
+        result = _train_either(workspace, prepared, run, reporter, processes)
         status = "stopped" if result.interrupted else "done"
         records.finish_run(workspace, run.id, status, result.model_dump(mode="json"))
         if not result.interrupted:
@@ -97,7 +112,8 @@ def _assist(workspace: Workspace, name: str, processes: Processes, **wishes: Any
 
     run, recipe = processes.told()
     if recipe is not None:
-        prepared = replace(prepare_training(workspace, name, Silent(), **wishes), recipe=recipe)
+        task = wished(require_ready(workspace, name), **wishes)
+        prepared = replace(prepare_training(workspace, task, Silent()), recipe=recipe)
         with (
             prepared_trunk(prepared, sharded=processes.sharded) as (trunk, adapters),
             finishing_the_step(Silent()) as asked_to_stop,
@@ -127,6 +143,27 @@ def _judge(prepared: Prepared, trunk: Trunk, processes: Processes) -> Judge | No
     return validation_judge(prepared, trunk) if prepared.judged and not processes.sharded else None
 
 
+def _prepare(workspace: Workspace, task: Task, reporter: Reporter) -> Prepared | PreparedClassifier:
+    """What the training of the task's causal model, or of its encoder, needs."""
+    prepare = prepare_classifier if task.train.model == "encoder" else prepare_training
+    return prepare(workspace, task, reporter)
+
+
+def _train_either(
+    workspace: Workspace,
+    prepared: Prepared | PreparedClassifier,
+    run: records.Run,
+    reporter: Reporter,
+    processes: Processes,
+) -> TrainResult:
+    """Train by the recipe that the run has kept."""
+    if isinstance(prepared, PreparedClassifier):
+        assert isinstance(run.recipe, EncoderRecipe)
+        return train_classifier(workspace, replace(prepared, recipe=run.recipe), run.id, reporter)
+    assert isinstance(run.recipe, Recipe)
+    return _train(workspace, replace(prepared, recipe=run.recipe), run.id, reporter, processes)
+
+
 def train_to_the_end(workspace: Workspace, name: str, reporter: Reporter, **wishes: Any) -> TrainResult:  # noqa: ANN401
     """`train` as a part of a longer command, all of which Ctrl-C is for.
 
@@ -151,12 +188,13 @@ def train_seeds(
     seeds: int,
     again: bool = False,
     minutes: float | None = None,
+    model: str = "",
 ) -> SeedsResult:
     """The same training with several seeds: how far results lie apart by chance alone. Each makes a version.
 
     Args:
         seeds: how many, from the task's own seed on.
-        minutes: for each, instead of those in `task.toml`.
+        minutes, model: for each, instead of those in `task.toml`.
 
     Raises:
         UsageError: fewer than two seeds.
@@ -170,7 +208,7 @@ def train_seeds(
     runs = list[TrainResult]()
     for seed in range(task.train.seed, task.train.seed + seeds):
         reporter.say(f"seed {seed}: training {len(runs) + 1} of {seeds}")
-        runs.append(train_to_the_end(workspace, name, reporter, again=again, seed=seed, minutes=minutes))
+        runs.append(train_to_the_end(workspace, name, reporter, again=again, seed=seed, minutes=minutes, model=model))
     scores = [run.validation_score for run in runs]
     return SeedsResult(
         task=name,
@@ -185,12 +223,17 @@ def train_seeds(
 
 
 def plan_training(
-    workspace: Workspace, name: str, reporter: Reporter | None = None, *, minutes: float | None = None
+    workspace: Workspace,
+    name: str,
+    reporter: Reporter | None = None,
+    *,
+    minutes: float | None = None,
+    model: str = "",
 ) -> TrainPlan:
     """What `train` would do and take on this machine, from the data and a few measured steps; nothing is kept.
 
     Args:
-        minutes: instead of those in `task.toml`.
+        minutes, model: instead of those in `task.toml`.
 
     Raises:
         what `train` raises before its first step.
@@ -198,8 +241,9 @@ def plan_training(
     from inhouse.engine.torch_model import free_memory
 
     reporter = reporter or Silent()
-    require_ready(workspace, name)
-    prepared = prepare_training(workspace, name, reporter, minutes=minutes)
+    prepared = _prepare(workspace, wished(require_ready(workspace, name, model), minutes=minutes), reporter)
+    if isinstance(prepared, PreparedClassifier):
+        return plan_classifier(workspace, prepared, reporter)
     free = free_memory()  # before the model takes its part of it
     if prepared.memory <= free:
         reporter.say("measuring a few steps")
@@ -209,7 +253,25 @@ def plan_training(
         reporter.warn("it does not fit into the free memory: the time is reckoned from the machine's arithmetic alone")
         speed = _reckoned_speed(prepared)
     prepared = replace(prepared, recipe=prepared.fitted(speed))
-    return _told(workspace, prepared, prepared.plan(speed), free)
+    return _told(workspace, prepared, prepared.plan(speed), free, _encoder_option(workspace, prepared.task, reporter))
+
+
+def _encoder_option(workspace: Workspace, task: Task, reporter: Reporter) -> tuple[BaseOption, ...]:
+    """What the task's encoder would take, where the task has labels, and the encoder is on this machine."""
+    if task.kind != "classify" or not is_here(find_spec(task.encoder_model), workspace.settings):
+        return ()
+    prepared = prepare_classifier(workspace, task, reporter)
+    plan = plan_classifier(workspace, prepared, reporter)
+    return (
+        BaseOption(
+            name=plan.base_model,
+            kind="encoder",
+            parameters=prepared.facts.parameters,
+            minutes=plan.minutes,
+            memory_gib=plan.memory_gib,
+            fits=plan.fits,
+        ),
+    )
 
 
 def _reckoned_speed(prepared: Prepared) -> float:
@@ -287,8 +349,10 @@ def _train(workspace: Workspace, prepared: Prepared, run: str, reporter: Reporte
     )
 
 
-def _told(workspace: Workspace, prepared: Prepared, plan: Plan, free: float) -> TrainPlan:
-    """The plan with what it takes, and what other base models would take; `free` bytes of memory are there for it."""
+def _told(
+    workspace: Workspace, prepared: Prepared, plan: Plan, free: float, encoder: tuple[BaseOption, ...]
+) -> TrainPlan:
+    """The plan with what it takes, and what other models would take; `free` bytes of memory are there for it."""
     own, recipe = prepared.base.shape, prepared.recipe
     disk, room = disk_needed(own, recipe.rank, recipe.method), shutil.disk_usage(workspace.paths.root).free
     others = sorted((f for f in known_bases() if f.name != own.name), key=lambda f: f.parameters)
@@ -314,7 +378,8 @@ def _told(workspace: Workspace, prepared: Prepared, plan: Plan, free: float) -> 
         kwh=kwh,
         cost=cost.of(hours, kwh),
         choices=plan.choices,
-        options=tuple(
+        options=encoder
+        + tuple(
             BaseOption(
                 name=other.name,
                 parameters=other.parameters,

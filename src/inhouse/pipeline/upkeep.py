@@ -248,7 +248,7 @@ def retrain(workspace: Workspace, name: str, reporter: Reporter | None = None) -
 
     The test split is the old one: a correction of a test example is left out, and said so. With nothing new to learn
     the same data is trained on with another seed, which shows how much trainings differ by chance. Nothing is
-    promoted. A retrain that was interrupted goes on.
+    promoted. What is trained is what the champion is, causal model or encoder. A retrain that was interrupted goes on.
 
     Raises:
         NotFound: no such task, or nothing serves yet.
@@ -257,8 +257,8 @@ def retrain(workspace: Workspace, name: str, reporter: Reporter | None = None) -
     reporter = reporter or Silent()
     task = workspace.load_task(name)
     champion = registry.find_version(workspace, name, registry.CHAMPION)
-    for model in (task.base_model, *encoders_of(task)):
-        require_base(model, workspace.settings)
+    for base in (task.base_model, *encoders_of(task)):
+        require_base(base, workspace.settings)
     with workspace.changing_data():
         dataset = records.load_dataset(workspace, name)
         waiting = waiting_corrections(workspace, task, dataset)
@@ -274,7 +274,8 @@ def retrain(workspace: Workspace, name: str, reporter: Reporter | None = None) -
         reporter.warn(
             f"nothing new to learn from since {champion.name}: training on the same data with another seed ({seed})"
         )
-    trained = train_to_the_end(workspace, name, reporter, seed=seed)
+    model = "encoder" if champion.contender == "fine-tuned-encoder" else "causal"
+    trained = train_to_the_end(workspace, name, reporter, seed=seed, model=model)
     number = trained.model_version.partition("@")[2]
     return Retrained(name, waiting.usable, dataset.number, trained, evaluate(workspace, name, reporter, which=number))
 

@@ -54,7 +54,7 @@ def predict(
         SourceError: the file cannot be read or lacks a column.
         UsageError: `out` is the input file.
     """
-    from inhouse.deploy import ServedModel
+    from inhouse.deploy import open_served
 
     reporter = reporter or Silent()
     file, out = Path(file), Path(out)
@@ -73,7 +73,7 @@ def predict(
             f"the file holds answers already: its {', '.join(sorted(set(source.columns) - set(columns)))} are replaced"
         )
     rows = _rows(source, sources.input_reader(source, version.fields, version.documents, chat=version.chat))
-    served = ServedModel(workspace, version)
+    served = open_served(workspace, version)
     begun = time.perf_counter()
     try:
         bar = reporter.bar("predicting", len(rows))

@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from inhouse.core import Recipe
+from inhouse.core import AnyRecipe
 from inhouse.errors import ConfigError
 from inhouse.store import Settings, Workspace, records, require_outbound
 from inhouse.store.settings import on_this_machine
@@ -24,7 +24,7 @@ _PACKAGES = {"mlflow": "mlflow", "tensorboard": "tensorboard", "wandb": "wandb"}
 
 
 @contextmanager
-def watching(workspace: Workspace, task: str, run: str, recipe: Recipe) -> Iterator[Watch]:
+def watching(workspace: Workspace, task: str, run: str, recipe: AnyRecipe) -> Iterator[Watch]:
     """Within, the function that is given takes a step's number and what was measured there.
 
     Raises:
@@ -59,7 +59,7 @@ def _flush(workspace: Workspace, run: str, waiting: dict[int, dict[str, float]])
     waiting.clear()
 
 
-def _flat(recipe: Recipe) -> dict[str, Any]:
+def _flat(recipe: AnyRecipe) -> dict[str, Any]:
     """Trackers take plain values."""
     return {key: value for key, value in recipe.model_dump(mode="json").items() if value not in (None, "")}
 

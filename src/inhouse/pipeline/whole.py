@@ -13,6 +13,7 @@ from inhouse.core import Evaluation, Kind, Reporter, Silent, Task, TrainResult
 from inhouse.errors import UsageError
 from inhouse.pipeline.compile import Added, Cleaned, clean, new_task, prepare, store_data
 from inhouse.pipeline.evaluation import encoders_of, evaluate
+from inhouse.pipeline.preparation import wished
 from inhouse.pipeline.training import train_to_the_end
 from inhouse.store import Workspace, check_name
 
@@ -53,10 +54,12 @@ def run(
     group: str = "",
     drop_rare: bool = False,
     epochs: int | None = None,
+    model: str = "",
 ) -> Ran:
     """init (a task of `kind`), add, clean (exact duplicates and leakage only), train, evaluate.
 
-    The new version becomes the candidate. The kind of a new task is inferred from the first file where none is given.
+    `epochs` and `model` (`causal`, `encoder`) go into `task.toml`. The new version becomes the candidate. The kind of a
+    new task is inferred from the first file where none is given.
 
     Nothing is written before the files were read and found usable. Run again after an interruption, it goes on.
 
@@ -69,6 +72,7 @@ def run(
         task = _task_there(workspace, name, kind)
         if task is None:
             task = new_task(name, kind or _kind_of(files, reporter, inputs, target, group))
+        task = wished(task, model=model)
         if epochs is not None:
             task = task.model_copy(update={"train": task.train.model_copy(update={"epochs": epochs})})
         prepared = prepare(workspace, task, files, reporter, test=test, inputs=inputs, target=target, group=group)

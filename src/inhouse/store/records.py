@@ -12,7 +12,7 @@ from typing import Any
 import polars as pl
 from sqlalchemy import RowMapping, delete, func, insert, select, update
 
-from inhouse.core import Dataset, Example, Finding, Prediction, Provenance, Recipe
+from inhouse.core import AnyRecipe, Dataset, Example, Finding, Prediction, Provenance, Recipe, read_recipe
 from inhouse.errors import NotFound
 from inhouse.store import database as db
 from inhouse.store.workspace import Workspace
@@ -165,12 +165,12 @@ class Run:
     """One execution of a recipe. `status`: `running`, `stopped` (by Ctrl-C; both go on), or `done`, with its result."""
 
     id: str
-    recipe: Recipe
+    recipe: AnyRecipe
     status: str
     result: dict[str, Any] | None = None
 
 
-def open_run(workspace: Workspace, task: str, dataset: int, recipe: Recipe, *, again: bool = False) -> Run:
+def open_run(workspace: Workspace, task: str, dataset: int, recipe: AnyRecipe, *, again: bool = False) -> Run:
     """The run of this recipe on this dataset: an unfinished or finished one if there is one, else a new one.
 
     A schedule that an earlier command fitted into the recipe's minutes counts as the same recipe, and so does the other
@@ -184,9 +184,8 @@ def open_run(workspace: Workspace, task: str, dataset: int, recipe: Recipe, *, a
         for row in rows:
             if row["status"] not in GOES_ON and (row["status"] != "done" or again):
                 continue
-            kept = Recipe.model_validate(row["recipe"])
-            of_machine = {"precision": recipe.precision, "four_bit": recipe.four_bit}
-            if kept.model_copy(update={"steps": None, **of_machine}) == recipe:
+            kept = read_recipe(row["recipe"])
+            if _as_any_machine(kept).model_copy(update={"steps": None}) == _as_any_machine(recipe):
                 return Run(row["id"], kept, row["status"], row["result"])
         run = f"run-{uuid.uuid4().hex[:12]}"
         values = {"id": run, "task": task, "dataset": dataset, "recipe": recipe.model_dump(mode="json")}
@@ -194,7 +193,7 @@ def open_run(workspace: Workspace, task: str, dataset: int, recipe: Recipe, *, a
     return Run(run, recipe, "running")
 
 
-def schedule_run(workspace: Workspace, run: str, recipe: Recipe) -> None:
+def schedule_run(workspace: Workspace, run: str, recipe: AnyRecipe) -> None:
     """Keep the recipe with the schedule that was fitted into its minutes."""
     with workspace.database.begin() as connection:
         connection.execute(update(db.runs).where(db.runs.c.id == run).values(recipe=recipe.model_dump(mode="json")))
@@ -224,10 +223,17 @@ def abandon_runs(workspace: Workspace, task: str, now: Run, dataset: int) -> lis
     return found
 
 
-def _beyond_wishes(recipe: Recipe | dict[str, Any]) -> Recipe:
+def _beyond_wishes(recipe: AnyRecipe | dict[str, Any]) -> AnyRecipe:
     """A recipe without what a command may say of it (which seed, how long), and what the machine does."""
-    told = {"seed": 0, "minutes": None, "steps": None, "precision": "float32", "four_bit": False}
-    return Recipe.model_validate(recipe).model_copy(update=told)
+    known = read_recipe(recipe) if isinstance(recipe, dict) else recipe
+    return _as_any_machine(known).model_copy(update={"seed": 0, "minutes": None, "steps": None})
+
+
+def _as_any_machine(recipe: AnyRecipe) -> AnyRecipe:
+    """A recipe without what follows from what a machine has to offer."""
+    if isinstance(recipe, Recipe):
+        return recipe.model_copy(update={"precision": "float32", "four_bit": False})
+    return recipe
 
 
 def keep_metrics(workspace: Workspace, run: str, metrics: Mapping[int, Mapping[str, float]]) -> None:

@@ -20,6 +20,13 @@ from inhouse.store.paths import CONFIG_NAME, Paths, disk_guard, restoring, write
 from inhouse.store.settings import Settings, forbid_outbound, load_settings, read_toml, validated
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+_KEYS_OF_ONE_KIND = {
+    "labels": "classify",
+    "encoder_model": "classify",
+    "json_schema": "extract",
+    "from_input": "extract",
+    "outline": "generate",
+}
 
 _CONFIG = """\
 # Settings of this inhouse workspace. Every key can be overridden by an environment variable:
@@ -127,8 +134,7 @@ class Workspace:
         """Write `task.toml`; comments and keys that the user wrote are kept."""
         path = self.paths.task_file(task.name)
         document = tomlkit.parse(path.read_text("utf-8")) if path.is_file() else _new_task_document(task.name)
-        others = {"labels": "classify", "json_schema": "extract", "from_input": "extract", "outline": "generate"}
-        left_out = {"name", *(key for key, kind in others.items() if kind != task.kind)}
+        left_out = {"name", *(key for key, kind in _KEYS_OF_ONE_KIND.items() if kind != task.kind)}
         values = task.model_dump(exclude=left_out, exclude_none=True, by_alias=True)
         schema, taken = values.pop("schema", None), values.pop("from_input", None)
         _merge(document, values)

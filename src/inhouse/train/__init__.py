@@ -1,5 +1,6 @@
 """Training: a plan with its reasons, then the loop. `inhouse.train.loop` imports torch; this package does not."""
 
+from inhouse.train.encoder_plan import EncoderPlan, make_encoder_plan, make_encoder_recipe
 from inhouse.train.heap import roomy_heap, tidy_heap
 from inhouse.train.interrupt import finishing_the_step
 from inhouse.train.needs import GIB, Shape, disk_needed, memory_needed
@@ -23,12 +24,15 @@ __all__ = [
     "RANK",
     "TOKENS_AT_ONCE",
     "Encoded",
+    "EncoderPlan",
     "Plan",
     "Shape",
     "answer_tokens_of",
     "disk_needed",
     "encode",
     "finishing_the_step",
+    "make_encoder_plan",
+    "make_encoder_recipe",
     "make_plan",
     "make_recipe",
     "max_tokens_of",

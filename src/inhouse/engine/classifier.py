@@ -1,0 +1,154 @@
+"""A fine-tuned classifier as one file, and how it answers: OpenVINO for the encoder, numpy for the head.
+
+The file is a zip archive without compression, the same bytes for the same model: `encoder.xml` and `encoder.bin` (both
+encoders, OpenVINO IR), `tokenizer.json`, `head.*` and `held.*`, `meta.json`. Nothing in it can run code.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inhouse.core import Prediction
+from inhouse.engine.answers import Question
+from inhouse.engine.encoder import TextTokens
+from inhouse.engine.label_head import Floats, LabelHead
+from inhouse.engine.protocol import Progress
+from inhouse.errors import ModelUnavailable
+
+if TYPE_CHECKING:  # it imports torch
+    from inhouse.engine.encoder_model import TwinEncoder
+
+ENGINE = "openvino"
+# Members of the archive. `held` is the head that has not learned from validation examples, see `LabelClassifier`.
+IR, WEIGHTS, TOKENIZER, META = "encoder.xml", "encoder.bin", "tokenizer.json", "meta.json"
+HEAD, HELD = ("head.safetensors", "head.json"), ("held.safetensors", "held.json")
+_FIRST_DATE = (1980, 1, 1, 0, 0, 0)
+# Texts that go through the encoder at once: more of them keep their padding in no cache.
+TEXTS_AT_ONCE = 64
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How texts become token ids for a classifier's encoder."""
+
+    tokenizer: str
+    longest: int
+    pad: int
+    prefix: str = ""
+
+    @property
+    def tokens(self) -> TextTokens:
+        """What does it."""
+        return TextTokens(self.tokenizer, self.longest, self.prefix)
+
+
+def write_classifier(file: Path, twin: TwinEncoder, reading: Reading, head: LabelHead, held: LabelHead) -> None:
+    """Write a classifier as one file.
+
+    Args:
+        file: its folder gets two files more, which are gone at the end.
+        held: the head that learned from no validation example.
+    """
+    from inhouse.engine.encoder_model import write_openvino
+
+    ir = file.parent / IR
+    write_openvino(twin, reading.pad, ir)
+    meta = {"longest": reading.longest, "pad": reading.pad, "prefix": reading.prefix}
+    parts = {
+        IR: ir.read_bytes(),
+        WEIGHTS: ir.with_suffix(".bin").read_bytes(),
+        TOKENIZER: reading.tokenizer.encode("utf-8"),
+        META: json.dumps(meta).encode("utf-8"),
+    }
+    for names, one in ((HEAD, head), (HELD, held)):
+        parts |= dict(zip(names, one.as_bytes(), strict=True))
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+        for name, content in parts.items():
+            archive.writestr(zipfile.ZipInfo(name, _FIRST_DATE), content)
+    for left in (ir, ir.with_suffix(".bin")):
+        left.unlink()
+
+
+class LabelClassifier:
+    """Answers texts with labels; safe to be asked by several threads.
+
+    Args:
+        file: what `write_classifier` wrote.
+        threads: 0 for all cores.
+        exact: computed in float32, not in the fastest precision that there is.
+
+    Raises:
+        ModelUnavailable: the file is no such archive, or OpenVINO cannot read it.
+    """
+
+    def __init__(self, file: Path, *, threads: int = 0, exact: bool = False) -> None:
+        from inhouse.engine.encoder_model import open_vectors
+
+        try:
+            with zipfile.ZipFile(file) as archive:
+                parts = {name: archive.read(name) for name in archive.namelist()}
+            meta = json.loads(parts[META])
+            reading = Reading(parts[TOKENIZER].decode("utf-8"), meta["longest"], meta["pad"], meta["prefix"])
+            self._head, self._held = (LabelHead.of_bytes(*(parts[name] for name in names)) for names in (HEAD, HELD))
+        except (zipfile.BadZipFile, KeyError, ValueError) as error:
+            raise ModelUnavailable(f"this is no whole classifier: {error}", "train again", file=file) from error
+        self._encoder = open_vectors(parts[IR], parts[WEIGHTS], threads=threads, exact=exact)
+        self._tokens, self._pad = reading.tokens, reading.pad
+        self._lock = threading.Lock()
+
+    def question(self, text: str) -> Question:
+        """A text as it is asked: what goes beyond the encoder's length is read by the head's n-grams alone."""
+        return Question(self._tokens.ids([text])[0], text)
+
+    def answer(self, questions: Sequence[Question], progress: Progress | None = None) -> list[Prediction]:
+        """One label per question, in order."""
+        return self._answers(self._head, questions, progress)
+
+    def answer_held(self, questions: Sequence[Question], progress: Progress | None = None) -> list[Prediction]:
+        """The same by the head that learned from no validation example: what such examples may be judged by."""
+        return self._answers(self._held, questions, progress)
+
+    def _answers(self, head: LabelHead, questions: Sequence[Question], progress: Progress | None) -> list[Prediction]:
+        answers: list[Prediction] = [Prediction(target=None)] * len(questions)
+        order = sorted(range(len(questions)), key=lambda i: len(questions[i].prompt))
+        for start in range(0, len(order), TEXTS_AT_ONCE):
+            part = order[start : start + TEXTS_AT_ONCE]
+            asked = [questions[i] for i in part]
+            chances = head.log_chances(self._vectors(asked), [q.text for q in asked])
+            for place, question, answer in zip(part, asked, predictions(head.labels, chances), strict=True):
+                answers[place] = answer.model_copy(update={"prompt_tokens": len(question.prompt)})
+            if progress is not None:
+                progress(start + len(part))
+        return answers
+
+    def _vectors(self, questions: Sequence[Question]) -> NDArray[np.float32]:
+        width = max(len(q.prompt) for q in questions)
+        ids = np.full((len(questions), width), self._pad, np.int64)
+        mask = np.zeros((len(questions), width), np.int64)
+        for row, question in enumerate(questions):
+            ids[row, : len(question.prompt)] = question.prompt
+            mask[row, : len(question.prompt)] = 1
+        with self._lock:
+            return np.array(self._encoder([ids, mask])[0], np.float32)
+
+    def close(self) -> None:
+        """Free the model."""
+        self._encoder = None
+
+
+def predictions(labels: Sequence[str], chances: Floats) -> list[Prediction]:
+    """The likeliest label of each row of log-probabilities [n, labels], with its probability."""
+    best = chances.argmax(1)
+    return [
+        Prediction(target=labels[place], confidence=float(np.exp(row[place])))
+        for place, row in zip(best, chances, strict=True)
+    ]

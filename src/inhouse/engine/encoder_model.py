@@ -1,0 +1,197 @@
+"""Sentence encoders in torch: token ids in, unit vectors out; and the same as an OpenVINO model for serving."""
+
+from __future__ import annotations
+
+import json
+import math
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from inhouse.engine.quiet import settle, settle_transformers
+from inhouse.engine.safetensors_file import shapes_of
+
+Pooling = Literal["mean", "cls"]
+# Padded tokens that go through the encoder at once where nothing is learned.
+TOKENS_AT_ONCE = 4096
+
+
+@dataclass(frozen=True)
+class EncoderFacts:
+    """What a folder says of its encoder.
+
+    Attributes:
+        width: of its vectors.
+        longest: the most tokens that it reads.
+        pad: the id that fills a short text up; encoders that count positions by it must get this one.
+        pooling: what becomes the text's vector: the mean over its tokens, or the first token's.
+        layers, parameters: how many.
+        prefix: what the encoder was taught to find before a text (e5's `query: `).
+    """
+
+    width: int
+    longest: int
+    pad: int
+    pooling: Pooling
+    layers: int
+    parameters: int
+    prefix: str = ""
+
+
+def facts_of(folder: Path) -> EncoderFacts:
+    """The facts in `config.json` and in the files of sentence-transformers beside it, where there are any."""
+    config = json.loads((folder / "config.json").read_text("utf-8"))
+    pooling = _told(folder / "1_Pooling" / "config.json")
+    sentences = _told(folder / "sentence_bert_config.json")
+    prompts = _told(folder / "config_sentence_transformers.json").get("prompts") or {}
+    positions, pad = int(config.get("max_position_embeddings") or 512), int(config.get("pad_token_id") or 0)
+    if config.get("model_type") in ("xlm-roberta", "roberta", "camembert"):
+        positions -= pad + 1  # these count positions from the padding's id on
+    return EncoderFacts(
+        width=int(config.get("hidden_size") or config["dim"]),
+        longest=min(positions, int(sentences.get("max_seq_length") or positions)),
+        pad=pad,
+        pooling="cls" if pooling.get("pooling_mode_cls_token") else "mean",
+        layers=int(config.get("num_hidden_layers") or config["n_layers"]),
+        parameters=sum(math.prod(shape) for shape in shapes_of(folder / "model.safetensors").values()),
+        prefix=str(prompts.get("query") or ""),
+    )
+
+
+def _told(file: Path) -> dict[str, Any]:
+    """What a file says, where it is there."""
+    found = json.loads(file.read_text("utf-8")) if file.is_file() else {}
+    return found if isinstance(found, dict) else {}
+
+
+def load_encoder(folder: Path) -> nn.Module:
+    """The encoder of a folder in float32, ready to answer; eager attention is the faster at a sentence's length."""
+    settle_transformers()
+    from transformers import AutoModel
+
+    model = AutoModel.from_pretrained(
+        folder, dtype=torch.float32, attn_implementation="eager", local_files_only=True, trust_remote_code=False
+    )
+    assert isinstance(model, nn.Module)
+    return model.eval()
+
+
+def pooled(model: nn.Module, ids: Tensor, mask: Tensor, pooling: Pooling) -> Tensor:
+    """Unit vectors [n, width] of texts.
+
+    Args:
+        ids, mask: [n, length]; right-padded, mask 1 where there is a token.
+    """
+    hidden = model(input_ids=ids, attention_mask=mask).last_hidden_state
+    if pooling == "cls":
+        return nn.functional.normalize(hidden[:, 0], dim=1)
+    weight = mask[:, :, None].to(hidden.dtype)
+    return nn.functional.normalize((hidden * weight).sum(1) / weight.sum(1), dim=1)
+
+
+def padded_texts(rows: Sequence[Sequence[int]], pad: int) -> tuple[Tensor, Tensor]:
+    """Ids and mask [n, length] of token ids."""
+    width = max(map(len, rows))
+    ids = torch.tensor([[*r, *[pad] * (width - len(r))] for r in rows])
+    mask = torch.tensor([[1] * len(r) + [0] * (width - len(r)) for r in rows])
+    return ids, mask
+
+
+def alike_in_length(rows: Sequence[Sequence[int]], most: int = TOKENS_AT_ONCE) -> Iterator[list[int]]:
+    """Places of the rows, the shortest first, in runs of at most `most` padded tokens: little of them is padding."""
+    part: list[int] = []
+    for place in sorted(range(len(rows)), key=lambda i: len(rows[i])):
+        if part and len(rows[place]) * (len(part) + 1) > most:
+            yield part
+            part = []
+        part.append(place)
+    if part:
+        yield part
+
+
+class TwinEncoder(nn.Module):
+    """A tuned encoder beside the one that it came from: what it learned, and what it knew before.
+
+    Few examples bend an encoder towards their labels, and some of what it knew gets lost; a head that sees both vectors
+    does better than with either (see docs/design/encoder.md).
+    """
+
+    def __init__(self, tuned: nn.Module, original: nn.Module, pooling: Pooling) -> None:
+        super().__init__()
+        self.tuned, self.original, self.pooling = tuned, original, pooling
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """Unit vectors of both, [n, 2 width]: the tuned one's first."""
+        both = (pooled(m, input_ids, attention_mask, self.pooling) for m in (self.tuned, self.original))
+        return torch.cat(list(both), dim=1)
+
+
+def write_openvino(twin: TwinEncoder, pad: int, file: Path) -> None:
+    """Write an encoder as OpenVINO IR, in half precision: `file` and a `.bin` beside it, the same bytes every time."""
+    settle()
+    import openvino
+
+    ids, mask = padded_texts([[1, 2, 3, 4], [1, 2]], pad)
+    shape = openvino.PartialShape([-1, -1])
+    with _traced_silently(), torch.no_grad():
+        model = openvino.convert_model(
+            twin.eval(),
+            example_input={"input_ids": ids, "attention_mask": mask},
+            input=[(name, shape, openvino.Type.i64) for name in ("input_ids", "attention_mask")],
+        )
+    # The converter numbers what has no name by all that the process ever converted.
+    model.set_friendly_name("encoder")
+    for place, operation in enumerate(model.get_ordered_ops()):
+        if operation.get_type_name() not in ("Parameter", "Result"):
+            operation.set_friendly_name(f"{operation.get_type_name()}_{place}")
+    model.outputs[0].set_names({"vectors"})
+    model.outputs[0].get_node().set_friendly_name("vectors")
+    openvino.save_model(model, file, compress_to_fp16=True)
+
+
+@contextmanager
+def _traced_silently() -> Iterator[None]:
+    """torch warns of every shape that a trace takes as given, and transformers of itself; the parity gate looks."""
+    import logging
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        logging.getLogger("openvino").setLevel(logging.ERROR)
+        yield
+
+
+def open_vectors(xml: bytes, weights: bytes, *, threads: int, exact: bool) -> Any:  # noqa: ANN401 - openvino has no types
+    """A compiled OpenVINO encoder.
+
+    Args:
+        xml, weights: the two files of the IR.
+        threads: 0 for all cores.
+        exact: computed in float32, not in the fastest precision that there is.
+
+    Raises:
+        ModelUnavailable: OpenVINO cannot read it.
+    """
+    settle()
+    import openvino
+
+    from inhouse.errors import ModelUnavailable
+
+    properties: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY"}
+    if threads:
+        properties["INFERENCE_NUM_THREADS"] = threads
+    if exact:
+        properties["INFERENCE_PRECISION_HINT"] = "f32"
+    core = openvino.Core()
+    try:
+        held = openvino.Tensor(np.frombuffer(weights, np.uint8))
+        return core.compile_model(core.read_model(xml, held), "CPU", properties)
+    except RuntimeError as error:
+        told = " ".join(str(error).split())[:200]
+        raise ModelUnavailable(f"OpenVINO cannot read the encoder: {told}", "train again") from error

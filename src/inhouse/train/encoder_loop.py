@@ -1,0 +1,390 @@
+"""Tuning a sentence encoder for labels: resumable after any kill with the same result.
+
+The loss of a step is the sum of two. Each text of the batch goes through the encoder twice, under different dropout
+(SimCSE, arXiv:2104.08821), and
+- a cosine head over the labels, which begins as the mean vector of each label, answers both views (cross-entropy);
+- every view is drawn towards those of its own label and away from all others (supervised contrast, arXiv:2004.11362).
+The second is what SetFit (arXiv:2209.11055) does with pairs, over all pairs of a large batch at once.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import random
+import time
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torch.nn import functional
+
+from inhouse.core import EncoderRecipe, Reporter
+from inhouse.engine.encoder_model import EncoderFacts, alike_in_length, padded_texts, pooled
+from inhouse.errors import EngineFault
+from inhouse.store import replacing
+from inhouse.train.checkpoint import Position
+from inhouse.train.encoder_plan import LOOKED_AT, look_every, scheduled, taken
+
+# A checkpoint holds some 200 MB.
+CHECKPOINT_SECONDS = 30.0
+# A step's texts, sorted by length, go through the encoder in so many parts: half of the padding is saved.
+PARTS = 16
+
+Tensors = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class LabelledTexts:
+    """Texts as token ids, with the number of each one's label."""
+
+    ids: Sequence[Sequence[int]]
+    labels: Sequence[int]
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """What came out of the loop.
+
+    `state` holds the tuned weights of the best look; `interrupted`: it was asked to stop.
+    """
+
+    state: Tensors
+    position: Position
+    stopped_because: str
+    resumed: bool
+    interrupted: bool
+
+
+def tune(
+    encoder: nn.Module,
+    facts: EncoderFacts,
+    means: Tensor,
+    train: LabelledTexts,
+    validation: LabelledTexts,
+    recipe: EncoderRecipe,
+    checkpoint: Path,
+    reporter: Reporter,
+    *,
+    watch: Callable[[int, Mapping[str, float]], None] = lambda step, metrics: None,
+    asked_to_stop: Callable[[], bool] = lambda: False,
+) -> Tuned:
+    """Tune an encoder, which is changed in place; give back the weights of the best look at validation texts.
+
+    Args:
+        means: the mean vector of each label by the encoder as it is, [labels, width].
+        validation: of labels that are trained; at least one.
+        checkpoint: file to resume from, if it is there, and to save to.
+        watch: is told what every step and every look measured.
+        asked_to_stop: whether the loop should end after this step.
+
+    Raises:
+        EngineFault: the loss is no number.
+        KeyboardInterrupt: asked to stop before the first step.
+    """
+    tuning = _Tuning(encoder, facts, means, train, validation, recipe, checkpoint, reporter, watch)
+    resumed = tuning.position.step > 0
+    while not (stopped := tuning.reason_to_stop()) and not asked_to_stop():
+        tuning.step()
+        tuning.look_when_due()
+        tuning.save_when_due()
+    if not stopped and tuning.position.step == 0:
+        raise KeyboardInterrupt
+    if not stopped:  # saved before the look that an unbroken run would not have had
+        tuning.save()
+    tuning.look()
+    if stopped:
+        tuning.end(stopped)
+    told = stopped or f"you stopped it after {tuning.position.step} of {taken(recipe)} steps"
+    return Tuned(tuning.best, tuning.position, told, resumed, interrupted=not stopped)
+
+
+class _Tuning:
+    """A run between two steps: encoder, head, optimizer, where it is, and the best that was seen."""
+
+    def __init__(
+        self,
+        encoder: nn.Module,
+        facts: EncoderFacts,
+        means: Tensor,
+        train: LabelledTexts,
+        validation: LabelledTexts,
+        recipe: EncoderRecipe,
+        checkpoint: Path,
+        reporter: Reporter,
+        watch: Callable[[int, Mapping[str, float]], None],
+    ) -> None:
+        self._encoder, self._facts, self._train, self._recipe = encoder, facts, train, recipe
+        self._validation = LabelledTexts(validation.ids[:LOOKED_AT], validation.labels[:LOOKED_AT])
+        self._checkpoint, self._reporter, self._watch = checkpoint, reporter, watch
+        self._head = nn.Parameter(functional.normalize(means, dim=1))
+        self._learned = {**tunable(encoder), "head": self._head}
+        self._optimizer = _optimizer(self._learned, recipe)
+        self._rates = [group["lr"] for group in self._optimizer.param_groups]
+        self._per_pass = math.ceil(len(train.ids) / recipe.batch_size)
+        self._pass, self._batches = -1, list[list[int]]()
+        self.position, self.best = _read(checkpoint, self._learned, self._optimizer)
+        self._begun, self._spent = time.monotonic(), self.position.seconds
+        self._saved, self._a_step = self._begun, 0.0
+        self._bar = reporter.bar("training", taken(recipe))
+        self._bar.update(self.position.step)
+
+    def reason_to_stop(self) -> str:
+        """Why there is no further step; empty while there is one."""
+        minutes, position = self._recipe.minutes, self.position
+        if position.ended:
+            return position.ended
+        if position.step >= taken(self._recipe):
+            return "all planned steps done"
+        if position.misses >= self._recipe.patience:
+            return f"validation has not become better {self._recipe.patience} times running"
+        if minutes and position.step and self._seconds() + self._a_step > 60 * minutes:
+            return f"the {minutes:g} minutes are over"
+        return ""
+
+    def step(self) -> None:
+        """One batch, forward, back and learned from. All that is drawn by lot depends on the seed and the step."""
+        begun, step = time.monotonic(), self.position.step
+        share = _schedule(step, scheduled(self._recipe), self._recipe.warmup_share)
+        for group, rate in zip(self._optimizer.param_groups, self._rates, strict=True):
+            group["lr"] = rate * share
+        torch.manual_seed(self._recipe.seed * 1_000_003 + step)
+        batch = self._batch(step)
+        loss = _loss(self._encoder.train(), self._head, self._facts, self._train, batch, self._recipe)
+        if not math.isfinite(loss.item()):
+            raise EngineFault(
+                f"the training diverged: the loss became {loss.item()} at step {step + 1}",
+                f"set `train.learning_rate` in task.toml below {self._recipe.learning_rate:g}",
+            )
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(self._learned.values(), self._recipe.max_grad_norm)
+        self._optimizer.step()
+        self._optimizer.zero_grad(set_to_none=True)
+        tokens = sum(len(self._train.ids[i]) for i in batch)
+        self.position = self.position.after_step(loss.item(), tokens)
+        self._a_step = time.monotonic() - begun
+        rate = tokens / max(self._a_step, 1e-9)
+        self._watch(
+            step + 1,
+            {"loss": loss.item(), "learning_rate": share * self._recipe.learning_rate, "tokens_per_second": rate},
+        )
+        self._bar.update(step + 1, f"loss {self.position.running_loss:.3f}, {rate:.0f} tokens/s")
+
+    def look_when_due(self) -> None:
+        """Look at the validation texts at every so many steps."""
+        if self.position.step % look_every(self._recipe) == 0:
+            self.look()
+
+    def look(self) -> None:
+        """Look at the validation texts, unless nothing was learned since; keep what is better than before."""
+        if self.position.since_look[1] == 0:
+            return
+        loss, right = _answers(self._encoder.eval(), self._head, self._facts, self._validation, self._recipe)
+        if self.position.better(loss, right):
+            self.best = {name: p.detach().clone() for name, p in self._learned.items() if name != "head"}
+        self.position = self.position.after_look(loss, sum(right) / len(right), right)
+        row = self.position.history[-1]
+        self._watch(self.position.step, {key: value for key, value in row.items() if key != "step"})
+        self._reporter.say(
+            f"step {self.position.step}/{taken(self._recipe)}: training loss {row['train_loss']:.4f}, validation loss "
+            f"{loss:.4f}, right answers {row['validation_score']:.1%}"
+        )
+
+    def save_when_due(self) -> None:
+        """Write a checkpoint every so many seconds."""
+        if time.monotonic() - self._saved >= CHECKPOINT_SECONDS:
+            self.save()
+
+    def save(self) -> None:
+        """Write a checkpoint."""
+        self.position = self.position.after_seconds(self._seconds())
+        _write(self._checkpoint, self._learned, self._optimizer, self.position, self.best)
+        self._saved = time.monotonic()
+
+    def end(self, reason: str) -> None:
+        """Keep why it ended: what was resumed later would end for the same reason."""
+        self.position = replace(self.position, ended=reason)
+        self.save()
+
+    def _batch(self, step: int) -> list[int]:
+        number, place = divmod(step, self._per_pass)
+        if number != self._pass:
+            self._pass = number
+            self._batches = batches_of(self._train.labels, self._recipe.batch_size, self._recipe.seed, number)
+        return self._batches[place]
+
+    def _seconds(self) -> float:
+        """Spent on this run, in earlier processes too."""
+        return self._spent + time.monotonic() - self._begun
+
+
+def seconds_per_step(
+    encoder: nn.Module, facts: EncoderFacts, means: Tensor, train: LabelledTexts, recipe: EncoderRecipe
+) -> float:
+    """How long a step takes on this machine, from one that is measured after another; nothing is learned."""
+    head = nn.Parameter(functional.normalize(means, dim=1))
+    tunable(encoder)
+    batch = batches_of(train.labels, recipe.batch_size, recipe.seed, 0)[0]
+    seconds = 0.0
+    for _ in range(2):  # the first one warms up memory and threads
+        begun = time.perf_counter()
+        _loss(encoder.train(), head, facts, train, batch, recipe).backward()  # type: ignore[no-untyped-call]
+        seconds = time.perf_counter() - begun
+    encoder.eval().zero_grad(set_to_none=True)
+    return seconds
+
+
+def _loss(
+    encoder: nn.Module,
+    head: Tensor,
+    facts: EncoderFacts,
+    train: LabelledTexts,
+    batch: Sequence[int],
+    recipe: EncoderRecipe,
+) -> Tensor:
+    """Cross-entropy of the cosine head plus the supervised contrast, on two views of each text of the batch."""
+    places = sorted((*batch, *batch), key=lambda i: len(train.ids[i]))
+    size = math.ceil(len(places) / PARTS)
+    parts = [places[i : i + size] for i in range(0, len(places), size)]
+    vectors = torch.cat(
+        [pooled(encoder, *padded_texts([train.ids[i] for i in part], facts.pad), facts.pooling) for part in parts]
+    )
+    wanted = torch.tensor([train.labels[i] for i in places])
+    logits = recipe.scale * vectors @ functional.normalize(head, dim=1).T
+    plain = functional.cross_entropy(logits, wanted, label_smoothing=recipe.label_smoothing)
+    return plain + recipe.contrast * supervised_contrast(vectors, wanted, recipe.temperature)
+
+
+def supervised_contrast(vectors: Tensor, labels: Tensor, temperature: float) -> Tensor:
+    """The loss of arXiv:2004.11362 (its L_out), the mean over texts; a text alone of its label adds nothing.
+
+    Args:
+        vectors: of unit length, [n, width].
+        labels: [n].
+    """
+    own = torch.eye(len(vectors), dtype=torch.bool)
+    likeness = (vectors @ vectors.T / temperature).masked_fill(own, -math.inf)
+    logs = (likeness - torch.logsumexp(likeness, dim=1, keepdim=True)).masked_fill(own, 0.0)
+    alike = (labels[:, None] == labels[None, :]) & ~own
+    return -((logs * alike).sum(1) / alike.sum(1).clamp(min=1)).mean()
+
+
+def batches_of(labels: Sequence[int], size: int, seed: int, number: int) -> list[list[int]]:
+    """A pass's batches of places: shuffled, but two by two of one label, so that each meets another of its own."""
+    rng = random.Random(f"{seed}:{number}")
+    by_label: defaultdict[int, list[int]] = defaultdict(list)
+    for place in rng.sample(range(len(labels)), len(labels)):
+        by_label[labels[place]].append(place)
+    pairs = [places[i : i + 2] for places in by_label.values() for i in range(0, len(places), 2)]
+    rng.shuffle(pairs)
+    order = [place for pair in pairs for place in pair]
+    return [order[i : i + size] for i in range(0, len(order), size)]
+
+
+def _answers(
+    encoder: nn.Module, head: Tensor, facts: EncoderFacts, texts: LabelledTexts, recipe: EncoderRecipe
+) -> tuple[float, list[float]]:
+    """Mean loss of the cosine head on texts, and of each whether it is right (1 or 0)."""
+    total, right = 0.0, [0.0] * len(texts.ids)
+    with torch.inference_mode():
+        labels = functional.normalize(head, dim=1).T
+        for part in alike_in_length(texts.ids):
+            vectors = pooled(encoder, *padded_texts([texts.ids[i] for i in part], facts.pad), facts.pooling)
+            wanted = torch.tensor([texts.labels[i] for i in part])
+            logits = recipe.scale * vectors @ labels
+            total += functional.cross_entropy(logits, wanted, reduction="sum").item()
+            for place, hit in zip(part, (logits.argmax(1) == wanted).tolist(), strict=True):
+                right[place] = float(hit)
+    return total / len(right), right
+
+
+def tunable(encoder: nn.Module) -> dict[str, nn.Parameter]:
+    """What is tuned, by name: all but the vectors of words, which most texts never touch, and a pooler that nothing
+    reads. The rest is frozen."""
+    for name, parameter in encoder.named_parameters():
+        parameter.requires_grad = not (depth_of(name) is None or "pooler" in name)
+    return {name: p for name, p in encoder.named_parameters() if p.requires_grad}
+
+
+def depth_of(name: str) -> int | None:
+    """The layer that a weight belongs to, from 1; None of what stands before the layers; 0 of what stands after."""
+    parts = name.split(".")
+    for before, number in pairwise(parts):
+        if before in ("layer", "layers") and number.isdecimal():
+            return int(number) + 1
+    return None if "embeddings" in parts[0] else 0
+
+
+def _optimizer(learned: Mapping[str, nn.Parameter], recipe: EncoderRecipe) -> torch.optim.AdamW:
+    """AdamW with the rate of each layer falling from the last one down (arXiv:1801.06146)."""
+    last = max((depth_of(name) or 0 for name in learned), default=0)
+    groups: list[dict[str, Any]] = [
+        {
+            "params": [parameter],
+            "lr": recipe.head_learning_rate
+            if name == "head"
+            else recipe.learning_rate * recipe.layer_decay ** (last - (depth_of(name) or last)),
+            "weight_decay": recipe.weight_decay if parameter.ndim > 1 and name != "head" else 0.0,
+        }
+        for name, parameter in learned.items()
+    ]
+    return torch.optim.AdamW(groups, fused=True)
+
+
+def _schedule(step: int, steps: int, warmup_share: float) -> float:
+    """Linear warm-up, then linear decay to zero."""
+    warmup = max(1, round(steps * warmup_share))
+    return (step + 1) / warmup if step < warmup else (steps - step) / max(1, steps - warmup)
+
+
+def _write(
+    file: Path, learned: Mapping[str, Tensor], optimizer: torch.optim.Optimizer, position: Position, best: Tensors
+) -> None:
+    """Save all that a resumed run needs; the earlier checkpoint stays until this one is whole.
+
+    Raises:
+        DiskFull: the disk has no room.
+    """
+    tensors = {f"now.{name}": p.detach() for name, p in learned.items()}
+    tensors |= {f"best.{name}": tensor for name, tensor in best.items()}
+    for number, state in optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer.{number}.{key}": torch.as_tensor(value) for key, value in state.items()}
+    with replacing(file) as temporary:
+        save_file(
+            {name: t.contiguous() for name, t in tensors.items()}, temporary, {"position": json.dumps(asdict(position))}
+        )
+
+
+def _read(
+    file: Path, learned: Mapping[str, nn.Parameter], optimizer: torch.optim.Optimizer
+) -> tuple[Position, Tensors]:
+    """Put a checkpoint's state where it was; a fresh `Position` when there is none."""
+    if not file.is_file():
+        return Position(), {}
+    with safe_open(file, framework="pt") as saved:
+        values = json.loads(saved.metadata()["position"])
+        if set(values) != {field.name for field in fields(Position)}:  # another version of inhouse wrote it
+            return Position(), {}
+        state, best = optimizer.state_dict(), Tensors()
+        state["state"] = {}
+        for name in saved.keys():  # noqa: SIM118 - not a dictionary
+            kind, _, rest = name.partition(".")
+            tensor = saved.get_tensor(name)
+            if kind == "now":
+                learned[rest].data.copy_(tensor)
+            elif kind == "best":
+                best[rest] = tensor
+            else:
+                number, _, key = rest.partition(".")
+                state["state"].setdefault(int(number), {})[key] = tensor
+        optimizer.load_state_dict(state)
+    for key in ("since_look", "history", "best_scores", "top_scores"):
+        values[key] = tuple(values[key])
+    return Position(**values), best

@@ -1,0 +1,471 @@
+"""The fine-tuned encoder: tiny random encoders of real architecture classes, trained, served and evaluated for real."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import CORPUS, many_intents, write_csv
+from safetensors.torch import load_file
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
+
+import inhouse
+from inhouse.cli.show import planned
+from inhouse.core import EncoderRecipe, Silent
+from inhouse.deploy import compare_labels, open_served
+from inhouse.deploy.served import CLASSIFIER
+from inhouse.engine import get_base
+from inhouse.engine.classifier import LabelClassifier
+from inhouse.engine.encoder import SentenceEncoder, TextTokens
+from inhouse.engine.encoder_model import facts_of, load_encoder, padded_texts, pooled
+from inhouse.engine.label_head import LabelHead
+from inhouse.errors import ModelUnavailable, UsageError
+from inhouse.store import Settings, registry
+from inhouse.train.encoder_loop import LabelledTexts, batches_of, supervised_contrast, tunable, tune
+from inhouse.train.label_head import Plain, chosen_plain, fit_head, fitted_pool
+
+TEXTS = [row["text"] for row in many_intents()]
+SIZES = {"vocab_size": 0, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64}
+
+
+def tokenizer() -> Tokenizer:
+    """WordPiece, as BERT's."""
+    made = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    made.normalizer, made.pre_tokenizer = normalizers.Lowercase(), pre_tokenizers.Whitespace()
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
+    made.train_from_iterator(
+        [*CORPUS, *TEXTS, "query:"], trainers.WordPieceTrainer(vocab_size=300, special_tokens=special)
+    )
+    made.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
+    return made
+
+
+def write_encoder(folder: Path, family: str = "bert") -> Path:
+    """A tiny random encoder of a family, as the hub has it."""
+    import transformers as t
+
+    torch.manual_seed(0)
+    text = tokenizer()
+    sizes = {**SIZES, "vocab_size": text.get_vocab_size(), "pad_token_id": 0, "max_position_embeddings": 40}
+    if family == "distilbert":
+        config = t.DistilBertConfig(
+            vocab_size=sizes["vocab_size"], dim=32, n_layers=2, n_heads=4, hidden_dim=64, max_position_embeddings=40
+        )
+        model = t.DistilBertModel(config)
+    elif family == "xlm-roberta":
+        model = t.XLMRobertaModel(t.XLMRobertaConfig(**{**sizes, "pad_token_id": 1}))
+    elif family == "modernbert":
+        model = t.ModernBertModel(
+            t.ModernBertConfig(**sizes, cls_token_id=2, sep_token_id=3, bos_token_id=2, eos_token_id=3)
+        )
+    else:
+        model = t.BertModel(t.BertConfig(**sizes))
+    model.save_pretrained(folder)
+    text.save(str(folder / "tokenizer.json"))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def tiny_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_encoder(tmp_path_factory.mktemp("encoders") / "tiny-bert")
+
+
+@pytest.fixture(scope="module")
+def workspace_of(tmp_path_factory, tiny_gguf, models_dir, tiny_encoder):
+    """Makes workspaces with a task `intents` of 96 messages, for the tiny encoder."""
+
+    def make(**train):
+        folder = tmp_path_factory.mktemp("encoder")
+        (folder / "inhouse.toml").write_text(f'models_dir = "{models_dir}"\noffline = true\nthreads = 1\n')
+        workspace = inhouse.open_workspace(folder)
+        task = inhouse.init(workspace, "intents", base_model=str(tiny_gguf))
+        wish = {"model": "encoder", "learning_rate": 1e-3, "max_steps": 12, **train}
+        changed = {"encoder_model": str(tiny_encoder), "train": task.train.model_copy(update=wish)}
+        workspace.save_task(task.model_copy(update=changed))
+        inhouse.add(workspace, "intents", [write_csv(folder / "intents.csv", many_intents())])
+        return workspace
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("INHOUSE_THREADS", "1")
+        yield make
+
+
+@pytest.fixture(scope="module")
+def trained_encoder(workspace_of):
+    workspace = workspace_of()
+    return workspace, inhouse.train(workspace, "intents")
+
+
+def classifier_of(workspace, version):
+    return workspace.blobs.path(version.file_sha256, CLASSIFIER)
+
+
+def test_a_trained_encoder_registers_and_passes_the_gate(trained_encoder):
+    workspace, result = trained_encoder
+    version = registry.find_version(workspace, "intents", "latest")
+    assert (version.contender, version.engine) == ("fine-tuned-encoder", "openvino")
+    assert result.parity.passed, result.parity.reason
+    assert result.parity.tokens == 78  # every validation and training message
+    assert result.recipe["method"] == "encoder"
+    assert result.steps == 12
+    assert result.validation_score == version.parity.trainer_accuracy > 0.5  # by chance: a third
+
+
+def test_the_same_recipe_gives_the_same_file_and_is_not_repeated(trained_encoder, workspace_of):
+    workspace, result = trained_encoder
+    assert inhouse.train(workspace, "intents").run == result.run
+    other = workspace_of()
+    inhouse.train(other, "intents")
+    files = [registry.find_version(w, "intents", "latest") for w in (workspace, other)]
+    assert files[0].file_sha256 == files[1].file_sha256
+    assert files[0].adapter_sha256 == files[1].adapter_sha256
+
+
+def test_all_that_waits_is_answered_as_a_batch_would_be(trained_encoder):
+    workspace, _ = trained_encoder
+    version = registry.find_version(workspace, "intents", "latest")
+    served = open_served(workspace, version)
+    try:
+        together = served.answer([{"text": text} for text in TEXTS])
+        alone: dict[str, str] = {}
+
+        def ask(text: str) -> None:
+            *_, (label, answered) = served.stream(served.question({"text": text}))
+            assert answered is not None
+            alone[text] = label
+
+        threads = [threading.Thread(target=ask, args=(text,)) for text in TEXTS]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        served.close()
+    assert [a.prediction.target for a in together] == [alone[text] for text in TEXTS]
+    assert all(0 < a.prediction.confidence <= 1 for a in together)
+
+
+def test_an_empty_input_keeps_its_place(trained_encoder):
+    workspace, _ = trained_encoder
+    served = open_served(workspace, registry.find_version(workspace, "intents", "latest"))
+    try:
+        first, second = served.answer([{"text": "  "}, {"text": "new pin please"}])
+    finally:
+        served.close()
+    assert first.prediction.error == "the input is empty"
+    assert second.prediction.target in {"card_arrival", "change_pin", "failed_transfer"}
+
+
+def test_it_is_evaluated_under_its_own_name_and_promoted_and_predicts(trained_encoder, tmp_path):
+    workspace, result = trained_encoder
+    found = inhouse.evaluate(workspace, "intents")
+    names = {c.name for c in found.contenders}
+    assert "fine-tuned-encoder" in names
+    assert "fine-tuned" not in names
+    assert {"embedding-linear", "tfidf-linear", "prompted", "majority"} <= names
+    assert Path(found.report).is_file()
+    inhouse.promote(workspace, "intents", force=True, reason="for the test")
+    rows = write_csv(tmp_path / "new.csv", [{"text": row["text"]} for row in many_intents(2)])
+    done = inhouse.predict(workspace, "intents", rows, tmp_path / "out.csv")
+    assert (done.model_version, done.rows, done.errors) == (result.model_version, 24, 0)
+
+
+def test_a_stopped_training_goes_on_to_the_same_weights(tiny_encoder, tmp_path):
+    whole, _ = tuned(tiny_encoder, tmp_path / "whole.safetensors", steps=6)
+    asked = iter([False, False, False, True])
+    part, stopped = tuned(tiny_encoder, tmp_path / "part.safetensors", steps=6, stop=lambda: next(asked))
+    assert stopped.interrupted
+    assert stopped.position.step == 3
+    again, outcome = tuned(tiny_encoder, tmp_path / "part.safetensors", steps=6)
+    assert outcome.resumed
+    assert outcome.position.step == 6
+    assert all(torch.equal(whole[name], again[name]) for name in whole)
+    assert any(not torch.equal(part[name], again[name]) for name in whole)
+
+
+def recipe_of(**changes) -> EncoderRecipe:
+    values = {
+        "base_model": "tiny", "base_sha256": "0", "dataset_fingerprint": "0", "seed": 0, "schedule": 6, "batch_size": 16,
+        "learning_rate": 1e-3, "head_learning_rate": 1e-3, "layer_decay": 0.9, "warmup_share": 0.1, "weight_decay": 0.01,
+        "max_grad_norm": 1.0, "label_smoothing": 0.1, "scale": 20.0, "temperature": 0.1, "contrast": 1.0, "max_tokens": 32,
+        "patience": 9, "strength": 10.0, "ngram_weights": (0.0, 0.3), "margin_weights": (1.0,),
+    }  # fmt: skip
+    return EncoderRecipe.model_validate({**values, **changes})
+
+
+def tuned(folder, checkpoint, *, steps, stop=lambda: False):
+    """Tune the tiny encoder on the messages; the weights as they stand and the outcome."""
+    torch.set_num_threads(1)
+    encoder, facts, rows = load_encoder(folder), facts_of(folder), many_intents()
+    ids = TextTokens.of_folder(folder, 32).ids([row["text"] for row in rows])
+    labels = sorted({row["category"] for row in rows})
+    wanted = [labels.index(row["category"]) for row in rows]
+    means = torch.eye(3, facts.width)
+    outcome = tune(
+        encoder,
+        facts,
+        means,
+        LabelledTexts(ids[:72], wanted[:72]),
+        LabelledTexts(ids[72:], wanted[72:]),
+        recipe_of(schedule=steps),
+        checkpoint,
+        Silent(),
+        asked_to_stop=stop,
+    )
+    return {name: p.detach().clone() for name, p in encoder.named_parameters()}, outcome
+
+
+def test_vectors_of_words_are_left_as_they_are(tiny_encoder, tmp_path):
+    before = dict(load_encoder(tiny_encoder).named_parameters())
+    after, outcome = tuned(tiny_encoder, tmp_path / "c.safetensors", steps=2)
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert changed == set(tunable(load_encoder(tiny_encoder)))
+    assert not any("embeddings" in name for name in changed)
+    assert set(outcome.state) == changed
+
+
+@pytest.mark.parametrize("family", ["bert", "distilbert", "xlm-roberta", "modernbert"])
+def test_encoders_of_the_hub_are_read_and_exported(family, tmp_path, models_dir):
+    from inhouse.engine.classifier import Reading, write_classifier
+    from inhouse.engine.encoder import vectors_of
+    from inhouse.engine.encoder_model import TwinEncoder
+
+    folder = write_encoder(tmp_path / family, family)
+    base = get_base(str(folder), Settings(models_dir=models_dir))
+    assert (base.spec.kind, base.spec.local) == ("encoder", folder)
+    facts = facts_of(base.folder)
+    assert facts.width == 32
+    assert facts.layers == 2
+    assert len(tunable(load_encoder(base.folder))) > 10
+    twin = TwinEncoder(load_encoder(base.folder), load_encoder(folder), facts.pooling).eval()
+    reading = Reading((base.folder / "tokenizer.json").read_text(), min(32, facts.longest), facts.pad, facts.prefix)
+    targets = [row["category"] for row in many_intents()]
+    vectors = vectors_of(twin, reading.tokens.ids(TEXTS), facts.pad)
+    head = fit_head(vectors, TEXTS, targets, plain=Plain(0.3), strength=10.0)
+    write_classifier(tmp_path / "model", twin, reading, head, head)
+    served = LabelClassifier(tmp_path / "model", exact=True)
+    answers = served.answer([served.question(text) for text in TEXTS])
+    chances = head.log_chances(vectors, TEXTS)
+    assert [a.target for a in answers] == [head.labels[i] for i in chances.argmax(1)]
+    assert np.allclose([a.confidence for a in answers], np.exp(chances.max(1)), atol=0.02)
+
+
+def test_pooling_length_and_prefix_are_those_of_the_folder(tmp_path):
+    folder = write_encoder(tmp_path / "e5")
+    (folder / "1_Pooling").mkdir()
+    (folder / "1_Pooling" / "config.json").write_text(json.dumps({"pooling_mode_cls_token": True}))
+    (folder / "sentence_bert_config.json").write_text(json.dumps({"max_seq_length": 12}))
+    (folder / "config_sentence_transformers.json").write_text(json.dumps({"prompts": {"query": "query: "}}))
+    facts = facts_of(folder)
+    assert (facts.pooling, facts.longest, facts.prefix) == ("cls", 12, "query: ")
+    model = load_encoder(folder)
+    ids, mask = padded_texts(TextTokens.of_folder(folder, 12, "query: ").ids(["new pin please"]), facts.pad)
+    with torch.inference_mode():
+        first = torch.nn.functional.normalize(model(input_ids=ids, attention_mask=mask).last_hidden_state[:, 0], dim=1)
+        assert torch.allclose(pooled(model, ids, mask, "cls"), first)
+    given = SentenceEncoder(folder).embed(["new pin please"])
+    assert np.allclose(given, first.numpy(), atol=1e-6)
+
+
+def test_a_cut_text_keeps_its_last_token(tiny_encoder):
+    tokens = TextTokens.of_folder(tiny_encoder, 5)
+    (whole,), (cut,) = tokens.whole(["my card has not arrived today"]), tokens.ids(["my card has not arrived today"])
+    assert len(whole) > 5
+    assert cut == [*whole[:4], whole[-1]]
+
+
+def test_what_is_no_encoder_is_refused_with_the_remedy(tmp_path, models_dir, workspace_of, tiny_gguf):
+    folder = write_encoder(tmp_path / "odd")
+    (folder / "tokenizer.json").unlink()
+    with pytest.raises(ModelUnavailable, match=r"no tokenizer\.json"):
+        get_base(str(folder), Settings(models_dir=models_dir))
+    other = write_encoder(tmp_path / "max")
+    (other / "1_Pooling").mkdir()
+    (other / "1_Pooling" / "config.json").write_text(json.dumps({"pooling_mode_max_tokens": True}))
+    with pytest.raises(ModelUnavailable, match="pooling_mode_max_tokens"):
+        get_base(str(other), Settings(models_dir=models_dir))
+    workspace = workspace_of()
+    task = workspace.load_task("intents")
+    workspace.save_task(task.model_copy(update={"encoder_model": str(tiny_gguf)}))
+    with pytest.raises(ModelUnavailable, match="is a model that writes answers, not a sentence encoder"):
+        inhouse.train(workspace, "intents")
+
+
+def test_an_encoder_is_for_labels_and_has_no_curve(workspace_of):
+    workspace = workspace_of()
+    with pytest.raises(UsageError, match="not the encoder"):
+        inhouse.train_curve(workspace, "intents")
+    with pytest.raises(UsageError, match="no model that can be trained"):
+        inhouse.train(workspace, "intents", model="decoder")
+    inhouse.init(workspace, "notes", kind="generate")
+    with pytest.raises(UsageError, match="an encoder picks a label"):
+        inhouse.train(workspace, "notes", model="encoder")
+
+
+def test_the_plan_tells_time_and_choices_and_keeps_nothing(workspace_of):
+    workspace = workspace_of(max_steps=None)
+    plan = inhouse.plan_training(workspace, "intents")
+    assert plan.steps == 12  # passes over 69 messages, of one batch each
+    assert plan.minutes > 0
+    assert plan.fits
+    assert {"model", "steps", "head"} <= {choice.name for choice in plan.choices}
+    short = inhouse.plan_training(workspace, "intents", minutes=plan.minutes / 2)
+    assert 1 <= short.steps < 12
+    assert registry.versions(workspace, "intents") == []
+
+
+def test_the_plan_of_the_causal_model_tells_what_the_encoder_would_take(workspace_of, tiny_encoder):
+    workspace = workspace_of()
+    prepared = get_base(str(tiny_encoder), workspace.settings)  # on this machine
+    plan = inhouse.plan_training(workspace, "intents", model="causal")
+    (option,) = [o for o in plan.options if o.kind == "encoder"]
+    assert option.parameters == prepared.spec.parameters
+    assert option.minutes > 0
+    assert "(--model encoder)" in planned(plan)
+
+
+def test_the_contrast_is_that_of_the_paper():
+    vectors = torch.nn.functional.normalize(torch.randn(6, 5, generator=torch.Generator().manual_seed(0)), dim=1)
+    labels = torch.tensor([0, 0, 1, 1, 1, 2])
+    total = 0.0
+    for i in range(6):
+        others = [j for j in range(6) if j != i]
+        bottom = sum(torch.exp(vectors[i] @ vectors[j] / 0.1) for j in others)
+        alike = [j for j in others if labels[j] == labels[i]]
+        terms = [torch.log(torch.exp(vectors[i] @ vectors[j] / 0.1) / bottom) for j in alike]
+        total -= sum(terms) / max(len(alike), 1)
+    assert torch.isclose(supervised_contrast(vectors, labels, 0.1), torch.as_tensor(total / 6), atol=1e-5)
+
+
+def test_a_pass_holds_every_text_once_and_most_beside_one_of_its_label():
+    labels = [i % 5 for i in range(50)]
+    batches = batches_of(labels, 16, 0, 3)
+    assert sorted(place for batch in batches for place in batch) == list(range(50))
+    assert all(labels[a] == labels[b] for batch in batches for a, b in zip(batch[::2], batch[1::2], strict=True))
+    assert batches_of(labels, 16, 0, 3) == batches
+    assert batches_of(labels, 16, 1, 3) != batches
+
+
+@pytest.fixture(scope="module")
+def head_data():
+    """Vectors that tell nothing, and letters that tell all."""
+    rows = many_intents()
+    texts, targets = [r["text"] for r in rows], [r["category"] for r in rows]
+    vectors = np.random.default_rng(0).normal(size=(len(texts), 16)).astype(np.float32)
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True), texts, targets
+
+
+def test_the_rows_own_space_has_the_same_solution(head_data, monkeypatch):
+    vectors, texts, targets = head_data
+    turned = fit_head(vectors, [*texts[:-1], texts[0]], targets, plain=Plain(0.5), strength=10.0)  # two rows are alike
+    monkeypatch.setattr(sys.modules[fit_head.__module__], "OWN_SPACE", 0)
+    direct = fit_head(vectors, [*texts[:-1], texts[0]], targets, plain=Plain(0.5), strength=10.0)
+    assert np.allclose(turned.log_chances(vectors, texts), direct.log_chances(vectors, texts), atol=2e-3)
+
+
+def test_letters_are_weighed_by_what_they_tell(head_data):
+    vectors, texts, targets = head_data
+    given = {"strength": 10.0, "seed": 0}
+    assert chosen_plain(
+        vectors[:, :8], texts, targets, weights=(0.0, 0.01, 2.0), margin_weights=(0.0,), **given
+    ) == Plain(2.0)
+    svm = chosen_plain(vectors[:, :8], texts, targets, weights=(0.0,), margin_weights=(2.0,), **given)
+    assert svm.ngram_weight == 2.0
+    assert svm.margin > 1
+    head = fit_head(vectors, texts, targets, plain=svm, strength=10.0)
+    right = [head.labels[i] for i in head.with_pool((0.0, 1.0)).log_chances(vectors, texts).argmax(1)]
+    assert right == targets
+
+
+def test_the_pool_leans_to_the_classifier_that_knows_and_is_written_whole(head_data):
+    vectors, texts, targets = head_data
+    half = len(texts) // 2
+    order = np.random.default_rng(1).permutation(len(texts))
+    learned, held = order[:half], order[half:]
+    take = lambda items, places: [items[i] for i in places]  # noqa: E731
+    head = fit_head(vectors[learned], take(texts, learned), take(targets, learned), plain=Plain(1.0), strength=10.0)
+    pool = fitted_pool(head, vectors[held], take(texts, held), take(targets, held))
+    assert pool[1] > pool[0] >= 0
+    pooled_head = head.with_pool(pool)
+    again = LabelHead.of_bytes(*pooled_head.as_bytes())
+    assert np.array_equal(again.log_chances(vectors, texts), pooled_head.log_chances(vectors, texts))
+    assert np.allclose(np.exp(again.log_chances(vectors, texts)).sum(1), 1)
+    assert fitted_pool(head, vectors[:1], texts[:1], ["a label that nobody trained"]) == head.pool
+
+
+def test_another_file_fails_the_gate(trained_encoder):
+    from inhouse.core import Prediction
+
+    trainer = [Prediction(target="a", confidence=0.9)] * 100
+    served = [*trainer[:95], *[Prediction(target="b", confidence=0.9)] * 5]
+    logprobs = np.log([0.9] * 95 + [0.01] * 5)
+    right = np.ones(10, bool)
+    parity = compare_labels(trainer, logprobs, served, right, right)
+    assert not parity.passed
+    assert "only 95 of 100 labels agree" in parity.reason
+    near = compare_labels(trainer, np.log([0.9] * 95 + [0.89] * 5), served, right, right)
+    assert near.passed
+    assert near.ties == 5
+
+
+def test_a_file_that_is_none_is_refused(tmp_path):
+    file = tmp_path / "model"
+    file.write_bytes(b"not a zip archive")
+    with pytest.raises(ModelUnavailable, match="no whole classifier"):
+        LabelClassifier(file)
+
+
+def test_the_tuned_weights_are_kept_beside_the_file(trained_encoder, tiny_encoder):
+    workspace, _ = trained_encoder
+    version = registry.find_version(workspace, "intents", "latest")
+    kept = load_file(workspace.blobs.path(version.adapter_sha256, ".safetensors"))
+    assert set(kept) == set(tunable(load_encoder(tiny_encoder)))
+
+
+def test_an_exported_folder_answers_as_the_served_file_without_inhouse(trained_encoder, tmp_path):
+    workspace, _ = trained_encoder
+    version = registry.find_version(workspace, "intents", "latest")
+    out = tmp_path / "export"
+    done = inhouse.export(workspace, "intents", to="openvino", out=out, which="latest")
+    assert "classify.py" in done.files
+    served = open_served(workspace, version)
+    try:
+        expected = [a.prediction for a in served.answer([{"text": text} for text in TEXTS[:20]])]
+    finally:
+        served.close()
+    ran = subprocess.run(
+        [sys.executable, str(out / "classify.py"), *TEXTS[:20]],
+        capture_output=True, text=True, check=True, cwd=tmp_path, env={"PATH": os.environ["PATH"]},
+    )  # fmt: skip
+    answers = [line.split("\t") for line in ran.stdout.splitlines()]
+    assert [label for label, _ in answers] == [p.target for p in expected]
+    assert np.allclose([float(chance) for _, chance in answers], [p.confidence for p in expected], atol=0.01)
+    with pytest.raises(UsageError, match="is a fine-tuned encoder, which is not exported to gguf"):
+        inhouse.export(workspace, "intents", to="gguf", out=tmp_path / "no", which="latest")
+
+
+def test_the_server_answers_with_a_label(trained_encoder):
+    from starlette.testclient import TestClient
+
+    from inhouse.api import make_app
+
+    workspace, result = trained_encoder
+    with TestClient(make_app(workspace)) as client:
+        asked = {"model": result.model_version, "messages": [{"role": "user", "content": "new pin please now"}]}
+        answer = client.post("/v1/chat/completions", json=asked).json()
+        streamed = client.post("/v1/chat/completions", json={**asked, "stream": True}).text
+    label = answer["choices"][0]["message"]["content"]
+    assert label in registry.find_version(workspace, "intents", "latest").labels
+    assert 0 < answer["inhouse"]["confidence"] <= 1
+    assert answer["usage"]["prompt_tokens"] > 3
+    assert label in streamed
+    assert streamed.rstrip().endswith("data: [DONE]")
