@@ -155,7 +155,15 @@ def load_adapter_state(adapters: Mapping[str, Learner], state: Mapping[str, Tens
     Raises:
         EngineFault: the names or shapes differ: an adapter is never ignored in silence.
     """
-    own = adapter_state(adapters)
+    copy_state(adapter_state(adapters), state)
+
+
+def copy_state(own: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> None:
+    """Copy tensors into those of the same names.
+
+    Raises:
+        EngineFault: the names or shapes differ.
+    """
     if set(own) != set(state):
         odd = sorted(set(own) ^ set(state))[0]
         raise EngineFault(f"the adapter does not fit the base model: {odd} is on one side only")

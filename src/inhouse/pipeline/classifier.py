@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -29,10 +27,11 @@ from inhouse.core import (
 from inhouse.engine import Base, get_base, require_kind
 from inhouse.errors import NothingToLearn
 from inhouse.pipeline.packaging import ADAPTER, NOT_COMPARED, package_versions
+from inhouse.pipeline.told import plan_told, result_told, tell_parity, tell_plan
 from inhouse.pipeline.watching import watching
 from inhouse.scoring import EVERYTHING_TO_A_PERSON, review_threshold
 from inhouse.store import Workspace, records, registry
-from inhouse.train import GIB, EncoderPlan, finishing_the_step, make_encoder_plan, make_encoder_recipe
+from inhouse.train import GIB, Plan, finishing_the_step, make_encoder_plan, make_encoder_recipe
 from inhouse.train.encoder_plan import fitted_into_minutes
 
 if TYPE_CHECKING:  # they import the models' libraries
@@ -43,10 +42,15 @@ if TYPE_CHECKING:  # they import the models' libraries
     from inhouse.engine.classifier import Reading
     from inhouse.engine.encoder_model import EncoderFacts, TwinEncoder
     from inhouse.engine.label_head import LabelHead
-    from inhouse.train.encoder_loop import LabelledTexts, Tuned
+    from inhouse.train.checkpoint import LoopResult
+    from inhouse.train.encoder_loop import LabelledTexts
 
 Vectors = NDArray[np.float32]
 
+OF_LONGER = (
+    "the encoder does not read their end, the n-grams do (`train.max_tokens` in task.toml raises the limit as far as "
+    "the encoder's own)"
+)
 # Labels that the parity gate compares, at most; validation examples come first.
 COMPARED = 1000
 
@@ -133,7 +137,6 @@ def train_classifier(workspace: Workspace, prepared: PreparedClassifier, run: st
     """Tune the encoder, fit the head, register the version. Arguments and result as in `training`."""
     from inhouse.engine.encoder_model import load_encoder
     from inhouse.train.encoder_loop import seconds_per_step, tune
-    from inhouse.train.loop import overfitting
 
     folder = workspace.paths.run(run)
     folder.mkdir(parents=True, exist_ok=True)
@@ -147,7 +150,7 @@ def train_classifier(workspace: Workspace, prepared: PreparedClassifier, run: st
         prepared = replace(prepared, recipe=fitted_into_minutes(prepared.recipe, speed))
         records.schedule_run(workspace, run, prepared.recipe)
         plan = _plan(prepared, speed)
-        _tell(plan, prepared, reporter)
+        tell_plan(plan, prepared.base, reporter, of_longer=OF_LONGER)
         outcome = tune(
             encoder,
             prepared.facts,
@@ -164,27 +167,8 @@ def train_classifier(workspace: Workspace, prepared: PreparedClassifier, run: st
     registered = registry.version_of_run(workspace, run, position.step)
     if registered is None:
         registered = _register(workspace, prepared, run, encoder, outcome, reporter)
-    return TrainResult(
-        task=prepared.task.name,
-        run=run,
-        model_version=registered.name,
-        recipe=prepared.recipe.model_dump(mode="json"),
-        trained_tokens=position.tokens,
-        truncated_examples=plan.truncated,
-        seconds=position.seconds,
-        tokens_per_second=position.tokens / max(position.seconds, 1e-9),
-        best_step=position.best_step,
-        steps=position.step,
-        stopped_because=outcome.stopped_because,
-        validation_loss=position.best_loss,
-        validation_score=registered.parity.trainer_accuracy,
-        validation_metric="accuracy",
-        overfitting=overfitting(position),
-        resumed=outcome.resumed,
-        interrupted=outcome.interrupted,
-        parity=registered.parity,
-        history=position.history,
-    )
+    score = registered.parity.trainer_accuracy
+    return result_told(prepared.task.name, run, plan, outcome, registered, metric="accuracy", score=score)
 
 
 def plan_classifier(workspace: Workspace, prepared: PreparedClassifier, reporter: Reporter) -> TrainPlan:
@@ -200,54 +184,14 @@ def plan_classifier(workspace: Workspace, prepared: PreparedClassifier, reporter
     prepared = replace(prepared, recipe=fitted_into_minutes(prepared.recipe, speed))
     plan = _plan(prepared, speed)
     # A checkpoint has the weights, what Adam keeps of them and the best ones; the version's file has both encoders.
-    disk, room = 6 * 4 * prepared.facts.parameters, shutil.disk_usage(workspace.paths.root).free
-    cost, hours = workspace.settings.cost, plan.seconds / 3600
-    watts = cost.watts_of(len(os.sched_getaffinity(0)))
-    kwh = hours * watts / 1000
-    return TrainPlan(
-        task=prepared.task.name,
-        base_model=prepared.recipe.base_model,
-        examples=plan.examples,
-        validation_examples=plan.validation_examples,
-        truncated_examples=plan.truncated,
-        steps=plan.steps,
-        tokens=plan.tokens,
-        minutes=plan.seconds / 60,
-        tokens_per_second=plan.tokens / plan.seconds,
-        memory_gib=prepared.memory / GIB,
-        memory_free_gib=free / GIB,
-        disk_gib=disk / GIB,
-        disk_free_gib=room / GIB,
-        fits=prepared.memory <= free and disk <= room,
-        watts=watts,
-        kwh=kwh,
-        cost=cost.of(hours, kwh),
-        choices=plan.choices,
-        options=(),
-        recipe=prepared.recipe.model_dump(mode="json"),
-    )
+    disk = 6 * 4 * prepared.facts.parameters
+    return plan_told(workspace, prepared.task.name, plan, memory=prepared.memory, free=free, disk=disk, options=())
 
 
-def _plan(prepared: PreparedClassifier, seconds_per_step: float) -> EncoderPlan:
+def _plan(prepared: PreparedClassifier, seconds_per_step: float) -> Plan:
     return make_encoder_plan(
         prepared.recipe, prepared.lengths, len(prepared.validation.ids), seconds_per_step=seconds_per_step
     )
-
-
-def _tell(plan: EncoderPlan, prepared: PreparedClassifier, reporter: Reporter) -> None:
-    """Say what the training will do and how long it should take."""
-    reporter.say(
-        f"plan: {prepared.base.spec.title}, {plan.examples} training and {plan.validation_examples} validation "
-        f"examples, {plan.steps} steps, {plan.tokens:,} tokens, about {plan.seconds / 60:.1f} minutes on this machine"
-    )
-    for choice in plan.choices:
-        reporter.say(f"  - {choice.name}: {choice.value}; {choice.reason}")
-    if plan.truncated:
-        reporter.warn(
-            f"{plan.truncated} training examples are longer than {plan.recipe.max_tokens} tokens: the encoder does not "
-            "read their end, the n-grams do (`train.max_tokens` in task.toml raises the limit as far as the encoder's "
-            "own)"
-        )
 
 
 def _means(prepared: PreparedClassifier, encoder: nn.Module, reporter: Reporter) -> Tensor:
@@ -272,7 +216,7 @@ def _register(
     prepared: PreparedClassifier,
     run: str,
     encoder: nn.Module,
-    outcome: Tuned,
+    outcome: LoopResult,
     reporter: Reporter,
 ) -> ModelVersion:
     """Fit the head, write the classifier, run the parity gate on that very file, and register the version."""
@@ -319,14 +263,7 @@ def _register(
         },
     )
     registered = registry.add_version(workspace, _compared(workspace, prepared, draft, head, held, vectors, reporter))
-    parity = registered.parity
-    if parity.passed:
-        reporter.say(
-            f"{registered.name}: the served file agrees with the trainer on {parity.top1_agreement:.2%} of "
-            f"{parity.tokens} labels"
-        )
-    else:
-        reporter.warn(f"{registered.name} failed the parity gate and cannot be promoted: {parity.reason}")
+    tell_parity(registered, "labels", reporter)
     return registered
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from inhouse.core import Dataset, ModelVersion, Parity, Prediction, Recipe, Reporter, Task, labels_of, render_input
 from inhouse.engine import Base, Generation
 from inhouse.pipeline.preparation import Prepared
+from inhouse.pipeline.told import tell_parity
 from inhouse.scoring import EVERYTHING_TO_A_PERSON, judge, review_threshold, right_metric
 from inhouse.store import Workspace, registry
 from inhouse.train import Encoded, answer_tokens_of
@@ -101,14 +102,7 @@ def register(
     )
     judged = _compare(workspace, task, base, draft, dataset, prepared.learned, prepared.validation, reporter)
     registered = registry.add_version(workspace, judged)
-    parity = registered.parity
-    if parity.passed:
-        reporter.say(
-            f"{registered.name}: the served file agrees with the trainer on {parity.top1_agreement:.2%} of "
-            f"{parity.tokens} answer tokens"
-        )
-    else:
-        reporter.warn(f"{registered.name} failed the parity gate and cannot be promoted: {parity.reason}")
+    tell_parity(registered, "answer tokens", reporter)
     return registered
 
 

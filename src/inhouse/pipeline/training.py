@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +19,7 @@ from inhouse.core import (
     TrainPlan,
     TrainResult,
 )
-from inhouse.engine import Base, find_spec, is_here, known_bases
+from inhouse.engine import find_spec, is_here, known_bases
 from inhouse.errors import UsageError
 from inhouse.pipeline.classifier import PreparedClassifier, plan_classifier, prepare_classifier, train_classifier
 from inhouse.pipeline.packaging import register
@@ -33,6 +32,7 @@ from inhouse.pipeline.preparation import (
     validation_judge,
     wished,
 )
+from inhouse.pipeline.told import plan_told, result_told, tell_plan
 from inhouse.pipeline.watching import watching
 from inhouse.store import Workspace, disk_guard, records, registry
 from inhouse.train import GIB, Plan, disk_needed, finishing_the_step
@@ -45,6 +45,7 @@ if TYPE_CHECKING:  # they import torch
 # weights, at the share of the machine's rate that trainings usually reach.
 FLOP_PER_WEIGHT = 4
 USUAL_SHARE = 0.5
+OF_LONGER = "the end of their input is cut off in training (`train.max_tokens` in task.toml raises the limit)"
 
 
 def train(
@@ -284,7 +285,7 @@ def _reckoned_speed(prepared: Prepared) -> float:
 
 def _train(workspace: Workspace, prepared: Prepared, run: str, reporter: Reporter, processes: Processes) -> TrainResult:
     from inhouse.engine.torch_model import free_memory
-    from inhouse.train.loop import overfitting, run_loop
+    from inhouse.train.loop import run_loop
 
     folder = workspace.paths.run(run)
     folder.mkdir(parents=True, exist_ok=True)
@@ -307,7 +308,7 @@ def _train(workspace: Workspace, prepared: Prepared, run: str, reporter: Reporte
         processes.agreed((run, prepared.recipe))
         judge = _judge(prepared, trunk, processes)
         plan = prepared.plan(speed)
-        tell_plan(plan, prepared.base, reporter)
+        tell_plan(plan, prepared.base, reporter, of_longer=OF_LONGER)
         outcome = run_loop(
             trunk,
             adapters,
@@ -326,27 +327,8 @@ def _train(workspace: Workspace, prepared: Prepared, run: str, reporter: Reporte
     registered = registry.version_of_run(workspace, run, position.step)
     if registered is None:
         registered = register(workspace, prepared, run, outcome.state, position.step, reporter)
-    return TrainResult(
-        task=prepared.task.name,
-        run=run,
-        model_version=registered.name,
-        recipe=prepared.recipe.model_dump(mode="json"),
-        trained_tokens=position.tokens,
-        truncated_examples=plan.truncated,
-        seconds=position.seconds,
-        tokens_per_second=position.tokens / max(position.seconds, 1e-9),
-        best_step=position.best_step,
-        steps=position.step,
-        stopped_because=outcome.stopped_because,
-        validation_loss=position.best_loss,
-        validation_score=fmean(position.best_scores),
-        validation_metric=judge.metric if judge else "accuracy",
-        overfitting=overfitting(position),
-        resumed=outcome.resumed,
-        interrupted=outcome.interrupted,
-        parity=registered.parity,
-        history=position.history,
-    )
+    metric, score = judge.metric if judge else "accuracy", fmean(position.best_scores)
+    return result_told(prepared.task.name, run, plan, outcome, registered, metric=metric, score=score)
 
 
 def _told(
@@ -354,55 +336,23 @@ def _told(
 ) -> TrainPlan:
     """The plan with what it takes, and what other models would take; `free` bytes of memory are there for it."""
     own, recipe = prepared.base.shape, prepared.recipe
-    disk, room = disk_needed(own, recipe.rank, recipe.method), shutil.disk_usage(workspace.paths.root).free
     others = sorted((f for f in known_bases() if f.name != own.name), key=lambda f: f.parameters)
-    cost = workspace.settings.cost
-    hours, watts = plan.seconds / 3600, cost.watts_of(len(os.sched_getaffinity(0)))
-    kwh = hours * watts / 1000
-    return TrainPlan(
-        task=prepared.task.name,
-        base_model=prepared.task.base_model,
-        examples=plan.examples,
-        validation_examples=plan.validation_examples,
-        truncated_examples=plan.truncated,
-        steps=plan.steps,
-        tokens=plan.tokens,
-        minutes=plan.seconds / 60,
-        tokens_per_second=plan.tokens / plan.seconds,
-        memory_gib=prepared.memory / GIB,
-        memory_free_gib=free / GIB,
-        disk_gib=disk / GIB,
-        disk_free_gib=room / GIB,
-        fits=prepared.memory <= free and disk <= room,
-        watts=watts,
-        kwh=kwh,
-        cost=cost.of(hours, kwh),
-        choices=plan.choices,
-        options=encoder
-        + tuple(
-            BaseOption(
-                name=other.name,
-                parameters=other.parameters,
-                minutes=plan.seconds / 60 * other.parameters / own.parameters,
-                memory_gib=prepared.memory_with(other) / GIB,
-                fits=prepared.memory_with(other) <= free,
-            )
-            for other in others
-        ),
-        recipe=recipe.model_dump(mode="json"),
-    )
-
-
-def tell_plan(plan: Plan, base: Base, reporter: Reporter) -> None:
-    """Say what the training will do and how long it should take."""
-    reporter.say(
-        f"plan: {base.spec.title}, {plan.examples} training and {plan.validation_examples} validation examples, "
-        f"{plan.steps} steps, {plan.tokens:,} tokens, about {plan.seconds / 60:.1f} minutes on this machine"
-    )
-    for choice in plan.choices:
-        reporter.say(f"  - {choice.name}: {choice.value}; {choice.reason}")
-    if plan.truncated:
-        reporter.warn(
-            f"{plan.truncated} training examples are longer than {plan.recipe.max_tokens} tokens: the end of their "
-            "input is cut off in training (`train.max_tokens` in task.toml raises the limit)"
+    options = tuple(
+        BaseOption(
+            name=other.name,
+            parameters=other.parameters,
+            minutes=plan.seconds / 60 * other.parameters / own.parameters,
+            memory_gib=prepared.memory_with(other) / GIB,
+            fits=prepared.memory_with(other) <= free,
         )
+        for other in others
+    )
+    return plan_told(
+        workspace,
+        prepared.task.name,
+        plan,
+        memory=prepared.memory,
+        free=free,
+        disk=disk_needed(own, recipe.rank, recipe.method),
+        options=encoder + options,
+    )

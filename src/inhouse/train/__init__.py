@@ -1,6 +1,6 @@
 """Training: a plan with its reasons, then the loop. `inhouse.train.loop` imports torch; this package does not."""
 
-from inhouse.train.encoder_plan import EncoderPlan, make_encoder_plan, make_encoder_recipe
+from inhouse.train.encoder_plan import make_encoder_plan, make_encoder_recipe
 from inhouse.train.heap import roomy_heap, tidy_heap
 from inhouse.train.interrupt import finishing_the_step
 from inhouse.train.needs import GIB, Shape, disk_needed, memory_needed
@@ -24,7 +24,6 @@ __all__ = [
     "RANK",
     "TOKENS_AT_ONCE",
     "Encoded",
-    "EncoderPlan",
     "Plan",
     "Shape",
     "answer_tokens_of",

@@ -1,4 +1,4 @@
-"""Checkpoints: one safetensors file with adapters, optimizer state, best adapters and position, replaced atomically."""
+"""Checkpoints: a safetensors file with what learns, optimizer state, the best so far and position, replaced whole."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from inhouse.engine.lora import Learner, adapter_state, load_adapter_state
+from inhouse.engine.lora import copy_state
 from inhouse.store import replacing
 from inhouse.train.processes import like, whole
 
@@ -118,6 +118,20 @@ class Position:
         return replace(self, seconds=seconds)
 
 
+@dataclass(frozen=True)
+class LoopResult:
+    """What came out of a training. `state` holds what was learned at the best look, by the names of its file.
+
+    `interrupted`: it was asked to stop; the checkpoint goes on from there.
+    """
+
+    state: dict[str, torch.Tensor]
+    position: Position
+    stopped_because: str
+    resumed: bool
+    interrupted: bool = False
+
+
 def _gain(scores: Sequence[float], before: Sequence[float]) -> float:
     """How much better scores are on the same examples; 0 within one standard error."""
     gains = [now - then for now, then in zip(scores, before, strict=True)]
@@ -128,22 +142,23 @@ def _gain(scores: Sequence[float], before: Sequence[float]) -> float:
 
 def write_checkpoint(
     file: Path,
-    adapters: dict[str, Learner],
+    learned: Mapping[str, torch.Tensor],
     optimizer: torch.optim.Optimizer,
     position: Position,
-    best: dict[str, torch.Tensor],
+    best: Mapping[str, torch.Tensor],
     *,
     writes: bool = True,
 ) -> None:
     """Save all that a resumed run needs; the earlier checkpoint stays until this one is whole.
 
     Args:
+        learned: what learns, by name, detached.
         writes: whether this process does; the others bring their parts of split tensors.
 
     Raises:
         DiskFull: the disk has no room.
     """
-    tensors = {f"now.{n}": whole(t) for n, t in adapter_state(adapters).items()}
+    tensors = {f"now.{n}": whole(t) for n, t in learned.items()}
     tensors |= {f"best.{n}": whole(t) for n, t in best.items()}
     for number, state in optimizer.state_dict()["state"].items():
         for name, value in state.items():
@@ -157,9 +172,9 @@ def write_checkpoint(
 
 
 def read_checkpoint(
-    file: Path, adapters: dict[str, Learner], optimizer: torch.optim.Optimizer
+    file: Path, learned: Mapping[str, torch.Tensor], optimizer: torch.optim.Optimizer
 ) -> tuple[Position, dict[str, torch.Tensor]]:
-    """Put a checkpoint's state into adapters and optimizer; a fresh `Position` when there is none."""
+    """Put a checkpoint's state into what learns and the optimizer; a fresh `Position` when there is none."""
     if not file.is_file():
         return Position(), {}
     with safe_open(file, framework="pt") as saved:
@@ -167,8 +182,8 @@ def read_checkpoint(
         values = json.loads(saved.metadata()["position"])
     if set(values) != {field.name for field in fields(Position)}:  # another version of inhouse wrote it
         return Position(), {}
-    own = adapter_state(adapters)
-    load_adapter_state(adapters, {n: like(t, own[n]) if n in own else t for n, t in _below(tensors, "now.").items()})
+    now = _below(tensors, "now.")
+    copy_state(learned, {n: like(t, learned[n]) if n in learned else t for n, t in now.items()})
     state = optimizer.state_dict()
     state["state"] = {}
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
@@ -181,7 +196,7 @@ def read_checkpoint(
     for name in ("best_scores", "top_scores"):
         values[name] = tuple(values[name])
     values["history"] = tuple(values["history"])
-    return Position(**values), {n: like(t, own[n]) for n, t in _below(tensors, "best.").items()}
+    return Position(**values), {n: like(t, learned[n]) for n, t in _below(tensors, "best.").items()}
 
 
 def _below(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:

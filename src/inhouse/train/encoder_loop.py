@@ -9,36 +9,30 @@ The second is what SetFit (arXiv:2209.11055) does with pairs, over all pairs of 
 
 from __future__ import annotations
 
-import json
 import math
 import random
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
 from inhouse.core import EncoderRecipe, Reporter
 from inhouse.engine.encoder_model import EncoderFacts, alike_in_length, padded_texts, pooled
 from inhouse.errors import EngineFault
-from inhouse.store import replacing
-from inhouse.train.checkpoint import Position
+from inhouse.train.checkpoint import LoopResult, read_checkpoint, write_checkpoint
 from inhouse.train.encoder_plan import LOOKED_AT, look_every, scheduled, taken
 
 # A checkpoint holds some 200 MB.
 CHECKPOINT_SECONDS = 30.0
 # A step's texts, sorted by length, go through the encoder in so many parts: half of the padding is saved.
 PARTS = 16
-
-Tensors = dict[str, Tensor]
 
 
 @dataclass(frozen=True)
@@ -47,20 +41,6 @@ class LabelledTexts:
 
     ids: Sequence[Sequence[int]]
     labels: Sequence[int]
-
-
-@dataclass(frozen=True)
-class Tuned:
-    """What came out of the loop.
-
-    `state` holds the tuned weights of the best look; `interrupted`: it was asked to stop.
-    """
-
-    state: Tensors
-    position: Position
-    stopped_because: str
-    resumed: bool
-    interrupted: bool
 
 
 def tune(
@@ -75,7 +55,7 @@ def tune(
     *,
     watch: Callable[[int, Mapping[str, float]], None] = lambda step, metrics: None,
     asked_to_stop: Callable[[], bool] = lambda: False,
-) -> Tuned:
+) -> LoopResult:
     """Tune an encoder, which is changed in place; give back the weights of the best look at validation texts.
 
     Args:
@@ -103,7 +83,7 @@ def tune(
     if stopped:
         tuning.end(stopped)
     told = stopped or f"you stopped it after {tuning.position.step} of {taken(recipe)} steps"
-    return Tuned(tuning.best, tuning.position, told, resumed, interrupted=not stopped)
+    return LoopResult(tuning.best, tuning.position, told, resumed, interrupted=not stopped)
 
 
 class _Tuning:
@@ -130,7 +110,7 @@ class _Tuning:
         self._rates = [group["lr"] for group in self._optimizer.param_groups]
         self._per_pass = math.ceil(len(train.ids) / recipe.batch_size)
         self._pass, self._batches = -1, list[list[int]]()
-        self.position, self.best = _read(checkpoint, self._learned, self._optimizer)
+        self.position, self.best = read_checkpoint(checkpoint, self._state(), self._optimizer)
         self._begun, self._spent = time.monotonic(), self.position.seconds
         self._saved, self._a_step = self._begun, 0.0
         self._bar = reporter.bar("training", taken(recipe))
@@ -188,7 +168,7 @@ class _Tuning:
             return
         loss, right = _answers(self._encoder.eval(), self._head, self._facts, self._validation, self._recipe)
         if self.position.better(loss, right):
-            self.best = {name: p.detach().clone() for name, p in self._learned.items() if name != "head"}
+            self.best = {name: tensor.clone() for name, tensor in self._state().items() if name != "head"}
         self.position = self.position.after_look(loss, sum(right) / len(right), right)
         row = self.position.history[-1]
         self._watch(self.position.step, {key: value for key, value in row.items() if key != "step"})
@@ -205,13 +185,17 @@ class _Tuning:
     def save(self) -> None:
         """Write a checkpoint."""
         self.position = self.position.after_seconds(self._seconds())
-        _write(self._checkpoint, self._learned, self._optimizer, self.position, self.best)
+        write_checkpoint(self._checkpoint, self._state(), self._optimizer, self.position, self.best)
         self._saved = time.monotonic()
 
     def end(self, reason: str) -> None:
         """Keep why it ended: what was resumed later would end for the same reason."""
         self.position = replace(self.position, ended=reason)
         self.save()
+
+    def _state(self) -> dict[str, Tensor]:
+        """What learns, detached."""
+        return {name: parameter.detach() for name, parameter in self._learned.items()}
 
     def _batch(self, step: int) -> list[int]:
         number, place = divmod(step, self._per_pass)
@@ -342,49 +326,3 @@ def _schedule(step: int, steps: int, warmup_share: float) -> float:
     """Linear warm-up, then linear decay to zero."""
     warmup = max(1, round(steps * warmup_share))
     return (step + 1) / warmup if step < warmup else (steps - step) / max(1, steps - warmup)
-
-
-def _write(
-    file: Path, learned: Mapping[str, Tensor], optimizer: torch.optim.Optimizer, position: Position, best: Tensors
-) -> None:
-    """Save all that a resumed run needs; the earlier checkpoint stays until this one is whole.
-
-    Raises:
-        DiskFull: the disk has no room.
-    """
-    tensors = {f"now.{name}": p.detach() for name, p in learned.items()}
-    tensors |= {f"best.{name}": tensor for name, tensor in best.items()}
-    for number, state in optimizer.state_dict()["state"].items():
-        tensors |= {f"optimizer.{number}.{key}": torch.as_tensor(value) for key, value in state.items()}
-    with replacing(file) as temporary:
-        save_file(
-            {name: t.contiguous() for name, t in tensors.items()}, temporary, {"position": json.dumps(asdict(position))}
-        )
-
-
-def _read(
-    file: Path, learned: Mapping[str, nn.Parameter], optimizer: torch.optim.Optimizer
-) -> tuple[Position, Tensors]:
-    """Put a checkpoint's state where it was; a fresh `Position` when there is none."""
-    if not file.is_file():
-        return Position(), {}
-    with safe_open(file, framework="pt") as saved:
-        values = json.loads(saved.metadata()["position"])
-        if set(values) != {field.name for field in fields(Position)}:  # another version of inhouse wrote it
-            return Position(), {}
-        state, best = optimizer.state_dict(), Tensors()
-        state["state"] = {}
-        for name in saved.keys():  # noqa: SIM118 - not a dictionary
-            kind, _, rest = name.partition(".")
-            tensor = saved.get_tensor(name)
-            if kind == "now":
-                learned[rest].data.copy_(tensor)
-            elif kind == "best":
-                best[rest] = tensor
-            else:
-                number, _, key = rest.partition(".")
-                state["state"].setdefault(int(number), {})[key] = tensor
-        optimizer.load_state_dict(state)
-    for key in ("since_look", "history", "best_scores", "top_scores"):
-        values[key] = tuple(values[key])
-    return Position(**values), best

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from inhouse.core import Choice, Dataset, EncoderRecipe, Task
-from inhouse.train.plan import PLANNED_SHARE
+from inhouse.train.plan import PLANNED_SHARE, Plan
 
 # Texts of a step; each is seen twice, under different dropout.
 BATCH = 128
@@ -23,20 +22,6 @@ NGRAM_WEIGHTS = (0.3, 0.0, 0.15, 0.6, 1.0)
 # A linear SVM does better where n-grams tell most: on xsid's Dutch by 2 points (docs/log.md).
 MARGIN_WEIGHTS = (1.0, 2.0)
 STRENGTH = 10.0
-
-
-@dataclass(frozen=True)
-class EncoderPlan:
-    """What a training of an encoder will do. `seconds` is an estimate of the loop alone."""
-
-    recipe: EncoderRecipe
-    examples: int
-    validation_examples: int
-    steps: int
-    tokens: int
-    truncated: int
-    seconds: float
-    choices: tuple[Choice, ...]
 
 
 def make_encoder_recipe(
@@ -104,7 +89,7 @@ def fitted_into_minutes(recipe: EncoderRecipe, seconds_per_step: float) -> Encod
 
 def make_encoder_plan(
     recipe: EncoderRecipe, lengths: Sequence[int], validation_examples: int, *, seconds_per_step: float
-) -> EncoderPlan:
+) -> Plan:
     """What the recipe amounts to on this data and this machine.
 
     Args:
@@ -113,7 +98,7 @@ def make_encoder_plan(
     """
     steps = taken(recipe)
     mean = sum(min(n, recipe.max_tokens) for n in lengths) / len(lengths)
-    return EncoderPlan(
+    return Plan(
         recipe=recipe,
         examples=len(lengths),
         validation_examples=validation_examples,

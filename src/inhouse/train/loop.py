@@ -22,7 +22,7 @@ from inhouse.core import Recipe, Reporter
 from inhouse.engine.lora import DoraLinear, Learner, LoraLinear, adapter_state, learned_parameters, load_adapter_state
 from inhouse.engine.torch_model import answer_logits, padded
 from inhouse.errors import EngineFault, InputError, NothingToLearn
-from inhouse.train.checkpoint import Position, read_checkpoint, write_checkpoint
+from inhouse.train.checkpoint import LoopResult, Position, read_checkpoint, write_checkpoint
 from inhouse.train.fused import FusedTrunk, can_fuse
 from inhouse.train.heap import tidy_heap
 from inhouse.train.objectives import LIKELIHOOD, Objective, objective_of, with_reference
@@ -48,20 +48,6 @@ Watch = Callable[[int, Mapping[str, float]], None]
 
 def _unwatched(step: int, metrics: Mapping[str, float]) -> None:
     """Nobody looks."""
-
-
-@dataclass(frozen=True)
-class LoopResult:
-    """What came out of the loop. `state` holds the best checkpoint's adapter tensors under PEFT's names.
-
-    `interrupted`: it was asked to stop; the checkpoint goes on from there.
-    """
-
-    state: dict[str, torch.Tensor]
-    position: Position
-    stopped_because: str
-    resumed: bool
-    interrupted: bool = False
 
 
 def run_loop(
@@ -155,7 +141,7 @@ class _Training:
         looked = looked_at(train, validation, recipe)
         self._train, self._looked_at = self._ready(train, "train"), self._ready(looked, "validation")
         self._untrained = _copy(adapters)
-        self.position, self.best = read_checkpoint(checkpoint, adapters, self._optimizer)
+        self.position, self.best = read_checkpoint(checkpoint, adapter_state(adapters), self._optimizer)
         if len(set(processes.joined([self.position.step]))) > 1:
             raise InputError(
                 f"not all of the {processes.count} processes see the checkpoint {checkpoint}",
@@ -268,7 +254,12 @@ class _Training:
         begun = time.monotonic()
         self.position = self.position.after_seconds(self._seconds())
         write_checkpoint(
-            self._checkpoint, self._adapters, self._optimizer, self.position, self.best, writes=self._processes.main
+            self._checkpoint,
+            adapter_state(self._adapters),
+            self._optimizer,
+            self.position,
+            self.best,
+            writes=self._processes.main,
         )
         self._saved = time.monotonic()
         self._a_save = self._saved - begun

@@ -9,7 +9,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-from inhouse.core import Choice, Dataset, Example, Method, Recipe, Task, TrainSection, canonical_hash, render_input
+from inhouse.core import (
+    AnyRecipe,
+    Choice,
+    Dataset,
+    Example,
+    Method,
+    Recipe,
+    Task,
+    TrainSection,
+    canonical_hash,
+    render_input,
+)
 from inhouse.engine.prompts import TRAINED_SYSTEM, Messages, conversation, trained_messages
 from inhouse.errors import NothingToLearn
 
@@ -108,7 +119,7 @@ class Encoded:
 class Plan:
     """What a training will do, before it does it. `seconds` is an estimate of the loop alone."""
 
-    recipe: Recipe
+    recipe: AnyRecipe
     examples: int
     validation_examples: int
     steps: int
