@@ -31,7 +31,8 @@ class Share:
 
     Attributes:
         loss: a scalar, with its gradient where one is wanted.
-        right: of each example of the part whether its every learned token is the likeliest there (1 or 0).
+        right: of each example of the part whether its every learned token is the likeliest there (1 or 0); empty in a
+            step that learns, where nobody asks.
         measured: further figures of the batch, by name.
     """
 
@@ -95,7 +96,7 @@ class Preference:
         chosen, right, margins, at = list[Tensor](), list[float](), list[Tensor](), 0
         for example in part:
             chosen.append(given[at])
-            right.append(whole[at])
+            right += whole[at : at + 1]
             if example.rejected:
                 margins.append(self._margin(example, given[at], given[at + 1]))
             at += len(example.texts)
@@ -164,5 +165,7 @@ def _learned_tokens(texts: Sequence[Encoded]) -> list[int]:
 
 
 def _right(logits: Tensor, wanted: Tensor, texts: Sequence[Encoded]) -> list[float]:
-    hits = torch.split(logits.detach().argmax(-1) == wanted, _learned_tokens(texts))
+    if torch.is_grad_enabled():  # a vocabulary is long: a look pays for this, a step need not
+        return []
+    hits = torch.split(logits.argmax(-1) == wanted, _learned_tokens(texts))
     return [float(h.all()) for h in hits]
