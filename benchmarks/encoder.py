@@ -100,7 +100,7 @@ def measured(case: Case, seed: int) -> dict[str, Any]:
         for which, rows in (("train", case.train), ("test", case.test)):
             _write(folder / f"{which}.csv", rows)
         inhouse.init(workspace, "intents", kind="classify")
-        inhouse.add(workspace, "intents", [folder / "train.csv"], say, test=folder / "test.csv", drop_rare=True)
+        inhouse.add(workspace, "intents", [folder / "train.csv"], say, test=folder / "test.csv")
         begun, cpu = time.perf_counter(), time.process_time()
         trained = inhouse.train(workspace, "intents", say, model="encoder", seed=seed)
         minutes, cpu_minutes = (time.perf_counter() - begun) / 60, (time.process_time() - cpu) / 60

@@ -6,6 +6,7 @@ import pytest
 
 from inhouse.core import Example, Finding, Provenance, input_key
 from inhouse.dataset import apply_findings, build_dataset, check_learnable, next_version
+from inhouse.dataset import test_was_given as was_test_given
 from inhouse.errors import Refused, TooFewExamples, UsageError
 
 
@@ -133,6 +134,16 @@ def test_a_label_that_appears_once():
     assert len(built.dataset.examples) == 20
 
 
+def test_a_label_that_appears_once_beside_a_test_file_is_learned():
+    rows = [*many(20), example("odd", "rare", 33)]
+    test = [example("x", "rare", 2, "test.csv"), example("y", "a", 3, "test.csv"), example("z", "b", 4, "test.csv")]
+    built = build(rows, test)
+    assert "rare" in {e.target for e in built.dataset.of("train")}
+    assert built.warnings == ["the label 'rare' is learned from a single example: more of it would be learned better"]
+    assert was_test_given(built.dataset)
+    assert [e.target for e, _ in build(rows, test, drop_rare=True).dropped] == ["rare"]
+
+
 def test_a_test_equal_to_the_training_file_says_why_nothing_is_left():
     with pytest.raises(TooFewExamples, match=r"0 different examples.*twins of test examples that were dropped: 20"):
         build(many(20), many(20, "test.csv"))
@@ -152,7 +163,7 @@ def test_labels_of_one_side_are_told():
 
 
 def test_check_learnable_takes_what_is_enough():
-    check_learnable(many(10), kind="classify")
+    check_learnable(many(10), kind="classify", test_given=False)
 
 
 # --- tasks without labels

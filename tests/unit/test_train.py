@@ -384,5 +384,5 @@ def test_batches_hold_every_example_once_and_differ_by_epoch():
 def test_the_precision_is_the_one_that_this_machine_multiplies_faster(monkeypatch, has_it, rates, chosen):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch_model, "cpu_has_bf16", lambda: has_it)
-    monkeypatch.setattr(torch_model, "measure_flops", rates.__getitem__)
+    monkeypatch.setattr(torch_model, "measure_flops", lambda precision, clock: rates[precision])
     assert torch_model.best_precision.__wrapped__() == chosen

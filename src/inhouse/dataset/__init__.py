@@ -1,6 +1,6 @@
 """Immutable dataset versions: the split, the checks that a dataset can be learned from, and revisions."""
 
-from inhouse.dataset.build import Built, build_dataset
+from inhouse.dataset.build import Built, build_dataset, test_was_given
 from inhouse.dataset.from_input import STRAY, infer_from_input, still_from_input
 from inhouse.dataset.learnable import MIN_EXAMPLES, check_learnable
 from inhouse.dataset.outline import describe_outline, infer_outline
@@ -27,5 +27,6 @@ __all__ = [
     "infer_schema",
     "next_version",
     "still_from_input",
+    "test_was_given",
     "widened",
 ]

@@ -57,7 +57,7 @@ def build_dataset(
     new_test = _not_in(test or [], [e for e, s in old if s == "test"])
     rows: list[_Row] = [*old, *((e, None) for e in new_train), *((e, "test") for e in new_test)]
     rows, dropped = _without_twins(rows)
-    test_given = test is not None or _test_was_given(old)
+    test_given = test is not None or (previous is not None and test_was_given(previous))
     rows, rare = _learnable(rows, test_given=test_given, drop_rare=drop_rare, kind=kind, twins=len(dropped))
     placed, across = _without_twins(
         _with_splits(rows, kind=kind, test_given=test_given)
@@ -77,7 +77,7 @@ def build_dataset(
 
 
 def label_warnings(dataset: Dataset, kind: Kind) -> list[str]:
-    """What to tell about labels that only the test has, or that the test lacks; nothing where there are no labels."""
+    """What to tell about labels that only the test has, that the test lacks, or that are learned from one example."""
     if kind != "classify":
         return []
     side = Counter(e.target for e in dataset.learned)
@@ -90,6 +90,8 @@ def label_warnings(dataset: Dataset, kind: Kind) -> list[str]:
         )
     if untested := sorted(side.keys() - test.keys()):
         warnings.append(f"{_some(untested)} not in the test examples: how well that is answered stays unknown")
+    if once := sorted(label for label, count in side.items() if count == 1):
+        warnings.append(f"{_some(once)} learned from a single example: more of it would be learned better")
     return warnings
 
 
@@ -124,8 +126,9 @@ def _without_twins(rows: list[_AnyRow]) -> tuple[list[_AnyRow], list[tuple[Examp
     return kept, [(e, why) for (e, _), why in zip(rows, reasons, strict=True) if why]
 
 
-def _test_was_given(rows: list[_Row]) -> bool:
+def test_was_given(dataset: Dataset) -> bool:
     """Whether some file stands in the test split alone, which a file that was split does not."""
+    rows = _placed(dataset)
     side = {e.provenance.sha256 for e, split in rows if split != "test"}
     return bool({e.provenance.sha256 for e, split in rows if split == "test"} - side - {""})
 
@@ -141,7 +144,9 @@ def _learnable(
         rare = [(e, f"set aside: {e.target!r} appears once") for e, s in rows if s != "test" and e.target in labels]
         rows = [(e, s) for e, s in rows if s == "test" or e.target not in labels]
         notes += [f"examples of rare labels set aside: {len(rare)}"] if rare else []
-    check_learnable(_judged(rows, kind, test_given=test_given), kind=kind, note="; ".join(notes))
+    check_learnable(
+        _judged(rows, kind, test_given=test_given), kind=kind, test_given=test_given, note="; ".join(notes)
+    )
     return rows, rare
 
 

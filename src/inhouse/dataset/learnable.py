@@ -20,12 +20,14 @@ def rare_labels(examples: Sequence[Example]) -> dict[str, Example]:
     return {label: example for label, example in first.items() if label not in several}
 
 
-def check_learnable(examples: Sequence[Example], *, kind: Kind, note: str = "") -> None:
-    """Check that there are ten different examples, two answers, and two different examples of each label.
+def check_learnable(examples: Sequence[Example], *, kind: Kind, test_given: bool, note: str = "") -> None:
+    """Check that there are ten different examples, two answers, and what makes each label testable.
 
     Args:
         examples: what is trained, validated and, where no test file was given, tested on.
         kind: of the task; only a classify task has labels.
+        test_given: the test examples are given elsewhere, so one example of a label is enough to learn it; otherwise
+            two different ones are needed.
         note: said in parentheses after what is wrong, for instance why examples were left out.
 
     Raises:
@@ -41,7 +43,7 @@ def check_learnable(examples: Sequence[Example], *, kind: Kind, note: str = "") 
         )
     if len({target_key(e.target, kind) for e in examples}) == 1:
         raise _all_the_same(examples, kind, note)
-    rare = rare_labels(examples) if kind == "classify" else {}
+    rare = rare_labels(examples) if kind == "classify" and not test_given else {}
     if rare:
         raise _too_rare(list(rare.values()), note)
 

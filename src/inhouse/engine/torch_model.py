@@ -33,17 +33,24 @@ def best_precision() -> str:
     """`bfloat16` where the processor has it and does not multiply it clearly slower than float32, else `float32`.
 
     That it has the instructions says too little: AVX512's alone, without AMX, run at half to two thirds of the rate of
-    float32 on some Intel servers (docs/log.md), and at twice of it on others. So both are measured.
+    float32 on some Intel servers (docs/log.md), and at twice of it on others. So both are measured, by the time that
+    one thread computed: what other programs take of the machine must not change the choice.
     """
     if torch.cuda.is_available():
         return "bfloat16" if torch.cuda.is_bf16_supported() else "float32"
     if not cpu_has_bf16():
         return "float32"
-    return "bfloat16" if measure_flops("bfloat16") >= HARDLY_SLOWER * measure_flops("float32") else "float32"
+    usual = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        half, full = (measure_flops(precision, time.thread_time) for precision in ("bfloat16", "float32"))
+    finally:
+        torch.set_num_threads(usual)
+    return "bfloat16" if half >= HARDLY_SLOWER * full else "float32"
 
 
-def measure_flops(precision: str) -> float:
-    """The machine's matrix-product rate at best in FLOP per second, at the shapes of a model that fits it.
+def measure_flops(precision: str, clock: Callable[[], float] = time.perf_counter) -> float:
+    """The machine's matrix-product rate at best in FLOP per second of `clock`, at the shapes of a model that fits it.
 
     Of many products the quickest is the least disturbed by other programs.
     """
@@ -53,11 +60,11 @@ def measure_flops(precision: str) -> float:
     a, b = torch.randn(rows, inner, dtype=kind, device=device), torch.randn(columns, inner, dtype=kind, device=device)
     quickest = math.inf
     for _ in range(25):
-        begun = time.perf_counter()
+        begun = clock()
         nn.functional.linear(a, b)
         if on_gpu:
             torch.cuda.synchronize()
-        quickest = min(quickest, time.perf_counter() - begun)
+        quickest = min(quickest, clock() - begun)
     return 2 * rows * inner * columns / quickest
 
 

@@ -536,7 +536,7 @@ def _without(task: Task, dataset: Dataset, accepted: Sequence[Finding]) -> Datas
         return None
     reason = f"cleaned: {', '.join(sorted({f.check for f in accepted}))}"
     newer = datasets.apply_findings(dataset, accepted, dataset.number + 1, reason)
-    datasets.check_learnable(newer.learned, kind=task.kind)
+    datasets.check_learnable(newer.learned, kind=task.kind, test_given=datasets.test_was_given(dataset))
     return newer
 
 
