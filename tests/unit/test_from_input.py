@@ -9,18 +9,24 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from inhouse.core import Task
 from inhouse.core.json_schema import compact, parse_object, validate
+from inhouse.core.passages import Passages
+from inhouse.core.task import FromInput
 from inhouse.dataset import infer_from_input, infer_schema, still_from_input
 from inhouse.deploy import form_of
 from inhouse.engine.answers import AnswerForm, Question, answer_all, answer_form
 from inhouse.engine.chat_template import ChatTemplate
 from inhouse.engine.choice import ENGINES, open_engine
 from inhouse.engine.openvino_engine import OpenVinoEngine
+from inhouse.engine.passage_grammar import passage_rules
 from inhouse.engine.protocol import Engine, Generation
 from inhouse.engine.schema_grammar import schema_grammar
 from inhouse.errors import ConfigError
+from inhouse.pipeline.held import better_left_free
 from inhouse.scoring.mentions import mentioned, mentioned_fields
 from inhouse.store import Workspace
 
@@ -116,6 +122,32 @@ def test_a_field_for_which_nothing_is_mentioned_has_no_choices() -> None:
     assert mentioned_fields({"date": "date", "total": "amount"}, "9.00") == {"total": ("9.00",)}
 
 
+@pytest.mark.parametrize(
+    ("passage", "stands_in"),
+    [
+        ("NO.5, JALAN PUTRA 1, 81200 JOHOR", True),
+        ("NO.5,JALAN PUTRA 1", True),  # white space beside signs does not matter
+        ("PUTRA 1, 81200", True),  # over the end of a line
+        ("YONGFATT ENTERPRISE", True),
+        ("(JM0517", False),  # half a word
+        ("Jalan Putra", False),
+        ("JALANPUTRA", False),
+        ("JALAN JOHOR", False),
+        ("", True),
+        (5, False),
+    ],
+)
+def test_passages_are_runs_of_words(passage: object, stands_in: bool) -> None:
+    text = "YONGFATT ENTERPRISE(JM0517726-T)\n NO.5, JALAN  PUTRA 1,\n81200 JOHOR\n"
+    assert (passage in Passages.of(text)) is stands_in
+
+
+def test_letters_of_scripts_without_spaces_are_pieces() -> None:
+    assert "京都府" in Passages.of("発送先：京都府京都市ABC店")
+    assert "ABC" in Passages.of("発送先：京都府京都市ABC店")
+    assert "AB" not in Passages.of("発送先：京都府京都市ABC店")
+
+
 # --- which fields are taken from the input
 
 
@@ -150,6 +182,17 @@ TAKEN = {
 def test_fields_are_taken_from_the_input_where_their_values_stand_there() -> None:
     objects, texts = _rows()
     assert infer_from_input(infer_schema(objects), objects, texts) == TAKEN
+
+
+def test_texts_that_are_copied_are_taken_from_the_input_unless_too_many_are_not() -> None:
+    objects = [{"who": f"Firm {i} S/B", "land": "Malta", "note": f"7{i}.5"} for i in range(100)]
+    texts = [f"FIRM\nFirm {i}\nS/B(12-T) Malta {i} 7{i}.5 end" for i in range(100)]
+    assert infer_from_input(infer_schema(objects), objects, texts) == {"who": "text", "note": "amount"}
+    for i in range(20):
+        objects[4 * i]["who"] = f"Frim {4 * i} S/B"
+    assert infer_from_input(infer_schema(objects), objects, texts) == {"who": "text", "note": "amount"}
+    objects[1]["who"] = "another one"
+    assert infer_from_input(infer_schema(objects), objects, texts) == {"note": "amount"}
 
 
 def test_what_stands_in_most_inputs_by_chance_is_not_taken_from_them() -> None:
@@ -226,6 +269,18 @@ def test_a_task_keeps_it_and_refuses_what_cannot_be(tmp_path: Path) -> None:
     workspace.close()
 
 
+def test_a_field_that_a_free_answer_has_right_more_often_is_left_free() -> None:
+    taken: dict[str, FromInput] = {"who": "text", "lines.what": "text", "day": "date"}
+    targets = [
+        compact({"who": f"House {i}", "day": "1/2/25", "lines": [{"what": "a b"}, {"what": "c"}]}) for i in "xyz"
+    ]
+    copied = [compact({"who": "Firm", "day": "1/2/25", "lines": [{"what": "a  B"}, {"what": "c"}]})] * 3
+    typed = [compact({"who": f"House {i}", "day": "9", "lines": [{"what": "a b"}, {"what": "d"}]}) for i in "xyq"]
+    assert better_left_free(taken, targets, typed, copied) == ["who"]
+    assert better_left_free(taken, targets, copied, typed) == ["lines.what"]
+    assert better_left_free(taken, targets, ["no object"] * 3, ["", *copied[1:]]) == []
+
+
 # --- answers held to it
 
 SCHEMA = {
@@ -276,6 +331,76 @@ def test_every_prompt_is_held_to_its_own_choices(engine: Engine, template: ChatT
         assert found["total"] in (9, -1.5, 0, None)
         assert {line["q"] for line in found["lines"]} <= {4, 17, 0}
     assert whole >= 3
+
+
+def _accepts(rules: dict[str, list[list[str]]], name: str, text: str) -> bool:
+    """Whether a rule takes the whole text: each way by itself, as a grammar says it and not as an engine reads it."""
+
+    def ends(rule: str, begin: int) -> set[int]:
+        found: set[int] = set()
+        for way in rules[rule]:
+            places = {begin}
+            for part in way:
+                if part.startswith('"'):
+                    plain = json.loads(part.replace("\\x", "\\u00"))
+                    places = {p + len(plain) for p in places if text.startswith(plain, p)}
+                else:
+                    places = {end for p in places for end in ends(part, p)}
+            found |= places
+        return found
+
+    return len(text) in ends(name, 0)
+
+
+def _rules_of(text: str) -> dict[str, list[list[str]]]:
+    part = re.compile(r'"(?:[^"\\]|\\.)*"|\w+')
+    ways = re.compile(r'(?:"(?:[^"\\]|\\.)*"|[^"|])+')
+    found = dict(passage_rules(Passages.of(text), "p"))
+    return {name: [part.findall(way) for way in ways.findall(body)] for name, body in found.items()}
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.sampled_from(["a", "ab", "b", "-", '"', "\\", " ", "ü", "ße", "京", "\x07"]), min_size=1, max_size=14)
+)
+def test_the_grammar_of_passages_takes_every_run_and_nothing_else(parts: list[str]) -> None:
+    text = " ".join("".join(parts).split())
+    pieces = Passages.of(text).pieces
+    if not pieces:
+        return
+    rules = _rules_of(text)
+    runs = {
+        "".join(pieces[i:j])
+        for i in range(len(pieces))
+        for j in range(i + 1, len(pieces) + 1)
+        if pieces[i] != " " and pieces[j - 1] != " "
+    }
+    for run in runs:
+        assert _accepts(rules, "p0", compact(run)[1:]), run
+    others = {f"{run}a" for run in runs} | {run[1:] for run in runs} | {f"{run} {run}" for run in runs} | {"", " "}
+    for other in others - runs:
+        assert not _accepts(rules, "p0", compact(other)[1:]), other
+
+
+def test_answers_are_passages_of_their_own_input(engine: Engine, template: ChatTemplate) -> None:
+    texts = [f'Firma "{i}" GmbH & Co.\nStraße {i}, {i}0115 Köln\tSumme {i},00 \\ x' for i in range(16)]
+    prompts = [template.prompt_ids([{"role": "user", "content": text}]) for text in texts]
+    schema = {
+        "type": "object",
+        "properties": {"who": {"type": "string"}, "where": {"type": ["string", "null"]}},
+        "required": ["who", "where"],
+    }
+    fields: dict[str, FromInput] = {"who": "text", "where": "text"}
+    grammars = [schema_grammar(schema, mentioned_fields(fields, text)) for text in texts]
+    answers = engine.generate(prompts, max_new_tokens=200, grammar=grammars)
+    values = []
+    for text, answer in zip(texts, answers, strict=True):
+        found = parse_object(template.decode(answer.ids)) if answer.finished else None
+        values += [(text, value) for value in (found or {}).values() if value]
+    assert len(values) >= 8
+    for text, value in values:
+        assert value in Passages.of(text)
+        assert value in " ".join(text.split())
 
 
 class _Scripted:

@@ -16,7 +16,7 @@ ObjectiveName = Literal["sft", "dpo"]
 Method = Literal["lora", "dora", "rslora", "full"]
 EngineChoice = Literal["auto", "openvino-genai", "xllamacpp"]
 # What the value of a field can be taken from the input as: see `scoring.mentions`.
-FromInput = Literal["date", "iso-date", "amount", "number"]
+FromInput = Literal["date", "iso-date", "amount", "number", "text"]
 
 # The metrics that may decide a verdict, by kind of task; the first is the default. All are between 0 and 1, and more is
 # better (see `scoring`). Structure checks and `nothing_invented` are not among them: one and the same well-formed text
@@ -147,10 +147,11 @@ class Task(_Section):
     """One stable, repeating piece of work: kind, instruction, input fields, what answers look like, metrics and bars.
 
     `labels` are a classify task's, `json_schema` (in the file: `[schema]`) an extract task's, `outline` a generate
-    task's. `from_input` names fields of the schema (`total`, `items.price`) whose value is always one of the input's
-    dates or numbers; answers are held to those (None: the data has shown none yet). `remotes` names the remote models
-    of `inhouse.toml` that take part in the comparison. `base_model` writes answers; `encoder_model` turns a classify
-    task's texts into vectors: `train.model` says which of the two is fine-tuned, and both are compared with.
+    task's. `from_input` names fields of the schema (`total`, `items.price`) whose value always stands in the input: one
+    of its dates or numbers, or a passage of it; answers are held to those (None: the data has shown none yet).
+    `remotes` names the remote models of `inhouse.toml` that take part in the comparison. `base_model` writes answers;
+    `encoder_model` turns a classify task's texts into vectors: `train.model` says which of the two is fine-tuned, and
+    both are compared with.
 
     Kept by the workspace in `tasks/<name>/task.toml`, where the user may edit it.
     """

@@ -144,9 +144,7 @@ def _learnable(
         rare = [(e, f"set aside: {e.target!r} appears once") for e, s in rows if s != "test" and e.target in labels]
         rows = [(e, s) for e, s in rows if s == "test" or e.target not in labels]
         notes += [f"examples of rare labels set aside: {len(rare)}"] if rare else []
-    check_learnable(
-        _judged(rows, kind, test_given=test_given), kind=kind, test_given=test_given, note="; ".join(notes)
-    )
+    check_learnable(_judged(rows, kind, test_given=test_given), kind=kind, test_given=test_given, note="; ".join(notes))
     return rows, rare
 
 

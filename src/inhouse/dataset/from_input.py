@@ -1,12 +1,13 @@
-"""Which fields of an extract task are taken from the input: dates and numbers that always stand there."""
+"""Which fields of an extract task are taken from the input: dates, numbers and passages that always stand there."""
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from typing import Any
 
 from inhouse.core.json_schema import scalar_fields, types_of
+from inhouse.core.passages import Passages
 from inhouse.core.task import FromInput
 from inhouse.scoring.mentions import mentioned
 
@@ -15,8 +16,11 @@ from inhouse.scoring.mentions import mentioned
 # of such values at most a half may.
 LEAST = 30
 STRAY = 0.02
+# A passage is copied with the errors of people and of text recognition, which no model can know. Whether answers are
+# better held to passages or left free is measured after the training (`pipeline/held.py`).
+STRAY_TEXT = 0.2
 CHANCE = 0.5
-_OF_TEXTS: tuple[FromInput, ...] = ("date", "iso-date", "amount")
+_OF_TEXTS: tuple[FromInput, ...] = ("date", "iso-date", "amount", "text")
 
 Forms = Mapping[str, Sequence[FromInput]]
 
@@ -76,19 +80,25 @@ def _not_refuted(
     strays: Counter[tuple[str, FromInput]] = Counter()
     by_chance: Counter[tuple[str, FromInput]] = Counter()
     for i, (one, text) in enumerate(zip(objects, texts, strict=True)):
-        mentions: defaultdict[FromInput, Collection[Any]] = defaultdict(tuple)
+        mentions: defaultdict[FromInput, Container[Any]] = defaultdict(tuple)
         for form in {form for forms in left.values() for form in forms}:
-            mentions[form] = frozenset(mentioned(text, form))
+            found = mentioned(text, form)
+            mentions[form] = found if isinstance(found, Passages) else frozenset(found)
         for path, value in _scalars(one, ""):
             for form in list(left.get(path, ())):
-                strays[path, form] += value not in mentions[form]
-                if strays[path, form] > STRAY * total[path]:
+                strays[path, form] += not _stands_in(value, form, mentions[form])
+                if strays[path, form] > (STRAY_TEXT if form == "text" else STRAY) * total[path]:
                     left[path].remove(form)
         for path, value in _scalars(others[i], "") if others else ():
             for form in left.get(path, ()):
-                by_chance[path, form] += value in mentions[form]
+                by_chance[path, form] += _stands_in(value, form, mentions[form])
     shown = {path: [f for f in forms if by_chance[path, f] <= CHANCE * total[path]] for path, forms in left.items()}
     return {path: forms for path, forms in shown.items() if forms}
+
+
+def _stands_in(value: Any, form: FromInput, mentions: Container[Any]) -> bool:  # noqa: ANN401 - any JSON value
+    """Whether a value is mentioned; a text of digits alone is a date or a number and no passage."""
+    return value in mentions and (form != "text" or any(map(str.isalpha, str(value))))
 
 
 def _scalars(value: Any, path: str) -> Iterator[tuple[str, Any]]:  # noqa: ANN401 - any JSON value

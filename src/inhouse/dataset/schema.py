@@ -265,6 +265,7 @@ _TAKEN: dict[FromInput, str] = {
     "iso-date": "a date of the input, written 2026-12-31",
     "amount": "a number of the input, as it stands there",
     "number": "a number of the input",
+    "text": "a passage of the input, word for word",
 }
 
 

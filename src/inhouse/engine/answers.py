@@ -11,11 +11,11 @@ from inhouse.core import Kind, Prediction
 from inhouse.core.json_schema import parse_object, validate
 from inhouse.engine.grammar import labels_grammar
 from inhouse.engine.protocol import Engine, Generation, Grammar, Progress
-from inhouse.engine.schema_grammar import schema_grammar
+from inhouse.engine.schema_grammar import Choices, schema_grammar
 
 Decode = Callable[[Sequence[int]], str]
 # The values that fields can have in the answer to a text, by dotted path.
-ChoicesOf = Callable[[str], Mapping[str, Sequence[Any]]]
+ChoicesOf = Callable[[str], Choices]
 
 
 @dataclass(frozen=True, slots=True)

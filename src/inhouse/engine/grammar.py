@@ -42,7 +42,7 @@ def literal_tree(texts: Sequence[str], prefix: str = "n") -> list[str]:
         return name
 
     def alternative(group: list[str]) -> str:
-        shared = _shared_beginning(group)
+        shared = shared_beginning(group)
         rest = [ending[len(shared) :] for ending in group]
         return literal(shared) if rest == [""] else f"{literal(shared)} {branch(rest)}"
 
@@ -66,7 +66,8 @@ def _escaped(letter: str) -> str:
     return f"\\x{ord(letter):02x}" if letter < " " else letter
 
 
-def _shared_beginning(texts: Sequence[str]) -> str:
+def shared_beginning(texts: Sequence[str]) -> str:
+    """What all of the texts begin with."""
     low, high = min(texts), max(texts)
     length = next((i for i, letter in enumerate(low) if letter != high[i]), len(low))
     return low[:length]

@@ -8,7 +8,9 @@ from functools import lru_cache
 from typing import Any
 
 from inhouse.core.json_schema import compact, types_of
+from inhouse.core.passages import Passages
 from inhouse.engine.grammar import literal, literal_tree
+from inhouse.engine.passage_grammar import passage_rules
 from inhouse.engine.protocol import Grammar
 
 # A rule for each character that may still come: xgrammar compiles about 150 of them a second, once for each engine, and
@@ -32,7 +34,7 @@ _NUMBER = r'"-"? ("0" | [1-9] [0-9]{0,18}) ("." [0-9]{1,20})? ([eE] [-+]? [0-9]{
 _NOTHING: dict[str, list[Any]] = {"string": [""], "integer": [0], "number": [0, 0.0]}
 
 
-Choices = Mapping[str, Sequence[Any]]
+Choices = Mapping[str, Sequence[Any] | Passages]
 
 
 def schema_grammar(schema: Mapping[str, Any], choices: Choices | None = None) -> Grammar:
@@ -43,7 +45,8 @@ def schema_grammar(schema: Mapping[str, Any], choices: Choices | None = None) ->
     repeats itself without end, and an answer that was cut off is no answer.
 
     Args:
-        choices: the values that fields can have in one answer, by dotted path (see `scalar_fields`). Such a grammar is
+        choices: the values that fields can have in one answer, by dotted path (see `scalar_fields`): some values, or
+            the passages of a text. Such a grammar is
             used once, so it has to compile in no time: it counts neither the letters of a text nor the items of a list.
             An answer that goes on without end in it is one to ask again without the choices.
     """
@@ -65,6 +68,7 @@ class _Rules:
         self._rules: dict[str, str] = {}
         self._values: dict[tuple[str, str], str] = {}
         self._lists: dict[tuple[str, ...], str] = {}
+        self._passages: dict[Passages, str] = {}
 
     def written(self, schema: Mapping[str, Any]) -> str:
         """The text of the grammar."""
@@ -92,18 +96,31 @@ class _Rules:
             return self._object(schema, path)
         if name == "array":
             return self._array(schema, path)
-        if name != "null" and (values := self._chosen(name, path)):
+        held_to = self._choices.get(path)
+        if name == "string" and isinstance(held_to, Passages):
+            return self._passage(held_to)
+        if name != "null" and (values := self._chosen(name, held_to or ())):
             return self._listed(values)
         if name == "string":
             return self._text(schema.get("minLength", 0), schema.get("maxLength", LONGEST_TEXT))
         fixed = {"integer": _INTEGER, "number": _NUMBER, "boolean": '"true" | "false"', "null": '"null"'}
         return self._once(name, fixed[name])
 
-    def _chosen(self, name: str, path: str) -> list[Any]:
+    def _chosen(self, name: str, held_to: Sequence[Any] | Passages) -> list[Any]:
         """The values to choose from, and the one that says "none"; a whole number is written without a point."""
-        values = [v for v in self._choices.get(path, ()) if name != "integer" or isinstance(v, int)]
+        if isinstance(held_to, Passages):
+            return []
+        values = [v for v in held_to if name != "integer" or isinstance(v, int)]
         written = {compact(value) for value in values}
         return [*values, *(v for v in _NOTHING.get(name, ()) if compact(v) not in written)] if values else []
+
+    def _passage(self, passages: Passages) -> str:
+        """A passage, or the text that says "none"; the fields of one input share its rules."""
+        if passages not in self._passages:
+            self._passages[passages] = name = f"passage{len(self._rules)}"
+            self._rules[name] = rf'"\"" ("\"" | {name}from0)'
+            self._rules.update(passage_rules(passages, f"{name}from"))
+        return self._passages[passages]
 
     def _object(self, schema: Mapping[str, Any], path: str) -> str:
         """From left to right, one rule for each key with something before it and one without: commas need to know."""

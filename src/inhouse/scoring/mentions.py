@@ -1,4 +1,4 @@
-"""The days and numbers that a text mentions, as the values that a field of an answer can have.
+"""The days, numbers and passages of a text, as the values that a field of an answer can have.
 
 Where a field's value always is one of them, an answer can be held to them: a wrong date is then at least a date of this
 very document, and nothing is invented.
@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from datetime import date
 from decimal import Decimal
 
+from inhouse.core.passages import Passages
 from inhouse.core.task import FromInput
 from inhouse.scoring.values import amount_of, bare_day, date_of
 
@@ -46,18 +47,21 @@ _LAKH = re.compile(r"\d{1,2}(?:,\d\d)+,\d{3}(?:\.\d+)?")
 _SPACES = str.maketrans({"\u00a0": " ", "\u202f": " "})
 
 
-def mentioned_fields(from_input: Mapping[str, FromInput], text: str) -> dict[str, tuple[Value, ...]]:
+def mentioned_fields(from_input: Mapping[str, FromInput], text: str) -> dict[str, tuple[Value, ...] | Passages]:
     """The values that each field of `from_input` can take from `text`; no field for which it mentions none."""
     by_form = {form: mentioned(text, form) for form in set(from_input.values())}
     return {path: by_form[form] for path, form in from_input.items() if by_form[form]}
 
 
-def mentioned(text: str, form: FromInput) -> tuple[Value, ...]:
+def mentioned(text: str, form: FromInput) -> tuple[Value, ...] | Passages:
     """What `text` mentions of a kind, in its order, each writing once; what can be read in several ways, in each.
 
     Args:
-        form: `date` and `amount` as they are written there; `iso-date` as 2026-03-05; `number` as JSON numbers.
+        form: `date` and `amount` as they are written there; `iso-date` as 2026-03-05; `number` as JSON numbers; `text`
+            for all that can be copied out of it.
     """
+    if form == "text":
+        return Passages.of(text)
     plain = text.translate(_SPACES)
     find = {"date": _days, "iso-date": _iso_days, "amount": _amounts, "number": _numbers}[form]
     # By type too: 9 and 9.0 are equal and written apart.
