@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import subprocess
 import sys
 import threading
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -27,8 +29,11 @@ from inhouse.engine.encoder import SentenceEncoder, TextTokens
 from inhouse.engine.encoder_model import facts_of, load_encoder, padded_texts, pooled
 from inhouse.engine.label_head import LabelHead
 from inhouse.errors import ModelUnavailable, UsageError
+from inhouse.pipeline import classifier
 from inhouse.store import Settings, registry
+from inhouse.train import encoder_loop
 from inhouse.train.encoder_loop import LabelledTexts, batches_of, supervised_contrast, tunable, tune
+from inhouse.train.encoder_needs import kept_for_gradient, parts_of
 from inhouse.train.label_head import Plain, chosen_plain, fit_head, fitted_pool
 
 TEXTS = [row["text"] for row in many_intents()]
@@ -222,6 +227,83 @@ def tuned(folder, checkpoint, *, steps, stop=lambda: False):
         asked_to_stop=stop,
     )
     return {name: p.detach().clone() for name, p in encoder.named_parameters()}, outcome
+
+
+def gradients(folder, monkeypatch, kept_at_once):
+    """The loss and the gradients of a step on thirty messages, within so many bytes."""
+    monkeypatch.setattr(encoder_loop, "KEPT_AT_ONCE", kept_at_once)
+    torch.set_num_threads(1)
+    encoder, facts, rows = load_encoder(folder).train(), facts_of(folder), many_intents()[:30]
+    ids = TextTokens.of_folder(folder, 32).ids([row["text"] for row in rows])
+    labels = sorted({row["category"] for row in rows})
+    texts = LabelledTexts(ids, [labels.index(row["category"]) for row in rows])
+    head = torch.nn.Parameter(torch.eye(3, facts.width))
+    learned = {**tunable(encoder), "head": head}
+    torch.manual_seed(7)
+    loss = encoder_loop._learn(encoder, head, facts, texts, range(30), recipe_of())
+    return loss, {name: parameter.grad for name, parameter in learned.items()}
+
+
+def test_a_step_in_parts_has_the_gradients_of_a_whole_one(tiny_encoder, monkeypatch):
+    loss, whole = gradients(tiny_encoder, monkeypatch, math.inf)
+    in_parts, parts = gradients(tiny_encoder, monkeypatch, 0)
+    assert in_parts == pytest.approx(loss, rel=1e-6)
+    for name, gradient in whole.items():
+        assert (gradient - parts[name]).norm() <= 1e-5 * gradient.norm(), name
+
+
+@pytest.mark.parametrize("family", ["bert", "distilbert", "xlm-roberta", "modernbert"])
+def test_a_step_in_parts_keeps_no_more_than_a_part_at_once(family, tmp_path, monkeypatch):
+    folder = write_encoder(tmp_path / family, family)
+    facts, alive = facts_of(folder), Alive()
+    lengths = sorted(len(ids) for ids in TextTokens.of_folder(folder, 32).ids(TEXTS[:30]) for _ in (1, 2))
+    kept = kept_for_gradient(facts, lengths, list(parts_of(lengths)))
+    with torch.autograd.graph.saved_tensors_hooks(alive.pack, alive.unpack):
+        gradients(folder, monkeypatch, math.inf)
+        whole, alive.most = alive.most, 0
+        gradients(folder, monkeypatch, 0)
+    assert max(kept) * 2 < sum(kept)
+    assert 0.6 * sum(kept) < whole < 1.3 * sum(kept)
+    assert 0.6 * max(kept) < alive.most < 1.3 * max(kept)
+
+
+class Alive:
+    """Counts the bytes of tensors that are kept for gradients at one time; weights, which are there anyway, are not."""
+
+    def __init__(self):
+        self.users, self.now, self.most = Counter(), 0, 0
+
+    def pack(self, tensor):
+        weight = isinstance(tensor, torch.nn.Parameter) or isinstance(tensor._base, torch.nn.Parameter)
+        return tensor if weight else Kept(self, tensor)
+
+    def unpack(self, kept):
+        return kept.tensor if isinstance(kept, Kept) else kept
+
+    def count(self, place, size, users):
+        before = self.users[place] > 0
+        self.users[place] += users
+        self.now += size * ((self.users[place] > 0) - before)
+        self.most = max(self.most, self.now)
+
+
+class Kept:
+    def __init__(self, alive, tensor):
+        self.alive, self.tensor = alive, tensor
+        self.place, self.size = tensor.untyped_storage().data_ptr(), tensor.untyped_storage().nbytes()
+        alive.count(self.place, self.size, 1)
+
+    def __del__(self):
+        self.alive.count(self.place, self.size, -1)
+
+
+def test_more_memory_than_there_is_is_told_with_what_takes_less(workspace_of, monkeypatch):
+    workspace = workspace_of()
+    monkeypatch.setattr(classifier, "encoder_memory_needed", lambda *_: 1e15)
+    told = Silent()
+    plan = inhouse.plan_training(workspace, "intents", told)
+    assert not plan.fits
+    assert any("smaller `train.max_tokens` or `train.batch_size`" in line for line in told.warned)
 
 
 def test_vectors_of_words_are_left_as_they_are(tiny_encoder, tmp_path):

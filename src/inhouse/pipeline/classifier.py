@@ -27,11 +27,11 @@ from inhouse.core import (
 from inhouse.engine import Base, get_base, require_kind
 from inhouse.errors import NothingToLearn
 from inhouse.pipeline.packaging import ADAPTER, NOT_COMPARED, package_versions
-from inhouse.pipeline.told import plan_told, result_told, tell_parity, tell_plan
+from inhouse.pipeline.told import plan_told, result_told, tell_memory, tell_parity, tell_plan
 from inhouse.pipeline.watching import watching
 from inhouse.scoring import EVERYTHING_TO_A_PERSON, review_threshold
 from inhouse.store import Workspace, records, registry
-from inhouse.train import GIB, Plan, finishing_the_step, make_encoder_plan, make_encoder_recipe
+from inhouse.train import Plan, encoder_memory_needed, finishing_the_step, make_encoder_plan, make_encoder_recipe
 from inhouse.train.encoder_plan import fitted_into_minutes
 
 if TYPE_CHECKING:  # they import the models' libraries
@@ -51,6 +51,7 @@ OF_LONGER = (
     "the encoder does not read their end, the n-grams do (`train.max_tokens` in task.toml raises the limit as far as "
     "the encoder's own)"
 )
+LESS_MEMORY = "a smaller `train.max_tokens` or `train.batch_size` in task.toml, or a smaller encoder, takes less"
 # Labels that the parity gate compares, at most; validation examples come first.
 COMPARED = 1000
 
@@ -83,12 +84,8 @@ class PreparedClassifier:
 
     @property
     def memory(self) -> float:
-        """Bytes that the training takes at its peak, roughly: weights twice, what Adam keeps, and activations."""
-        facts, mean = self.facts, sum(map(len, self.train.ids)) / len(self.train.ids)
-        weights = 4 * self.facts.parameters
-        # Measured on all-MiniLM-L6-v2: some forty numbers for each token, layer and unit of width.
-        activations = 4 * 40 * facts.layers * facts.width * 2 * self.recipe.batch_size * mean
-        return 5 * weights + activations + 0.5 * GIB
+        """Bytes that the training takes at its peak, roughly."""
+        return encoder_memory_needed(self.facts, self.recipe, [len(ids) for ids in self.train.ids])
 
 
 def prepare_classifier(workspace: Workspace, task: Task, reporter: Reporter) -> PreparedClassifier:
@@ -140,6 +137,7 @@ def train_classifier(workspace: Workspace, prepared: PreparedClassifier, run: st
 
     folder = workspace.paths.run(run)
     folder.mkdir(parents=True, exist_ok=True)
+    tell_memory(prepared.memory, psutil.virtual_memory().available, LESS_MEMORY, reporter)
     with (
         watching(workspace, prepared.task.name, run, prepared.recipe) as watch,
         finishing_the_step(reporter) as asked_to_stop,
@@ -177,6 +175,7 @@ def plan_classifier(workspace: Workspace, prepared: PreparedClassifier, reporter
     from inhouse.train.encoder_loop import seconds_per_step
 
     free = psutil.virtual_memory().available
+    tell_memory(prepared.memory, free, LESS_MEMORY, reporter)
     reporter.say("measuring a step")
     encoder = load_encoder(prepared.base.folder)
     means = _means(prepared, encoder, reporter)

@@ -32,7 +32,7 @@ from inhouse.pipeline.preparation import (
     validation_judge,
     wished,
 )
-from inhouse.pipeline.told import plan_told, result_told, tell_plan
+from inhouse.pipeline.told import plan_told, result_told, tell_memory, tell_plan
 from inhouse.pipeline.watching import watching
 from inhouse.store import Workspace, disk_guard, records, registry
 from inhouse.train import GIB, Plan, disk_needed, finishing_the_step
@@ -289,12 +289,8 @@ def _train(workspace: Workspace, prepared: Prepared, run: str, reporter: Reporte
 
     folder = workspace.paths.run(run)
     folder.mkdir(parents=True, exist_ok=True)
-    free = free_memory()
-    if prepared.memory > free:
-        reporter.warn(
-            f"the training takes about {prepared.memory / GIB:.1f} GiB and {free / GIB:.1f} are free: close other "
-            f"programs if it ends without a word (`inhouse train {prepared.task.name} --dry-run` shows what fits)"
-        )
+    remedy = f"`inhouse train {prepared.task.name} --dry-run` shows what fits"
+    tell_memory(prepared.memory, free_memory(), remedy, reporter)
     with (
         watching(workspace, prepared.task.name, run, prepared.recipe) as watch,
         prepared_trunk(prepared, sharded=processes.sharded) as (trunk, adapters),

@@ -27,12 +27,11 @@ from inhouse.core import EncoderRecipe, Reporter
 from inhouse.engine.encoder_model import EncoderFacts, alike_in_length, padded_texts, pooled
 from inhouse.errors import EngineFault
 from inhouse.train.checkpoint import LoopResult, read_checkpoint, write_checkpoint
+from inhouse.train.encoder_needs import KEPT_AT_ONCE, kept_for_gradient, parts_of
 from inhouse.train.encoder_plan import LOOKED_AT, look_every, scheduled, taken
 
 # A checkpoint holds some 200 MB.
 CHECKPOINT_SECONDS = 30.0
-# A step's texts, sorted by length, go through the encoder in so many parts: half of the padding is saved.
-PARTS = 16
 
 
 @dataclass(frozen=True)
@@ -137,23 +136,22 @@ class _Tuning:
             group["lr"] = rate * share
         torch.manual_seed(self._recipe.seed * 1_000_003 + step)
         batch = self._batch(step)
-        loss = _loss(self._encoder.train(), self._head, self._facts, self._train, batch, self._recipe)
-        if not math.isfinite(loss.item()):
+        loss = _learn(self._encoder.train(), self._head, self._facts, self._train, batch, self._recipe)
+        if not math.isfinite(loss):
             raise EngineFault(
-                f"the training diverged: the loss became {loss.item()} at step {step + 1}",
+                f"the training diverged: the loss became {loss} at step {step + 1}",
                 f"set `train.learning_rate` in task.toml below {self._recipe.learning_rate:g}",
             )
-        loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self._learned.values(), self._recipe.max_grad_norm)
         self._optimizer.step()
         self._optimizer.zero_grad(set_to_none=True)
         tokens = sum(len(self._train.ids[i]) for i in batch)
-        self.position = self.position.after_step(loss.item(), tokens)
+        self.position = self.position.after_step(loss, tokens)
         self._a_step = time.monotonic() - begun
         rate = tokens / max(self._a_step, 1e-9)
         self._watch(
             step + 1,
-            {"loss": loss.item(), "learning_rate": share * self._recipe.learning_rate, "tokens_per_second": rate},
+            {"loss": loss, "learning_rate": share * self._recipe.learning_rate, "tokens_per_second": rate},
         )
         self._bar.update(step + 1, f"loss {self.position.running_loss:.3f}, {rate:.0f} tokens/s")
 
@@ -219,28 +217,61 @@ def seconds_per_step(
     seconds = 0.0
     for _ in range(2):  # the first one warms up memory and threads
         begun = time.perf_counter()
-        _loss(encoder.train(), head, facts, train, batch, recipe).backward()  # type: ignore[no-untyped-call]
+        _learn(encoder.train(), head, facts, train, batch, recipe)
         seconds = time.perf_counter() - begun
     encoder.eval().zero_grad(set_to_none=True)
     return seconds
 
 
-def _loss(
+def _learn(
     encoder: nn.Module,
     head: Tensor,
     facts: EncoderFacts,
     train: LabelledTexts,
     batch: Sequence[int],
     recipe: EncoderRecipe,
-) -> Tensor:
-    """Cross-entropy of the cosine head plus the supervised contrast, on two views of each text of the batch."""
+) -> float:
+    """Add the gradients of a batch's loss, of two views of each text; return the loss.
+
+    A loss over all pairs of a batch needs all vectors at once, but not all that led to them: where that is too much,
+    the gradient of the vectors is computed first, and then that of each part, which goes through the encoder again
+    under the same dropout (GradCache, Gao et al. 2021, arXiv:2101.06983). Both ways give the same gradients.
+    """
     places = sorted((*batch, *batch), key=lambda i: len(train.ids[i]))
-    size = math.ceil(len(places) / PARTS)
-    parts = [places[i : i + size] for i in range(0, len(places), size)]
-    vectors = torch.cat(
-        [pooled(encoder, *padded_texts([train.ids[i] for i in part], facts.pad), facts.pooling) for part in parts]
-    )
+    lengths = [len(train.ids[i]) for i in places]
+    parts = list(parts_of(lengths))
     wanted = torch.tensor([train.labels[i] for i in places])
+
+    def vectors_of(part: range) -> Tensor:
+        return pooled(encoder, *padded_texts([train.ids[places[i]] for i in part], facts.pad), facts.pooling)
+
+    if sum(kept_for_gradient(facts, lengths, parts)) <= KEPT_AT_ONCE:
+        loss = _loss(torch.cat([vectors_of(part) for part in parts]), wanted, head, recipe)
+        loss.backward()  # type: ignore[no-untyped-call]
+        return loss.item()
+    states, found = list[Tensor](), list[Tensor]()
+    with torch.no_grad():
+        for part in parts:
+            states.append(torch.get_rng_state())
+            found.append(vectors_of(part))
+    vectors = torch.cat(found).requires_grad_()
+    loss = _loss(vectors, wanted, head, recipe)
+    loss.backward()  # type: ignore[no-untyped-call]
+    assert vectors.grad is not None
+    for part, state, gradient in zip(parts, states, vectors.grad.split([len(p) for p in parts]), strict=True):
+        torch.set_rng_state(state)
+        vectors_of(part).backward(gradient)  # type: ignore[no-untyped-call]
+    return loss.item()
+
+
+def _loss(vectors: Tensor, wanted: Tensor, head: Tensor, recipe: EncoderRecipe) -> Tensor:
+    """Cross-entropy of the cosine head plus the supervised contrast.
+
+    Args:
+        vectors: of unit length, [n, width].
+        wanted: their labels, [n].
+        head: [labels, width].
+    """
     logits = recipe.scale * vectors @ functional.normalize(head, dim=1).T
     plain = functional.cross_entropy(logits, wanted, label_smoothing=recipe.label_smoothing)
     return plain + recipe.contrast * supervised_contrast(vectors, wanted, recipe.temperature)
