@@ -30,9 +30,9 @@ from inhouse.engine.encoder_model import facts_of, load_encoder, padded_texts, p
 from inhouse.engine.label_head import LabelHead
 from inhouse.errors import ModelUnavailable, UsageError
 from inhouse.pipeline import classifier
-from inhouse.store import Settings, registry
+from inhouse.store import Settings, records, registry
 from inhouse.train import encoder_loop
-from inhouse.train.encoder_loop import LabelledTexts, batches_of, supervised_contrast, tunable, tune
+from inhouse.train.encoder_loop import LabelledTexts, batches_of, looked_at, supervised_contrast, tunable, tune
 from inhouse.train.encoder_needs import kept_for_gradient, parts_of
 from inhouse.train.label_head import Plain, chosen_plain, fit_head, fitted_pool
 
@@ -195,6 +195,33 @@ def test_a_stopped_training_goes_on_to_the_same_weights(tiny_encoder, tmp_path):
     assert outcome.position.step == 6
     assert all(torch.equal(whole[name], again[name]) for name in whole)
     assert any(not torch.equal(part[name], again[name]) for name in whole)
+
+
+def test_a_look_takes_some_of_all_texts_whatever_their_order(monkeypatch):
+    monkeypatch.setattr(encoder_loop, "LOOKED_AT", 12)
+    by_label = LabelledTexts([[i] for i in range(60)], [i // 20 for i in range(60)])
+    seen = looked_at(by_label, recipe_of())
+    assert len(seen.ids) == 12
+    assert set(seen.labels) == {0, 1, 2}
+    assert looked_at(by_label, recipe_of(seed=3)) == seen  # seeds are compared on the same texts
+
+
+def test_the_gate_compares_texts_of_all_labels_and_says_when_they_are_few(workspace_of, monkeypatch):
+    workspace, asked, ask = workspace_of(max_steps=2), [], classifier._ask
+
+    def recorded(served, texts, count, reporter):
+        asked.extend(texts[count:])
+        return ask(served, texts, count, reporter)
+
+    monkeypatch.setattr(classifier, "_ask", recorded)
+    monkeypatch.setattr(classifier, "COMPARED", 21)
+    told = Silent()
+    inhouse.train(workspace, "intents", told)
+    label = {row["text"]: row["category"] for row in many_intents()}
+    learned = [label[e.inputs["text"]] for e in records.load_dataset(workspace, "intents").of("train")]
+    assert len(asked) == 12
+    assert [label[text] for text in asked] == [learned[i * 69 // 12] for i in range(12)]
+    assert any("21 texts to compare" in line for line in told.warned)
 
 
 def recipe_of(**changes) -> EncoderRecipe:

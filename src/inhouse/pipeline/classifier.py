@@ -26,7 +26,7 @@ from inhouse.core import (
 )
 from inhouse.engine import Base, get_base, require_kind
 from inhouse.errors import NothingToLearn
-from inhouse.pipeline.packaging import ADAPTER, NOT_COMPARED, package_versions
+from inhouse.pipeline.packaging import ADAPTER, NOT_COMPARED, package_versions, spread
 from inhouse.pipeline.told import plan_told, result_told, tell_memory, tell_parity, tell_plan
 from inhouse.pipeline.watching import watching
 from inhouse.scoring import EVERYTHING_TO_A_PERSON, review_threshold
@@ -318,16 +318,16 @@ def _compared(
     Validation examples are answered by the held-back head on both sides, training examples by the head that serves.
     The engine's fast arithmetic is tried first; where it does not pass the gate, float32 is, and then serves.
     """
-    from inhouse.deploy import ServedClassifier, compare_labels
+    from inhouse.deploy import MIN_LABELS, ServedClassifier, compare_labels
 
-    targets, texts = prepared.targets("validation"), prepared.texts("validation", "train")
-    count, edge = len(targets), len(prepared.dataset.of("train"))
-    asked = max(0, min(edge, COMPARED - count))
+    targets, texts, learned = prepared.targets("validation"), prepared.texts("validation"), prepared.texts("train")
+    count, edge = len(targets), len(learned)
+    places = spread(range(edge), max(0, COMPARED - count))
     chances = [
-        *held.log_chances(vectors[edge:], texts[:count]),
-        *head.log_chances(vectors[:asked], texts[count : count + asked]),
+        *held.log_chances(vectors[edge:], texts),
+        *head.log_chances(vectors[places], [learned[i] for i in places]),
     ]
-    labels = [held.labels] * count + [head.labels] * asked
+    labels = [held.labels] * count + [head.labels] * len(places)
     trainer = [
         Prediction(target=known[row.argmax()], confidence=float(np.exp(row.max())))
         for known, row in zip(labels, chances, strict=True)
@@ -336,7 +336,7 @@ def _compared(
         tried = draft.model_copy(update={"exact": exact})
         served = ServedClassifier(workspace, tried)
         try:
-            answers = _ask(served, texts[: count + asked], count, reporter)
+            answers = _ask(served, [*texts, *(learned[i] for i in places)], count, reporter)
         finally:
             served.close()
         given = [row[known.index(str(a.target))] for a, known, row in zip(answers, labels, chances, strict=True)]
@@ -346,6 +346,8 @@ def _compared(
             break
         if not exact:
             reporter.say(f"parity in fast arithmetic: {parity.reason}; trying float32")
+    if parity.tokens < MIN_LABELS:
+        reporter.warn(f"there are {parity.tokens} texts to compare: the parity gate compares what there is")
     sure = [a.confidence for a in answers[:count]]
     threshold = review_threshold(sure, right[1], prepared.task.review.target_accuracy)
     return tried.model_copy(update={"parity": parity, "threshold": threshold})

@@ -29,6 +29,7 @@ from inhouse.errors import EngineFault
 from inhouse.train.checkpoint import LoopResult, read_checkpoint, write_checkpoint
 from inhouse.train.encoder_needs import KEPT_AT_ONCE, kept_for_gradient, parts_of
 from inhouse.train.encoder_plan import LOOKED_AT, look_every, scheduled, taken
+from inhouse.train.plan import sample
 
 # A checkpoint holds some 200 MB.
 CHECKPOINT_SECONDS = 30.0
@@ -40,6 +41,10 @@ class LabelledTexts:
 
     ids: Sequence[Sequence[int]]
     labels: Sequence[int]
+
+    def some(self, places: Sequence[int]) -> LabelledTexts:
+        """Those at `places`."""
+        return LabelledTexts([self.ids[i] for i in places], [self.labels[i] for i in places])
 
 
 def tune(
@@ -101,7 +106,7 @@ class _Tuning:
         watch: Callable[[int, Mapping[str, float]], None],
     ) -> None:
         self._encoder, self._facts, self._train, self._recipe = encoder, facts, train, recipe
-        self._validation = LabelledTexts(validation.ids[:LOOKED_AT], validation.labels[:LOOKED_AT])
+        self._validation = looked_at(validation, recipe)
         self._checkpoint, self._reporter, self._watch = checkpoint, reporter, watch
         self._head = nn.Parameter(functional.normalize(means, dim=1))
         self._learned = {**tunable(encoder), "head": self._head}
@@ -258,7 +263,7 @@ def _learn(
     loss = _loss(vectors, wanted, head, recipe)
     loss.backward()  # type: ignore[no-untyped-call]
     assert vectors.grad is not None
-    for part, state, gradient in zip(parts, states, vectors.grad.split([len(p) for p in parts]), strict=True):
+    for part, state, gradient in zip(parts, states, torch.split(vectors.grad, [len(p) for p in parts]), strict=True):
         torch.set_rng_state(state)
         vectors_of(part).backward(gradient)  # type: ignore[no-untyped-call]
     return loss.item()
@@ -289,6 +294,11 @@ def supervised_contrast(vectors: Tensor, labels: Tensor, temperature: float) -> 
     logs = (likeness - torch.logsumexp(likeness, dim=1, keepdim=True)).masked_fill(own, 0.0)
     alike = (labels[:, None] == labels[None, :]) & ~own
     return -((logs * alike).sum(1) / alike.sum(1).clamp(min=1)).mean()
+
+
+def looked_at(validation: LabelledTexts, recipe: EncoderRecipe) -> LabelledTexts:
+    """The validation texts of every look: some of all, whatever order they stand in."""
+    return validation.some(sample(validation.ids, min(LOOKED_AT, len(validation.ids)), recipe))
 
 
 def batches_of(labels: Sequence[int], size: int, seed: int, number: int) -> list[list[int]]:
