@@ -20,7 +20,7 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processor
 
 import inhouse
 from inhouse.cli.show import planned
-from inhouse.core import EncoderRecipe, Silent
+from inhouse.core import EncoderRecipe, Recipe, Silent
 from inhouse.deploy import compare_labels, open_served
 from inhouse.deploy.served import CLASSIFIER
 from inhouse.engine import get_base
@@ -222,6 +222,28 @@ def test_the_gate_compares_texts_of_all_labels_and_says_when_they_are_few(worksp
     assert len(asked) == 12
     assert [label[text] for text in asked] == [learned[i * 69 // 12] for i in range(12)]
     assert any("21 texts to compare" in line for line in told.warned)
+
+
+def test_another_kind_of_model_leaves_a_stopped_run_alone(workspace_of):
+    workspace = workspace_of()
+    prepared = classifier.prepare_classifier(workspace, workspace.load_task("intents"), Silent())
+    number = prepared.dataset.number
+    causal = Recipe.model_validate({
+        **CAUSAL, "dataset_fingerprint": prepared.dataset.fingerprint, "base_model": "tiny", "base_sha256": "0",
+    })  # fmt: skip
+    first = records.open_run(workspace, "intents", number, causal)
+    second = records.open_run(workspace, "intents", number, prepared.recipe)
+    assert records.abandon_runs(workspace, "intents", second, number) == []
+    assert records.abandon_runs(workspace, "intents", first, number) == []
+    faster = records.open_run(workspace, "intents", number, prepared.recipe.model_copy(update={"learning_rate": 0.1}))
+    assert records.abandon_runs(workspace, "intents", faster, number) == [second.id]
+    assert records.abandon_runs(workspace, "intents", faster, number + 1) == [first.id]
+
+
+CAUSAL = {
+    "seed": 0, "epochs": 1, "batch_size": 8, "learning_rate": 1e-3, "warmup_share": 0.1, "rank": 4, "alpha": 8,
+    "weight_decay": 0.0, "max_grad_norm": 1.0, "max_tokens": 64, "patience": 3, "precision": "float32", "system": "",
+}  # fmt: skip
 
 
 def recipe_of(**changes) -> EncoderRecipe:
@@ -509,6 +531,16 @@ def test_the_pool_leans_to_the_classifier_that_knows_and_is_written_whole(head_d
     assert np.array_equal(again.log_chances(vectors, texts), pooled_head.log_chances(vectors, texts))
     assert np.allclose(np.exp(again.log_chances(vectors, texts)).sum(1), 1)
     assert fitted_pool(head, vectors[:1], texts[:1], ["a label that nobody trained"]) == head.pool
+
+
+def test_an_easy_split_makes_the_head_no_surer_than_its_rows_allow(head_data):
+    vectors, texts, targets = head_data
+    head = fit_head(vectors, texts, targets, plain=Plain(1.0), strength=10.0)
+    known = slice(0, 20)  # of what was learned: no mistake among them
+    assert [head.labels[i] for i in head.experts(vectors[known], texts[known])[1].argmax(1)] == targets[known]
+    sum_of_few = sum(fitted_pool(head, vectors[known], texts[known], targets[known]))
+    sum_of_many = sum(fitted_pool(head, vectors, texts, targets))
+    assert 2 <= sum_of_few < sum_of_many < 4  # without a prior: 20
 
 
 def test_another_file_fails_the_gate(trained_encoder):

@@ -25,7 +25,8 @@ OWN_SPACE = 10_000
 HAIR = 1e-6
 # What an SVM's margins may be multiplied by.
 MARGINS = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0)
-# Validation rows that the guess of equal weights counts for: a few rows must not turn one classifier off.
+# Validation rows that the guess counts for that both classifiers are right about themselves: a few rows must not turn
+# one of them off, nor an easy split, which has no mistake in it, make the head as sure as can be.
 PRIOR = 20.0
 
 
@@ -109,7 +110,8 @@ def fitted_pool(
 ) -> tuple[float, float]:
     """The weights of the head's classifiers that make validation examples likeliest; unknown labels tell nothing.
 
-    Both weights are one scale (the calibration) times a share, and the share is held to a half as if by `PRIOR` rows.
+    Both weights are one scale (the calibration) times a share. As if by `PRIOR` rows the share is held to a half, and
+    the scale to 2, where either classifier counts as it is.
     """
     from scipy.optimize import minimize
 
@@ -122,9 +124,10 @@ def fitted_pool(
 
     def loss(point: NDArray[np.float64]) -> float:
         chances = pooled_chances(experts, _weights(point))
-        return float(-chances[np.arange(len(wanted)), wanted].sum() + PRIOR * (2 * point[1] - 1) ** 2)
+        held = (2 * point[1] - 1) ** 2 + (point[0] - np.log(2)) ** 2 / 2
+        return float(-chances[np.arange(len(wanted)), wanted].sum() + PRIOR * held)
 
-    found = minimize(loss, np.array([0.5, 0.5]), bounds=[(-3.0, 3.0), (0.0, 1.0)], method="L-BFGS-B")
+    found = minimize(loss, np.array([np.log(2), 0.5]), bounds=[(-3.0, 3.0), (0.0, 1.0)], method="L-BFGS-B")
     return _weights(found.x)
 
 
