@@ -28,7 +28,7 @@ from inhouse.engine.classifier import LabelClassifier
 from inhouse.engine.encoder import SentenceEncoder, TextTokens
 from inhouse.engine.encoder_model import facts_of, load_encoder, padded_texts, pooled
 from inhouse.engine.label_head import LabelHead
-from inhouse.errors import ModelUnavailable, UsageError
+from inhouse.errors import ConfigError, ModelUnavailable, UsageError
 from inhouse.pipeline import classifier
 from inhouse.store import Settings, records, registry
 from inhouse.train import encoder_loop
@@ -462,6 +462,18 @@ def test_the_plan_of_the_causal_model_tells_what_the_encoder_would_take(workspac
     assert option.parameters == prepared.spec.parameters
     assert option.minutes > 0
     assert "(--model encoder)" in planned(plan)
+
+
+def test_keys_of_the_file_are_for_the_model_that_it_names(workspace_of):
+    workspace = workspace_of(model="causal", method="dora", learning_rate=2e-3, batch_size=7, max_tokens=20)
+    told = Silent()
+    plan = inhouse.plan_training(workspace, "intents", told, model="encoder")
+    assert (plan.recipe["learning_rate"], plan.recipe["batch_size"], plan.recipe["max_tokens"]) == (5e-5, 69, 20)
+    assert any("not used: train.method, train.learning_rate, train.batch_size" in line for line in told.said)
+    file = workspace.paths.task_file("intents")
+    file.write_text(file.read_text().replace('model = "causal"', 'model = "encoder"'))
+    with pytest.raises(ConfigError, match=r"train\.method = 'dora' is for the causal model"):
+        inhouse.train(workspace, "intents")
 
 
 def test_the_contrast_is_that_of_the_paper():

@@ -118,8 +118,6 @@ def prepare_classifier(workspace: Workspace, task: Task, reporter: Reporter) -> 
         )
     place = {label: i for i, label in enumerate(labels)}
     tokens = reading.tokens
-    if task.train.rank is not None:
-        reporter.warn("`train.rank` in task.toml is for the causal model: an encoder is tuned without adapters")
 
     def encoded(examples: Sequence[Any]) -> LabelledTexts:
         return LabelledTexts(

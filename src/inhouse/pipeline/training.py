@@ -25,6 +25,7 @@ from inhouse.pipeline.classifier import PreparedClassifier, plan_classifier, pre
 from inhouse.pipeline.packaging import register
 from inhouse.pipeline.preparation import (
     Prepared,
+    left_out,
     measured_speed,
     prepare_training,
     prepared_trunk,
@@ -83,6 +84,7 @@ def train(
     if not processes.main:
         return _assist(workspace, name, processes, seed=seed, minutes=minutes)
     task = wished(require_ready(workspace, name, model), seed=seed, minutes=minutes)
+    _tell_left_out(workspace, name, model, reporter)
     if task.train.model == "encoder" and processes.count > 1:
         raise UsageError("an encoder is trained by one process", "start `inhouse train` without a launcher")
     with workspace.lock(f"train-{name}", f"training {name!r}"), disk_guard(workspace.paths.root):
@@ -148,6 +150,13 @@ def _prepare(workspace: Workspace, task: Task, reporter: Reporter) -> Prepared |
     """What the training of the task's causal model, or of its encoder, needs."""
     prepare = prepare_classifier if task.train.model == "encoder" else prepare_training
     return prepare(workspace, task, reporter)
+
+
+def _tell_left_out(workspace: Workspace, name: str, model: str, reporter: Reporter) -> None:
+    """Say which keys of task.toml are for another model than the one that a command asks for."""
+    if odd := left_out(task := workspace.load_task(name), model):
+        keys = ", ".join(f"train.{key}" for key in odd)
+        reporter.say(f"not used: {keys} of task.toml, which are for its own model ({task.train.model})")
 
 
 def _train_either(
@@ -242,7 +251,9 @@ def plan_training(
     from inhouse.engine.torch_model import free_memory
 
     reporter = reporter or Silent()
-    prepared = _prepare(workspace, wished(require_ready(workspace, name, model), minutes=minutes), reporter)
+    task = wished(require_ready(workspace, name, model), minutes=minutes)
+    _tell_left_out(workspace, name, model, reporter)
+    prepared = _prepare(workspace, task, reporter)
     if isinstance(prepared, PreparedClassifier):
         return plan_classifier(workspace, prepared, reporter)
     free = free_memory()  # before the model takes its part of it
