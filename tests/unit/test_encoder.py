@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import os
@@ -28,7 +29,7 @@ from inhouse.engine.classifier import LabelClassifier
 from inhouse.engine.encoder import SentenceEncoder, TextTokens
 from inhouse.engine.encoder_model import facts_of, load_encoder, padded_texts, pooled
 from inhouse.engine.label_head import LabelHead
-from inhouse.errors import ConfigError, ModelUnavailable, UsageError
+from inhouse.errors import ConfigError, EngineFault, ModelUnavailable, UsageError
 from inhouse.pipeline import classifier
 from inhouse.store import Settings, records, registry
 from inhouse.train import encoder_loop
@@ -197,6 +198,29 @@ def test_a_stopped_training_goes_on_to_the_same_weights(tiny_encoder, tmp_path):
     assert any(not torch.equal(part[name], again[name]) for name in whole)
 
 
+def no_numbers_from(first, last):
+    """Makes the gradients of one weight no numbers at these steps, counted from 1."""
+    steps = itertools.count(1)
+
+    def spoil(encoder):
+        weight = next(p for name, p in encoder.named_parameters() if name.endswith("query.weight"))
+        weight.requires_grad_().register_hook(lambda g: g * math.nan if first <= next(steps) <= last else g)
+
+    return spoil
+
+
+@pytest.mark.parametrize("step", [1, 5])
+def test_a_training_that_diverges_goes_back_once_and_on_with_a_smaller_rate(tiny_encoder, tmp_path, step):
+    told = Silent()
+    file = tmp_path / "c.safetensors"
+    after, outcome = tuned(tiny_encoder, file, steps=6, spoil=no_numbers_from(step, step), reporter=told)
+    assert any("diverged" in line and "learning rate of 0.0003" in line for line in told.warned)
+    assert (outcome.position.rate, outcome.position.diverged_at, outcome.position.step) == (0.3, step, 6)
+    assert all(torch.isfinite(weight).all() for weight in after.values())
+    with pytest.raises(EngineFault, match="diverged twice"):
+        tuned(tiny_encoder, tmp_path / "d.safetensors", steps=6, spoil=no_numbers_from(1, 9))
+
+
 def test_a_look_takes_some_of_all_texts_whatever_their_order(monkeypatch):
     monkeypatch.setattr(encoder_loop, "LOOKED_AT", 12)
     by_label = LabelledTexts([[i] for i in range(60)], [i // 20 for i in range(60)])
@@ -256,7 +280,7 @@ def recipe_of(**changes) -> EncoderRecipe:
     return EncoderRecipe.model_validate({**values, **changes})
 
 
-def tuned(folder, checkpoint, *, steps, stop=lambda: False):
+def tuned(folder, checkpoint, *, steps, stop=lambda: False, spoil=lambda encoder: None, reporter=None):
     """Tune the tiny encoder on the messages; the weights as they stand and the outcome."""
     torch.set_num_threads(1)
     encoder, facts, rows = load_encoder(folder), facts_of(folder), many_intents()
@@ -264,6 +288,7 @@ def tuned(folder, checkpoint, *, steps, stop=lambda: False):
     labels = sorted({row["category"] for row in rows})
     wanted = [labels.index(row["category"]) for row in rows]
     means = torch.eye(3, facts.width)
+    spoil(encoder)
     outcome = tune(
         encoder,
         facts,
@@ -272,7 +297,7 @@ def tuned(folder, checkpoint, *, steps, stop=lambda: False):
         LabelledTexts(ids[72:], wanted[72:]),
         recipe_of(schedule=steps),
         checkpoint,
-        Silent(),
+        reporter or Silent(),
         asked_to_stop=stop,
     )
     return {name: p.detach().clone() for name, p in encoder.named_parameters()}, outcome

@@ -222,9 +222,11 @@ def _register(
     from inhouse.deploy.served import CLASSIFIER
     from inhouse.engine.classifier import ENGINE, write_classifier
     from inhouse.engine.encoder_model import TwinEncoder, load_encoder
+    from inhouse.engine.lora import copy_state
+    from inhouse.train.encoder_loop import tunable
 
     task, recipe = prepared.task, prepared.recipe
-    encoder.load_state_dict(outcome.state, strict=False)
+    copy_state({name: weight.detach() for name, weight in tunable(encoder).items()}, outcome.state)
     twin = TwinEncoder(encoder, load_encoder(prepared.base.folder), prepared.facts.pooling)
     vectors = _twin_vectors(prepared, twin, reporter)
     head, held = _heads(prepared, vectors, reporter)

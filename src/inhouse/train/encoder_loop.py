@@ -25,10 +25,12 @@ from torch.nn import functional
 
 from inhouse.core import EncoderRecipe, Reporter
 from inhouse.engine.encoder_model import EncoderFacts, alike_in_length, padded_texts, pooled
+from inhouse.engine.lora import copy_state
 from inhouse.errors import EngineFault
-from inhouse.train.checkpoint import LoopResult, read_checkpoint, write_checkpoint
+from inhouse.train.checkpoint import LoopResult, Position, read_checkpoint, write_checkpoint
 from inhouse.train.encoder_needs import KEPT_AT_ONCE, kept_for_gradient, parts_of
 from inhouse.train.encoder_plan import LOOKED_AT, look_every, scheduled, taken
+from inhouse.train.loop import EXPLODED, SMALLER_RATE
 from inhouse.train.plan import sample
 
 # A checkpoint holds some 200 MB.
@@ -70,7 +72,7 @@ def tune(
         asked_to_stop: whether the loop should end after this step.
 
     Raises:
-        EngineFault: the loss is no number.
+        EngineFault: the training diverged, and once more at a smaller learning rate; or no look saw a number.
         KeyboardInterrupt: asked to stop before the first step.
     """
     tuning = _Tuning(encoder, facts, means, train, validation, recipe, checkpoint, reporter, watch)
@@ -87,7 +89,10 @@ def tune(
     if stopped:
         tuning.end(stopped)
     told = stopped or f"you stopped it after {tuning.position.step} of {taken(recipe)} steps"
-    return LoopResult(tuning.best, tuning.position, told, resumed, interrupted=not stopped)
+    if not tuning.best:
+        raise EngineFault("no look at validation texts saw a loss that is a number", "take another encoder")
+    tuned = {name: tensor for name, tensor in tuning.best.items() if name != "head"}
+    return LoopResult(tuned, tuning.position, told, resumed, interrupted=not stopped)
 
 
 class _Tuning:
@@ -114,6 +119,7 @@ class _Tuning:
         self._rates = [group["lr"] for group in self._optimizer.param_groups]
         self._per_pass = math.ceil(len(train.ids) / recipe.batch_size)
         self._pass, self._batches = -1, list[list[int]]()
+        self._untrained = _copied(self._state())
         self.position, self.best = read_checkpoint(checkpoint, self._state(), self._optimizer)
         self._begun, self._spent = time.monotonic(), self.position.seconds
         self._saved, self._a_step = self._begun, 0.0
@@ -134,24 +140,28 @@ class _Tuning:
         return ""
 
     def step(self) -> None:
-        """One batch, forward, back and learned from. All that is drawn by lot depends on the seed and the step."""
+        """One batch, forward, back and learned from; or back to the best look, where the training has diverged.
+
+        All that is drawn by lot depends on the seed and the step.
+        """
         begun, step = time.monotonic(), self.position.step
-        share = _schedule(step, scheduled(self._recipe), self._recipe.warmup_share)
+        share = self.position.rate * _schedule(step, scheduled(self._recipe), self._recipe.warmup_share)
         for group, rate in zip(self._optimizer.param_groups, self._rates, strict=True):
             group["lr"] = rate * share
         torch.manual_seed(self._recipe.seed * 1_000_003 + step)
         batch = self._batch(step)
         loss = _learn(self._encoder.train(), self._head, self._facts, self._train, batch, self._recipe)
-        if not math.isfinite(loss):
-            raise EngineFault(
-                f"the training diverged: the loss became {loss} at step {step + 1}",
-                f"set `train.learning_rate` in task.toml below {self._recipe.learning_rate:g}",
-            )
-        torch.nn.utils.clip_grad_norm_(self._learned.values(), self._recipe.max_grad_norm)
+        norm = torch.nn.utils.clip_grad_norm_(self._learned.values(), self._recipe.max_grad_norm).item()
+        tokens = sum(len(self._train.ids[i]) for i in batch)
+        after = self.position.after_step(loss, tokens)
+        if step == 0 and not self.position.diverged_at:  # nothing was learned before this loss
+            after = replace(after, untrained_loss=loss)
+        if not math.isfinite(loss + norm) or after.running_loss > EXPLODED * after.untrained_loss:
+            self._roll_back(after, loss)
+            return
         self._optimizer.step()
         self._optimizer.zero_grad(set_to_none=True)
-        tokens = sum(len(self._train.ids[i]) for i in batch)
-        self.position = self.position.after_step(loss, tokens)
+        self.position = after
         self._a_step = time.monotonic() - begun
         rate = tokens / max(self._a_step, 1e-9)
         self._watch(
@@ -171,7 +181,7 @@ class _Tuning:
             return
         loss, right = _answers(self._encoder.eval(), self._head, self._facts, self._validation, self._recipe)
         if self.position.better(loss, right):
-            self.best = {name: tensor.clone() for name, tensor in self._state().items() if name != "head"}
+            self.best, self._untrained = _copied(self._state()), {}
         self.position = self.position.after_look(loss, sum(right) / len(right), right)
         row = self.position.history[-1]
         self._watch(self.position.step, {key: value for key, value in row.items() if key != "step"})
@@ -196,6 +206,28 @@ class _Tuning:
         self.position = replace(self.position, ended=reason)
         self.save()
 
+    def _roll_back(self, diverged: Position, loss: float) -> None:
+        """Go on from the best look with a smaller rate; told in the open, and done once.
+
+        Raises:
+            EngineFault: it was done before.
+        """
+        what = f"the loss became {loss:.4g} at step {diverged.step}, from {diverged.untrained_loss:.4g} untrained"
+        rate = SMALLER_RATE * self._recipe.learning_rate
+        if self.position.diverged_at:
+            raise EngineFault(
+                f"the training diverged twice: {what}", f"set `train.learning_rate` in task.toml below {rate:g}"
+            )
+        self.position = diverged.rolled_back(SMALLER_RATE)
+        self._reporter.warn(
+            f"the training diverged: {what}, or its gradient did; it goes on from step {self.position.step} with a "
+            f"learning rate of {rate:g}"
+        )
+        copy_state(self._state(), self.best or self._untrained)
+        self._optimizer.zero_grad(set_to_none=True)
+        self._optimizer.state.clear()
+        self.save()
+
     def _state(self) -> dict[str, Tensor]:
         """What learns, detached."""
         return {name: parameter.detach() for name, parameter in self._learned.items()}
@@ -210,6 +242,10 @@ class _Tuning:
     def _seconds(self) -> float:
         """Spent on this run, in earlier processes too."""
         return self._spent + time.monotonic() - self._begun
+
+
+def _copied(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor.clone() for name, tensor in state.items()}
 
 
 def seconds_per_step(
