@@ -34,7 +34,7 @@ from inhouse.pipeline import classifier
 from inhouse.store import Settings, records, registry
 from inhouse.train import encoder_loop
 from inhouse.train.encoder_loop import LabelledTexts, batches_of, looked_at, supervised_contrast, tunable, tune
-from inhouse.train.encoder_needs import kept_for_gradient, parts_of
+from inhouse.train.encoder_needs import encoder_memory_needed, kept_for_gradient, parts_of
 from inhouse.train.label_head import Plain, chosen_plain, fit_head, fitted_pool
 
 TEXTS = [row["text"] for row in many_intents()]
@@ -487,6 +487,35 @@ def test_the_plan_of_the_causal_model_tells_what_the_encoder_would_take(workspac
     assert option.parameters == prepared.spec.parameters
     assert option.minutes > 0
     assert "(--model encoder)" in planned(plan)
+
+
+def test_the_plan_of_the_causal_model_stands_whatever_the_encoder_is(workspace_of, tmp_path, models_dir):
+    folder = write_encoder(tmp_path / "odd")
+    workspace = workspace_of(model="causal")
+    get_base(str(folder), Settings(models_dir=models_dir))
+    task = workspace.load_task("intents")
+    workspace.save_task(task.model_copy(update={"encoder_model": str(folder)}))
+    told = Silent()
+    assert [o for o in inhouse.plan_training(workspace, "intents", told).options if o.kind == "encoder"]
+    (folder / "tokenizer.json").unlink()
+    assert not [o for o in inhouse.plan_training(workspace, "intents", told).options if o.kind == "encoder"]
+    assert told.warned == []
+
+
+def test_a_measured_step_teaches_nothing(tiny_encoder):
+    encoder, facts = load_encoder(tiny_encoder), facts_of(tiny_encoder)
+    before = {name: tensor.clone() for name, tensor in encoder.state_dict().items()}
+    ids = TextTokens.of_folder(tiny_encoder, 32).ids(TEXTS[:40])
+    assert (
+        encoder_loop.seconds_per_step(encoder, facts, LabelledTexts(ids, [i % 3 for i in range(40)]), recipe_of()) > 0
+    )
+    assert all(torch.equal(before[name], tensor) for name, tensor in encoder.state_dict().items())
+
+
+def test_memory_counts_the_head_of_many_rows(tiny_encoder):
+    facts = facts_of(tiny_encoder)
+    few, many = (encoder_memory_needed(facts, recipe_of(), [10] * n) for n in (100, 10_000))
+    assert many - few > 1.5 * 2**30
 
 
 def test_keys_of_the_file_are_for_the_model_that_it_names(workspace_of):

@@ -142,7 +142,7 @@ def train_classifier(workspace: Workspace, prepared: PreparedClassifier, run: st
     ):
         encoder = load_encoder(prepared.base.folder)
         means = _means(prepared, encoder, reporter)
-        speed = seconds_per_step(encoder, prepared.facts, means, prepared.train, prepared.recipe)
+        speed = seconds_per_step(encoder, prepared.facts, prepared.train, prepared.recipe)
         prepared = replace(prepared, recipe=fitted_into_minutes(prepared.recipe, speed))
         records.schedule_run(workspace, run, prepared.recipe)
         plan = _plan(prepared, speed)
@@ -176,8 +176,7 @@ def plan_classifier(workspace: Workspace, prepared: PreparedClassifier, reporter
     tell_memory(prepared.memory, free, LESS_MEMORY, reporter)
     reporter.say("measuring a step")
     encoder = load_encoder(prepared.base.folder)
-    means = _means(prepared, encoder, reporter)
-    speed = seconds_per_step(encoder, prepared.facts, means, prepared.train, prepared.recipe)
+    speed = seconds_per_step(encoder, prepared.facts, prepared.train, prepared.recipe)
     prepared = replace(prepared, recipe=fitted_into_minutes(prepared.recipe, speed))
     plan = _plan(prepared, speed)
     # A checkpoint has the weights, what Adam keeps of them and the best ones; the version's file has both encoders.

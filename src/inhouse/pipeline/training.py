@@ -8,6 +8,8 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any
 
+import psutil
+
 from inhouse.core import (
     BaseOption,
     EncoderRecipe,
@@ -20,7 +22,7 @@ from inhouse.core import (
     TrainResult,
 )
 from inhouse.engine import find_spec, is_here, known_bases
-from inhouse.errors import UsageError
+from inhouse.errors import InhouseError, UsageError
 from inhouse.pipeline.classifier import PreparedClassifier, plan_classifier, prepare_classifier, train_classifier
 from inhouse.pipeline.packaging import register
 from inhouse.pipeline.preparation import (
@@ -265,15 +267,21 @@ def plan_training(
         reporter.warn("it does not fit into the free memory: the time is reckoned from the machine's arithmetic alone")
         speed = _reckoned_speed(prepared)
     prepared = replace(prepared, recipe=prepared.fitted(speed))
-    return _told(workspace, prepared, prepared.plan(speed), free, _encoder_option(workspace, prepared.task, reporter))
+    return _told(workspace, prepared, prepared.plan(speed), free, _encoder_option(workspace, prepared.task))
 
 
-def _encoder_option(workspace: Workspace, task: Task, reporter: Reporter) -> tuple[BaseOption, ...]:
-    """What the task's encoder would take, where the task has labels, and the encoder is on this machine."""
-    if task.kind != "classify" or not is_here(find_spec(task.encoder_model), workspace.settings):
+def _encoder_option(workspace: Workspace, task: Task) -> tuple[BaseOption, ...]:
+    """What the task's encoder would take, from one measured step, where the task has labels and the encoder is on this
+    machine and fits. What is wrong with it, its own training says."""
+    try:
+        if task.kind != "classify" or not is_here(find_spec(task.encoder_model), workspace.settings):
+            return ()
+        prepared = prepare_classifier(workspace, wished(task, model="encoder"), Silent())
+        if prepared.memory > psutil.virtual_memory().available:
+            return ()
+        plan = plan_classifier(workspace, prepared, Silent())
+    except InhouseError:
         return ()
-    prepared = prepare_classifier(workspace, task, reporter)
-    plan = plan_classifier(workspace, prepared, reporter)
     return (
         BaseOption(
             name=plan.base_model,

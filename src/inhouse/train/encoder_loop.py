@@ -28,7 +28,7 @@ from inhouse.engine.encoder_model import EncoderFacts, alike_in_length, padded_t
 from inhouse.engine.lora import copy_state
 from inhouse.errors import EngineFault
 from inhouse.train.checkpoint import LoopResult, Position, read_checkpoint, write_checkpoint
-from inhouse.train.encoder_needs import KEPT_AT_ONCE, kept_for_gradient, parts_of
+from inhouse.train.encoder_needs import KEPT_AT_ONCE, PARTS, kept_for_gradient, parts_of
 from inhouse.train.encoder_plan import LOOKED_AT, look_every, scheduled, taken
 from inhouse.train.loop import EXPLODED, SMALLER_RATE
 from inhouse.train.plan import sample
@@ -248,17 +248,20 @@ def _copied(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name: tensor.clone() for name, tensor in state.items()}
 
 
-def seconds_per_step(
-    encoder: nn.Module, facts: EncoderFacts, means: Tensor, train: LabelledTexts, recipe: EncoderRecipe
-) -> float:
-    """How long a step takes on this machine, from one that is measured after another; nothing is learned."""
-    head = nn.Parameter(functional.normalize(means, dim=1))
-    tunable(encoder)
+def seconds_per_step(encoder: nn.Module, facts: EncoderFacts, train: LabelledTexts, recipe: EncoderRecipe) -> float:
+    """How long a step takes on this machine, from one that is measured after a small one; nothing is learned."""
+    head = nn.Parameter(torch.ones(max(train.labels) + 1, facts.width))
+    learned = {**tunable(encoder), "head": head}
+    optimizer = _optimizer(learned, recipe)
+    for group in optimizer.param_groups:
+        group["lr"] = 0.0
     batch = batches_of(train.labels, recipe.batch_size, recipe.seed, 0)[0]
     seconds = 0.0
-    for _ in range(2):  # the first one warms up memory and threads
+    for texts in (batch[: math.ceil(len(batch) / PARTS)], batch):  # the first one warms up memory and threads
         begun = time.perf_counter()
-        _learn(encoder.train(), head, facts, train, batch, recipe)
+        _learn(encoder.train(), head, facts, train, texts, recipe)
+        torch.nn.utils.clip_grad_norm_(learned.values(), recipe.max_grad_norm)
+        optimizer.step()
         seconds = time.perf_counter() - begun
     encoder.eval().zero_grad(set_to_none=True)
     return seconds

@@ -21,6 +21,13 @@ KEPT_AT_ONCE = 1.0 * GIB
 KEPT_OF_WIDTH, KEPT_OF_SCORES = 18, 3
 # Kept tensors of many sizes lie in a heap that they break into pieces (measured: 1.8 to 1.9 times the kept).
 SLACK = 1.9
+# Up to so many rows the head's features are turned into the rows' own space: a dense matrix of as many columns as rows,
+# where logistic regression has the same solution, several times faster.
+OWN_SPACE = 10_000
+# Of each two rows: their likeness, sparse at first (12), and dense (8); then two dense ones.
+BYTES_OF_LIKENESS = 20
+# Weights while the head is fitted: the encoder as tuned and as it was, the best look, and what the file takes.
+COPIES_FOR_HEAD = 4
 # The encoder as tuned, its gradient, two moments, the best look, and the encoder as it was.
 COPIES_OF_WEIGHTS = 6
 
@@ -68,7 +75,7 @@ def kept_for_gradient(shape: EncoderShape, lengths: Sequence[int], parts: Sequen
 
 
 def encoder_memory_needed(shape: EncoderShape, recipe: EncoderRecipe, lengths: Sequence[int]) -> float:
-    """Bytes at the peak of a training, roughly.
+    """Bytes at the peak of a training, roughly: at a step, or while the head is fitted.
 
     Args:
         lengths: of the training texts in tokens, as they are read; a step may hold the longest.
@@ -76,4 +83,6 @@ def encoder_memory_needed(shape: EncoderShape, recipe: EncoderRecipe, lengths: S
     longest = sorted([*lengths, *lengths])[-2 * recipe.batch_size :]
     kept = kept_for_gradient(shape, longest, list(parts_of(longest)))
     at_once = min(sum(kept), max(KEPT_AT_ONCE, max(kept)))
-    return BASELINE + COPIES_OF_WEIGHTS * 4 * shape.parameters + SLACK * at_once
+    weights, rows = 4.0 * shape.parameters, min(len(lengths), OWN_SPACE)
+    step = COPIES_OF_WEIGHTS * weights + SLACK * at_once
+    return BASELINE + max(step, COPIES_FOR_HEAD * weights + BYTES_OF_LIKENESS * rows**2)
