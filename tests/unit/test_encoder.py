@@ -38,6 +38,7 @@ from inhouse.train.encoder_needs import encoder_memory_needed, kept_for_gradient
 from inhouse.train.label_head import Plain, chosen_plain, fit_head, fitted_pool
 
 TEXTS = [row["text"] for row in many_intents()]
+ROBERTAS = {"roberta": "Roberta", "xlm-roberta": "XLMRoberta", "camembert": "Camembert"}
 SIZES = {"vocab_size": 0, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64}
 
 
@@ -67,8 +68,10 @@ def write_encoder(folder: Path, family: str = "bert") -> Path:
             vocab_size=sizes["vocab_size"], dim=32, n_layers=2, n_heads=4, hidden_dim=64, max_position_embeddings=40
         )
         model = t.DistilBertModel(config)
-    elif family == "xlm-roberta":
-        model = t.XLMRobertaModel(t.XLMRobertaConfig(**{**sizes, "pad_token_id": 1}))
+    elif family in ROBERTAS:
+        kind = ROBERTAS[family]
+        config = getattr(t, f"{kind}Config")(**{**sizes, "pad_token_id": 1})  # positions are counted from it
+        model = getattr(t, f"{kind}Model")(config)
     elif family == "modernbert":
         model = t.ModernBertModel(
             t.ModernBertConfig(**sizes, cls_token_id=2, sep_token_id=3, bos_token_id=2, eos_token_id=3)
@@ -389,7 +392,7 @@ def test_vectors_of_words_are_left_as_they_are(tiny_encoder, tmp_path):
     assert set(outcome.state) == changed
 
 
-@pytest.mark.parametrize("family", ["bert", "distilbert", "xlm-roberta", "modernbert"])
+@pytest.mark.parametrize("family", ["bert", "distilbert", "modernbert", *ROBERTAS])
 def test_encoders_of_the_hub_are_read_and_exported(family, tmp_path, models_dir):
     from inhouse.engine.classifier import Reading, write_classifier
     from inhouse.engine.encoder import vectors_of
@@ -430,6 +433,41 @@ def test_pooling_length_and_prefix_are_those_of_the_folder(tmp_path):
         assert torch.allclose(pooled(model, ids, mask, "cls"), first)
     given = SentenceEncoder(folder).embed(["new pin please"])
     assert np.allclose(given, first.numpy(), atol=1e-6)
+
+
+@pytest.mark.parametrize("family", ["bert", *ROBERTAS])
+def test_the_longest_text_is_read_to_its_end_and_padding_changes_nothing(family, tmp_path):
+    folder = write_encoder(tmp_path / family, family)
+    facts, model = facts_of(folder), load_encoder(folder)
+    assert facts.longest == (40 if family == "bert" else 38)
+    whole, short = [2, *[7] * (facts.longest - 2), 3], [2, 8, 9, 3]
+    with torch.inference_mode():
+        both, alone = (pooled(model, *padded_texts(rows, facts.pad), "mean") for rows in ([whole, short], [short]))
+    assert torch.allclose(both[1], alone[0], atol=1e-5)
+    assert not torch.allclose(both[0], both[1], atol=1e-2)
+
+
+def test_an_e5_gets_its_prefix_by_its_name_and_that_is_told(tmp_path, models_dir):
+    told, prefixes = [], {}
+    for name in ("tiny-e5-base", "tiny-e5-instruct", "base5"):
+        folder = write_encoder(tmp_path / name)
+        prefixes[name] = facts_of(get_base(str(folder), Settings(models_dir=models_dir), told.append).folder).prefix
+    assert prefixes == {"tiny-e5-base": "query: ", "tiny-e5-instruct": "", "base5": ""}
+    assert [line for line in told if "'query: '" in line] == [
+        "tiny-e5-base is an E5 by its name: every text gets the prefix 'query: ', which these were trained with"
+    ]
+
+
+def test_a_dense_layer_after_the_pooling_is_refused(tmp_path, models_dir):
+    folder = write_encoder(tmp_path / "dense")
+    kinds = ["Transformer", "Pooling", "Dense", "Normalize"]
+    steps = [{"idx": i, "type": f"sentence_transformers.models.{kind}"} for i, kind in enumerate(kinds)]
+    (folder / "modules.json").write_text(json.dumps(steps))
+    with pytest.raises(ModelUnavailable, match="a step 'Dense', which is not done here"):
+        get_base(str(folder), Settings(models_dir=models_dir))
+    del steps[2]
+    (folder / "modules.json").write_text(json.dumps(steps))
+    assert get_base(str(folder), Settings(models_dir=models_dir)).spec.kind == "encoder"
 
 
 def test_a_cut_text_keeps_its_last_token(tiny_encoder):
