@@ -6,10 +6,13 @@ import itertools
 import json
 import math
 import os
+import re
 import subprocess
 import sys
 import threading
 from collections import Counter
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -24,18 +27,20 @@ from inhouse.cli.show import planned
 from inhouse.core import EncoderRecipe, Recipe, Silent
 from inhouse.deploy import compare_labels, open_served
 from inhouse.deploy.served import CLASSIFIER
+from inhouse.engine import classifier as classifier_file
 from inhouse.engine import get_base
 from inhouse.engine.classifier import LabelClassifier
-from inhouse.engine.encoder import SentenceEncoder, TextTokens
+from inhouse.engine.encoder import SentenceEncoder, TextTokens, vectors_of
 from inhouse.engine.encoder_model import facts_of, load_encoder, padded_texts, pooled
-from inhouse.engine.label_head import LabelHead
-from inhouse.errors import ConfigError, EngineFault, ModelUnavailable, UsageError
+from inhouse.engine.label_head import LabelHead, NGrams
+from inhouse.engine.lora import copy_state
+from inhouse.errors import ConfigError, EngineFault, ModelUnavailable, Refused, UsageError
 from inhouse.pipeline import classifier
 from inhouse.store import Settings, records, registry
 from inhouse.train import encoder_loop
 from inhouse.train.encoder_loop import LabelledTexts, batches_of, looked_at, supervised_contrast, tunable, tune
 from inhouse.train.encoder_needs import encoder_memory_needed, kept_for_gradient, parts_of
-from inhouse.train.label_head import Plain, chosen_plain, fit_head, fitted_pool
+from inhouse.train.label_head import Plain, chosen_plain, fit_head, fitted_pool, folds_of
 
 TEXTS = [row["text"] for row in many_intents()]
 ROBERTAS = {"roberta": "Roberta", "xlm-roberta": "XLMRoberta", "camembert": "Camembert"}
@@ -395,7 +400,6 @@ def test_vectors_of_words_are_left_as_they_are(tiny_encoder, tmp_path):
 @pytest.mark.parametrize("family", ["bert", "distilbert", "modernbert", *ROBERTAS])
 def test_encoders_of_the_hub_are_read_and_exported(family, tmp_path, models_dir):
     from inhouse.engine.classifier import Reading, write_classifier
-    from inhouse.engine.encoder import vectors_of
     from inhouse.engine.encoder_model import TwinEncoder
 
     folder = write_encoder(tmp_path / family, family)
@@ -637,6 +641,36 @@ def test_the_pool_leans_to_the_classifier_that_knows_and_is_written_whole(head_d
     assert fitted_pool(head, vectors[:1], texts[:1], ["a label that nobody trained"]) == head.pool
 
 
+def test_rows_of_one_group_stay_in_one_fold():
+    folds = folds_of(["a", "b", "a", "c", "d", "e", "f", "c"])
+    assert list(folds) == [0, 1, 0, 2, 3, 4, 0, 2]
+
+
+def test_what_groups_alone_tell_does_not_choose(head_data):
+    """Each row stands there with its copy: without groups the n-grams that name the copy would seem to tell all."""
+    vectors = np.repeat(head_data[0][:, :8], 2, axis=0)
+    labels = np.random.default_rng(3).choice(["a", "b", "c"], len(head_data[1]))
+    texts = [f"word{i % 26}{chr(97 + i % 7)} {chr(97 + i // 26)}{chr(97 + i % 26)}zq" for i in range(len(labels))]
+    rows = {"weights": (0.0, 2.0), "margin_weights": (), "strength": 10.0, "seed": 0}
+    doubled, targets = np.repeat(texts, 2).tolist(), np.repeat(labels, 2).tolist()
+    assert chosen_plain(vectors * 0.01, doubled, targets, **rows).ngram_weight == 2.0
+    alone = chosen_plain(vectors * 0.01, doubled, targets, groups=doubled, **rows)
+    assert alone.ngram_weight == 0.0
+
+
+def test_no_n_gram_tells_of_a_single_text_or_holds_a_number(head_data, monkeypatch):
+    texts = head_data[1]
+    once = "ask Zbigniew Quaxtor of contract 774412 and 3 4 5"
+    words, letters = (terms for terms, _ in NGrams.learn([*texts, once, "contract 774412 bounced"]).parts)
+    assert "contract" in words
+    assert not any("zbigniew" in term or "qua" in term for term in (*words, *letters))
+    assert not any(re.search(r"\d\d|\d \d", term) for term in (*words, *letters))
+    monkeypatch.setattr(sys.modules[NGrams.__module__], "MOST_TERMS", 7)
+    assert [len(terms) for terms, _ in NGrams.learn(texts).parts] == [7, 7]
+    alone = NGrams.learn(["one", "two"])  # no term is in both
+    assert alone.of(["one two"]).nnz == 0
+
+
 def test_an_easy_split_makes_the_head_no_surer_than_its_rows_allow(head_data):
     vectors, texts, targets = head_data
     head = fit_head(vectors, texts, targets, plain=Plain(1.0), strength=10.0)
@@ -674,6 +708,43 @@ def test_the_tuned_weights_are_kept_beside_the_file(trained_encoder, tiny_encode
     version = registry.find_version(workspace, "intents", "latest")
     kept = load_file(workspace.blobs.path(version.adapter_sha256, ".safetensors"))
     assert set(kept) == set(tunable(load_encoder(tiny_encoder)))
+
+
+def test_what_was_tuned_can_be_read_back_and_is_what_serves(trained_encoder, tiny_encoder):
+    workspace, _ = trained_encoder
+    version = registry.find_version(workspace, "intents", "latest")
+    encoder, facts = load_encoder(tiny_encoder), facts_of(tiny_encoder)
+    ids = TextTokens.of_folder(tiny_encoder, 32).ids(TEXTS[:5])
+    forward = partial(pooled, encoder, pooling=facts.pooling)
+    before = vectors_of(forward, ids, facts.pad)
+    state = load_file(workspace.blobs.path(version.adapter_sha256, ".safetensors"))
+    copy_state({name: weight.detach() for name, weight in tunable(encoder).items()}, state)
+    served = LabelClassifier(classifier_of(workspace, version), exact=True)
+    given = served._vectors([served.question(text) for text in TEXTS[:5]])
+    assert np.allclose(given[:, : facts.width], vectors_of(forward, ids, facts.pad), atol=0.01)
+    assert np.allclose(given[:, facts.width :], before, atol=0.01)
+    assert not np.allclose(given[:, : facts.width], before, atol=0.02)
+    with pytest.raises(EngineFault, match="is on one side only"):
+        copy_state({name: weight.detach() for name, weight in tunable(encoder).items()}, {})
+
+
+def test_a_damaged_classifier_fails_the_gate(workspace_of, monkeypatch):
+    write = classifier_file.write_classifier
+
+    def damaged(file, twin, reading, head, held):
+        with torch.no_grad():
+            for weight in twin.tuned.parameters():
+                weight.add_(torch.randn(weight.shape, generator=torch.Generator().manual_seed(1)))
+        turned = [replace(h, tuned=replace(h.tuned, weights=-h.tuned.weights)) for h in (head, held)]
+        write(file, twin, reading, *turned)
+
+    monkeypatch.setattr(classifier_file, "write_classifier", damaged)
+    workspace, told = workspace_of(max_steps=4), Silent()
+    result = inhouse.train(workspace, "intents", told)
+    assert not result.parity.passed
+    assert any("failed the parity gate and cannot be promoted" in line for line in told.warned)
+    with pytest.raises(Refused, match="parity gate"):
+        inhouse.promote(workspace, "intents", force=True, reason="try")
 
 
 def test_an_exported_folder_answers_as_the_served_file_without_inhouse(trained_encoder, tmp_path):

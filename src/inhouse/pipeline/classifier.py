@@ -291,6 +291,7 @@ def _heads(prepared: PreparedClassifier, vectors: Vectors, reporter: Reporter) -
         margin_weights=recipe.margin_weights,
         strength=recipe.strength,
         seed=recipe.seed,
+        groups=[e.group for e in prepared.examples("train")],
     )
     held = fit_head(vectors[:edge], texts[:edge], targets[:edge], plain=plain, strength=recipe.strength)
     pool = fitted_pool(held, vectors[edge:], texts[edge:], targets[edge:])

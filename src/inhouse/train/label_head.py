@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -78,18 +78,21 @@ def chosen_plain(
     margin_weights: Sequence[float],
     strength: float,
     seed: int,
+    groups: Sequence[str] = (),
 ) -> Plain:
     """The classifier that is right most often on held-out training rows; among equals the first.
 
     Args:
         vectors: [n, width] by the encoder as it was published.
+        groups: of the rows, one each; rows of one group stay in one fold. None where there are none.
         weights, margin_weights: of n-grams, for logistic regression and for the SVM.
     """
     places = np.random.default_rng(seed).permutation(len(targets))[:CHOSEN_ON]
     wanted = np.unique([targets[i] for i in places], return_inverse=True)[1]
     chosen = [texts[i] for i in places]
     terms = NGrams.learn(chosen).of(chosen)
-    folds = [np.arange(len(places)) % FOLDS == fold for fold in range(FOLDS)]
+    of_row = folds_of([groups[i] for i in places] if groups else range(len(places)))
+    folds = [of_row == fold for fold in range(FOLDS)]
     folds = [held for held in folds if held.any() and len(set(wanted[~held])) > 1]
     found: list[tuple[int, Plain]] = []
     for weight in weights:
@@ -101,6 +104,12 @@ def chosen_plain(
         models = [_svm(features[~held], wanted[~held]) for held in folds]
         found.append((_right(models, features, wanted, folds), Plain(weight, _margin(models, features, wanted, folds))))
     return max(found, key=lambda pair: pair[0])[1]
+
+
+def folds_of(groups: Sequence[Hashable]) -> NDArray[np.intp]:
+    """The fold of each row: rows of one group share it, and groups take turns in the order in which they come."""
+    turn = {group: place for place, group in enumerate(dict.fromkeys(groups))}
+    return np.array([turn[group] % FOLDS for group in groups])
 
 
 def fitted_pool(
