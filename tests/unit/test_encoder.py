@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import math
 import os
+import re
 import subprocess
 import sys
 import threading
+from collections import Counter
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,20 +24,26 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processor
 
 import inhouse
 from inhouse.cli.show import planned
-from inhouse.core import EncoderRecipe, Silent
+from inhouse.core import EncoderRecipe, Recipe, Silent
 from inhouse.deploy import compare_labels, open_served
 from inhouse.deploy.served import CLASSIFIER
+from inhouse.engine import classifier as classifier_file
 from inhouse.engine import get_base
 from inhouse.engine.classifier import LabelClassifier
-from inhouse.engine.encoder import SentenceEncoder, TextTokens
+from inhouse.engine.encoder import SentenceEncoder, TextTokens, vectors_of
 from inhouse.engine.encoder_model import facts_of, load_encoder, padded_texts, pooled
-from inhouse.engine.label_head import LabelHead
-from inhouse.errors import ModelUnavailable, UsageError
-from inhouse.store import Settings, registry
-from inhouse.train.encoder_loop import LabelledTexts, batches_of, supervised_contrast, tunable, tune
-from inhouse.train.label_head import Plain, chosen_plain, fit_head, fitted_pool
+from inhouse.engine.label_head import LabelHead, NGrams
+from inhouse.engine.lora import copy_state
+from inhouse.errors import ConfigError, EngineFault, ModelUnavailable, Refused, UsageError
+from inhouse.pipeline import classifier
+from inhouse.store import Settings, records, registry
+from inhouse.train import encoder_loop
+from inhouse.train.encoder_loop import LabelledTexts, batches_of, looked_at, supervised_contrast, tunable, tune
+from inhouse.train.encoder_needs import encoder_memory_needed, kept_for_gradient, parts_of
+from inhouse.train.label_head import Plain, chosen_plain, fit_head, fitted_pool, folds_of
 
 TEXTS = [row["text"] for row in many_intents()]
+ROBERTAS = {"roberta": "Roberta", "xlm-roberta": "XLMRoberta", "camembert": "Camembert"}
 SIZES = {"vocab_size": 0, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64}
 
 
@@ -61,8 +73,10 @@ def write_encoder(folder: Path, family: str = "bert") -> Path:
             vocab_size=sizes["vocab_size"], dim=32, n_layers=2, n_heads=4, hidden_dim=64, max_position_embeddings=40
         )
         model = t.DistilBertModel(config)
-    elif family == "xlm-roberta":
-        model = t.XLMRobertaModel(t.XLMRobertaConfig(**{**sizes, "pad_token_id": 1}))
+    elif family in ROBERTAS:
+        kind = ROBERTAS[family]
+        config = getattr(t, f"{kind}Config")(**{**sizes, "pad_token_id": 1})  # positions are counted from it
+        model = getattr(t, f"{kind}Model")(config)
     elif family == "modernbert":
         model = t.ModernBertModel(
             t.ModernBertConfig(**sizes, cls_token_id=2, sep_token_id=3, bos_token_id=2, eos_token_id=3)
@@ -192,6 +206,78 @@ def test_a_stopped_training_goes_on_to_the_same_weights(tiny_encoder, tmp_path):
     assert any(not torch.equal(part[name], again[name]) for name in whole)
 
 
+def no_numbers_from(first, last):
+    """Makes the gradients of one weight no numbers at these steps, counted from 1."""
+    steps = itertools.count(1)
+
+    def spoil(encoder):
+        weight = next(p for name, p in encoder.named_parameters() if name.endswith("query.weight"))
+        weight.requires_grad_().register_hook(lambda g: g * math.nan if first <= next(steps) <= last else g)
+
+    return spoil
+
+
+@pytest.mark.parametrize("step", [1, 5])
+def test_a_training_that_diverges_goes_back_once_and_on_with_a_smaller_rate(tiny_encoder, tmp_path, step):
+    told = Silent()
+    file = tmp_path / "c.safetensors"
+    after, outcome = tuned(tiny_encoder, file, steps=6, spoil=no_numbers_from(step, step), reporter=told)
+    assert any("diverged" in line and "learning rate of 0.0003" in line for line in told.warned)
+    assert (outcome.position.rate, outcome.position.diverged_at, outcome.position.step) == (0.3, step, 6)
+    assert all(torch.isfinite(weight).all() for weight in after.values())
+    with pytest.raises(EngineFault, match="diverged twice"):
+        tuned(tiny_encoder, tmp_path / "d.safetensors", steps=6, spoil=no_numbers_from(1, 9))
+
+
+def test_a_look_takes_some_of_all_texts_whatever_their_order(monkeypatch):
+    monkeypatch.setattr(encoder_loop, "LOOKED_AT", 12)
+    by_label = LabelledTexts([[i] for i in range(60)], [i // 20 for i in range(60)])
+    seen = looked_at(by_label, recipe_of())
+    assert len(seen.ids) == 12
+    assert set(seen.labels) == {0, 1, 2}
+    assert looked_at(by_label, recipe_of(seed=3)) == seen  # seeds are compared on the same texts
+
+
+def test_the_gate_compares_texts_of_all_labels_and_says_when_they_are_few(workspace_of, monkeypatch):
+    workspace, asked, ask = workspace_of(max_steps=2), [], classifier._ask
+
+    def recorded(served, texts, count, reporter):
+        asked.extend(texts[count:])
+        return ask(served, texts, count, reporter)
+
+    monkeypatch.setattr(classifier, "_ask", recorded)
+    monkeypatch.setattr(classifier, "COMPARED", 21)
+    told = Silent()
+    inhouse.train(workspace, "intents", told)
+    label = {row["text"]: row["category"] for row in many_intents()}
+    learned = [label[e.inputs["text"]] for e in records.load_dataset(workspace, "intents").of("train")]
+    assert len(asked) == 12
+    assert [label[text] for text in asked] == [learned[i * 69 // 12] for i in range(12)]
+    assert any("21 texts to compare" in line for line in told.warned)
+
+
+def test_another_kind_of_model_leaves_a_stopped_run_alone(workspace_of):
+    workspace = workspace_of()
+    prepared = classifier.prepare_classifier(workspace, workspace.load_task("intents"), Silent())
+    number = prepared.dataset.number
+    causal = Recipe.model_validate({
+        **CAUSAL, "dataset_fingerprint": prepared.dataset.fingerprint, "base_model": "tiny", "base_sha256": "0",
+    })  # fmt: skip
+    first = records.open_run(workspace, "intents", number, causal)
+    second = records.open_run(workspace, "intents", number, prepared.recipe)
+    assert records.abandon_runs(workspace, "intents", second, number) == []
+    assert records.abandon_runs(workspace, "intents", first, number) == []
+    faster = records.open_run(workspace, "intents", number, prepared.recipe.model_copy(update={"learning_rate": 0.1}))
+    assert records.abandon_runs(workspace, "intents", faster, number) == [second.id]
+    assert records.abandon_runs(workspace, "intents", faster, number + 1) == [first.id]
+
+
+CAUSAL = {
+    "seed": 0, "epochs": 1, "batch_size": 8, "learning_rate": 1e-3, "warmup_share": 0.1, "rank": 4, "alpha": 8,
+    "weight_decay": 0.0, "max_grad_norm": 1.0, "max_tokens": 64, "patience": 3, "precision": "float32", "system": "",
+}  # fmt: skip
+
+
 def recipe_of(**changes) -> EncoderRecipe:
     values = {
         "base_model": "tiny", "base_sha256": "0", "dataset_fingerprint": "0", "seed": 0, "schedule": 6, "batch_size": 16,
@@ -202,7 +288,7 @@ def recipe_of(**changes) -> EncoderRecipe:
     return EncoderRecipe.model_validate({**values, **changes})
 
 
-def tuned(folder, checkpoint, *, steps, stop=lambda: False):
+def tuned(folder, checkpoint, *, steps, stop=lambda: False, spoil=lambda encoder: None, reporter=None):
     """Tune the tiny encoder on the messages; the weights as they stand and the outcome."""
     torch.set_num_threads(1)
     encoder, facts, rows = load_encoder(folder), facts_of(folder), many_intents()
@@ -210,6 +296,7 @@ def tuned(folder, checkpoint, *, steps, stop=lambda: False):
     labels = sorted({row["category"] for row in rows})
     wanted = [labels.index(row["category"]) for row in rows]
     means = torch.eye(3, facts.width)
+    spoil(encoder)
     outcome = tune(
         encoder,
         facts,
@@ -218,10 +305,87 @@ def tuned(folder, checkpoint, *, steps, stop=lambda: False):
         LabelledTexts(ids[72:], wanted[72:]),
         recipe_of(schedule=steps),
         checkpoint,
-        Silent(),
+        reporter or Silent(),
         asked_to_stop=stop,
     )
     return {name: p.detach().clone() for name, p in encoder.named_parameters()}, outcome
+
+
+def gradients(folder, monkeypatch, kept_at_once):
+    """The loss and the gradients of a step on thirty messages, within so many bytes."""
+    monkeypatch.setattr(encoder_loop, "KEPT_AT_ONCE", kept_at_once)
+    torch.set_num_threads(1)
+    encoder, facts, rows = load_encoder(folder).train(), facts_of(folder), many_intents()[:30]
+    ids = TextTokens.of_folder(folder, 32).ids([row["text"] for row in rows])
+    labels = sorted({row["category"] for row in rows})
+    texts = LabelledTexts(ids, [labels.index(row["category"]) for row in rows])
+    head = torch.nn.Parameter(torch.eye(3, facts.width))
+    learned = {**tunable(encoder), "head": head}
+    torch.manual_seed(7)
+    loss = encoder_loop._learn(encoder, head, facts, texts, range(30), recipe_of())
+    return loss, {name: parameter.grad for name, parameter in learned.items()}
+
+
+def test_a_step_in_parts_has_the_gradients_of_a_whole_one(tiny_encoder, monkeypatch):
+    loss, whole = gradients(tiny_encoder, monkeypatch, math.inf)
+    in_parts, parts = gradients(tiny_encoder, monkeypatch, 0)
+    assert in_parts == pytest.approx(loss, rel=1e-6)
+    for name, gradient in whole.items():
+        assert (gradient - parts[name]).norm() <= 1e-5 * gradient.norm(), name
+
+
+@pytest.mark.parametrize("family", ["bert", "distilbert", "xlm-roberta", "modernbert"])
+def test_a_step_in_parts_keeps_no_more_than_a_part_at_once(family, tmp_path, monkeypatch):
+    folder = write_encoder(tmp_path / family, family)
+    facts, alive = facts_of(folder), Alive()
+    lengths = sorted(len(ids) for ids in TextTokens.of_folder(folder, 32).ids(TEXTS[:30]) for _ in (1, 2))
+    kept = kept_for_gradient(facts, lengths, list(parts_of(lengths)))
+    with torch.autograd.graph.saved_tensors_hooks(alive.pack, alive.unpack):
+        gradients(folder, monkeypatch, math.inf)
+        whole, alive.most = alive.most, 0
+        gradients(folder, monkeypatch, 0)
+    assert max(kept) * 2 < sum(kept)
+    assert 0.6 * sum(kept) < whole < 1.3 * sum(kept)
+    assert 0.6 * max(kept) < alive.most < 1.3 * max(kept)
+
+
+class Alive:
+    """Counts the bytes of tensors that are kept for gradients at one time; weights, which are there anyway, are not."""
+
+    def __init__(self):
+        self.users, self.now, self.most = Counter(), 0, 0
+
+    def pack(self, tensor):
+        weight = isinstance(tensor, torch.nn.Parameter) or isinstance(tensor._base, torch.nn.Parameter)
+        return tensor if weight else Kept(self, tensor)
+
+    def unpack(self, kept):
+        return kept.tensor if isinstance(kept, Kept) else kept
+
+    def count(self, place, size, users):
+        before = self.users[place] > 0
+        self.users[place] += users
+        self.now += size * ((self.users[place] > 0) - before)
+        self.most = max(self.most, self.now)
+
+
+class Kept:
+    def __init__(self, alive, tensor):
+        self.alive, self.tensor = alive, tensor
+        self.place, self.size = tensor.untyped_storage().data_ptr(), tensor.untyped_storage().nbytes()
+        alive.count(self.place, self.size, 1)
+
+    def __del__(self):
+        self.alive.count(self.place, self.size, -1)
+
+
+def test_more_memory_than_there_is_is_told_with_what_takes_less(workspace_of, monkeypatch):
+    workspace = workspace_of()
+    monkeypatch.setattr(classifier, "encoder_memory_needed", lambda *_: 1e15)
+    told = Silent()
+    plan = inhouse.plan_training(workspace, "intents", told)
+    assert not plan.fits
+    assert any("smaller `train.max_tokens` or `train.batch_size`" in line for line in told.warned)
 
 
 def test_vectors_of_words_are_left_as_they_are(tiny_encoder, tmp_path):
@@ -233,10 +397,9 @@ def test_vectors_of_words_are_left_as_they_are(tiny_encoder, tmp_path):
     assert set(outcome.state) == changed
 
 
-@pytest.mark.parametrize("family", ["bert", "distilbert", "xlm-roberta", "modernbert"])
+@pytest.mark.parametrize("family", ["bert", "distilbert", "modernbert", *ROBERTAS])
 def test_encoders_of_the_hub_are_read_and_exported(family, tmp_path, models_dir):
     from inhouse.engine.classifier import Reading, write_classifier
-    from inhouse.engine.encoder import vectors_of
     from inhouse.engine.encoder_model import TwinEncoder
 
     folder = write_encoder(tmp_path / family, family)
@@ -274,6 +437,41 @@ def test_pooling_length_and_prefix_are_those_of_the_folder(tmp_path):
         assert torch.allclose(pooled(model, ids, mask, "cls"), first)
     given = SentenceEncoder(folder).embed(["new pin please"])
     assert np.allclose(given, first.numpy(), atol=1e-6)
+
+
+@pytest.mark.parametrize("family", ["bert", *ROBERTAS])
+def test_the_longest_text_is_read_to_its_end_and_padding_changes_nothing(family, tmp_path):
+    folder = write_encoder(tmp_path / family, family)
+    facts, model = facts_of(folder), load_encoder(folder)
+    assert facts.longest == (40 if family == "bert" else 38)
+    whole, short = [2, *[7] * (facts.longest - 2), 3], [2, 8, 9, 3]
+    with torch.inference_mode():
+        both, alone = (pooled(model, *padded_texts(rows, facts.pad), "mean") for rows in ([whole, short], [short]))
+    assert torch.allclose(both[1], alone[0], atol=1e-5)
+    assert not torch.allclose(both[0], both[1], atol=1e-2)
+
+
+def test_an_e5_gets_its_prefix_by_its_name_and_that_is_told(tmp_path, models_dir):
+    told, prefixes = [], {}
+    for name in ("tiny-e5-base", "tiny-e5-instruct", "base5"):
+        folder = write_encoder(tmp_path / name)
+        prefixes[name] = facts_of(get_base(str(folder), Settings(models_dir=models_dir), told.append).folder).prefix
+    assert prefixes == {"tiny-e5-base": "query: ", "tiny-e5-instruct": "", "base5": ""}
+    assert [line for line in told if "'query: '" in line] == [
+        "tiny-e5-base is an E5 by its name: every text gets the prefix 'query: ', which these were trained with"
+    ]
+
+
+def test_a_dense_layer_after_the_pooling_is_refused(tmp_path, models_dir):
+    folder = write_encoder(tmp_path / "dense")
+    kinds = ["Transformer", "Pooling", "Dense", "Normalize"]
+    steps = [{"idx": i, "type": f"sentence_transformers.models.{kind}"} for i, kind in enumerate(kinds)]
+    (folder / "modules.json").write_text(json.dumps(steps))
+    with pytest.raises(ModelUnavailable, match="a step 'Dense', which is not done here"):
+        get_base(str(folder), Settings(models_dir=models_dir))
+    del steps[2]
+    (folder / "modules.json").write_text(json.dumps(steps))
+    assert get_base(str(folder), Settings(models_dir=models_dir)).spec.kind == "encoder"
 
 
 def test_a_cut_text_keeps_its_last_token(tiny_encoder):
@@ -331,6 +529,47 @@ def test_the_plan_of_the_causal_model_tells_what_the_encoder_would_take(workspac
     assert option.parameters == prepared.spec.parameters
     assert option.minutes > 0
     assert "(--model encoder)" in planned(plan)
+
+
+def test_the_plan_of_the_causal_model_stands_whatever_the_encoder_is(workspace_of, tmp_path, models_dir):
+    folder = write_encoder(tmp_path / "odd")
+    workspace = workspace_of(model="causal")
+    get_base(str(folder), Settings(models_dir=models_dir))
+    task = workspace.load_task("intents")
+    workspace.save_task(task.model_copy(update={"encoder_model": str(folder)}))
+    told = Silent()
+    assert [o for o in inhouse.plan_training(workspace, "intents", told).options if o.kind == "encoder"]
+    (folder / "tokenizer.json").unlink()
+    assert not [o for o in inhouse.plan_training(workspace, "intents", told).options if o.kind == "encoder"]
+    assert told.warned == []
+
+
+def test_a_measured_step_teaches_nothing(tiny_encoder):
+    encoder, facts = load_encoder(tiny_encoder), facts_of(tiny_encoder)
+    before = {name: tensor.clone() for name, tensor in encoder.state_dict().items()}
+    ids = TextTokens.of_folder(tiny_encoder, 32).ids(TEXTS[:40])
+    assert (
+        encoder_loop.seconds_per_step(encoder, facts, LabelledTexts(ids, [i % 3 for i in range(40)]), recipe_of()) > 0
+    )
+    assert all(torch.equal(before[name], tensor) for name, tensor in encoder.state_dict().items())
+
+
+def test_memory_counts_the_head_of_many_rows(tiny_encoder):
+    facts = facts_of(tiny_encoder)
+    few, many = (encoder_memory_needed(facts, recipe_of(), [10] * n) for n in (100, 10_000))
+    assert many - few > 1.5 * 2**30
+
+
+def test_keys_of_the_file_are_for_the_model_that_it_names(workspace_of):
+    workspace = workspace_of(model="causal", method="dora", learning_rate=2e-3, batch_size=7, max_tokens=20)
+    told = Silent()
+    plan = inhouse.plan_training(workspace, "intents", told, model="encoder")
+    assert (plan.recipe["learning_rate"], plan.recipe["batch_size"], plan.recipe["max_tokens"]) == (5e-5, 69, 20)
+    assert any("not used: train.method, train.learning_rate, train.batch_size" in line for line in told.said)
+    file = workspace.paths.task_file("intents")
+    file.write_text(file.read_text().replace('model = "causal"', 'model = "encoder"'))
+    with pytest.raises(ConfigError, match=r"train\.method = 'dora' is for the causal model"):
+        inhouse.train(workspace, "intents")
 
 
 def test_the_contrast_is_that_of_the_paper():
@@ -402,6 +641,46 @@ def test_the_pool_leans_to_the_classifier_that_knows_and_is_written_whole(head_d
     assert fitted_pool(head, vectors[:1], texts[:1], ["a label that nobody trained"]) == head.pool
 
 
+def test_rows_of_one_group_stay_in_one_fold():
+    folds = folds_of(["a", "b", "a", "c", "d", "e", "f", "c"])
+    assert list(folds) == [0, 1, 0, 2, 3, 4, 0, 2]
+
+
+def test_what_groups_alone_tell_does_not_choose(head_data):
+    """Each row stands there with its copy: without groups the n-grams that name the copy would seem to tell all."""
+    vectors = np.repeat(head_data[0][:, :8], 2, axis=0)
+    labels = np.random.default_rng(3).choice(["a", "b", "c"], len(head_data[1]))
+    texts = [f"word{i % 26}{chr(97 + i % 7)} {chr(97 + i // 26)}{chr(97 + i % 26)}zq" for i in range(len(labels))]
+    rows = {"weights": (0.0, 2.0), "margin_weights": (), "strength": 10.0, "seed": 0}
+    doubled, targets = np.repeat(texts, 2).tolist(), np.repeat(labels, 2).tolist()
+    assert chosen_plain(vectors * 0.01, doubled, targets, **rows).ngram_weight == 2.0
+    alone = chosen_plain(vectors * 0.01, doubled, targets, groups=doubled, **rows)
+    assert alone.ngram_weight == 0.0
+
+
+def test_no_n_gram_tells_of_a_single_text_or_holds_a_number(head_data, monkeypatch):
+    texts = head_data[1]
+    once = "ask Zbigniew Quaxtor of contract 774412 and 3 4 5"
+    words, letters = (terms for terms, _ in NGrams.learn([*texts, once, "contract 774412 bounced"]).parts)
+    assert "contract" in words
+    assert not any("zbigniew" in term or "qua" in term for term in (*words, *letters))
+    assert not any(re.search(r"\d\d|\d \d", term) for term in (*words, *letters))
+    monkeypatch.setattr(sys.modules[NGrams.__module__], "MOST_TERMS", 7)
+    assert [len(terms) for terms, _ in NGrams.learn(texts).parts] == [7, 7]
+    alone = NGrams.learn(["one", "two"])  # no term is in both
+    assert alone.of(["one two"]).nnz == 0
+
+
+def test_an_easy_split_makes_the_head_no_surer_than_its_rows_allow(head_data):
+    vectors, texts, targets = head_data
+    head = fit_head(vectors, texts, targets, plain=Plain(1.0), strength=10.0)
+    known = slice(0, 20)  # of what was learned: no mistake among them
+    assert [head.labels[i] for i in head.experts(vectors[known], texts[known])[1].argmax(1)] == targets[known]
+    sum_of_few = sum(fitted_pool(head, vectors[known], texts[known], targets[known]))
+    sum_of_many = sum(fitted_pool(head, vectors, texts, targets))
+    assert 2 <= sum_of_few < sum_of_many < 4  # without a prior: 20
+
+
 def test_another_file_fails_the_gate(trained_encoder):
     from inhouse.core import Prediction
 
@@ -429,6 +708,43 @@ def test_the_tuned_weights_are_kept_beside_the_file(trained_encoder, tiny_encode
     version = registry.find_version(workspace, "intents", "latest")
     kept = load_file(workspace.blobs.path(version.adapter_sha256, ".safetensors"))
     assert set(kept) == set(tunable(load_encoder(tiny_encoder)))
+
+
+def test_what_was_tuned_can_be_read_back_and_is_what_serves(trained_encoder, tiny_encoder):
+    workspace, _ = trained_encoder
+    version = registry.find_version(workspace, "intents", "latest")
+    encoder, facts = load_encoder(tiny_encoder), facts_of(tiny_encoder)
+    ids = TextTokens.of_folder(tiny_encoder, 32).ids(TEXTS[:5])
+    forward = partial(pooled, encoder, pooling=facts.pooling)
+    before = vectors_of(forward, ids, facts.pad)
+    state = load_file(workspace.blobs.path(version.adapter_sha256, ".safetensors"))
+    copy_state({name: weight.detach() for name, weight in tunable(encoder).items()}, state)
+    served = LabelClassifier(classifier_of(workspace, version), exact=True)
+    given = served._vectors([served.question(text) for text in TEXTS[:5]])
+    assert np.allclose(given[:, : facts.width], vectors_of(forward, ids, facts.pad), atol=0.01)
+    assert np.allclose(given[:, facts.width :], before, atol=0.01)
+    assert not np.allclose(given[:, : facts.width], before, atol=0.02)
+    with pytest.raises(EngineFault, match="is on one side only"):
+        copy_state({name: weight.detach() for name, weight in tunable(encoder).items()}, {})
+
+
+def test_a_damaged_classifier_fails_the_gate(workspace_of, monkeypatch):
+    write = classifier_file.write_classifier
+
+    def damaged(file, twin, reading, head, held):
+        with torch.no_grad():
+            for weight in twin.tuned.parameters():
+                weight.add_(torch.randn(weight.shape, generator=torch.Generator().manual_seed(1)))
+        turned = [replace(h, tuned=replace(h.tuned, weights=-h.tuned.weights)) for h in (head, held)]
+        write(file, twin, reading, *turned)
+
+    monkeypatch.setattr(classifier_file, "write_classifier", damaged)
+    workspace, told = workspace_of(max_steps=4), Silent()
+    result = inhouse.train(workspace, "intents", told)
+    assert not result.parity.passed
+    assert any("failed the parity gate and cannot be promoted" in line for line in told.warned)
+    with pytest.raises(Refused, match="parity gate"):
+        inhouse.promote(workspace, "intents", force=True, reason="try")
 
 
 def test_an_exported_folder_answers_as_the_served_file_without_inhouse(trained_encoder, tmp_path):

@@ -44,6 +44,7 @@ from inhouse.core.results import (
 from inhouse.core.task import (
     DEFAULT_BASE,
     DEFAULT_ENCODER,
+    FOR_ONE_MODEL,
     PRIMARY_METRICS,
     InputSection,
     Kind,
@@ -54,11 +55,13 @@ from inhouse.core.task import (
     Task,
     TrainedModel,
     TrainSection,
+    set_keys,
 )
 
 __all__ = [
     "DEFAULT_BASE",
     "DEFAULT_ENCODER",
+    "FOR_ONE_MODEL",
     "PRIMARY_METRICS",
     "SPLITS",
     "AnyRecipe",
@@ -107,5 +110,6 @@ __all__ = [
     "labels_of",
     "read_recipe",
     "render_input",
+    "set_keys",
     "target_key",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -70,7 +71,10 @@ class MetricsSection(_Section):
 
 
 class TrainSection(_Section):
-    """What the user may set of a Recipe; what is absent is derived from the data (see `train.plan`)."""
+    """What the user may set of a Recipe; what is absent is derived from the data (see `train.plan`).
+
+    All of it is for the model that `model` names.
+    """
 
     model: TrainedModel = "causal"
     method: Method = "lora"
@@ -91,6 +95,16 @@ class TrainSection(_Section):
         if self.method == "full" and self.rank is not None:
             raise ValueError("train.rank is of adapters, and train.method = 'full' has none: leave one of them out")
         return self
+
+
+# Keys of `[train]` that the encoder has no use for, and keys whose value for one model would be wrong for the other.
+CAUSAL_ONLY = ("method", "objective", "beta", "sft_weight", "rank")
+FOR_ONE_MODEL = (*CAUSAL_ONLY, "epochs", "learning_rate", "batch_size")
+
+
+def set_keys(train: TrainSection, keys: Iterable[str]) -> list[str]:
+    """Those of the keys that have another value than when they are left out."""
+    return [key for key in keys if getattr(train, key) != TrainSection.model_fields[key].default]
 
 
 class ReviewSection(_Section):
@@ -215,6 +229,11 @@ class Task(_Section):
             raise ValueError(
                 f'train.model = "encoder" is for the kind classify, and this task is of kind {self.kind}: an encoder '
                 'picks a label and writes no answer; take "causal"'
+            )
+        if self.train.model == "encoder" and (odd := set_keys(self.train, CAUSAL_ONLY)):
+            raise ValueError(
+                f"train.{odd[0]} = {getattr(self.train, odd[0])!r} is for the causal model, and train.model is "
+                '"encoder": leave one of them out'
             )
         return self
 

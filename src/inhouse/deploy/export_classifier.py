@@ -63,7 +63,10 @@ about answers below {version.threshold:.4f}.
 - `encoder.xml`, `encoder.bin`: two sentence encoders in one OpenVINO model, the tuned one and the one it came from;
   `input_ids` and `attention_mask` [texts, tokens] in, `vectors` [texts, 2 x width] of unit length out
 - `tokenizer.json`: for Hugging Face tokenizers
-- `head.safetensors`, `head.json`: the linear classifiers, their n-grams, and the labels in the order of their rows
+- `head.safetensors`, `head.json`: the linear classifiers, their n-grams, and the labels in the order of their rows.
+  The n-grams are **groups of one or two words and of two to four letters of the training texts, in clear**: such as
+  are in two texts at least, without numbers of two digits or more. Names that several texts hold are among them; give
+  the folder to nobody who may not know them
 - `meta.json`: the most tokens of a text, what fills short ones up, the prefix of every text
 - `classify.py`: puts these together
 

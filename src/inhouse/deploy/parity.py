@@ -23,6 +23,8 @@ if TYPE_CHECKING:  # it imports torch
     from inhouse.engine.torch_model import Along
 
 MIN_TOKENS = 500
+# Labels are whole answers: of a hundred, one in a hundred may differ.
+MIN_LABELS = 100
 MIN_AGREEMENT = 0.99
 # Measured on banking77: 0.004 for the Q8_0 file in openvino-genai's default precision against bfloat16 training.
 MAX_MEAN_DIFFERENCE = 0.05

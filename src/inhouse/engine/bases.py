@@ -446,7 +446,7 @@ def _bring_hub(spec: BaseSpec, scratch: Path, part: Path, say: Say) -> dict[str,
             "hub": spec.hub,
             "commit": commit,
             "kind": "encoder",
-            "parameters": hub_encoder.convert(source, part),
+            "parameters": hub_encoder.convert(source, part, spec.hub or spec.name, say),
         }
     model = hub.read_folder(source)
     say(f"converting {spec.title} for training (once)")

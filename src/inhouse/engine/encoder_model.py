@@ -32,7 +32,7 @@ class EncoderFacts:
         longest: the most tokens that it reads.
         pad: the id that fills a short text up; encoders that count positions by it must get this one.
         pooling: what becomes the text's vector: the mean over its tokens, or the first token's.
-        layers, parameters: how many.
+        layers, heads, parameters: how many.
         prefix: what the encoder was taught to find before a text (e5's `query: `).
     """
 
@@ -41,6 +41,7 @@ class EncoderFacts:
     pad: int
     pooling: Pooling
     layers: int
+    heads: int
     parameters: int
     prefix: str = ""
 
@@ -60,6 +61,7 @@ def facts_of(folder: Path) -> EncoderFacts:
         pad=pad,
         pooling="cls" if pooling.get("pooling_mode_cls_token") else "mean",
         layers=int(config.get("num_hidden_layers") or config["n_layers"]),
+        heads=int(config.get("num_attention_heads") or config["n_heads"]),
         parameters=sum(math.prod(shape) for shape in shapes_of(folder / "model.safetensors").values()),
         prefix=str(prompts.get("query") or ""),
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 from collections.abc import Callable
 from contextlib import redirect_stderr
@@ -24,7 +25,12 @@ from inhouse.store import sha256_of
 FAMILIES = ("bert", "camembert", "distilbert", "modernbert", "roberta", "xlm-roberta")
 # What sentence-transformers keeps beside a model, as far as it is read here.
 _BESIDE = ("1_Pooling/config.json", "sentence_bert_config.json", "config_sentence_transformers.json")
-_CONFIG, _TOKENIZER = "config.json", "tokenizer.json"
+_CONFIG, _TOKENIZER, _PROMPTS = "config.json", "tokenizer.json", _BESIDE[2]
+# Steps of sentence-transformers from a text to its vector that are done here.
+_STEPS = ("Transformer", "Pooling", "Normalize")
+# E5 models were taught to find a prefix before each text (Wang et al. 2022, arXiv:2212.03533), and their folders seldom
+# say so; those that follow instructions want another one.
+_E5, _E5_PREFIX = re.compile(r"(^|[-_/])e5([-_]|$)(?!.*instruct)", re.IGNORECASE), "query: "
 
 
 def is_encoder(folder: Path) -> bool:
@@ -37,8 +43,9 @@ def check_texts(folder: Path) -> None:
     """What can be found wrong without the weights.
 
     Raises:
-        ModelUnavailable: the tokenizer is missing, or the texts are pooled in a way that is not done here.
+        ModelUnavailable: the tokenizer is missing, or vectors are made of texts in a way that is not done here.
     """
+    _check_steps(folder / "modules.json")
     read_json(folder / _TOKENIZER, "take a variant of the encoder with tokenizer.json")
     file = folder / _BESIDE[0]
     pooling = read_json(file, "") if file.is_file() else {}
@@ -47,6 +54,18 @@ def check_texts(folder: Path) -> None:
         raise ModelUnavailable(
             f"the encoder's vectors are made by {unknown[0]}, and only the mean or the first token is known here",
             "take another encoder",
+            file=file,
+        )
+
+
+def _check_steps(file: Path) -> None:
+    """Refuse what sentence-transformers does to vectors beyond pooling, such as a dense layer: nothing is left out."""
+    steps = json.loads(file.read_text("utf-8")) if file.is_file() else []
+    kinds = [str(step.get("type", "")).rpartition(".")[2] for step in steps if isinstance(step, dict)]
+    if unknown := [kind for kind in kinds if kind not in _STEPS]:
+        raise ModelUnavailable(
+            f"the encoder's vectors go through a step {unknown[0]!r}, which is not done here",
+            "take an encoder whose modules.json has none but Transformer, Pooling and Normalize",
             file=file,
         )
 
@@ -69,8 +88,12 @@ def identity_of(folder: Path, checksum: Callable[[Path], str] = sha256_of) -> st
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
-def convert(folder: Path, out: Path) -> int:
+def convert(folder: Path, out: Path, title: str, say: Callable[[str], None]) -> int:
     """Write an encoder into the folder `out` in the form in which they are kept; return how many weights it has.
+
+    Args:
+        title: its hub id or its folder's name, which tells an E5.
+        say: takes a line for the user.
 
     Raises:
         ModelUnavailable: transformers cannot read it, or weights are missing.
@@ -85,7 +108,18 @@ def convert(folder: Path, out: Path) -> int:
         if (folder / name).is_file():
             (out / name).parent.mkdir(exist_ok=True)
             shutil.copyfile(folder / name, out / name)
+    _tell_prefix(out / _PROMPTS, title, say)
     return sum(weight.numel() for weight in model.parameters())
+
+
+def _tell_prefix(file: Path, title: str, say: Callable[[str], None]) -> None:
+    """Write down the prefix of an E5 that has none written down."""
+    told = read_json(file, "") if file.is_file() else {}
+    prompts = told.get("prompts") or {}
+    if not _E5.search(title) or prompts.get("query"):
+        return
+    file.write_text(json.dumps({**told, "prompts": {**prompts, "query": _E5_PREFIX}}), "utf-8")
+    say(f"{title} is an E5 by its name: every text gets the prefix {_E5_PREFIX!r}, which these were trained with")
 
 
 def _loaded(folder: Path) -> Any:  # noqa: ANN401 - transformers'

@@ -9,7 +9,9 @@ weights is the calibration, as in temperature scaling, arXiv:1706.04599).
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -19,6 +21,9 @@ from numpy.typing import NDArray
 from scipy.special import log_softmax
 
 Floats = NDArray[np.float64]
+# N-grams of words, and of letters.
+MOST_TERMS = 50_000
+_NUMBER = re.compile(r"\d\d|\d \d")
 
 
 @dataclass(frozen=True)
@@ -68,14 +73,20 @@ class NGrams:
 
     @classmethod
     def learn(cls, texts: Sequence[str]) -> NGrams:
-        """Those of training texts."""
+        """Those of training texts, without what could tell of a single one.
+
+        They stand in clear in the model's file. So each is in two texts at least, none holds a number of two digits or
+        more (ids, dates, amounts), and of each part there are at most `MOST_TERMS`, the most frequent ones.
+        """
         parts = []
         for which in (0, 1):
-            try:
-                vectorizer = _vectorizer(which).fit(texts)
-            except ValueError:  # no text has a word of two letters
-                vectorizer = _vectorizer(which, vocabulary={"\0": 0}).fit([""])
-            parts.append((vectorizer.get_feature_names_out().tolist(), vectorizer.idf_.tolist()))
+            terms: list[tuple[str, float]] = []
+            with suppress(ValueError):  # no word of two letters is in two texts
+                found = _vectorizer(which, min_df=2, max_features=MOST_TERMS).fit(texts)
+                pairs = zip(found.get_feature_names_out().tolist(), found.idf_.tolist(), strict=True)
+                terms = [(term, weight) for term, weight in pairs if not _NUMBER.search(term)]
+            terms = terms or [("\0", 1.0)]
+            parts.append(([term for term, _ in terms], [weight for _, weight in terms]))
         return cls(parts)
 
     def of(self, texts: Sequence[str]) -> Any:  # noqa: ANN401 - a sparse matrix
@@ -85,12 +96,12 @@ class NGrams:
         return hstack([v.transform(texts) for v in self._vectorizers]).tocsr()
 
 
-def _vectorizer(which: int, vocabulary: Mapping[str, int] | None = None) -> Any:  # noqa: ANN401 - sklearn has no types
+def _vectorizer(which: int, **of_terms: Any) -> Any:  # noqa: ANN401 - scikit-learn has no types
     from sklearn.feature_extraction.text import TfidfVectorizer
 
     if which == 0:
-        return TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, vocabulary=vocabulary)
-    return TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 4), sublinear_tf=True, vocabulary=vocabulary)
+        return TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, **of_terms)
+    return TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 4), sublinear_tf=True, **of_terms)
 
 
 @dataclass(frozen=True)

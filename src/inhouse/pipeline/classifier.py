@@ -26,12 +26,12 @@ from inhouse.core import (
 )
 from inhouse.engine import Base, get_base, require_kind
 from inhouse.errors import NothingToLearn
-from inhouse.pipeline.packaging import ADAPTER, NOT_COMPARED, package_versions
-from inhouse.pipeline.told import plan_told, result_told, tell_parity, tell_plan
+from inhouse.pipeline.packaging import ADAPTER, NOT_COMPARED, package_versions, spread
+from inhouse.pipeline.told import plan_told, result_told, tell_memory, tell_parity, tell_plan
 from inhouse.pipeline.watching import watching
 from inhouse.scoring import EVERYTHING_TO_A_PERSON, review_threshold
 from inhouse.store import Workspace, records, registry
-from inhouse.train import GIB, Plan, finishing_the_step, make_encoder_plan, make_encoder_recipe
+from inhouse.train import Plan, encoder_memory_needed, finishing_the_step, make_encoder_plan, make_encoder_recipe
 from inhouse.train.encoder_plan import fitted_into_minutes
 
 if TYPE_CHECKING:  # they import the models' libraries
@@ -51,6 +51,7 @@ OF_LONGER = (
     "the encoder does not read their end, the n-grams do (`train.max_tokens` in task.toml raises the limit as far as "
     "the encoder's own)"
 )
+LESS_MEMORY = "a smaller `train.max_tokens` or `train.batch_size` in task.toml, or a smaller encoder, takes less"
 # Labels that the parity gate compares, at most; validation examples come first.
 COMPARED = 1000
 
@@ -83,12 +84,8 @@ class PreparedClassifier:
 
     @property
     def memory(self) -> float:
-        """Bytes that the training takes at its peak, roughly: weights twice, what Adam keeps, and activations."""
-        facts, mean = self.facts, sum(map(len, self.train.ids)) / len(self.train.ids)
-        weights = 4 * self.facts.parameters
-        # Measured on all-MiniLM-L6-v2: some forty numbers for each token, layer and unit of width.
-        activations = 4 * 40 * facts.layers * facts.width * 2 * self.recipe.batch_size * mean
-        return 5 * weights + activations + 0.5 * GIB
+        """Bytes that the training takes at its peak, roughly."""
+        return encoder_memory_needed(self.facts, self.recipe, [len(ids) for ids in self.train.ids])
 
 
 def prepare_classifier(workspace: Workspace, task: Task, reporter: Reporter) -> PreparedClassifier:
@@ -121,8 +118,6 @@ def prepare_classifier(workspace: Workspace, task: Task, reporter: Reporter) -> 
         )
     place = {label: i for i, label in enumerate(labels)}
     tokens = reading.tokens
-    if task.train.rank is not None:
-        reporter.warn("`train.rank` in task.toml is for the causal model: an encoder is tuned without adapters")
 
     def encoded(examples: Sequence[Any]) -> LabelledTexts:
         return LabelledTexts(
@@ -140,13 +135,14 @@ def train_classifier(workspace: Workspace, prepared: PreparedClassifier, run: st
 
     folder = workspace.paths.run(run)
     folder.mkdir(parents=True, exist_ok=True)
+    tell_memory(prepared.memory, psutil.virtual_memory().available, LESS_MEMORY, reporter)
     with (
         watching(workspace, prepared.task.name, run, prepared.recipe) as watch,
         finishing_the_step(reporter) as asked_to_stop,
     ):
         encoder = load_encoder(prepared.base.folder)
         means = _means(prepared, encoder, reporter)
-        speed = seconds_per_step(encoder, prepared.facts, means, prepared.train, prepared.recipe)
+        speed = seconds_per_step(encoder, prepared.facts, prepared.train, prepared.recipe)
         prepared = replace(prepared, recipe=fitted_into_minutes(prepared.recipe, speed))
         records.schedule_run(workspace, run, prepared.recipe)
         plan = _plan(prepared, speed)
@@ -177,10 +173,10 @@ def plan_classifier(workspace: Workspace, prepared: PreparedClassifier, reporter
     from inhouse.train.encoder_loop import seconds_per_step
 
     free = psutil.virtual_memory().available
+    tell_memory(prepared.memory, free, LESS_MEMORY, reporter)
     reporter.say("measuring a step")
     encoder = load_encoder(prepared.base.folder)
-    means = _means(prepared, encoder, reporter)
-    speed = seconds_per_step(encoder, prepared.facts, means, prepared.train, prepared.recipe)
+    speed = seconds_per_step(encoder, prepared.facts, prepared.train, prepared.recipe)
     prepared = replace(prepared, recipe=fitted_into_minutes(prepared.recipe, speed))
     plan = _plan(prepared, speed)
     # A checkpoint has the weights, what Adam keeps of them and the best ones; the version's file has both encoders.
@@ -225,9 +221,11 @@ def _register(
     from inhouse.deploy.served import CLASSIFIER
     from inhouse.engine.classifier import ENGINE, write_classifier
     from inhouse.engine.encoder_model import TwinEncoder, load_encoder
+    from inhouse.engine.lora import copy_state
+    from inhouse.train.encoder_loop import tunable
 
     task, recipe = prepared.task, prepared.recipe
-    encoder.load_state_dict(outcome.state, strict=False)
+    copy_state({name: weight.detach() for name, weight in tunable(encoder).items()}, outcome.state)
     twin = TwinEncoder(encoder, load_encoder(prepared.base.folder), prepared.facts.pooling)
     vectors = _twin_vectors(prepared, twin, reporter)
     head, held = _heads(prepared, vectors, reporter)
@@ -293,6 +291,7 @@ def _heads(prepared: PreparedClassifier, vectors: Vectors, reporter: Reporter) -
         margin_weights=recipe.margin_weights,
         strength=recipe.strength,
         seed=recipe.seed,
+        groups=[e.group for e in prepared.examples("train")],
     )
     held = fit_head(vectors[:edge], texts[:edge], targets[:edge], plain=plain, strength=recipe.strength)
     pool = fitted_pool(held, vectors[edge:], texts[edge:], targets[edge:])
@@ -319,16 +318,16 @@ def _compared(
     Validation examples are answered by the held-back head on both sides, training examples by the head that serves.
     The engine's fast arithmetic is tried first; where it does not pass the gate, float32 is, and then serves.
     """
-    from inhouse.deploy import ServedClassifier, compare_labels
+    from inhouse.deploy import MIN_LABELS, ServedClassifier, compare_labels
 
-    targets, texts = prepared.targets("validation"), prepared.texts("validation", "train")
-    count, edge = len(targets), len(prepared.dataset.of("train"))
-    asked = max(0, min(edge, COMPARED - count))
+    targets, texts, learned = prepared.targets("validation"), prepared.texts("validation"), prepared.texts("train")
+    count, edge = len(targets), len(learned)
+    places = spread(range(edge), max(0, COMPARED - count))
     chances = [
-        *held.log_chances(vectors[edge:], texts[:count]),
-        *head.log_chances(vectors[:asked], texts[count : count + asked]),
+        *held.log_chances(vectors[edge:], texts),
+        *head.log_chances(vectors[places], [learned[i] for i in places]),
     ]
-    labels = [held.labels] * count + [head.labels] * asked
+    labels = [held.labels] * count + [head.labels] * len(places)
     trainer = [
         Prediction(target=known[row.argmax()], confidence=float(np.exp(row.max())))
         for known, row in zip(labels, chances, strict=True)
@@ -337,7 +336,7 @@ def _compared(
         tried = draft.model_copy(update={"exact": exact})
         served = ServedClassifier(workspace, tried)
         try:
-            answers = _ask(served, texts[: count + asked], count, reporter)
+            answers = _ask(served, [*texts, *(learned[i] for i in places)], count, reporter)
         finally:
             served.close()
         given = [row[known.index(str(a.target))] for a, known, row in zip(answers, labels, chances, strict=True)]
@@ -347,6 +346,8 @@ def _compared(
             break
         if not exact:
             reporter.say(f"parity in fast arithmetic: {parity.reason}; trying float32")
+    if parity.tokens < MIN_LABELS:
+        reporter.warn(f"there are {parity.tokens} texts to compare: the parity gate compares what there is")
     sure = [a.confidence for a in answers[:count]]
     threshold = review_threshold(sure, right[1], prepared.task.review.target_accuracy)
     return tried.model_copy(update={"parity": parity, "threshold": threshold})

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, get_args
 
 import psutil
 
-from inhouse.core import Dataset, Recipe, Reporter, Split, Task, TrainedModel
+from inhouse.core import FOR_ONE_MODEL, Dataset, Recipe, Reporter, Split, Task, TrainedModel, TrainSection, set_keys
 from inhouse.engine import Base, get_base, require_base, require_kind
 from inhouse.engine.choice import choose_engine, gguf_architecture
 from inhouse.engine.gguf_traits import traits_of
@@ -106,7 +106,7 @@ def wished(task: Task, *, seed: int | None = None, minutes: float | None = None,
     """The task with a command's own wishes in place of the file's.
 
     Args:
-        model: `causal` or `encoder`; empty for the file's.
+        model: `causal` or `encoder`; empty for the file's. What the file says for the other one is left out.
 
     Raises:
         UsageError: no time at all, or no such model for this kind of task.
@@ -122,7 +122,13 @@ def wished(task: Task, *, seed: int | None = None, minutes: float | None = None,
         )
     told = (("seed", seed), ("minutes", minutes), ("model", model or None))
     wishes = {key: value for key, value in told if value is not None}
+    wishes |= {key: TrainSection.model_fields[key].default for key in left_out(task, model)}
     return task.model_copy(update={"train": task.train.model_copy(update=wishes)})
+
+
+def left_out(task: Task, model: str) -> list[str]:
+    """Keys of the file's `[train]` that do not count where a command asks for another model than the file."""
+    return set_keys(task.train, FOR_ONE_MODEL) if model not in ("", task.train.model) else []
 
 
 def require_ready(workspace: Workspace, name: str, model: str = "") -> Task:

@@ -33,6 +33,20 @@ def tell_plan(plan: Plan, base: Base, reporter: Reporter, *, of_longer: str) -> 
         )
 
 
+def tell_memory(needed: float, free: float, remedy: str, reporter: Reporter) -> None:
+    """Warn where a training takes more memory than is free.
+
+    Args:
+        needed, free: bytes.
+        remedy: what takes less, beside other programs.
+    """
+    if needed > free:
+        reporter.warn(
+            f"the training takes about {needed / GIB:.1f} GiB and {free / GIB:.1f} are free: close other programs if "
+            f"it ends without a word ({remedy})"
+        )
+
+
 def plan_told(
     workspace: Workspace,
     task: str,

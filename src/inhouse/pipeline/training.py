@@ -8,6 +8,8 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any
 
+import psutil
+
 from inhouse.core import (
     BaseOption,
     EncoderRecipe,
@@ -20,11 +22,12 @@ from inhouse.core import (
     TrainResult,
 )
 from inhouse.engine import find_spec, is_here, known_bases
-from inhouse.errors import UsageError
+from inhouse.errors import InhouseError, UsageError
 from inhouse.pipeline.classifier import PreparedClassifier, plan_classifier, prepare_classifier, train_classifier
 from inhouse.pipeline.packaging import register
 from inhouse.pipeline.preparation import (
     Prepared,
+    left_out,
     measured_speed,
     prepare_training,
     prepared_trunk,
@@ -32,7 +35,7 @@ from inhouse.pipeline.preparation import (
     validation_judge,
     wished,
 )
-from inhouse.pipeline.told import plan_told, result_told, tell_plan
+from inhouse.pipeline.told import plan_told, result_told, tell_memory, tell_plan
 from inhouse.pipeline.watching import watching
 from inhouse.store import Workspace, disk_guard, records, registry
 from inhouse.train import GIB, Plan, disk_needed, finishing_the_step
@@ -83,6 +86,7 @@ def train(
     if not processes.main:
         return _assist(workspace, name, processes, seed=seed, minutes=minutes)
     task = wished(require_ready(workspace, name, model), seed=seed, minutes=minutes)
+    _tell_left_out(workspace, name, model, reporter)
     if task.train.model == "encoder" and processes.count > 1:
         raise UsageError("an encoder is trained by one process", "start `inhouse train` without a launcher")
     with workspace.lock(f"train-{name}", f"training {name!r}"), disk_guard(workspace.paths.root):
@@ -148,6 +152,13 @@ def _prepare(workspace: Workspace, task: Task, reporter: Reporter) -> Prepared |
     """What the training of the task's causal model, or of its encoder, needs."""
     prepare = prepare_classifier if task.train.model == "encoder" else prepare_training
     return prepare(workspace, task, reporter)
+
+
+def _tell_left_out(workspace: Workspace, name: str, model: str, reporter: Reporter) -> None:
+    """Say which keys of task.toml are for another model than the one that a command asks for."""
+    if odd := left_out(task := workspace.load_task(name), model):
+        keys = ", ".join(f"train.{key}" for key in odd)
+        reporter.say(f"not used: {keys} of task.toml, which are for its own model ({task.train.model})")
 
 
 def _train_either(
@@ -242,7 +253,9 @@ def plan_training(
     from inhouse.engine.torch_model import free_memory
 
     reporter = reporter or Silent()
-    prepared = _prepare(workspace, wished(require_ready(workspace, name, model), minutes=minutes), reporter)
+    task = wished(require_ready(workspace, name, model), minutes=minutes)
+    _tell_left_out(workspace, name, model, reporter)
+    prepared = _prepare(workspace, task, reporter)
     if isinstance(prepared, PreparedClassifier):
         return plan_classifier(workspace, prepared, reporter)
     free = free_memory()  # before the model takes its part of it
@@ -254,15 +267,21 @@ def plan_training(
         reporter.warn("it does not fit into the free memory: the time is reckoned from the machine's arithmetic alone")
         speed = _reckoned_speed(prepared)
     prepared = replace(prepared, recipe=prepared.fitted(speed))
-    return _told(workspace, prepared, prepared.plan(speed), free, _encoder_option(workspace, prepared.task, reporter))
+    return _told(workspace, prepared, prepared.plan(speed), free, _encoder_option(workspace, prepared.task))
 
 
-def _encoder_option(workspace: Workspace, task: Task, reporter: Reporter) -> tuple[BaseOption, ...]:
-    """What the task's encoder would take, where the task has labels, and the encoder is on this machine."""
-    if task.kind != "classify" or not is_here(find_spec(task.encoder_model), workspace.settings):
+def _encoder_option(workspace: Workspace, task: Task) -> tuple[BaseOption, ...]:
+    """What the task's encoder would take, from one measured step, where the task has labels and the encoder is on this
+    machine and fits. What is wrong with it, its own training says."""
+    try:
+        if task.kind != "classify" or not is_here(find_spec(task.encoder_model), workspace.settings):
+            return ()
+        prepared = prepare_classifier(workspace, wished(task, model="encoder"), Silent())
+        if prepared.memory > psutil.virtual_memory().available:
+            return ()
+        plan = plan_classifier(workspace, prepared, Silent())
+    except InhouseError:
         return ()
-    prepared = prepare_classifier(workspace, task, reporter)
-    plan = plan_classifier(workspace, prepared, reporter)
     return (
         BaseOption(
             name=plan.base_model,
@@ -289,12 +308,8 @@ def _train(workspace: Workspace, prepared: Prepared, run: str, reporter: Reporte
 
     folder = workspace.paths.run(run)
     folder.mkdir(parents=True, exist_ok=True)
-    free = free_memory()
-    if prepared.memory > free:
-        reporter.warn(
-            f"the training takes about {prepared.memory / GIB:.1f} GiB and {free / GIB:.1f} are free: close other "
-            f"programs if it ends without a word (`inhouse train {prepared.task.name} --dry-run` shows what fits)"
-        )
+    remedy = f"`inhouse train {prepared.task.name} --dry-run` shows what fits"
+    tell_memory(prepared.memory, free_memory(), remedy, reporter)
     with (
         watching(workspace, prepared.task.name, run, prepared.recipe) as watch,
         prepared_trunk(prepared, sharded=processes.sharded) as (trunk, adapters),

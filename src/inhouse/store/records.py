@@ -211,22 +211,27 @@ def finish_run(workspace: Workspace, run: str, status: str, result: dict[str, An
 def abandon_runs(workspace: Workspace, task: str, now: Run, dataset: int) -> list[str]:
     """Mark unfinished runs of the task as abandoned whose data or recipe have changed since; return their ids.
 
-    One that differs from the run `now` in its seed or its minutes alone is not: its own command goes on with it.
+    One that differs from the run `now` in its seed or its minutes alone is not: its own command goes on with it. Nor is
+    one on the same data of the other kind of model, causal or encoder.
     """
     table = db.runs
     left = (table.c.task == task, table.c.status.in_(GOES_ON), table.c.id != now.id)
     with workspace.database.begin() as connection:
         rows = connection.execute(select(table.c.id, table.c.dataset, table.c.recipe).where(*left)).all()
-        found = [r.id for r in rows if r.dataset != dataset or _beyond_wishes(r.recipe) != _beyond_wishes(now.recipe)]
+        found = [r.id for r in rows if r.dataset != dataset or _replaced(read_recipe(r.recipe), now.recipe)]
         ended = {"status": "abandoned", "finished_at": db.now()}
         connection.execute(update(table).where(table.c.id.in_(found)).values(**ended))
     return found
 
 
-def _beyond_wishes(recipe: AnyRecipe | dict[str, Any]) -> AnyRecipe:
+def _replaced(left: AnyRecipe, now: AnyRecipe) -> bool:
+    """Whether one recipe stands where the other did."""
+    return type(left) is type(now) and _beyond_wishes(left) != _beyond_wishes(now)
+
+
+def _beyond_wishes(recipe: AnyRecipe) -> AnyRecipe:
     """A recipe without what a command may say of it (which seed, how long), and what the machine does."""
-    known = read_recipe(recipe) if isinstance(recipe, dict) else recipe
-    return _as_any_machine(known).model_copy(update={"seed": 0, "minutes": None, "steps": None})
+    return _as_any_machine(recipe).model_copy(update={"seed": 0, "minutes": None, "steps": None})
 
 
 def _as_any_machine(recipe: AnyRecipe) -> AnyRecipe:

@@ -1,5 +1,6 @@
 """Training: a plan with its reasons, then the loop. `inhouse.train.loop` imports torch; this package does not."""
 
+from inhouse.train.encoder_needs import encoder_memory_needed
 from inhouse.train.encoder_plan import make_encoder_plan, make_encoder_recipe
 from inhouse.train.heap import roomy_heap, tidy_heap
 from inhouse.train.interrupt import finishing_the_step
@@ -29,6 +30,7 @@ __all__ = [
     "answer_tokens_of",
     "disk_needed",
     "encode",
+    "encoder_memory_needed",
     "finishing_the_step",
     "make_encoder_plan",
     "make_encoder_recipe",

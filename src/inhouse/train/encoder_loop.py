@@ -25,14 +25,16 @@ from torch.nn import functional
 
 from inhouse.core import EncoderRecipe, Reporter
 from inhouse.engine.encoder_model import EncoderFacts, alike_in_length, padded_texts, pooled
+from inhouse.engine.lora import copy_state
 from inhouse.errors import EngineFault
-from inhouse.train.checkpoint import LoopResult, read_checkpoint, write_checkpoint
+from inhouse.train.checkpoint import LoopResult, Position, read_checkpoint, write_checkpoint
+from inhouse.train.encoder_needs import KEPT_AT_ONCE, PARTS, kept_for_gradient, parts_of
 from inhouse.train.encoder_plan import LOOKED_AT, look_every, scheduled, taken
+from inhouse.train.loop import EXPLODED, SMALLER_RATE
+from inhouse.train.plan import sample
 
 # A checkpoint holds some 200 MB.
 CHECKPOINT_SECONDS = 30.0
-# A step's texts, sorted by length, go through the encoder in so many parts: half of the padding is saved.
-PARTS = 16
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,10 @@ class LabelledTexts:
 
     ids: Sequence[Sequence[int]]
     labels: Sequence[int]
+
+    def some(self, places: Sequence[int]) -> LabelledTexts:
+        """Those at `places`."""
+        return LabelledTexts([self.ids[i] for i in places], [self.labels[i] for i in places])
 
 
 def tune(
@@ -66,7 +72,7 @@ def tune(
         asked_to_stop: whether the loop should end after this step.
 
     Raises:
-        EngineFault: the loss is no number.
+        EngineFault: the training diverged, and once more at a smaller learning rate; or no look saw a number.
         KeyboardInterrupt: asked to stop before the first step.
     """
     tuning = _Tuning(encoder, facts, means, train, validation, recipe, checkpoint, reporter, watch)
@@ -83,7 +89,10 @@ def tune(
     if stopped:
         tuning.end(stopped)
     told = stopped or f"you stopped it after {tuning.position.step} of {taken(recipe)} steps"
-    return LoopResult(tuning.best, tuning.position, told, resumed, interrupted=not stopped)
+    if not tuning.best:
+        raise EngineFault("no look at validation texts saw a loss that is a number", "take another encoder")
+    tuned = {name: tensor for name, tensor in tuning.best.items() if name != "head"}
+    return LoopResult(tuned, tuning.position, told, resumed, interrupted=not stopped)
 
 
 class _Tuning:
@@ -102,7 +111,7 @@ class _Tuning:
         watch: Callable[[int, Mapping[str, float]], None],
     ) -> None:
         self._encoder, self._facts, self._train, self._recipe = encoder, facts, train, recipe
-        self._validation = LabelledTexts(validation.ids[:LOOKED_AT], validation.labels[:LOOKED_AT])
+        self._validation = looked_at(validation, recipe)
         self._checkpoint, self._reporter, self._watch = checkpoint, reporter, watch
         self._head = nn.Parameter(functional.normalize(means, dim=1))
         self._learned = {**tunable(encoder), "head": self._head}
@@ -110,6 +119,7 @@ class _Tuning:
         self._rates = [group["lr"] for group in self._optimizer.param_groups]
         self._per_pass = math.ceil(len(train.ids) / recipe.batch_size)
         self._pass, self._batches = -1, list[list[int]]()
+        self._untrained = _copied(self._state())
         self.position, self.best = read_checkpoint(checkpoint, self._state(), self._optimizer)
         self._begun, self._spent = time.monotonic(), self.position.seconds
         self._saved, self._a_step = self._begun, 0.0
@@ -130,30 +140,33 @@ class _Tuning:
         return ""
 
     def step(self) -> None:
-        """One batch, forward, back and learned from. All that is drawn by lot depends on the seed and the step."""
+        """One batch, forward, back and learned from; or back to the best look, where the training has diverged.
+
+        All that is drawn by lot depends on the seed and the step.
+        """
         begun, step = time.monotonic(), self.position.step
-        share = _schedule(step, scheduled(self._recipe), self._recipe.warmup_share)
+        share = self.position.rate * _schedule(step, scheduled(self._recipe), self._recipe.warmup_share)
         for group, rate in zip(self._optimizer.param_groups, self._rates, strict=True):
             group["lr"] = rate * share
         torch.manual_seed(self._recipe.seed * 1_000_003 + step)
         batch = self._batch(step)
-        loss = _loss(self._encoder.train(), self._head, self._facts, self._train, batch, self._recipe)
-        if not math.isfinite(loss.item()):
-            raise EngineFault(
-                f"the training diverged: the loss became {loss.item()} at step {step + 1}",
-                f"set `train.learning_rate` in task.toml below {self._recipe.learning_rate:g}",
-            )
-        loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(self._learned.values(), self._recipe.max_grad_norm)
+        loss = _learn(self._encoder.train(), self._head, self._facts, self._train, batch, self._recipe)
+        norm = torch.nn.utils.clip_grad_norm_(self._learned.values(), self._recipe.max_grad_norm).item()
+        tokens = sum(len(self._train.ids[i]) for i in batch)
+        after = self.position.after_step(loss, tokens)
+        if step == 0 and not self.position.diverged_at:  # nothing was learned before this loss
+            after = replace(after, untrained_loss=loss)
+        if not math.isfinite(loss + norm) or after.running_loss > EXPLODED * after.untrained_loss:
+            self._roll_back(after, loss)
+            return
         self._optimizer.step()
         self._optimizer.zero_grad(set_to_none=True)
-        tokens = sum(len(self._train.ids[i]) for i in batch)
-        self.position = self.position.after_step(loss.item(), tokens)
+        self.position = after
         self._a_step = time.monotonic() - begun
         rate = tokens / max(self._a_step, 1e-9)
         self._watch(
             step + 1,
-            {"loss": loss.item(), "learning_rate": share * self._recipe.learning_rate, "tokens_per_second": rate},
+            {"loss": loss, "learning_rate": share * self._recipe.learning_rate, "tokens_per_second": rate},
         )
         self._bar.update(step + 1, f"loss {self.position.running_loss:.3f}, {rate:.0f} tokens/s")
 
@@ -168,7 +181,7 @@ class _Tuning:
             return
         loss, right = _answers(self._encoder.eval(), self._head, self._facts, self._validation, self._recipe)
         if self.position.better(loss, right):
-            self.best = {name: tensor.clone() for name, tensor in self._state().items() if name != "head"}
+            self.best, self._untrained = _copied(self._state()), {}
         self.position = self.position.after_look(loss, sum(right) / len(right), right)
         row = self.position.history[-1]
         self._watch(self.position.step, {key: value for key, value in row.items() if key != "step"})
@@ -193,6 +206,28 @@ class _Tuning:
         self.position = replace(self.position, ended=reason)
         self.save()
 
+    def _roll_back(self, diverged: Position, loss: float) -> None:
+        """Go on from the best look with a smaller rate; told in the open, and done once.
+
+        Raises:
+            EngineFault: it was done before.
+        """
+        what = f"the loss became {loss:.4g} at step {diverged.step}, from {diverged.untrained_loss:.4g} untrained"
+        rate = SMALLER_RATE * self._recipe.learning_rate
+        if self.position.diverged_at:
+            raise EngineFault(
+                f"the training diverged twice: {what}", f"set `train.learning_rate` in task.toml below {rate:g}"
+            )
+        self.position = diverged.rolled_back(SMALLER_RATE)
+        self._reporter.warn(
+            f"the training diverged: {what}, or its gradient did; it goes on from step {self.position.step} with a "
+            f"learning rate of {rate:g}"
+        )
+        copy_state(self._state(), self.best or self._untrained)
+        self._optimizer.zero_grad(set_to_none=True)
+        self._optimizer.state.clear()
+        self.save()
+
     def _state(self) -> dict[str, Tensor]:
         """What learns, detached."""
         return {name: parameter.detach() for name, parameter in self._learned.items()}
@@ -209,38 +244,78 @@ class _Tuning:
         return self._spent + time.monotonic() - self._begun
 
 
-def seconds_per_step(
-    encoder: nn.Module, facts: EncoderFacts, means: Tensor, train: LabelledTexts, recipe: EncoderRecipe
-) -> float:
-    """How long a step takes on this machine, from one that is measured after another; nothing is learned."""
-    head = nn.Parameter(functional.normalize(means, dim=1))
-    tunable(encoder)
+def _copied(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor.clone() for name, tensor in state.items()}
+
+
+def seconds_per_step(encoder: nn.Module, facts: EncoderFacts, train: LabelledTexts, recipe: EncoderRecipe) -> float:
+    """How long a step takes on this machine, from one that is measured after a small one; nothing is learned."""
+    head = nn.Parameter(torch.ones(max(train.labels) + 1, facts.width))
+    learned = {**tunable(encoder), "head": head}
+    optimizer = _optimizer(learned, recipe)
+    for group in optimizer.param_groups:
+        group["lr"] = 0.0
     batch = batches_of(train.labels, recipe.batch_size, recipe.seed, 0)[0]
     seconds = 0.0
-    for _ in range(2):  # the first one warms up memory and threads
+    for texts in (batch[: math.ceil(len(batch) / PARTS)], batch):  # the first one warms up memory and threads
         begun = time.perf_counter()
-        _loss(encoder.train(), head, facts, train, batch, recipe).backward()  # type: ignore[no-untyped-call]
+        _learn(encoder.train(), head, facts, train, texts, recipe)
+        torch.nn.utils.clip_grad_norm_(learned.values(), recipe.max_grad_norm)
+        optimizer.step()
         seconds = time.perf_counter() - begun
     encoder.eval().zero_grad(set_to_none=True)
     return seconds
 
 
-def _loss(
+def _learn(
     encoder: nn.Module,
     head: Tensor,
     facts: EncoderFacts,
     train: LabelledTexts,
     batch: Sequence[int],
     recipe: EncoderRecipe,
-) -> Tensor:
-    """Cross-entropy of the cosine head plus the supervised contrast, on two views of each text of the batch."""
+) -> float:
+    """Add the gradients of a batch's loss, of two views of each text; return the loss.
+
+    A loss over all pairs of a batch needs all vectors at once, but not all that led to them: where that is too much,
+    the gradient of the vectors is computed first, and then that of each part, which goes through the encoder again
+    under the same dropout (GradCache, Gao et al. 2021, arXiv:2101.06983). Both ways give the same gradients.
+    """
     places = sorted((*batch, *batch), key=lambda i: len(train.ids[i]))
-    size = math.ceil(len(places) / PARTS)
-    parts = [places[i : i + size] for i in range(0, len(places), size)]
-    vectors = torch.cat(
-        [pooled(encoder, *padded_texts([train.ids[i] for i in part], facts.pad), facts.pooling) for part in parts]
-    )
+    lengths = [len(train.ids[i]) for i in places]
+    parts = list(parts_of(lengths))
     wanted = torch.tensor([train.labels[i] for i in places])
+
+    def vectors_of(part: range) -> Tensor:
+        return pooled(encoder, *padded_texts([train.ids[places[i]] for i in part], facts.pad), facts.pooling)
+
+    if sum(kept_for_gradient(facts, lengths, parts)) <= KEPT_AT_ONCE:
+        loss = _loss(torch.cat([vectors_of(part) for part in parts]), wanted, head, recipe)
+        loss.backward()  # type: ignore[no-untyped-call]
+        return loss.item()
+    states, found = list[Tensor](), list[Tensor]()
+    with torch.no_grad():
+        for part in parts:
+            states.append(torch.get_rng_state())
+            found.append(vectors_of(part))
+    vectors = torch.cat(found).requires_grad_()
+    loss = _loss(vectors, wanted, head, recipe)
+    loss.backward()  # type: ignore[no-untyped-call]
+    assert vectors.grad is not None
+    for part, state, gradient in zip(parts, states, torch.split(vectors.grad, [len(p) for p in parts]), strict=True):
+        torch.set_rng_state(state)
+        vectors_of(part).backward(gradient)  # type: ignore[no-untyped-call]
+    return loss.item()
+
+
+def _loss(vectors: Tensor, wanted: Tensor, head: Tensor, recipe: EncoderRecipe) -> Tensor:
+    """Cross-entropy of the cosine head plus the supervised contrast.
+
+    Args:
+        vectors: of unit length, [n, width].
+        wanted: their labels, [n].
+        head: [labels, width].
+    """
     logits = recipe.scale * vectors @ functional.normalize(head, dim=1).T
     plain = functional.cross_entropy(logits, wanted, label_smoothing=recipe.label_smoothing)
     return plain + recipe.contrast * supervised_contrast(vectors, wanted, recipe.temperature)
@@ -258,6 +333,11 @@ def supervised_contrast(vectors: Tensor, labels: Tensor, temperature: float) -> 
     logs = (likeness - torch.logsumexp(likeness, dim=1, keepdim=True)).masked_fill(own, 0.0)
     alike = (labels[:, None] == labels[None, :]) & ~own
     return -((logs * alike).sum(1) / alike.sum(1).clamp(min=1)).mean()
+
+
+def looked_at(validation: LabelledTexts, recipe: EncoderRecipe) -> LabelledTexts:
+    """The validation texts of every look: some of all, whatever order they stand in."""
+    return validation.some(sample(validation.ids, min(LOOKED_AT, len(validation.ids)), recipe))
 
 
 def batches_of(labels: Sequence[int], size: int, seed: int, number: int) -> list[list[int]]:

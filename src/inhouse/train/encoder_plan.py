@@ -105,9 +105,15 @@ def make_encoder_plan(
         steps=steps,
         tokens=round(steps * recipe.batch_size * mean),
         truncated=sum(n > recipe.max_tokens for n in lengths),
-        seconds=steps * seconds_per_step,
+        seconds=steps * seconds_per_step + _looking(recipe, validation_examples, steps, seconds_per_step),
         choices=_choices(recipe, len(lengths)),
     )
+
+
+def _looking(recipe: EncoderRecipe, validation: int, steps: int, seconds_per_step: float) -> float:
+    """Seconds that the looks at validation texts take: a forward pass is a third of a step, which sees a text twice."""
+    a_look = min(validation, LOOKED_AT) / (3 * 2 * recipe.batch_size) * seconds_per_step
+    return math.ceil(steps / look_every(recipe)) * a_look
 
 
 def _choices(recipe: EncoderRecipe, examples: int) -> tuple[Choice, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inhouse.engine.label_head import Floats, LabelHead, Linear, NGrams, pooled_chances
+from inhouse.train.encoder_needs import OWN_SPACE
 
 # scikit-learn and scipy have no types; features are dense or sparse.
 Features = Any
@@ -19,13 +20,11 @@ Held = NDArray[np.bool_]
 FOLDS = 5
 # So many rows are enough to choose by.
 CHOSEN_ON = 2000
-# Up to so many rows the features are turned into the rows' own space: a dense matrix of as many columns as rows, where
-# logistic regression has the same solution, several times faster. Of 10,000 rows it takes 0.8 GB.
-OWN_SPACE = 10_000
 HAIR = 1e-6
 # What an SVM's margins may be multiplied by.
 MARGINS = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0)
-# Validation rows that the guess of equal weights counts for: a few rows must not turn one classifier off.
+# Validation rows that the guess counts for that both classifiers are right about themselves: a few rows must not turn
+# one of them off, nor an easy split, which has no mistake in it, make the head as sure as can be.
 PRIOR = 20.0
 
 
@@ -79,18 +78,21 @@ def chosen_plain(
     margin_weights: Sequence[float],
     strength: float,
     seed: int,
+    groups: Sequence[str] = (),
 ) -> Plain:
     """The classifier that is right most often on held-out training rows; among equals the first.
 
     Args:
         vectors: [n, width] by the encoder as it was published.
+        groups: of the rows, one each; rows of one group stay in one fold. None where there are none.
         weights, margin_weights: of n-grams, for logistic regression and for the SVM.
     """
     places = np.random.default_rng(seed).permutation(len(targets))[:CHOSEN_ON]
     wanted = np.unique([targets[i] for i in places], return_inverse=True)[1]
     chosen = [texts[i] for i in places]
     terms = NGrams.learn(chosen).of(chosen)
-    folds = [np.arange(len(places)) % FOLDS == fold for fold in range(FOLDS)]
+    of_row = folds_of([groups[i] for i in places] if groups else range(len(places)))
+    folds = [of_row == fold for fold in range(FOLDS)]
     folds = [held for held in folds if held.any() and len(set(wanted[~held])) > 1]
     found: list[tuple[int, Plain]] = []
     for weight in weights:
@@ -104,12 +106,19 @@ def chosen_plain(
     return max(found, key=lambda pair: pair[0])[1]
 
 
+def folds_of(groups: Sequence[Hashable]) -> NDArray[np.intp]:
+    """The fold of each row: rows of one group share it, and groups take turns in the order in which they come."""
+    turn = {group: place for place, group in enumerate(dict.fromkeys(groups))}
+    return np.array([turn[group] % FOLDS for group in groups])
+
+
 def fitted_pool(
     head: LabelHead, vectors: NDArray[np.float32], texts: Sequence[str], targets: Sequence[str]
 ) -> tuple[float, float]:
     """The weights of the head's classifiers that make validation examples likeliest; unknown labels tell nothing.
 
-    Both weights are one scale (the calibration) times a share, and the share is held to a half as if by `PRIOR` rows.
+    Both weights are one scale (the calibration) times a share. As if by `PRIOR` rows the share is held to a half, and
+    the scale to 2, where either classifier counts as it is.
     """
     from scipy.optimize import minimize
 
@@ -122,9 +131,10 @@ def fitted_pool(
 
     def loss(point: NDArray[np.float64]) -> float:
         chances = pooled_chances(experts, _weights(point))
-        return float(-chances[np.arange(len(wanted)), wanted].sum() + PRIOR * (2 * point[1] - 1) ** 2)
+        held = (2 * point[1] - 1) ** 2 + (point[0] - np.log(2)) ** 2 / 2
+        return float(-chances[np.arange(len(wanted)), wanted].sum() + PRIOR * held)
 
-    found = minimize(loss, np.array([0.5, 0.5]), bounds=[(-3.0, 3.0), (0.0, 1.0)], method="L-BFGS-B")
+    found = minimize(loss, np.array([np.log(2), 0.5]), bounds=[(-3.0, 3.0), (0.0, 1.0)], method="L-BFGS-B")
     return _weights(found.x)
 
 

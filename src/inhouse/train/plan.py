@@ -314,13 +314,13 @@ def looked_at(train: Sequence[Encoded], validation: Sequence[Encoded], recipe: R
     """The validation examples of every look, the shortest first."""
     affordable = int(LOOK_SHARE * _between_looks(train, validation, recipe) / (_mean(validation) / 3))
     count = min(max(affordable, LOOKED_AT[0]), LOOKED_AT[1], len(validation))
-    return sorted((validation[i] for i in _sample(validation, count, recipe)), key=lambda e: e.tokens)
+    return sorted((validation[i] for i in sample(validation, count, recipe)), key=lambda e: e.tokens)
 
 
 def asked_at(train: Sequence[Encoded], validation: Sequence[Encoded], recipe: Recipe) -> list[int]:
     """Places of the validation examples that the model answers at every look, where answers are judged."""
     affordable = int(LOOK_SHARE * _between_looks(train, validation, recipe) / _asked_cost(validation))
-    return _sample(validation, min(max(affordable, ASKED_AT[0]), ASKED_AT[1], len(validation)), recipe)
+    return sample(validation, min(max(affordable, ASKED_AT[0]), ASKED_AT[1], len(validation)), recipe)
 
 
 def _between_looks(train: Sequence[Encoded], validation: Sequence[Encoded], recipe: Recipe) -> float:
@@ -333,7 +333,7 @@ def _asked_cost(validation: Sequence[Encoded]) -> float:
     return sum(len(e.prompt) / 3 + len(e.answer) for e in validation) / len(validation)
 
 
-def _sample(validation: Sequence[Encoded], count: int, recipe: Recipe) -> list[int]:
+def sample(validation: Sequence[Any], count: int, recipe: AnyRecipe) -> list[int]:
     """Places of some validation examples: the same for every seed, so that seeds are compared on the same ones."""
     return sorted(random.Random(recipe.dataset_fingerprint).sample(range(len(validation)), count))
 
