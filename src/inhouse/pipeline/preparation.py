@@ -25,6 +25,7 @@ from inhouse.train import (
     Shape,
     answer_tokens_of,
     encode,
+    looked_at,
     make_plan,
     make_recipe,
     max_tokens_of,
@@ -155,7 +156,25 @@ def prepare_training(workspace: Workspace, task: Task, reporter: Reporter) -> Pr
     recipe = make_recipe(
         task, dataset, learned, base_model=task.base_model, base_sha256=base.spec.sha256, precision=best_precision()
     )
+    _require_something_to_see(recipe, looked_at(learned, validation, recipe), reporter)
     return _with_room(Prepared(task, dataset, base, engine, recipe, learned, validation), free_memory(), reporter)
+
+
+def _require_something_to_see(recipe: Recipe, looked: Sequence[Encoded], reporter: Reporter) -> None:
+    """Tell where the looks cannot see what pairs teach.
+
+    Raises:
+        NothingToLearn: nothing else is learned.
+    """
+    if recipe.objective == "sft" or any(e.rejected for e in looked):
+        return
+    none = f"of the {len(looked)} validation examples that are looked at none has a rejected answer"
+    if not recipe.sft_weight:
+        raise NothingToLearn(
+            f"train.sft_weight is 0, and {none}: nothing would tell how the training goes",
+            "add preference pairs, or leave train.sft_weight out of task.toml",
+        )
+    reporter.warn(f"{none}: how the training goes is told by the right answers' likelihood alone")
 
 
 def _with_room(prepared: Prepared, free: float, reporter: Reporter) -> Prepared:

@@ -10,7 +10,7 @@ import math
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
@@ -26,7 +26,7 @@ from inhouse.train.checkpoint import LoopResult, Position, read_checkpoint, writ
 from inhouse.train.fused import FusedTrunk, can_fuse
 from inhouse.train.heap import tidy_heap
 from inhouse.train.objectives import LIKELIHOOD, Objective, objective_of, with_reference
-from inhouse.train.plan import TOKENS_AT_ONCE, Encoded, asked_at, look_every, looked_at, planned_steps
+from inhouse.train.plan import TOKENS_AT_ONCE, Encoded, asked_at, in_parts, look_every, looked_at, planned_steps
 from inhouse.train.processes import ALONE, Processes, ShardedTrunk, whole
 
 CHECKPOINT_SECONDS = 15.0
@@ -139,6 +139,7 @@ class _Training:
         self.last = min(self._planned, recipe.max_steps or self._planned)
         self._look_every = look_every(train, validation, recipe)
         looked = looked_at(train, validation, recipe)
+        self._begun = time.monotonic()
         self._train, self._looked_at = self._ready(train, "train"), self._ready(looked, "validation")
         self._untrained = _copy(adapters)
         self.position, self.best = read_checkpoint(checkpoint, adapter_state(adapters), self._optimizer)
@@ -148,9 +149,9 @@ class _Training:
                 "put the workspace on a disk that all machines share",
             )
         self._epoch, self._batches = -1, list[list[int]]()
-        self._begun, self._spent = time.monotonic(), self.position.seconds
+        self._spent = self.position.seconds
         self._a_step = self._a_look = self._a_save = 0.0  # seconds that the last of each took
-        self._saved = self._begun
+        self._saved = time.monotonic()
         self._bar = reporter.bar("training", self.last)
         self._bar.update(self.position.step)
 
@@ -159,14 +160,14 @@ class _Training:
         if not self._objective.needs_reference:
             return examples
         file = self._checkpoint.with_suffix(f".{name}.json")
-        return with_reference(self._trunk, examples, file, writes=self._processes.main)
+        return with_reference(self._trunk, examples, file, self._reporter, self._processes)
 
     def begin(self) -> None:
         """Measure what the untrained model makes of the validation examples: a training that gets worse diverges."""
         if self.position.step == 0:
             begun = time.monotonic()
             loss = _validate(self._trunk, self._looked_at, self._objective, self._processes).loss
-            self.position = replace(self.position, untrained_loss=loss)
+            self.position = replace(self.position, untrained_loss=self._objective.untrained(loss, self._looked_at))
             self._a_look = time.monotonic() - begun
 
     def end(self, reason: str) -> None:
@@ -332,7 +333,7 @@ def seconds_per_token(trunk: Trunk, adapters: dict[str, Learner], train: Sequenc
     One example warms up (memory, threads, kernels) and does not count.
     """
     batches = _batches([e.tokens for e in train], recipe.batch_size, recipe.seed, 0)
-    parts = (part for batch in batches for part in _parts([train[i] for i in batch], TOKENS_AT_ONCE))
+    parts = (part for batch in batches for part in in_parts([train[i] for i in batch], TOKENS_AT_ONCE))
     objective = objective_of(recipe)
     if objective.needs_reference:  # what it is changes nothing in how long a step takes
         train = [replace(e, reference=(0.0, 0.0)) for e in train]
@@ -425,7 +426,7 @@ def _learn(
     """Add the gradients of this process's share of the batch's loss; return the loss of the whole batch, and what else
     the objective measured."""
     total = Counter[str]()
-    for part, factor in processes.rounds(_parts(processes.share(batch), TOKENS_AT_ONCE), batch[0]):
+    for part, factor in processes.rounds(in_parts(processes.share(batch), TOKENS_AT_ONCE), batch[0]):
         share = objective.loss(trunk, part, batch)
         (share.loss * factor).backward()  # type: ignore[no-untyped-call]
         if factor:
@@ -452,26 +453,13 @@ class Seen:
 def _validate(trunk: Trunk, examples: Sequence[Encoded], objective: Objective, processes: Processes = ALONE) -> Seen:
     total, right = Counter[str](), list[float]()
     with torch.no_grad():
-        for part, factor in processes.rounds(_parts(processes.share(examples), TOKENS_AT_ONCE), examples[0]):
+        for part, factor in processes.rounds(in_parts(processes.share(examples), TOKENS_AT_ONCE), examples[0]):
             share = objective.loss(trunk, part, examples)
             if factor:
                 right += share.right
                 total.update({"loss": share.loss.item(), **share.measured})
     measured = processes.total(total)
     return Seen(measured.pop("loss"), processes.joined(right), measured)
-
-
-def _parts(examples: Sequence[Encoded], most: int) -> Iterator[Sequence[Encoded]]:
-    """The examples, in order, in runs of at most `most` padded tokens and at least one example."""
-    start, width = 0, 0
-    for place, example in enumerate(examples):
-        wider = max(width, example.tokens)
-        if place > start and wider * (place - start + 1) > most:
-            yield examples[start:place]
-            start, wider = place, example.tokens
-        width = wider
-    if examples:
-        yield examples[start:]
 
 
 def _schedule(step: int, steps: int, warmup_share: float) -> float:

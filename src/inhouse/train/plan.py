@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import random
 from bisect import bisect_left
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -360,7 +360,8 @@ def make_plan(
         steps=steps,
         tokens=tokens,
         truncated=sum(e.truncated for e in train),
-        seconds=seconds_per_token * (tokens + _looking(recipe, train, validation, steps, judged=judged)),
+        seconds=seconds_per_token
+        * (tokens + _looking(recipe, train, validation, steps, judged=judged) + _referring(recipe, train, validation)),
         choices=_choices(recipe, train, validation, steps),
     )
 
@@ -383,6 +384,13 @@ def _looking(
     return looks * a_look
 
 
+def _referring(recipe: Recipe, train: Sequence[Encoded], validation: Sequence[Encoded]) -> float:
+    """What it costs to ask the base about every pair before the first step, in trained tokens."""
+    if recipe.objective == "sft":
+        return 0.0
+    return sum(e.tokens for e in (*train, *looked_at(train, validation, recipe)) if e.rejected) / 3
+
+
 def within_minutes(
     recipe: Recipe,
     train: Sequence[Encoded],
@@ -402,11 +410,25 @@ def within_minutes(
     def fits(steps: int) -> bool:
         shorter = recipe.model_copy(update={"steps": steps})
         taken, tokens = _work(shorter, train)
-        return seconds_per_token * (tokens + _looking(shorter, train, validation, taken, judged=judged)) <= room
+        beside = _looking(shorter, train, validation, taken, judged=judged) + _referring(shorter, train, validation)
+        return seconds_per_token * (tokens + beside) <= room
 
     whole = planned_steps(recipe, len(train))
     steps = whole if fits(whole) else bisect_left(range(1, whole), True, key=lambda steps: not fits(steps))
     return recipe.model_copy(update={"steps": max(1, steps)})
+
+
+def in_parts(examples: Sequence[Encoded], most: int) -> Iterator[Sequence[Encoded]]:
+    """The examples, in order, in runs of at most `most` padded tokens and at least one example."""
+    start, width = 0, 0
+    for place, example in enumerate(examples):
+        wider = max(width, example.tokens)
+        if place > start and wider * (place - start + 1) > most:
+            yield examples[start:place]
+            start, wider = place, example.tokens
+        width = wider
+    if examples:
+        yield examples[start:]
 
 
 def _tokens(examples: Sequence[Encoded]) -> int:
