@@ -13,13 +13,16 @@ import torch
 from torch.nn import functional
 from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
 
-from inhouse.core import Dataset, Example, Provenance, Silent, Task
+from inhouse.core import Dataset, Example, Feedback, Provenance, Silent, Task, Trace
 from inhouse.engine.chat_template import ChatTemplate
 from inhouse.engine.lora import adapter_state, attach, learned_parameters, write_adapter
 from inhouse.engine.torch_model import load_model
 from inhouse.errors import NothingToLearn
+from inhouse.pipeline import upkeep
+from inhouse.pipeline.upkeep import waiting_corrections
 from inhouse.sources import infer_mapping, read_source, to_examples
-from inhouse.store import Workspace, records
+from inhouse.store import Workspace, records, registry, traffic
+from inhouse.store.database import now
 from inhouse.train import Encoded, encode, loop, make_plan, make_recipe, objectives, within_minutes
 from inhouse.train.plan import in_parts
 
@@ -259,6 +262,19 @@ def test_a_prompt_leaves_room_for_the_longer_answer(tiny_base):
     assert alone.rejected == ()
 
 
+@pytest.mark.parametrize("chat", [False, True])
+def test_a_rejected_answer_without_room_is_told_as_a_right_one_is(tiny_base, chat):
+    template, long = ChatTemplate(tiny_base.folder), "the transfer failed again " * 40
+    text = json.dumps([{"role": "user", "content": "card"}]) if chat else "card"
+    inputs, place = {"messages" if chat else "text": text}, Provenance("f.csv", 17)
+    pair, right = Example(inputs, "no", "g", place, rejected=long), Example(inputs, long, "g", place)
+    for example, what in ((pair, "the rejected answer takes"), (right, "the answer takes")):
+        with pytest.raises(NothingToLearn, match=rf"f\.csv:17: {what} {len(template.answer_ids(long))} ") as fault:
+            encode([example], template, system="", max_tokens=64, pairs=True, chat=chat)
+        assert "within 64" in fault.value.what
+        assert "train.max_tokens" in fault.value.remedy
+
+
 # ---------------------------------------------------------------------- the files
 
 ASKED = [{"role": "system", "content": "be brief"}, {"role": "user", "content": "where is my card"}]
@@ -268,6 +284,13 @@ FORMS = {
     "trl": {"prompt": ASKED, "chosen": [GOOD], "rejected": [BAD]},
     "trl without a prompt": {"chosen": [*ASKED, GOOD], "rejected": [*ASKED, BAD]},
     "ours": {"messages": [*ASKED, GOOD], "rejected": "no idea"},
+    "ours with a message": {"messages": [*ASKED, GOOD], "rejected": BAD},
+    "ours with messages": {"messages": [*ASKED, GOOD], "rejected": [BAD]},
+    "parts of a content": {
+        "input": {"messages": ASKED},
+        "preferred_output": [GOOD],
+        "non_preferred_output": [{"role": "assistant", "content": [{"type": "text", "text": "no idea"}]}],
+    },
 }
 
 
@@ -313,7 +336,7 @@ def test_a_column_of_that_name_alone_is_no_pair(tmp_path):
         ({"non_preferred_output": []}, "not a list of messages"),
         ({"non_preferred_output": [BAD, BAD]}, "worse answer is not one message"),
         ({"preferred_output": [{"role": "user", "content": "hm"}]}, "better answer is not one message"),
-        ({"non_preferred_output": [{"role": "assistant", "content": " "}]}, "worse answer has no text"),
+        ({"non_preferred_output": [{"role": "assistant", "content": " "}]}, "content of the worse answer is empty"),
         ({"input": {"messages": ASKED, "tools": [{"type": "function"}]}}, "'tools'"),
     ],
 )
@@ -323,6 +346,31 @@ def test_a_pair_that_is_none_is_rejected_with_its_reason(change, told, tmp_path)
     (rejection,) = source.rejections
     assert rejection.provenance.line == 3
     assert told in rejection.reason
+
+
+@pytest.mark.parametrize(
+    ("rejected", "told"),
+    [
+        ([*ASKED, BAD], "worse answer is not one message"),
+        (ASKED[-1], "worse answer is not one message"),
+        ({"role": "assistant", "content": None}, "content of the worse answer is empty"),
+    ],
+)
+def test_a_rejected_message_that_is_no_answer_is_told(rejected, told, tmp_path):
+    rows = [FORMS["ours"], FORMS["ours"], FORMS["ours"] | {"rejected": rejected}]
+    source = read_source(write(tmp_path / "pairs.jsonl", rows))
+    examples, (rejection,) = to_examples(source, infer_mapping(source, kind="generate"))
+    assert len(examples) == 2
+    assert rejection.provenance.line == 3
+    assert told in rejection.reason
+
+
+def test_an_object_stays_the_rejected_answer_of_an_extract_task(tmp_path):
+    rows = [{"mail": f"lamp {n}", "order": {"lamps": n}, "worse": {"lamps": n + 1}} for n in range(12)]
+    source = read_source(write(tmp_path / "orders.jsonl", rows))
+    mapping = infer_mapping(source, kind="extract", target="order", fields=["mail"], rejected="worse")
+    examples, _ = to_examples(source, mapping)
+    assert (examples[3].target, examples[3].rejected) == ('{"lamps":3}', '{"lamps":4}')
 
 
 def test_an_equal_answer_makes_no_pair_and_a_pair_is_another_example():
@@ -406,3 +454,88 @@ def test_pairs_are_added_kept_and_learned_from(tmp_path, tiny_gguf, cli):
     trained = cli(place, "train", "support", "--json").json
     assert trained["history"][-1]["validation_reward_accuracy"] == 1.0
     assert trained["parity"]["passed"], trained["parity"]
+
+
+# ---------------------------------------------------------------------- corrections
+
+
+def serve_and_correct(workspace: Workspace, count: int) -> None:
+    """Answers that were given to requests, and what a person would have had instead."""
+    for n in range(count):
+        question = json.dumps([{"role": "user", "content": f"when does the card come {n}"}])
+        traffic.add_trace(
+            workspace,
+            Trace(
+                id=f"t{n}", task="support", model_version="support@1", inputs={"messages": question},
+                output=f"refund please {n}", confidence=0.5, needs_review=True, latency_ms=1.0, prompt_tokens=9,
+                answer_tokens=2000 if n == 0 else 9, created_at=now(),
+            ),
+        )  # fmt: skip
+        right = f"refund please {n}" if n == 1 else "card_arrival"  # the second was right as it was
+        traffic.add_feedback(workspace, Feedback(trace=f"t{n}", correction=right, accepted=n == 1))
+
+
+@pytest.fixture
+def served(tmp_path, tiny_gguf, cli):
+    """A workspace whose champion answers chats and has learned from right answers alone."""
+    place = tmp_path / "workspace"
+    assert cli(place, "init", "support", "--kind", "generate", "--base", tiny_gguf).code == 0
+    rows = [
+        {"messages": [{"role": "user", "content": f"{q} {n}"}, {"role": "assistant", "content": right}]}
+        for n in range(15)
+        for q, (right, _) in QUESTIONS.items()
+    ]
+    assert cli(place, "add", "support", write(tmp_path / "chats.jsonl", rows)).code == 0
+    set_keys(place, "max_steps = 2")
+    assert cli(place, "train", "support").code == 0
+    assert cli(place, "promote", "support", "--version", 1, "--force", "--reason", "to be corrected").code in (0, 4)
+    return place
+
+
+def test_corrections_become_pairs_that_retrain_learns_from(served, cli):
+    workspace = Workspace(served)
+    serve_and_correct(workspace, 30)
+    registry.move_alias(workspace, "support", registry.CHAMPION, 1, action="promote")
+    done = cli(served, "retrain", "support", "--json")
+    assert done.code == 0, done.err
+    added = {
+        e.provenance.file: (e.target, e.rejected)
+        for e in records.load_dataset(workspace, "support", 2).learned
+        if e.provenance.file.startswith("corrections/")
+    }
+    assert len(added) == 29
+    assert added.pop("corrections/t0") == ("card_arrival", "")  # it ran away
+    assert all(pair == ("card_arrival", f"refund please {file[13:]}") for file, pair in added.items())
+    assert "28 of all 29 are preference pairs" in done.err
+    assert done.json["train"]["recipe"]["objective"] == "dpo"
+    assert "lead over a rejected answer" in done.err
+    waiting = waiting_corrections(workspace, workspace.load_task("support"), records.load_dataset(workspace, "support"))
+    assert waiting.usable == 0
+    workspace.close()
+
+
+def test_a_few_corrections_are_no_reason_for_another_objective(served, cli):
+    workspace = Workspace(served)
+    serve_and_correct(workspace, 8)
+    waiting = waiting_corrections(workspace, workspace.load_task("support"), records.load_dataset(workspace, "support"))
+    records.save_dataset(workspace, waiting.built.dataset)
+    workspace.close()
+    plan = cli(served, "train", "support", "--dry-run", "--json")
+    assert plan.json["recipe"]["objective"] == "sft"
+    assert "training examples have a rejected answer: fewer than 16" in plan.err
+    set_keys(served, 'objective = "dpo"')
+    assert cli(served, "train", "support", "--dry-run", "--json").json["recipe"]["objective"] == "dpo"
+
+
+def test_a_label_needs_no_pair(tmp_path):
+    task = Task(name="t", kind="classify", labels=("a", "b"), input={"fields": ("text",)})
+    trace = Trace(
+        id="t", task="t", model_version="t@1", inputs={"text": "hello"}, output="a", confidence=0.5, needs_review=True,
+        latency_ms=1.0, prompt_tokens=9, answer_tokens=2, created_at=now(),
+    )  # fmt: skip
+    made = upkeep._corrected(task, trace, Feedback(trace="t", correction="b", accepted=False))
+    assert (made.target, made.rejected) == ("b", "")
+    text = upkeep._corrected(
+        task.model_copy(update={"kind": "generate"}), trace, Feedback(trace="t", correction="b", accepted=False)
+    )
+    assert (text.target, text.rejected) == ("b", "a")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, get_args
 
 import psutil
 
-from inhouse.core import Dataset, Recipe, Reporter, Split, Task, TrainedModel
+from inhouse.core import Dataset, Example, Recipe, Reporter, Split, Task, TrainedModel
 from inhouse.engine import Base, get_base, require_base, require_kind
 from inhouse.engine.choice import choose_engine, gguf_architecture
 from inhouse.engine.gguf_traits import traits_of
@@ -19,12 +19,14 @@ from inhouse.errors import NothingToLearn, UsageError
 from inhouse.scoring import judge, metric_names
 from inhouse.store import Workspace, records
 from inhouse.train import (
+    MIN_PAIRS,
     TOKENS_AT_ONCE,
     Encoded,
     Plan,
     Shape,
     answer_tokens_of,
     encode,
+    learns_pairs,
     looked_at,
     make_plan,
     make_recipe,
@@ -202,6 +204,7 @@ def _encoded(task: Task, dataset: Dataset, base: Base, reporter: Reporter) -> tu
     from inhouse.engine.chat_template import ChatTemplate
 
     template = ChatTemplate(base.folder, base.spec.end_of_turn)
+    pairs = _pairs_told(task, dataset.of("train"), reporter)
     learned, looked_at = (
         encode(
             dataset.of(split),
@@ -209,7 +212,7 @@ def _encoded(task: Task, dataset: Dataset, base: Base, reporter: Reporter) -> tu
             system=TRAINED_SYSTEM,
             max_tokens=max_tokens_of(task),
             chat=task.input.chat,
-            pairs=task.train.objective != "sft",
+            pairs=pairs,
         )
         for split in LEARNING_SPLITS
     )
@@ -220,6 +223,18 @@ def _encoded(task: Task, dataset: Dataset, base: Base, reporter: Reporter) -> tu
             "add more examples: with three or more of a label, one goes to validation",
         )
     return learned, looked_at
+
+
+def _pairs_told(task: Task, examples: Sequence[Example], reporter: Reporter) -> bool:
+    """Whether rejected answers are learned from; that there are too few of them is said."""
+    learned, count = learns_pairs(task.train, examples), sum(bool(e.rejected) for e in examples)
+    if count and not learned and task.train.objective is None:
+        reporter.say(
+            f"{count} of {len(examples)} training examples have a rejected answer: fewer than {MIN_PAIRS}, which are "
+            'the least to learn from, so the right answers alone are (train.objective = "dpo" in task.toml takes them '
+            "all the same)"
+        )
+    return learned
 
 
 def _told_whole(task: Task, examples: list[Encoded], reporter: Reporter) -> list[Encoded]:

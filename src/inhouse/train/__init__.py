@@ -6,12 +6,14 @@ from inhouse.train.interrupt import finishing_the_step
 from inhouse.train.needs import GIB, Shape, disk_needed, memory_needed
 from inhouse.train.plan import (
     MAX_TOKENS,
+    MIN_PAIRS,
     RANK,
     TOKENS_AT_ONCE,
     Encoded,
     Plan,
     answer_tokens_of,
     encode,
+    learns_pairs,
     looked_at,
     make_plan,
     make_recipe,
@@ -22,6 +24,7 @@ from inhouse.train.plan import (
 __all__ = [
     "GIB",
     "MAX_TOKENS",
+    "MIN_PAIRS",
     "RANK",
     "TOKENS_AT_ONCE",
     "Encoded",
@@ -31,6 +34,7 @@ __all__ = [
     "disk_needed",
     "encode",
     "finishing_the_step",
+    "learns_pairs",
     "looked_at",
     "make_encoder_plan",
     "make_encoder_recipe",
