@@ -40,6 +40,7 @@ from inhouse.train import (
 if TYPE_CHECKING:  # they import the models' libraries
     from inhouse.engine.lora import Learner
     from inhouse.train.loop import Judge, Trunk
+    from inhouse.train.processes import Processes
 
 LEARNING_SPLITS: tuple[Split, Split] = ("train", "validation")
 
@@ -48,7 +49,8 @@ LEARNING_SPLITS: tuple[Split, Split] = ("train", "validation")
 class Prepared:
     """All that a training needs, before it begins.
 
-    `checkpointed`: for lack of memory each layer is computed again for its gradient.
+    `checkpointed`: for lack of memory each layer is computed again for its gradient. `split_over`: so many processes
+    have a part of the weights each.
     """
 
     task: Task
@@ -59,6 +61,7 @@ class Prepared:
     learned: list[Encoded]
     validation: list[Encoded]
     checkpointed: bool = False
+    split_over: int = 1
 
     @property
     def judged(self) -> bool:
@@ -82,6 +85,7 @@ class Prepared:
             method=self.recipe.method,
             checkpointed=self.checkpointed,
             four_bit=self.recipe.four_bit,
+            split_over=self.split_over,
         )
 
     @property
@@ -141,8 +145,11 @@ def require_ready(workspace: Workspace, name: str, model: str = "") -> Task:
     return task
 
 
-def prepare_training(workspace: Workspace, task: Task, reporter: Reporter) -> Prepared:
+def prepare_training(workspace: Workspace, task: Task, reporter: Reporter, *, split_over: int = 1) -> Prepared:
     """What the training of a causal model needs, made from the task's newest data.
+
+    Args:
+        split_over: so many processes have a part of the weights each.
 
     Raises:
         what `train` raises before its first step.
@@ -159,7 +166,8 @@ def prepare_training(workspace: Workspace, task: Task, reporter: Reporter) -> Pr
         task, dataset, learned, base_model=task.base_model, base_sha256=base.spec.sha256, precision=best_precision()
     )
     _require_something_to_see(recipe, looked_at(learned, validation, recipe), reporter)
-    return _with_room(Prepared(task, dataset, base, engine, recipe, learned, validation), free_memory(), reporter)
+    prepared = Prepared(task, dataset, base, engine, recipe, learned, validation, split_over=split_over)
+    return _with_room(prepared, free_memory(), reporter)
 
 
 def _require_something_to_see(recipe: Recipe, looked: Sequence[Encoded], reporter: Reporter) -> None:
@@ -182,18 +190,19 @@ def _require_something_to_see(recipe: Recipe, looked: Sequence[Encoded], reporte
 def _with_room(prepared: Prepared, free: float, reporter: Reporter) -> Prepared:
     """What takes less memory, where too little is free: layers computed again, then weights in 4 bits.
 
-    Only transformers' own pass can do the first, and only a GPU the second.
+    Only transformers' own pass can do the first, and only a GPU the second, with weights that are not split: FSDP
+    splits numbers, and those in 4 bits are packed.
     """
     import torch
 
     from inhouse.engine.torch_model import can_have_four_bits
 
-    method = prepared.recipe.method
-    if prepared.memory <= free or not (torch.cuda.is_available() or method in ("dora", "full")):
+    method, split = prepared.recipe.method, prepared.split_over > 1
+    if prepared.memory <= free or not (torch.cuda.is_available() or split or method in ("dora", "full")):
         return prepared
     prepared = replace(prepared, checkpointed=True)
     reporter.say("memory is short: each layer is computed again for its gradient, which takes about a third longer")
-    if prepared.memory <= free or method not in ("lora", "rslora") or not can_have_four_bits():
+    if prepared.memory <= free or split or method not in ("lora", "rslora") or not can_have_four_bits():
         return prepared
     reporter.say("memory is still short: the base model's weights are taken in 4 bits (QLoRA)")
     return replace(prepared, recipe=prepared.recipe.model_copy(update={"four_bit": True}))
@@ -256,24 +265,29 @@ def _told_whole(task: Task, examples: list[Encoded], reporter: Reporter) -> list
 
 
 @contextmanager
-def prepared_trunk(prepared: Prepared, *, sharded: bool = False) -> Iterator[tuple[Trunk, dict[str, Learner]]]:
+def prepared_trunk(
+    prepared: Prepared, processes: Processes | None = None
+) -> Iterator[tuple[Trunk, dict[str, Learner]]]:
     """The base model with new adapters, ready to learn; its memory is given back at the end.
 
     Args:
-        sharded: split over the processes that train together.
+        processes: those that train together; each gets a copy of the weights, or a part of them.
     """
     from inhouse.engine.lora import attach
     from inhouse.engine.torch_model import load_model
-    from inhouse.train.loop import trunk_of
+    from inhouse.train.loop import split_trunk, trunk_of
 
-    recipe = prepared.recipe
+    recipe, folder, checkpointed = prepared.recipe, prepared.base.folder, prepared.checkpointed
+    # bfloat16 has too few digits for a weight to learn in: it is multiplied in bfloat16, and kept in float32.
+    precision = "float32" if recipe.method == "full" else recipe.precision
+    mixed = precision != recipe.precision
     with roomy_heap(psutil.virtual_memory().available):
-        # bfloat16 has too few digits for a weight to learn in: it is multiplied in bfloat16, and kept in float32.
-        whole = recipe.method == "full"
-        model = load_model(prepared.base.folder, "float32" if whole else recipe.precision, four_bit=recipe.four_bit)
+        if processes is not None and processes.sharded:
+            yield split_trunk(folder, precision, recipe, processes, mixed=mixed, checkpointed=checkpointed)
+            return
+        model = load_model(folder, precision, four_bit=recipe.four_bit)
         adapters = attach(model, recipe.rank, recipe.alpha, recipe.seed, recipe.method)
-        mixed = whole and recipe.precision == "bfloat16"
-        trunk = trunk_of(model, recipe.max_tokens, mixed=mixed, sharded=sharded, checkpointed=prepared.checkpointed)
+        trunk = trunk_of(model, recipe.max_tokens, mixed=mixed, checkpointed=checkpointed)
         tidy_heap()  # of the weights that were joined
         yield trunk, adapters
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from statistics import fmean, stdev
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from inhouse.engine.lora import copy_state
@@ -122,7 +122,8 @@ class Position:
 class LoopResult:
     """What came out of a training. `state` holds what was learned at the best look, by the names of its file.
 
-    `interrupted`: it was asked to stop; the checkpoint goes on from there.
+    Of several processes the main one alone has it. `interrupted`: it was asked to stop; the checkpoint goes on from
+    there.
     """
 
     state: dict[str, torch.Tensor]
@@ -138,6 +139,16 @@ def _gain(scores: Sequence[float], before: Sequence[float]) -> float:
     gain = fmean(gains)
     chance = stdev(gains) / math.sqrt(len(gains)) if len(gains) > 1 else math.inf
     return gain if abs(gain) > chance else 0.0
+
+
+def gathered(tensors: Mapping[str, torch.Tensor], *, keep: bool) -> dict[str, torch.Tensor]:
+    """Tensors with all their parts, one after the other, off the GPU; every process has to ask for them.
+
+    Args:
+        keep: whether this process takes them; the others bring their parts, and nothing comes back.
+    """
+    found = ((name, whole(tensor).detach()) for name, tensor in tensors.items())
+    return {name: tensor.cpu() for name, tensor in found if keep}
 
 
 def write_checkpoint(
@@ -158,17 +169,25 @@ def write_checkpoint(
     Raises:
         DiskFull: the disk has no room.
     """
-    tensors = {f"now.{n}": whole(t) for n, t in learned.items()}
-    tensors |= {f"best.{n}": whole(t) for n, t in best.items()}
+    parts = {f"now.{n}": t for n, t in learned.items()} | {f"best.{n}": t for n, t in best.items()}
     for number, state in optimizer.state_dict()["state"].items():
-        for name, value in state.items():
-            tensors[f"optimizer.{number}.{name}"] = whole(torch.as_tensor(value)).detach().cpu()
+        parts |= {f"optimizer.{number}.{name}": torch.as_tensor(value) for name, value in state.items()}
+    tensors = gathered(parts, keep=writes)
     if not writes:
         return
     with replacing(file) as temporary:
         save_file(
             {n: t.contiguous() for n, t in tensors.items()}, temporary, {"position": json.dumps(asdict(position))}
         )
+
+
+def checkpoint_step(file: Path) -> int:
+    """The step that a checkpoint is of; -1 where there is none, or none that can be read."""
+    try:
+        with safe_open(file, framework="pt") as saved:
+            return int(json.loads(saved.metadata()["position"])["step"])
+    except (OSError, SafetensorError, ValueError, TypeError, KeyError):
+        return -1
 
 
 def read_checkpoint(

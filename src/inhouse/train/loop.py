@@ -19,10 +19,25 @@ from typing import Any, Protocol
 import torch
 
 from inhouse.core import Recipe, Reporter
-from inhouse.engine.lora import DoraLinear, Learner, LoraLinear, adapter_state, learned_parameters, load_adapter_state
-from inhouse.engine.torch_model import answer_logits, padded
+from inhouse.engine.lora import (
+    DoraLinear,
+    Learner,
+    LoraLinear,
+    adapter_state,
+    attach,
+    learned_parameters,
+    load_adapter_state,
+)
+from inhouse.engine.torch_model import answer_logits, empty_model, load_model, padded
 from inhouse.errors import EngineFault, InputError, NothingToLearn
-from inhouse.train.checkpoint import LoopResult, Position, read_checkpoint, write_checkpoint
+from inhouse.train.checkpoint import (
+    LoopResult,
+    Position,
+    checkpoint_step,
+    gathered,
+    read_checkpoint,
+    write_checkpoint,
+)
 from inhouse.train.fused import FusedTrunk, can_fuse
 from inhouse.train.heap import tidy_heap
 from inhouse.train.objectives import LIKELIHOOD, Objective, objective_of, with_reference
@@ -99,7 +114,7 @@ def run_loop(
     if stopped:
         training.end(stopped)
     return LoopResult(
-        {name: whole(tensor) for name, tensor in training.best.items()},
+        gathered(training.best, keep=processes.main),
         training.position,
         stopped or f"you stopped it after {training.position.step} of {training.last} steps",
         resumed,
@@ -139,15 +154,15 @@ class _Training:
         self.last = min(self._planned, recipe.max_steps or self._planned)
         self._look_every = look_every(train, validation, recipe)
         looked = looked_at(train, validation, recipe)
-        self._begun = time.monotonic()
-        self._train, self._looked_at = self._ready(train, "train"), self._ready(looked, "validation")
-        self._untrained = _copy(adapters)
-        self.position, self.best = read_checkpoint(checkpoint, adapter_state(adapters), self._optimizer)
-        if len(set(processes.joined([self.position.step]))) > 1:
+        if len(set(processes.joined([(checkpoint.parent.is_dir(), checkpoint_step(checkpoint))]))) > 1:
             raise InputError(
                 f"not all of the {processes.count} processes see the checkpoint {checkpoint}",
                 "put the workspace on a disk that all machines share",
             )
+        self._begun = time.monotonic()
+        self._train, self._looked_at = self._ready(train, "train"), self._ready(looked, "validation")
+        self._untrained = _copy(adapters)
+        self.position, self.best = read_checkpoint(checkpoint, adapter_state(adapters), self._optimizer)
         self._epoch, self._batches = -1, list[list[int]]()
         self._spent = self.position.seconds
         self._a_step = self._a_look = self._a_save = 0.0  # seconds that the last of each took
@@ -376,22 +391,49 @@ def trunk_of(
     longest: int,
     *,
     mixed: bool = False,
-    sharded: bool = False,
     checkpointed: bool = False,
 ) -> Trunk:
     """The fastest way through a model, for texts of up to `longest` tokens; all give the same gradients.
 
     Args:
         mixed: weights in float32 are multiplied in bfloat16.
-        sharded: split the weights over the processes that train together.
         checkpointed: compute each layer again for its gradient, instead of keeping what it needs.
     """
-    if sharded or checkpointed:
-        padded = PaddedTrunk(model, mixed=mixed, checkpointed=checkpointed)
-        return ShardedTrunk(padded) if sharded else padded
+    if checkpointed:
+        return PaddedTrunk(model, mixed=mixed, checkpointed=True)
     kinds = {type(module) for module in model.modules()}
     plain = LoraLinear in kinds and DoraLinear not in kinds  # the fused pass is written for these
     return FusedTrunk(model) if plain and can_fuse(model, longest) else PaddedTrunk(model, mixed=mixed)
+
+
+def split_trunk(
+    folder: Path,
+    precision: str,
+    recipe: Recipe,
+    processes: Processes,
+    *,
+    mixed: bool = False,
+    checkpointed: bool = False,
+) -> tuple[Trunk, dict[str, Learner]]:
+    """The model of a folder with new adapters, its weights split over the processes; the main one alone reads them.
+
+    Args:
+        precision: of the weights.
+        mixed, checkpointed: see `trunk_of`.
+    """
+
+    def adapted(model: torch.nn.Module) -> dict[str, Learner]:
+        return attach(model, recipe.rank, recipe.alpha, recipe.seed, recipe.method)
+
+    model, weights = empty_model(folder, precision), None
+    adapters = adapted(model)
+    trunk = ShardedTrunk(PaddedTrunk(model, mixed=mixed, checkpointed=checkpointed))
+    if processes.main:
+        base = load_model(folder, precision, on_cpu=True)
+        adapted(base)
+        weights = dict(base.named_parameters())
+    trunk.fill(weights)
+    return trunk, adapters
 
 
 class PaddedTrunk:

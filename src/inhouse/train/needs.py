@@ -49,8 +49,9 @@ def memory_needed(
     method: Method = "lora",
     checkpointed: bool = False,
     four_bit: bool = False,
+    split_over: int = 1,
 ) -> float:
-    """Bytes at the peak of a training.
+    """Bytes at the peak of a training, in each of its processes.
 
     Args:
         rank: of the adapters.
@@ -59,6 +60,8 @@ def memory_needed(
         answers: those of them that carry loss.
         checkpointed: of each layer its input alone is kept, and the rest computed again for the gradient.
         four_bit: the base's weights have 4 bits.
+        split_over: so many processes have a part of the weights each, and of what belongs to them. Embedding, head and
+            a layer are whole while they are computed.
     """
     size = 2 if precision == "bfloat16" else 4
     rows = max(longest, at_once)
@@ -70,7 +73,9 @@ def memory_needed(
     # Where all weights learn, those in bfloat16 are copies that one layer after another makes of the float32 ones.
     frozen = weights if method != "full" or precision == "bfloat16" else 0
     head = answers * shape.vocabulary * COPIES_OF_LOGITS * 4
-    return BASELINE + frozen + learned + SLACK * (kept + head)
+    at_rest = (frozen + learned) / split_over
+    together = 0 if split_over == 1 else (shape.parameters / shape.layers + shape.vocabulary * shape.hidden) * size
+    return BASELINE + at_rest + together + SLACK * (kept + head)
 
 
 def disk_needed(shape: Shape, rank: int, method: Method = "lora") -> float:
