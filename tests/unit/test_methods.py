@@ -285,6 +285,10 @@ def test_where_memory_is_short_layers_are_computed_again(workspace, cli, monkeyp
     [
         ('method = "qlora"', ["method", "qlora", "'dora'"]),
         ('method = "full"\nrank = 8', ["train.rank", "leave one of them out"]),
+        ('objective = "sft"\nbeta = 0.2', ["train.beta", "'dpo'", "leave one of them out"]),
+        ("beta = 0.2\nsft_weight = 1.0", ["train.beta and train.sft_weight", "0 of 33", 'train.objective = "dpo"']),
+        ('objective = "dpo"', ["no training example has a rejected answer", 'train.objective = "sft"']),
+        ("max_tokens = 2000", ["train.max_tokens is 2000", "reads 1024 tokens at most", "1024 or less"]),
     ],
 )
 def test_a_method_that_cannot_be_is_refused(workspace, cli, lines, told):

@@ -13,9 +13,10 @@ import psutil
 from inhouse.core import Dataset, Example, Recipe, Reporter, Split, Task, TrainedModel
 from inhouse.engine import Base, get_base, require_base, require_kind
 from inhouse.engine.choice import choose_engine, gguf_architecture
+from inhouse.engine.gguf_fields import context_length, read_fields
 from inhouse.engine.gguf_traits import traits_of
 from inhouse.engine.prompts import TRAINED_SYSTEM
-from inhouse.errors import NothingToLearn, UsageError
+from inhouse.errors import ConfigError, NothingToLearn, UsageError
 from inhouse.scoring import judge, metric_names
 from inhouse.store import Workspace, records
 from inhouse.train import (
@@ -161,6 +162,7 @@ def prepare_training(workspace: Workspace, task: Task, reporter: Reporter, *, sp
     base = get_base(task.base_model, workspace.settings, reporter.say)
     require_kind(base, "causal", "base_model")
     engine = choose_engine(task.engine, gguf_architecture(base.gguf), traits=traits_of(base.gguf))
+    _require_context(task, base)
     learned, validation = _encoded(task, dataset, base, reporter)
     recipe = make_recipe(
         task, dataset, learned, base_model=task.base_model, base_sha256=base.spec.sha256, precision=best_precision()
@@ -168,6 +170,20 @@ def prepare_training(workspace: Workspace, task: Task, reporter: Reporter, *, sp
     _require_something_to_see(recipe, looked_at(learned, validation, recipe), reporter)
     prepared = Prepared(task, dataset, base, engine, recipe, learned, validation, split_over=split_over)
     return _with_room(prepared, free_memory(), reporter)
+
+
+def _require_context(task: Task, base: Base) -> None:
+    """Refuse texts that are longer than the base reads.
+
+    Raises:
+        ConfigError
+    """
+    longest = context_length(read_fields(base.gguf))
+    if (task.train.max_tokens or 0) > longest:
+        raise ConfigError(
+            f"train.max_tokens is {task.train.max_tokens}, and {base.spec.title} reads {longest} tokens at most",
+            f"set it to {longest} or less in task.toml, or take another base model",
+        )
 
 
 def _require_something_to_see(recipe: Recipe, looked: Sequence[Encoded], reporter: Reporter) -> None:
@@ -235,13 +251,23 @@ def _encoded(task: Task, dataset: Dataset, base: Base, reporter: Reporter) -> tu
 
 
 def _pairs_told(task: Task, examples: Sequence[Example], reporter: Reporter) -> bool:
-    """Whether rejected answers are learned from; that there are too few of them is said."""
+    """Whether rejected answers are learned from; that there are too few of them is said.
+
+    Raises:
+        ConfigError: they are not, and task.toml says how.
+    """
     learned, count = learns_pairs(task.train, examples), sum(bool(e.rejected) for e in examples)
     if count and not learned and task.train.objective is None:
         reporter.say(
             f"{count} of {len(examples)} training examples have a rejected answer: fewer than {MIN_PAIRS}, which are "
             'the least to learn from, so the right answers alone are (train.objective = "dpo" in task.toml takes them '
             "all the same)"
+        )
+    if not learned and (set_keys := task.train.of_pairs):
+        raise ConfigError(
+            f"{set_keys} is of learning from preference pairs, and {count} of {len(examples)} training examples have "
+            f"a rejected answer (from {MIN_PAIRS} on they are learned from)",
+            'leave it out of task.toml, add preference pairs (docs: compile.md), or set train.objective = "dpo"',
         )
     return learned
 

@@ -98,6 +98,8 @@ def train(
         for left in records.abandon_runs(workspace, name, run, prepared.dataset.number):
             shutil.rmtree(workspace.paths.run(left), ignore_errors=True)
         result = _train_either(workspace, prepared, run, reporter, processes)
+        made = registry.find_version(workspace, name, result.model_version.partition("@")[2])
+        registry.update_version(workspace, made.model_copy(update={"training": result.model_dump(mode="json")}))
         status = "stopped" if result.interrupted else "done"
         records.finish_run(workspace, run.id, status, result.model_dump(mode="json"))
         if not result.interrupted:

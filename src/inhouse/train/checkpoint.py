@@ -8,11 +8,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from statistics import fmean, stdev
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
+from inhouse.core import Reporter
 from inhouse.engine.lora import copy_state
 from inhouse.store import replacing
 from inhouse.train.processes import like, whole
@@ -191,32 +193,67 @@ def checkpoint_step(file: Path) -> int:
 
 
 def read_checkpoint(
-    file: Path, learned: Mapping[str, torch.Tensor], optimizer: torch.optim.Optimizer
+    file: Path, learned: Mapping[str, torch.Tensor], optimizer: torch.optim.Optimizer, reporter: Reporter
 ) -> tuple[Position, dict[str, torch.Tensor]]:
-    """Put a checkpoint's state into what learns and the optimizer; a fresh `Position` when there is none."""
+    """Put a checkpoint's state into what learns and the optimizer; a fresh `Position` when there is none.
+
+    Of a checkpoint that does not fit, or cannot be read, nothing is taken: that is told, and the training begins anew.
+    """
     if not file.is_file():
         return Position(), {}
-    with safe_open(file, framework="pt") as saved:
-        tensors = {name: saved.get_tensor(name) for name in saved.keys()}  # noqa: SIM118 - not a dictionary
-        values = json.loads(saved.metadata()["position"])
-    if set(values) != {field.name for field in fields(Position)}:  # another version of inhouse wrote it
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    try:
+        with safe_open(file, framework="pt") as saved:
+            tensors = {name: saved.get_tensor(name) for name in saved.keys()}  # noqa: SIM118 - not a dictionary
+            position = _position(json.loads(saved.metadata()["position"]))
+        _require_fit(tensors, learned, parameters)
+    except (OSError, SafetensorError, ValueError, TypeError, KeyError) as error:
+        reporter.warn(
+            f"the checkpoint {file} cannot be gone on with, so the training begins anew: another version of inhouse "
+            f"wrote it, or it is damaged ({' '.join(str(error).split())[:200]})"
+        )
         return Position(), {}
-    now = _below(tensors, "now.")
-    copy_state(learned, {n: like(t, learned[n]) if n in learned else t for n, t in now.items()})
+    copy_state(learned, {n: like(t, learned[n]) for n, t in _below(tensors, "now.").items()})
     state = optimizer.state_dict()
     state["state"] = {}
-    parameters = [p for group in optimizer.param_groups for p in group["params"]]
     for name, value in _below(tensors, "optimizer.").items():
         number, _, key = name.partition(".")
         split = value if key == "step" else like(value, parameters[int(number)])
         state["state"].setdefault(int(number), {})[key] = split
     optimizer.load_state_dict(state)
-    values["since_look"] = tuple(values["since_look"])
-    for name in ("best_scores", "top_scores"):
-        values[name] = tuple(values[name])
-    values["history"] = tuple(values["history"])
-    return Position(**values), {n: like(t, learned[n]) for n, t in _below(tensors, "best.").items()}
+    return position, {n: like(t, learned[n]) for n, t in _below(tensors, "best.").items()}
 
 
-def _below(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
+def _position(values: dict[str, Any]) -> Position:
+    """The position that was kept.
+
+    Raises:
+        ValueError: it has other parts than one has now.
+    """
+    if odd := set(values) ^ {field.name for field in fields(Position)}:
+        raise ValueError(f"of its position {sorted(odd)[0]!r} is on one side only")
+    lists = {name: tuple(values[name]) for name in ("since_look", "best_scores", "top_scores", "history")}
+    return Position(**values | lists)
+
+
+def _require_fit(
+    tensors: Mapping[str, torch.Tensor], learned: Mapping[str, torch.Tensor], parameters: Sequence[torch.Tensor]
+) -> None:
+    """Refuse tensors that are not of what learns.
+
+    Raises:
+        ValueError
+    """
+    shapes = {name: tensor.shape for name, tensor in learned.items()}
+    for part in ("now.", "best."):
+        kept = {name: tensor.shape for name, tensor in _below(tensors, part).items()}
+        if kept != shapes and (kept or part == "now."):
+            raise ValueError(f"its tensors {part}* are not those of what learns")
+    for name, tensor in _below(tensors, "optimizer.").items():
+        number, _, key = name.partition(".")
+        if int(number) >= len(parameters) or (key != "step" and tensor.shape != parameters[int(number)].shape):
+            raise ValueError(f"its tensor optimizer.{name} is not of what learns")
+
+
+def _below(tensors: Mapping[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}

@@ -162,7 +162,7 @@ class _Training:
         self._begun = time.monotonic()
         self._train, self._looked_at = self._ready(train, "train"), self._ready(looked, "validation")
         self._untrained = _copy(adapters)
-        self.position, self.best = read_checkpoint(checkpoint, adapter_state(adapters), self._optimizer)
+        self.position, self.best = read_checkpoint(checkpoint, adapter_state(adapters), self._optimizer, reporter)
         self._epoch, self._batches = -1, list[list[int]]()
         self._spent = self.position.seconds
         self._a_step = self._a_look = self._a_save = 0.0  # seconds that the last of each took

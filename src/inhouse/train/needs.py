@@ -50,6 +50,7 @@ def memory_needed(
     checkpointed: bool = False,
     four_bit: bool = False,
     split_over: int = 1,
+    scores: float = 0.0,
 ) -> float:
     """Bytes at the peak of a training, in each of its processes.
 
@@ -62,11 +63,12 @@ def memory_needed(
         four_bit: the base's weights have 4 bits.
         split_over: so many processes have a part of the weights each, and of what belongs to them. Embedding, head and
             a layer are whole while they are computed.
+        scores: of attention, that are kept for the gradient, for each token and head: none where they are computed
+            again, as the fused pass does with long texts.
     """
     size = 2 if precision == "bfloat16" else 4
     rows = max(longest, at_once)
-    scores = shape.heads * longest / 2  # causal: half of them
-    of_layer = KEPT_PER_HIDDEN * shape.hidden + scores
+    of_layer = KEPT_PER_HIDDEN * shape.hidden + shape.heads * scores
     kept = rows * (shape.layers * shape.hidden + of_layer if checkpointed else shape.layers * of_layer) * size
     learned = learned_numbers(shape, rank, method) * 4 * COPIES_OF_LEARNED
     weights = shape.parameters * (FOUR_BIT_BYTES if four_bit else size)

@@ -85,7 +85,7 @@ class Encoded:
 
     `taught` are positions in the prompt that carry loss too: the assistant's earlier turns in a conversation.
     `rejected` is a worse answer of a preference pair; `reference` the log-probabilities of answer and rejected answer
-    in the base model.
+    in the base model. `group` is that of the example.
     """
 
     prompt: list[int]
@@ -94,6 +94,7 @@ class Encoded:
     taught: tuple[int, ...] = ()
     rejected: tuple[int, ...] = ()
     reference: tuple[float, float] | None = None
+    group: str = ""
 
     @property
     def tokens(self) -> int:
@@ -154,7 +155,7 @@ def encode(
     encode_one = _encode_conversation if chat else _encode_input
     rejected = [tuple(template.answer_ids(e.rejected)) if pairs and e.rejected else () for e in examples]
     return [
-        replace(encode_one(e, template, system, max_tokens, worse), rejected=worse)
+        replace(encode_one(e, template, system, max_tokens, worse), rejected=worse, group=e.group)
         for e, worse in zip(examples, rejected, strict=True)
     ]
 
