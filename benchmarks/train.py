@@ -167,7 +167,7 @@ def ours(work: dict[str, Any]) -> dict[str, float]:
             torch.nn.utils.clip_grad_norm_(weights, 1.0)
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
-            if time.perf_counter() - tidied > loop.CHECKPOINT_SECONDS:
+            if time.perf_counter() - tidied > loop.TIDY_SECONDS:
                 tidy_heap()
                 tidied = time.perf_counter()
         seconds = time.perf_counter() - begun

@@ -45,6 +45,8 @@ from inhouse.train.plan import TOKENS_AT_ONCE, Encoded, asked_at, in_parts, look
 from inhouse.train.processes import ALONE, Processes, ShardedTrunk, whole
 
 CHECKPOINT_SECONDS = 15.0
+# How often memory that lies in pieces is given back: it costs a second, as it is soon asked for again.
+TIDY_SECONDS = 60.0
 # Where all weights learn, a checkpoint has gigabytes: writing them takes at most this share of the time.
 SAVE_SHARE = 0.05
 # A training has diverged when its smoothed loss is so many times that of validation examples before the first step.
@@ -106,6 +108,7 @@ def run_loop(
         training.step()
         training.look_when_due()
         training.save_when_due()
+        training.tidy_when_due()
     if not stopped and training.position.step == 0:
         raise KeyboardInterrupt
     if not stopped:  # saved before the look that an unbroken run would not have had
@@ -166,7 +169,7 @@ class _Training:
         self._epoch, self._batches = -1, list[list[int]]()
         self._spent = self.position.seconds
         self._a_step = self._a_look = self._a_save = 0.0  # seconds that the last of each took
-        self._saved = time.monotonic()
+        self._saved = self._tidied = time.monotonic()
         self._bar = reporter.bar("training", self.last)
         self._bar.update(self.position.step)
 
@@ -259,11 +262,16 @@ class _Training:
         )
 
     def save_when_due(self) -> None:
-        """Write a checkpoint every so many seconds, and give back what memory is in pieces."""
+        """Write a checkpoint every so many seconds."""
         due = time.monotonic() - self._saved >= max(CHECKPOINT_SECONDS, self._a_save / SAVE_SHARE)
         if self._processes.agreed(due):
             self.save()
+
+    def tidy_when_due(self) -> None:
+        """Give back what memory is in pieces every so many seconds."""
+        if time.monotonic() - self._tidied >= TIDY_SECONDS:
             tidy_heap()
+            self._tidied = time.monotonic()
 
     def save(self) -> None:
         """Write a checkpoint."""
