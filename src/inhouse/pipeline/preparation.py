@@ -80,14 +80,44 @@ class Prepared:
             shape,
             rank=self.recipe.rank,
             precision=self.recipe.precision,
-            longest=max(e.tokens for e in self.learned),
+            longest=max(e.tokens for e in self.learned),  # a pair's texts go through together
             at_once=TOKENS_AT_ONCE,
             answers=self._answers_at_once,
             method=self.recipe.method,
             checkpointed=self.checkpointed,
             four_bit=self.recipe.four_bit,
             split_over=self.split_over,
+            fused=self._fused,
+            scores=self._scores_kept,
         )
+
+    @property
+    def _fused(self) -> bool:
+        """Whether the hand-written pass computes it: see `trunk_of`."""
+        import torch
+        from transformers import AutoConfig
+
+        from inhouse.train.fused import fuses
+
+        own = torch.cuda.is_available() or self.checkpointed or self.split_over > 1
+        if own or self.recipe.method not in ("lora", "rslora"):
+            return False
+        return fuses(AutoConfig.from_pretrained(self.base.folder, local_files_only=True), self.recipe.max_tokens)
+
+    @property
+    def _scores_kept(self) -> float:
+        """Attention scores that are kept for the gradient, for each token and head."""
+        import torch
+
+        from inhouse.train.attention import KEPT_UP_TO
+
+        if torch.cuda.is_available():  # its attention computes them again
+            return 0.0
+        lengths = [text.tokens for e in self.learned for text in e.texts]
+        if self._fused:  # the half that is not masked, of texts that are not too long
+            return max((n for n in lengths if n <= KEPT_UP_TO), default=0) / 2
+        # All of them in float32, and a copy where what follows is in bfloat16: three times as many of that.
+        return max(lengths) * (3.0 if self.recipe.precision == "bfloat16" else 1.0)
 
     @property
     def _answers_at_once(self) -> int:
