@@ -139,9 +139,6 @@ def test_ctrl_c_leaves_a_version_and_the_same_command_goes_on(workspace, cli, en
     kept = [registry.find_version(opened, "intents", number).training for number in (1, 2)]
     assert [one["steps"] for one in kept] == [stopped["steps"], whole["steps"]]
     assert [one["interrupted"] for one in kept] == [True, False]
-    assert cli(workspace, "evaluate", "intents", "--version", 1).code == 0
-    report = (workspace / "tasks" / "intents").rglob("*.html")
-    assert f"Training ran {stopped['steps']} steps" in next(iter(report)).read_text("utf-8")
     opened.close()
 
 
