@@ -245,10 +245,9 @@ def _require_fit(
         ValueError
     """
     shapes = {name: tensor.shape for name, tensor in learned.items()}
-    for part in ("now.", "best."):
-        kept = {name: tensor.shape for name, tensor in _below(tensors, part).items()}
-        if kept != shapes and (kept or part == "now."):
-            raise ValueError(f"its tensors {part}* are not those of what learns")
+    now, best = ({n: tensor.shape for n, tensor in _below(tensors, part).items()} for part in ("now.", "best."))
+    if now != shapes or not best.items() <= shapes.items():  # an encoder keeps no head of its best
+        raise ValueError("its tensors are not those of what learns")
     for name, tensor in _below(tensors, "optimizer.").items():
         number, _, key = name.partition(".")
         if int(number) >= len(parameters) or (key != "step" and tensor.shape != parameters[int(number)].shape):
