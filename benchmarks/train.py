@@ -43,6 +43,7 @@ from inhouse.sources import infer_kind, infer_mapping, read_source, to_examples
 from inhouse.store import load_settings
 from inhouse.train import TOKENS_AT_ONCE, Encoded, encode, loop, roomy_heap, tidy_heap
 from inhouse.train.packing import pack
+from inhouse.train.plan import in_parts
 
 HERE = Path(__file__).parent
 EXAMPLES = HERE.parent / "examples"
@@ -170,7 +171,7 @@ def ours(work: dict[str, Any]) -> dict[str, float]:
                 tidy_heap()
                 tidied = time.perf_counter()
         seconds = time.perf_counter() - begun
-    parts = [pack(part) for batch in batches for part in loop._parts(batch, TOKENS_AT_ONCE)]
+    parts = [pack(part) for batch in batches for part in in_parts(batch, TOKENS_AT_ONCE)]
     every = sum(e.tokens - 1 for e in learned)
     return outcome(work, model, seconds) | {"shared_tokens": 1 - sum(len(part.ids) for part in parts) / every}
 

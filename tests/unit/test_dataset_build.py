@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from inhouse.core import Example, Finding, Provenance, input_key
@@ -262,6 +264,22 @@ def test_a_correction_replaces_what_it_corrects_and_keeps_its_split():
     assert [e.id for e in built.dataset.of("validation")].count(right.id) == 1
     assert len(built.dataset.examples) == 40
     again = next_version(built.dataset, [right], 3, "again", kind="classify")
+    assert again.dataset.fingerprint == built.dataset.fingerprint
+    assert "says the same" in again.dropped[0][1]
+
+
+def test_a_correction_that_says_the_same_brings_the_wrong_answer_once():
+    dataset = build(texts(40), kind="generate").dataset
+    old = dataset.of("validation")[0]
+    pair = replace(correction(old.inputs["text"], old.target), rejected="nonsense", id="")
+    built = next_version(dataset, [pair], 2, "1 correction", kind="generate")
+    ((dropped, why),) = built.dropped
+    assert dropped == old
+    assert "says the same, and what was answered wrongly" in why
+    (new,) = [e for e in built.dataset.of("validation") if e.input_key == old.input_key]
+    assert (new.target, new.rejected, new.group) == (old.target, "nonsense", old.group)
+    other = replace(pair, rejected="other nonsense", id="")
+    again = next_version(built.dataset, [other], 3, "again", kind="generate")
     assert again.dataset.fingerprint == built.dataset.fingerprint
     assert "says the same" in again.dropped[0][1]
 

@@ -22,8 +22,9 @@ from inhouse.engine.lora import (
     write_adapter,
 )
 from inhouse.engine.torch_model import load_model
+from inhouse.pipeline.preparation import Prepared
 from inhouse.store import Workspace, registry
-from inhouse.train import encode, loop, make_recipe, memory_needed
+from inhouse.train import Encoded, encode, loop, make_recipe, memory_needed
 
 ADAPTERS = ["lora", "rslora", "dora"]
 IDS = torch.tensor([[1, 60, 61, 62, 63, 7], [2, 3, 3, 9, 8, 1]])
@@ -204,11 +205,38 @@ def test_all_weights_take_their_memory():
         parameters, layers, hidden, heads, vocabulary = 134_515_008, 30, 576, 9, 49_152
 
     rank = {"precision": "bfloat16", "longest": 100, "at_once": 1024, "answers": 64}
+    rank["fused"] = False
     lora, full = (memory_needed(Shape(), rank=16, method=method, **rank) for method in ("lora", "full"))
     assert full - lora == pytest.approx(20 * Shape.parameters, rel=0.1)  # itself, gradient, two moments, the best
     less = memory_needed(Shape(), rank=16, method="full", checkpointed=True, **rank)
     assert full - less > 0.5e9
     assert memory_needed(Shape(), rank=16, four_bit=True, **rank) < lora
+
+
+def of_length(tiny_base, tokens: int, **wish) -> Prepared:
+    """A training on texts of so many tokens."""
+    learned = [Encoded([5] * (tokens - 4), [6] * 4) for _ in range(8)]
+    task = Task.model_validate({"name": "t", "kind": "generate", "train": wish})
+    recipe = make_recipe(
+        task, Dataset("t", 1, (), ()), learned, base_model="tiny", base_sha256="0", precision="float32"
+    )
+    return Prepared(task, Dataset("t", 1, (), ()), tiny_base, "xllamacpp", recipe, learned, learned[:2])
+
+
+@pytest.mark.parametrize("method", ["lora", "dora"])
+def test_attention_scores_are_counted_where_they_are_kept(tiny_base, method):
+    from inhouse.train.attention import KEPT_UP_TO
+
+    kept, long = (of_length(tiny_base, n, method=method) for n in (KEPT_UP_TO, KEPT_UP_TO + 1))
+    shape, rows = tiny_base.shape, 1024
+    scores = 1.25 * rows * shape.layers * shape.heads * KEPT_UP_TO * 4
+    if method == "lora":  # of longer texts they are computed again
+        assert kept.memory - long.memory == pytest.approx(scores / 2, rel=0.01)
+    else:  # transformers' own pass keeps all of them, those that are masked too
+        assert long.memory > kept.memory
+        assert kept.memory - of_length(tiny_base, KEPT_UP_TO // 2, method=method).memory == pytest.approx(
+            scores / 2, rel=0.01
+        )
 
 
 # ---------------------------------------------------------------------- the command
@@ -285,6 +313,10 @@ def test_where_memory_is_short_layers_are_computed_again(workspace, cli, monkeyp
     [
         ('method = "qlora"', ["method", "qlora", "'dora'"]),
         ('method = "full"\nrank = 8', ["train.rank", "leave one of them out"]),
+        ('objective = "sft"\nbeta = 0.2', ["train.beta", "'dpo'", "leave one of them out"]),
+        ("beta = 0.2\nsft_weight = 1.0", ["train.beta and train.sft_weight", "0 of 33", 'train.objective = "dpo"']),
+        ('objective = "dpo"', ["no training example has a rejected answer", 'train.objective = "sft"']),
+        ("max_tokens = 2000", ["train.max_tokens is 2000", "reads 1024 tokens at most", "1024 or less"]),
     ],
 )
 def test_a_method_that_cannot_be_is_refused(workspace, cli, lines, told):

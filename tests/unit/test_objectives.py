@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import json
 import random
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 from torch.nn import functional
 from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
 
-from inhouse.core import Dataset, Example, Provenance, Silent, Task
+from inhouse.core import Dataset, Example, Feedback, Provenance, Silent, Task, Trace
 from inhouse.engine.chat_template import ChatTemplate
 from inhouse.engine.lora import adapter_state, attach, learned_parameters, write_adapter
 from inhouse.engine.torch_model import load_model
 from inhouse.errors import NothingToLearn
+from inhouse.pipeline import upkeep
+from inhouse.pipeline.upkeep import waiting_corrections
 from inhouse.sources import infer_mapping, read_source, to_examples
-from inhouse.store import Workspace, records
-from inhouse.train import Encoded, encode, loop, make_recipe, objectives
+from inhouse.store import Workspace, records, registry, traffic
+from inhouse.store.database import now
+from inhouse.train import Encoded, encode, loop, make_plan, make_recipe, objectives, within_minutes
+from inhouse.train.plan import in_parts
 
 # ---------------------------------------------------------------------- the formula
 
@@ -71,13 +77,13 @@ def test_loss_and_gradients_are_those_of_the_papers_formula_on_peft(folder, tmp_
     adapters = attach(model, 4, 8, 0)
     make = {"fused": lambda: loop.trunk_of(model, 512), "padded": lambda: loop.PaddedTrunk(model)}
     trunk = make[trunk]()
-    batch = objectives.with_reference(trunk, pairs(), tmp_path / "reference.json")
+    batch = objectives.with_reference(trunk, pairs(), tmp_path / "reference.json", Silent())
     generator = torch.Generator().manual_seed(1)
     for layer in adapters.values():
         layer.up.data = torch.randn(layer.up.shape, generator=generator) * 0.1
     write_adapter(tmp_path, adapter_state(adapters), rank=4, alpha=8, base="tiny")
     monkeypatch.setattr(loop, "TOKENS_AT_ONCE", 70)  # in parts
-    assert len(list(loop._parts(batch, 70))) > 2
+    assert len(list(in_parts(batch, 70))) > 2
     loss, measured = loop._learn(trunk, batch, objectives.Preference(beta=0.3, sft_weight=0.5))
 
     base = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager")
@@ -106,13 +112,49 @@ def test_the_reference_is_computed_once_and_again_for_other_pairs(folder, tmp_pa
     model = load_model(folder, "float32")
     adapters = attach(model, 4, 8, 0)
     trunk, file = loop.trunk_of(model, 512), tmp_path / "reference.json"
-    first = objectives.with_reference(trunk, pairs(), file)
+    first = objectives.with_reference(trunk, pairs(), file, Silent())
     assert [e.reference is None for e in first] == [not e.rejected for e in first]
     for layer in adapters.values():
         torch.nn.init.normal_(layer.up)
-    assert objectives.with_reference(trunk, pairs(), file) == first
-    other = objectives.with_reference(trunk, pairs(5), file)
+    assert objectives.with_reference(trunk, pairs(), file, Silent()) == first
+    other = objectives.with_reference(trunk, pairs(5), file, Silent())
     assert other[0].reference != first[0].reference
+
+
+class _Bars(Silent):
+    """Remembers how far each bar came."""
+
+    def __init__(self):
+        super().__init__()
+        self.bars = {}
+
+    def bar(self, title, total):
+        self.bars[title] = [total]
+        return SimpleNamespace(update=lambda done, note="": self.bars[title].append(done))
+
+
+def test_the_reference_is_computed_in_parts_before_a_persons_eyes(folder, tmp_path, monkeypatch):
+    model = load_model(folder, "float32")
+    attach(model, 4, 8, 0)
+    trunk, told = loop.trunk_of(model, 512), _Bars()
+    monkeypatch.setattr(objectives, "TOKENS_AT_ONCE", 70)
+    found = objectives.with_reference(trunk, pairs(), tmp_path / "reference.json", told)
+    ((total, *done),) = told.bars.values()
+    assert done[-1] == total == sum(e.tokens for e in pairs() if e.rejected)
+    assert len(done) > 1
+    for e in found:
+        if e.rejected:
+            alone = [log_probability(model, e.prompt, answer)[0].item() for answer in (e.answer, e.rejected)]
+            assert e.reference == pytest.approx(alone, rel=1e-4)
+
+
+def test_a_reference_that_cannot_be_read_is_computed_again(folder, tmp_path):
+    model = load_model(folder, "float32")
+    attach(model, 4, 8, 0)
+    trunk, file = loop.trunk_of(model, 512), tmp_path / "reference.json"
+    first = objectives.with_reference(trunk, pairs(), file, Silent())
+    file.write_bytes(file.read_bytes()[:40])
+    assert objectives.with_reference(trunk, pairs(), file, Silent()) == first
 
 
 # ---------------------------------------------------------------------- the loop
@@ -137,11 +179,12 @@ def prepared(tiny_base, *, with_pairs=True, **wish):
     return recipe, sides
 
 
-def run(tiny_base, recipe, sides, checkpoint, **options):
+def run(tiny_base, recipe, sides, checkpoint, reporter=None, **options):
     torch.set_num_threads(1)
     model = load_model(tiny_base.folder, "float32")
     adapters = attach(model, recipe.rank, recipe.alpha, recipe.seed, recipe.method)
-    return loop.run_loop(loop.trunk_of(model, 1024), adapters, *sides, recipe, checkpoint, Silent(), **options)
+    trunk = loop.trunk_of(model, 1024)
+    return loop.run_loop(trunk, adapters, *sides, recipe, checkpoint, reporter or Silent(), **options)
 
 
 def test_it_comes_to_prefer_the_right_answer_and_writes_it(tiny_base, tmp_path):
@@ -163,6 +206,28 @@ def test_without_the_likelihoods_part_the_gap_grows_too(tiny_base, tmp_path):
     assert result.position.untrained_loss == pytest.approx(0.6931, abs=1e-3)
     assert result.position.best_loss < 0.6
     assert result.position.history[-1]["validation_reward_accuracy"] == 1.0
+
+
+@pytest.mark.parametrize("sft_weight", [0.0, 1.0])
+def test_validation_without_pairs_makes_no_training_diverge(tiny_base, tmp_path, sft_weight):
+    recipe, (train, validation) = prepared(tiny_base, learning_rate=0.003, sft_weight=sft_weight)
+    without = [replace(e, rejected=()) for e in validation]
+    told = Silent()
+    result = run(tiny_base, recipe, [train, without], tmp_path / "c.safetensors", reporter=told)
+    assert not any("diverged" in line for line in told.warned)
+    assert result.position.rate == 1.0
+    with_pairs = run(tiny_base, recipe, [train, validation], tmp_path / "d.safetensors")
+    assert result.position.untrained_loss == pytest.approx(with_pairs.position.untrained_loss, rel=0.01)
+
+
+def test_a_plan_counts_the_bases_opinion_of_every_pair(tiny_base):
+    recipe, sides = prepared(tiny_base)
+    plan = make_plan(recipe, *sides, seconds_per_token=0.01)
+    alone = make_plan(recipe.model_copy(update={"objective": "sft"}), *sides, seconds_per_token=0.01)
+    every = sum(e.tokens for side in sides for e in side)
+    assert plan.seconds - alone.seconds == pytest.approx(0.01 * every / 3)
+    within = within_minutes(recipe.model_copy(update={"minutes": plan.seconds / 120}), *sides, seconds_per_token=0.01)
+    assert make_plan(within, *sides, seconds_per_token=0.01).seconds <= plan.seconds / 2
 
 
 def test_a_resumed_run_ends_as_an_unbroken_one(tiny_base, tmp_path):
@@ -197,6 +262,19 @@ def test_a_prompt_leaves_room_for_the_longer_answer(tiny_base):
     assert alone.rejected == ()
 
 
+@pytest.mark.parametrize("chat", [False, True])
+def test_a_rejected_answer_without_room_is_told_as_a_right_one_is(tiny_base, chat):
+    template, long = ChatTemplate(tiny_base.folder), "the transfer failed again " * 40
+    text = json.dumps([{"role": "user", "content": "card"}]) if chat else "card"
+    inputs, place = {"messages" if chat else "text": text}, Provenance("f.csv", 17)
+    pair, right = Example(inputs, "no", "g", place, rejected=long), Example(inputs, long, "g", place)
+    for example, what in ((pair, "the rejected answer takes"), (right, "the answer takes")):
+        with pytest.raises(NothingToLearn, match=rf"f\.csv:17: {what} {len(template.answer_ids(long))} ") as fault:
+            encode([example], template, system="", max_tokens=64, pairs=True, chat=chat)
+        assert "within 64" in fault.value.what
+        assert "train.max_tokens" in fault.value.remedy
+
+
 # ---------------------------------------------------------------------- the files
 
 ASKED = [{"role": "system", "content": "be brief"}, {"role": "user", "content": "where is my card"}]
@@ -206,6 +284,13 @@ FORMS = {
     "trl": {"prompt": ASKED, "chosen": [GOOD], "rejected": [BAD]},
     "trl without a prompt": {"chosen": [*ASKED, GOOD], "rejected": [*ASKED, BAD]},
     "ours": {"messages": [*ASKED, GOOD], "rejected": "no idea"},
+    "ours with a message": {"messages": [*ASKED, GOOD], "rejected": BAD},
+    "ours with messages": {"messages": [*ASKED, GOOD], "rejected": [BAD]},
+    "parts of a content": {
+        "input": {"messages": ASKED},
+        "preferred_output": [GOOD],
+        "non_preferred_output": [{"role": "assistant", "content": [{"type": "text", "text": "no idea"}]}],
+    },
 }
 
 
@@ -251,7 +336,7 @@ def test_a_column_of_that_name_alone_is_no_pair(tmp_path):
         ({"non_preferred_output": []}, "not a list of messages"),
         ({"non_preferred_output": [BAD, BAD]}, "worse answer is not one message"),
         ({"preferred_output": [{"role": "user", "content": "hm"}]}, "better answer is not one message"),
-        ({"non_preferred_output": [{"role": "assistant", "content": " "}]}, "worse answer has no text"),
+        ({"non_preferred_output": [{"role": "assistant", "content": " "}]}, "content of the worse answer is empty"),
         ({"input": {"messages": ASKED, "tools": [{"type": "function"}]}}, "'tools'"),
     ],
 )
@@ -263,6 +348,31 @@ def test_a_pair_that_is_none_is_rejected_with_its_reason(change, told, tmp_path)
     assert told in rejection.reason
 
 
+@pytest.mark.parametrize(
+    ("rejected", "told"),
+    [
+        ([*ASKED, BAD], "worse answer is not one message"),
+        (ASKED[-1], "worse answer is not one message"),
+        ({"role": "assistant", "content": None}, "content of the worse answer is empty"),
+    ],
+)
+def test_a_rejected_message_that_is_no_answer_is_told(rejected, told, tmp_path):
+    rows = [FORMS["ours"], FORMS["ours"], FORMS["ours"] | {"rejected": rejected}]
+    source = read_source(write(tmp_path / "pairs.jsonl", rows))
+    examples, (rejection,) = to_examples(source, infer_mapping(source, kind="generate"))
+    assert len(examples) == 2
+    assert rejection.provenance.line == 3
+    assert told in rejection.reason
+
+
+def test_an_object_stays_the_rejected_answer_of_an_extract_task(tmp_path):
+    rows = [{"mail": f"lamp {n}", "order": {"lamps": n}, "worse": {"lamps": n + 1}} for n in range(12)]
+    source = read_source(write(tmp_path / "orders.jsonl", rows))
+    mapping = infer_mapping(source, kind="extract", target="order", fields=["mail"], rejected="worse")
+    examples, _ = to_examples(source, mapping)
+    assert (examples[3].target, examples[3].rejected) == ('{"lamps":3}', '{"lamps":4}')
+
+
 def test_an_equal_answer_makes_no_pair_and_a_pair_is_another_example():
     place = Provenance("f", 1)
     plain, pair = Example({"t": "a"}, "b", "g", place), Example({"t": "a"}, "b", "g", place, rejected="c")
@@ -270,6 +380,52 @@ def test_an_equal_answer_makes_no_pair_and_a_pair_is_another_example():
 
 
 # ---------------------------------------------------------------------- the command
+
+
+@pytest.fixture
+def supported(tmp_path, tiny_gguf, cli):
+    """A workspace with a generate task of chats and their rejected answers, never trained."""
+    place = tmp_path / "workspace"
+    assert cli(place, "init", "support", "--kind", "generate", "--base", tiny_gguf).code == 0
+    rows = [
+        {"messages": [{"role": "user", "content": f"{q} {n}"}, {"role": "assistant", "content": right}],
+         "rejected": wrong}
+        for n in range(15) for q, (right, wrong) in QUESTIONS.items()
+    ]  # fmt: skip
+    assert cli(place, "add", "support", write(tmp_path / "pairs.jsonl", rows)).code == 0
+    return place
+
+
+def set_keys(place: Path, lines: str) -> None:
+    toml = place / "tasks" / "support" / "task.toml"
+    toml.write_text(toml.read_text("utf-8").replace("[train]\n", f"[train]\n{lines}\n"), "utf-8")
+
+
+def without_pairs_in_validation(place: Path) -> None:
+    """A version whose validation split has plain examples only."""
+    workspace = Workspace(place)
+    dataset = records.load_dataset(workspace, "support")
+    examples = [
+        replace(e, rejected="", id="") if split == "validation" else e
+        for e, split in zip(dataset.examples, dataset.splits, strict=True)
+    ]
+    records.save_dataset(workspace, replace(dataset, number=2, examples=tuple(examples)))
+
+
+def test_looks_that_see_no_pair_are_told(supported, cli):
+    without_pairs_in_validation(supported)
+    done = cli(supported, "train", "support", "--dry-run")
+    assert done.code == 0, done.err
+    assert "none has a rejected answer" in done.err
+
+
+def test_looks_that_see_nothing_at_all_are_refused(supported, cli):
+    without_pairs_in_validation(supported)
+    set_keys(supported, "sft_weight = 0.0")
+    done = cli(supported, "train", "support")
+    assert done.code == 3
+    assert "train.sft_weight" in done.err
+    assert "->" in done.err
 
 
 def test_pairs_are_added_kept_and_learned_from(tmp_path, tiny_gguf, cli):
@@ -298,3 +454,88 @@ def test_pairs_are_added_kept_and_learned_from(tmp_path, tiny_gguf, cli):
     trained = cli(place, "train", "support", "--json").json
     assert trained["history"][-1]["validation_reward_accuracy"] == 1.0
     assert trained["parity"]["passed"], trained["parity"]
+
+
+# ---------------------------------------------------------------------- corrections
+
+
+def serve_and_correct(workspace: Workspace, count: int) -> None:
+    """Answers that were given to requests, and what a person would have had instead."""
+    for n in range(count):
+        question = json.dumps([{"role": "user", "content": f"when does the card come {n}"}])
+        traffic.add_trace(
+            workspace,
+            Trace(
+                id=f"t{n}", task="support", model_version="support@1", inputs={"messages": question},
+                output=f"refund please {n}", confidence=0.5, needs_review=True, latency_ms=1.0, prompt_tokens=9,
+                answer_tokens=2000 if n == 0 else 9, created_at=now(),
+            ),
+        )  # fmt: skip
+        right = f"refund please {n}" if n == 1 else "card_arrival"  # the second was right as it was
+        traffic.add_feedback(workspace, Feedback(trace=f"t{n}", correction=right, accepted=n == 1))
+
+
+@pytest.fixture
+def served(tmp_path, tiny_gguf, cli):
+    """A workspace whose champion answers chats and has learned from right answers alone."""
+    place = tmp_path / "workspace"
+    assert cli(place, "init", "support", "--kind", "generate", "--base", tiny_gguf).code == 0
+    rows = [
+        {"messages": [{"role": "user", "content": f"{q} {n}"}, {"role": "assistant", "content": right}]}
+        for n in range(15)
+        for q, (right, _) in QUESTIONS.items()
+    ]
+    assert cli(place, "add", "support", write(tmp_path / "chats.jsonl", rows)).code == 0
+    set_keys(place, "max_steps = 2")
+    assert cli(place, "train", "support").code == 0
+    assert cli(place, "promote", "support", "--version", 1, "--force", "--reason", "to be corrected").code in (0, 4)
+    return place
+
+
+def test_corrections_become_pairs_that_retrain_learns_from(served, cli):
+    workspace = Workspace(served)
+    serve_and_correct(workspace, 30)
+    registry.move_alias(workspace, "support", registry.CHAMPION, 1, action="promote")
+    done = cli(served, "retrain", "support", "--json")
+    assert done.code == 0, done.err
+    added = {
+        e.provenance.file: (e.target, e.rejected)
+        for e in records.load_dataset(workspace, "support", 2).learned
+        if e.provenance.file.startswith("corrections/")
+    }
+    assert len(added) == 29
+    assert added.pop("corrections/t0") == ("card_arrival", "")  # it ran away
+    assert all(pair == ("card_arrival", f"refund please {file[13:]}") for file, pair in added.items())
+    assert "28 of all 29 are preference pairs" in done.err
+    assert done.json["train"]["recipe"]["objective"] == "dpo"
+    assert "lead over a rejected answer" in done.err
+    waiting = waiting_corrections(workspace, workspace.load_task("support"), records.load_dataset(workspace, "support"))
+    assert waiting.usable == 0
+    workspace.close()
+
+
+def test_a_few_corrections_are_no_reason_for_another_objective(served, cli):
+    workspace = Workspace(served)
+    serve_and_correct(workspace, 8)
+    waiting = waiting_corrections(workspace, workspace.load_task("support"), records.load_dataset(workspace, "support"))
+    records.save_dataset(workspace, waiting.built.dataset)
+    workspace.close()
+    plan = cli(served, "train", "support", "--dry-run", "--json")
+    assert plan.json["recipe"]["objective"] == "sft"
+    assert "training examples have a rejected answer: fewer than 16" in plan.err
+    set_keys(served, 'objective = "dpo"')
+    assert cli(served, "train", "support", "--dry-run", "--json").json["recipe"]["objective"] == "dpo"
+
+
+def test_a_label_needs_no_pair(tmp_path):
+    task = Task(name="t", kind="classify", labels=("a", "b"), input={"fields": ("text",)})
+    trace = Trace(
+        id="t", task="t", model_version="t@1", inputs={"text": "hello"}, output="a", confidence=0.5, needs_review=True,
+        latency_ms=1.0, prompt_tokens=9, answer_tokens=2, created_at=now(),
+    )  # fmt: skip
+    made = upkeep._corrected(task, trace, Feedback(trace="t", correction="b", accepted=False))
+    assert (made.target, made.rejected) == ("b", "")
+    text = upkeep._corrected(
+        task.model_copy(update={"kind": "generate"}), trace, Feedback(trace="t", correction="b", accepted=False)
+    )
+    assert (text.target, text.rejected) == ("b", "a")

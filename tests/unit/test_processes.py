@@ -11,9 +11,13 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from conftest import many_intents, write_csv
 
-from inhouse.train.processes import Processes
+from inhouse.core import Silent
+from inhouse.store import Workspace
+from inhouse.train import memory_needed
+from inhouse.train.processes import Processes, started_processes
 
 # Trains the tiny base of the folder; every process writes what it found to OUT.RANK.
 SCRIPT = """
@@ -26,6 +30,7 @@ from inhouse.engine.lora import attach
 from inhouse.engine.torch_model import load_model
 from inhouse.train import encode, loop, make_recipe
 from inhouse.train.processes import started_processes
+from transformers import AutoModelForCausalLM
 
 folder, out, method, objective, stop_at = Path(sys.argv[1]), sys.argv[2], sys.argv[3], sys.argv[4], int(sys.argv[5])
 torch.set_num_threads(1)
@@ -43,17 +48,26 @@ train = {"epochs": 3, "method": method, "batch_size": 5, "learning_rate": 0.003}
 task = Task.model_validate({"name": "t", "kind": "generate", "train": train})
 sides = [encode(dataset.of(s), template, system="", max_tokens=1024, pairs=True) for s in ("train", "validation")]
 recipe = make_recipe(task, dataset, sides[0], base_model="tiny", base_sha256="0", precision="float32")
-model = load_model(folder, "float32")
-adapters = attach(model, recipe.rank, recipe.alpha, recipe.seed, recipe.method)
-trunk = loop.trunk_of(model, recipe.max_tokens, sharded=processes.sharded)
+read = []
+original = AutoModelForCausalLM.from_pretrained
+AutoModelForCausalLM.from_pretrained = lambda *a, **k: read.append(1) or original(*a, **k)
+if processes.sharded:
+    trunk, adapters = loop.split_trunk(folder, "float32", recipe, processes)
+else:
+    model = load_model(folder, "float32")
+    adapters = attach(model, recipe.rank, recipe.alpha, recipe.seed, recipe.method)
+    trunk = loop.trunk_of(model, recipe.max_tokens)
+place = Path(out + (f".{processes.rank}" if stop_at < 0 else "")) / "checkpoint"
+if stop_at >= 0 or processes.main:
+    place.parent.mkdir(exist_ok=True)
 step = iter(range(10**6))
 result = loop.run_loop(
-    trunk, adapters, *sides, recipe, Path(out + ".checkpoint"), Silent(), processes=processes,
-    asked_to_stop=lambda: bool(stop_at) and processes.main and next(step) >= stop_at,
+    trunk, adapters, *sides, recipe, place, Silent(), processes=processes,
+    asked_to_stop=lambda: stop_at > 0 and processes.main and next(step) >= stop_at,
 )
 sums = {name: tensor.double().sum().item() for name, tensor in result.state.items()}
 found = {"count": processes.count, "sharded": processes.sharded, "history": result.position.history, "sums": sums,
-         "resumed": result.resumed, "trunk": type(trunk).__name__}
+         "resumed": result.resumed, "trunk": type(trunk).__name__, "read": len(read)}
 Path(f"{out}.{processes.rank}").write_text(json.dumps(found))
 """
 ALONE = [sys.executable]
@@ -88,18 +102,23 @@ def assert_same(one: dict, other: dict) -> None:
             assert value == pytest.approx(theirs[name], abs=1e-3), name
     assert one["history"][-1]["validation_loss"] < 0.9 * one["history"][0]["validation_loss"]
     assert one["sums"].keys() == other["sums"].keys()
+    for name, value in one["sums"].items():
+        assert value == pytest.approx(other["sums"][name], abs=0.05), name
 
 
 @pytest.mark.parametrize(
     ("command", "method", "objective"),
-    [(LAUNCH, "lora", "sft"), (FSDP, "lora", "dpo"), (FSDP, "full", "sft")],
-    ids=["copied", "split, with pairs", "split, all weights"],
+    [(LAUNCH, "lora", "dpo"), (FSDP, "dora", "dpo"), (FSDP, "full", "sft")],
+    ids=["copied, with pairs", "split, with pairs", "split, all weights"],
 )
 def test_two_processes_find_what_one_does_and_go_on_as_one(command, method, objective, tiny_base, tmp_path):
     (alone,) = trained(ALONE, tiny_base.folder, tmp_path / "alone", method, objective)
     trained(command, tiny_base.folder, tmp_path / "two", method, objective, stop_at=4)
     one, other = trained(command, tiny_base.folder, tmp_path / "two", method, objective)
-    assert one == other
+    assert one["history"] == other["history"]
+    assert other["sums"] == {}  # what was learned is kept by the main process alone
+    # Where weights are split nobody else has a whole model, not for a moment.
+    assert (one["read"], other["read"]) == (1, 0 if command is FSDP else 1)
     assert (one["count"], one["sharded"], one["resumed"]) == (2, command is FSDP, True)
     assert one["trunk"].endswith("ShardedTrunk" if command is FSDP else "FusedTrunk")  # torch puts FSDP before it
     assert_same(one, alone)
@@ -130,9 +149,71 @@ def test_the_command_trains_together_and_one_process_keeps_the_books(tmp_path, t
     assert together["validation_loss"] == pytest.approx(alone["validation_loss"], abs=1e-3)
     again = launched("train", "intents", "--json")  # done before: all are told so
     assert json.loads(again.stdout) == together
-    refused = launched("clean", "intents")
+    refused = launched("clean", "intents", "--json")
     assert refused.returncode != 0
     assert "only a training is for several" in refused.stderr
+    assert json.loads(refused.stdout)["error"]["type"] == "UsageError"  # once
+
+
+def test_processes_that_do_not_see_one_folder_are_told_before_any_work(tiny_base, tmp_path):
+    with pytest.raises(AssertionError, match="not all of the 2 processes see the checkpoint"):
+        trained(LAUNCH, tiny_base.folder, tmp_path / "two", "lora", "dpo", stop_at=-1)
+    assert not list(tmp_path.rglob("*.json"))  # no reference was computed
+
+
+@pytest.mark.parametrize("arguments", [["serve"], ["status"], ["train", "t", "--dry-run"]])
+def test_what_is_not_for_several_processes_is_refused(cli, tmp_path, monkeypatch, arguments):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    done = cli(tmp_path, *arguments)
+    assert done.code == 2
+    assert "2 processes were started" in done.err
+
+
+@pytest.mark.parametrize(("name", "value"), [("WORLD_SIZE", "two"), ("WORLD_SIZE", "0"), ("RANK", "-1")])
+def test_a_launchers_number_that_is_none_is_told_with_its_remedy(cli, tmp_path, monkeypatch, name, value):
+    monkeypatch.setenv(name, value)
+    done = cli(tmp_path, "status")
+    assert done.code == 3
+    assert f"{name} is {value!r}" in done.err
+    assert f"env -u {name}" in done.err
+
+
+def test_an_empty_number_is_none(monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "")
+    assert started_processes().count == 1
+
+
+def test_weights_that_are_split_take_their_share_and_are_never_packed_into_four_bits(
+    tmp_path, tiny_gguf, cli, monkeypatch
+):
+    from inhouse.engine import torch_model
+    from inhouse.pipeline.preparation import prepare_training
+
+    place = tmp_path / "workspace"
+    messages = write_csv(tmp_path / "intents.csv", many_intents(4))
+    assert cli(place, "init", "intents", "--base", tiny_gguf).code == 0
+    assert cli(place, "add", "intents", messages, "--input", "text", "--target", "category").code == 0
+    workspace = Workspace(place)
+    task = workspace.load_task("intents")
+    monkeypatch.setattr(torch_model, "free_memory", lambda: 0.0)
+    monkeypatch.setattr(torch_model, "can_have_four_bits", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch_model, "best_precision", lambda: "float32")
+    alone, split = (prepare_training(workspace, task, Silent(), split_over=n) for n in (1, 8))
+    assert (alone.recipe.four_bit, split.recipe.four_bit) == (True, False)
+    assert alone.checkpointed
+    assert split.checkpointed
+    workspace.close()
+
+
+def test_split_weights_need_less_memory_in_each_process():
+    class Shape:
+        parameters, layers, hidden, heads, vocabulary = 8_030_261_248, 32, 4096, 32, 128_256
+
+    at = {"rank": 16, "precision": "bfloat16", "longest": 1024, "at_once": 1024, "answers": 256, "checkpointed": True}
+    whole, split = (memory_needed(Shape(), split_over=n, **at) for n in (1, 8))
+    assert whole > 16e9
+    assert split < whole / 2
 
 
 def test_shares_hold_everything_once():

@@ -362,3 +362,11 @@ def test_shortened_cuts_at_a_word():
     assert shortened("a  b\n c") == "a b c"
     assert shortened("one two three", 9) == "one two …"
     assert shortened("x" * 20, 9) == "x" * 9 + " …"
+
+
+def test_the_learning_rate_and_the_loss_of_every_step_are_drawn_where_they_were_kept():
+    steps = [{"step": n, "loss": 1 / n, "learning_rate": 1e-3 * (1 - n / 40)} for n in range(1, 40)]
+    without, drawn = (render_report(replace(DATA, steps=kept)) for kept in ((), steps))
+    assert "Learning rate by training step" not in without
+    assert drawn.count("Learning rate by training step") >= 2  # in both widths
+    assert len(drawn) > len(without)

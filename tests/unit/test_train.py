@@ -7,6 +7,8 @@ import math
 
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
 
 from inhouse.core import Dataset, Example, Provenance, Silent, Task
 from inhouse.engine import torch_model
@@ -106,6 +108,34 @@ def test_a_resumed_run_ends_as_an_unbroken_one(tiny_base, template, tmp_path, mo
     assert resumed.position.history == whole.position.history
     assert resumed.position.tokens == whole.position.tokens
     assert all(torch.equal(resumed.state[name], tensor) for name, tensor in whole.state.items())
+
+
+@pytest.mark.parametrize("how", ["damaged", "older", "of another adapter", "of another optimizer"])
+def test_a_checkpoint_that_cannot_be_gone_on_with_is_told_and_the_training_begins_anew(
+    tiny_base, template, tmp_path, how
+):
+    recipe, sides = _prepared(template)
+    whole = _run(tiny_base, recipe, sides, tmp_path / "whole.safetensors")
+    file, asked = tmp_path / "c.safetensors", iter([False] * 3 + [True])
+    _run(tiny_base, recipe, sides, file, asked_to_stop=lambda: next(asked))
+    if how == "damaged":
+        file.write_bytes(file.read_bytes()[:-1000])
+    else:
+        with safe_open(file, framework="pt") as saved:
+            tensors, metadata = {name: saved.get_tensor(name) for name in saved.keys()}, saved.metadata()  # noqa: SIM118
+        if how == "older":
+            metadata["position"] = json.dumps({"step": 3})
+        part = {"of another adapter": "now.", "of another optimizer": "optimizer."}.get(how, "-")
+        tensors = {
+            name: tensor[:1] if name.startswith(part) and tensor.ndim else tensor for name, tensor in tensors.items()
+        }
+        save_file({n: t.contiguous() for n, t in tensors.items()}, file, metadata)
+    told = Silent()
+    begun_anew = _run(tiny_base, recipe, sides, file, told)
+    (warning,) = told.warned
+    assert f"the checkpoint {file} cannot be gone on with" in warning
+    assert not begun_anew.resumed
+    assert all(torch.equal(begun_anew.state[name], tensor) for name, tensor in whole.state.items())
 
 
 def test_it_stops_when_validation_stops_improving(tiny_base, template, tmp_path):

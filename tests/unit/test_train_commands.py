@@ -14,7 +14,7 @@ import pytest
 from conftest import many_intents, tree, write_csv
 
 import inhouse
-from inhouse.store import records
+from inhouse.store import records, registry
 
 
 @pytest.fixture(scope="module")
@@ -135,6 +135,11 @@ def test_ctrl_c_leaves_a_version_and_the_same_command_goes_on(workspace, cli, en
     assert not whole["interrupted"]
     assert whole["steps"] > stopped["steps"]
     assert whole["model_version"] == "intents@2"
+    opened = inhouse.open_workspace(workspace)  # each version keeps what it came of
+    kept = [registry.find_version(opened, "intents", number).training for number in (1, 2)]
+    assert [one["steps"] for one in kept] == [stopped["steps"], whole["steps"]]
+    assert [one["interrupted"] for one in kept] == [True, False]
+    opened.close()
 
 
 def test_seeds_show_the_spread(workspace, cli):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -12,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from inhouse.errors import InhouseError, InputError, UsageError
+from inhouse.engine.launched import process_count, process_rank
+from inhouse.errors import ConfigError, InhouseError, InputError, UsageError
 
 if TYPE_CHECKING:
     from inhouse.cli.terminal import Terminal
@@ -104,12 +104,9 @@ def _do(
     from inhouse.cli.terminal import Terminal
     from inhouse.store import Workspace
 
-    count, rank = (int(os.environ.get(name, default)) for name, default in (("WORLD_SIZE", "1"), ("RANK", "0")))
-    if count > 1 and not together:
-        raise UsageError(
-            f"{count} processes were started, and only a training is for several", "start it without a launcher"
-        )
-
+    rank = process_rank()  # an odd one is told before the work
+    if not together:
+        _require_one_process()
     if not folder.is_dir() and folder.exists():
         raise InputError(f"--workspace {folder} is not a folder", "name a folder")
     workspace = Workspace(folder)
@@ -124,6 +121,14 @@ def _do(
         workspace.close()
     if rank == 0:
         print(json.dumps(to_dict(result), ensure_ascii=False, allow_nan=False) if as_json else to_text(result))
+
+
+def _require_one_process() -> None:
+    """Refuse what several processes that a launcher started would do several times over."""
+    if (count := process_count()) > 1:
+        raise UsageError(
+            f"{count} processes were started, and only a training is for several", "start it without a launcher"
+        )
 
 
 def _dump(result: Any) -> Any:  # noqa: ANN401
@@ -355,6 +360,7 @@ def serve(
     from inhouse.cli.terminal import Terminal
     from inhouse.store import Workspace
 
+    _require_one_process()
     api.serve(Workspace(workspace), Terminal(), host=host, port=port)
 
 
@@ -507,6 +513,14 @@ def _fault(error: Exception) -> dict[str, object]:
 
 def _fail(error: dict[str, object], text: str, code: int, *, as_json: bool) -> None:
     print(f"error: {text}", file=sys.stderr)
-    if as_json:
+    if as_json and _speaks_for_all():
         print(json.dumps({"error": error}, ensure_ascii=False))
     sys.exit(code)
+
+
+def _speaks_for_all() -> bool:
+    """Whether this process, of those that train together, writes the one JSON object."""
+    try:
+        return process_rank() == 0
+    except ConfigError:  # it is the error that is told
+        return True

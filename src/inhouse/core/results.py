@@ -322,7 +322,7 @@ class ModelVersion(_Frozen):
     `task.toml`: the input `fields` (`chat`: one that holds a conversation; `documents`: those whose cells may name
     one), by kind the `labels`, the `json_schema` or the `outline`, and the most tokens of an answer. `engine` is what
     its file was compared in and is served by; `exact`: in float32, because the engine's faster arithmetic failed the
-    parity gate.
+    parity gate. `training` is the `TrainResult` that it came with: a run that is stopped and goes on makes several.
     """
 
     task: str
@@ -345,6 +345,7 @@ class ModelVersion(_Frozen):
     engine: str = "openvino-genai"
     exact: bool = False
     lineage: dict[str, Any]
+    training: dict[str, Any] | None = None
     report: str | None = None
     evaluation: dict[str, Any] | None = None
     created_at: str = ""

@@ -96,6 +96,18 @@ class TrainSection(_Section):
             raise ValueError("train.rank is of adapters, and train.method = 'full' has none: leave one of them out")
         return self
 
+    @model_validator(mode="after")
+    def _weights_of_pairs(self) -> Self:
+        if self.objective == "sft" and (set_keys := self.of_pairs):
+            raise ValueError(f"{set_keys} is of train.objective = 'dpo', and it is 'sft': leave one of them out")
+        return self
+
+    @property
+    def of_pairs(self) -> str:
+        """The keys that only learning from preference pairs has a use for, as far as they are set."""
+        keys = {"train.beta": self.beta, "train.sft_weight": self.sft_weight}
+        return " and ".join(key for key, value in keys.items() if value is not None)
+
 
 # Keys of `[train]` that the encoder has no use for, and keys whose value for one model would be wrong for the other.
 CAUSAL_ONLY = ("method", "objective", "beta", "sft_weight", "rank")

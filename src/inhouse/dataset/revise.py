@@ -52,8 +52,8 @@ def next_version(dataset: Dataset, corrections: Sequence[Example], number: int, 
     """The version with corrections on its train side; the test split stays as it is.
 
     A correction of a test example's input is dropped. One whose input is there with another target replaces it,
-    and takes its group and split; an object is another where its values are. Of two corrections of the same input the
-    later counts. All of it is listed.
+    and takes its group and split; an object is another where its values are. One that says the same replaces it where
+    it alone knows a rejected answer. Of two corrections of the same input the later counts. All of it is listed.
     """
     twins = TestTwins(dataset.of("test"))
     newest, dropped = _newest(corrections)
@@ -68,20 +68,24 @@ def next_version(dataset: Dataset, corrections: Sequence[Example], number: int, 
             dropped.append((correction, why))
             continue
         right = target_key(correction.target, kind)
-        same = [dataset.examples[i] for i in there.get(key, [])]
-        positions = [i for i in there.get(key, []) if target_key(dataset.examples[i].target, kind) != right]
-        wrong = [dataset.examples[i] for i in positions]
-        gone.update(positions)
-        dropped += [
-            (e, f"replaced: {_short(e.target)} is {_short(correction.target)} by {correction.provenance}")
-            for e in wrong
-        ]
-        if len(wrong) == len(same):
-            added.append(replace(correction, group=same[0].group) if same else correction)
-        elif not wrong:
-            dropped.append((correction, f"dropped: {same[0].provenance} says the same"))
+        same = there.get(key, [])
+        agreeing = [i for i in same if target_key(dataset.examples[i].target, kind) == right]
+        said = [i for i in agreeing if dataset.examples[i].rejected or not correction.rejected]
+        for i in (i for i in same if not (said and i in agreeing)):
+            gone.add(i)
+            dropped.append((dataset.examples[i], _replaced(dataset.examples[i], correction, again=i in agreeing)))
+        if not said:
+            added.append(replace(correction, group=dataset.examples[same[0]].group) if same else correction)
+        elif len(agreeing) == len(same):
+            dropped.append((correction, f"dropped: {dataset.examples[said[0]].provenance} says the same"))
     revised = _with(dataset, gone, added, number, reason, kind)
     return Built(revised, dropped, label_warnings(revised, kind))
+
+
+def _replaced(example: Example, correction: Example, *, again: bool) -> str:
+    if again:
+        return f"replaced: {correction.provenance} says the same, and what was answered wrongly"
+    return f"replaced: {_short(example.target)} is {_short(correction.target)} by {correction.provenance}"
 
 
 def _short(target: str, most: int = 60) -> str:

@@ -76,7 +76,7 @@ class DoraLinear(LoraLinear):
 
     def __init__(self, linear: nn.Linear, rank: int, scale: float) -> None:
         super().__init__(linear, rank, scale)
-        self.magnitude = nn.Parameter(torch.linalg.vector_norm(linear.weight.detach().float(), dim=1).cpu())
+        self.magnitude = nn.Parameter(torch.linalg.vector_norm(linear.weight.detach().float(), dim=1))
 
     def learned(self, name: str) -> dict[str, nn.Parameter]:
         """See `Learner.learned`."""

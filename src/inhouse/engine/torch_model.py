@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from inhouse.core import Method
+from inhouse.engine.launched import processes_here
 from inhouse.engine.lora import Learner, attach, load_adapter_state, read_adapter
 from inhouse.engine.protocol import Generation, Grammar, Grammars, Progress
 from inhouse.engine.quiet import settle_transformers
@@ -76,17 +77,16 @@ def cpu_has_bf16() -> bool:
 
 def use_threads(threads: int) -> int:
     """Set torch's thread count (0: every core this process may use, shared with those started beside it); return it."""
-    beside = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-    wanted = threads or max(1, len(os.sched_getaffinity(0)) // beside)
+    wanted = threads or max(1, len(os.sched_getaffinity(0)) // processes_here())
     torch.set_num_threads(wanted)
     return wanted
 
 
 def free_memory() -> float:
-    """Bytes that are free where models are trained."""
+    """Bytes that are free for this process where models are trained: processes on one CPU share them."""
     if torch.cuda.is_available():
         return float(torch.cuda.mem_get_info()[0])
-    return float(psutil.virtual_memory().available)
+    return float(psutil.virtual_memory().available) / processes_here()
 
 
 def can_have_four_bits() -> bool:
@@ -94,11 +94,12 @@ def can_have_four_bits() -> bool:
     return torch.cuda.is_available() and find_spec("bitsandbytes") is not None
 
 
-def load_model(folder: Path, precision: str, *, four_bit: bool = False) -> nn.Module:
+def load_model(folder: Path, precision: str, *, four_bit: bool = False, on_cpu: bool = False) -> nn.Module:
     """The base model of a folder, weights in `precision`, on the GPU where there is one.
 
     Args:
         four_bit: linear layers' weights in 4 bits (NF4, Dettmers et al. 2023), multiplied in `precision`; on a GPU.
+        on_cpu: keep them off the GPU.
     """
     settle_transformers()
     from transformers import AutoModelForCausalLM, BitsAndBytesConfig
@@ -113,10 +114,33 @@ def load_model(folder: Path, precision: str, *, four_bit: bool = False) -> nn.Mo
     model = AutoModelForCausalLM.from_pretrained(
         folder, dtype=kind, attn_implementation=_attention(device, precision), local_files_only=True, **more
     )
+    _keep_the_cap(model)
+    assert isinstance(model, nn.Module)
+    # In 4 bits it is there, and cannot be moved.
+    return model.eval() if four_bit else model.to("cpu" if on_cpu else device).eval()
+
+
+def empty_model(folder: Path, precision: str) -> nn.Module:
+    """The same model with weights that take no memory and have no values (torch's device `meta`)."""
+    settle_transformers()
+    from accelerate import init_empty_weights
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    config = AutoConfig.from_pretrained(folder, local_files_only=True)
+    with init_empty_weights(include_buffers=False):  # buffers are computed from the config, and kept in no file
+        model = AutoModelForCausalLM.from_config(
+            config, dtype=getattr(torch, precision), attn_implementation=_attention(device, precision)
+        )
+    model.tie_weights()
+    _keep_the_cap(model)
+    assert isinstance(model, nn.Module)
+    return model.eval()
+
+
+def _keep_the_cap(model: Any) -> None:  # noqa: ANN401 - a transformers model
     if getattr(model.config, "attn_logit_softcapping", None):  # Gemma 2's cap on scores: sdpa leaves it out
         model.set_attn_implementation("eager")
-    assert isinstance(model, nn.Module)
-    return model.eval() if four_bit else model.to(device).eval()  # in 4 bits it is there, and cannot be moved
 
 
 def settle_for_answers(model: Any) -> None:  # noqa: ANN401 - a transformers model

@@ -85,7 +85,8 @@ class ReportData:
         examples: the test examples, in the order of the predictions.
         predictions: by contender name, one answer per test example; None where it could not answer.
         scores: by contender name, each answer's score, 0 to 1; where there are none, 1 if it is the expected one.
-        history: per logged step `step` and any of `train_loss`, `validation_loss`, `validation_score`.
+        history: per look at validation examples `step` and any of `train_loss`, `validation_loss`, `validation_score`.
+        steps: per step `step`, `loss` and `learning_rate`, where they were kept.
         dataset_number: number of the dataset version.
         counts: examples by split.
         packages: version by package name.
@@ -105,6 +106,7 @@ class ReportData:
     packages: Mapping[str, str]
     created_at: str
     scores: Mapping[str, Sequence[float] | NDArray[np.float64]] = field(default_factory=dict)
+    steps: Sequence[Mapping[str, float]] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +192,8 @@ def _context(data: ReportData) -> dict[str, Any]:
         "ours": ours,
         "theirs": theirs,
         "bars": _both_widths(lambda width: _comparison_chart(ranking, data.evaluation.primary_metric, width)),
-        "curve": _curve(data.history, data.train.best_step),
+        "curve": _curve(data.history, data.steps, data.train.best_step),
+        "rates": _rates(data.steps),
         "accuracies": _series(data.history, "validation_score"),
         "metric_of_looks": _metric_name(data.train.validation_metric or data.evaluation.primary_metric),
         "answered": answers is not None,
@@ -348,16 +351,28 @@ def _comparison_chart(ranking: Sequence[ContenderResult], metric: str, width: in
     return _svg(alt.layer(bars, intervals, values), width, alt.Step(28), f"{_metric_name(metric)} of each contender")
 
 
-def _curve(history: Sequence[Mapping[str, float]], best_step: int) -> list[tuple[str, Markup]]:
-    """The learning curve in both widths; empty if fewer than two losses were logged."""
+def _curve(
+    history: Sequence[Mapping[str, float]], steps: Sequence[Mapping[str, float]], best_step: int
+) -> list[tuple[str, Markup]]:
+    """The learning curve in both widths; empty if fewer than two losses were logged.
+
+    The training loss is that of every step, as far as it was kept, else the mean since the look before.
+    """
+    learned = _series(steps, "loss") or _series(history, "train_loss")
     rows = [
         {"step": step, "loss": loss, "kind": kind}
-        for key, kind in (("train_loss", "training"), ("validation_loss", "validation"))
-        for step, loss in _thinned(_series(history, key))
+        for series, kind in ((learned, "training"), (_series(history, "validation_loss"), "validation"))
+        for step, loss in _thinned(series)
     ]
     if len(rows) < 2:
         return []
     return _both_widths(lambda width: _curve_chart(rows, best_step, width))
+
+
+def _rates(steps: Sequence[Mapping[str, float]]) -> list[tuple[str, Markup]]:
+    """The learning rate by step in both widths; empty if it was not kept."""
+    rows = [{"step": step, "rate": rate} for step, rate in _thinned(_series(steps, "learning_rate"))]
+    return _both_widths(lambda width: _rate_chart(rows, width)) if len(rows) > 1 else []
 
 
 def curve_svg(points: Sequence[CurvePoint], metric: str) -> str:
@@ -404,6 +419,23 @@ def _curve_chart(rows: Sequence[Mapping[str, Any]], best_step: int, width: int) 
     side = {"align": "right", "dx": -6} if best_step > last / 2 else {"align": "left", "dx": 6}
     text = kept.mark_text(**side, baseline="top", y=2).encode(x="step:Q", text="text:N")
     return _svg(alt.layer(lines, rule, text), width, 260, "Loss by training step")
+
+
+def _rate_chart(rows: Sequence[Mapping[str, Any]], width: int) -> Markup:
+    """How far a step moved what learns, by step."""
+    import altair as alt
+
+    step_axis = alt.Axis(title="step", grid=False, tickCount=5 if width == NARROW else 10, format="d")
+    rate_axis = alt.Axis(title="learning rate", domain=False, ticks=False, tickCount=4, format="~g")
+    line = (
+        alt.Chart(alt.InlineData(values=list(rows)))
+        .mark_line(strokeWidth=2, color=GREY)
+        .encode(
+            x=alt.X("step:Q", axis=step_axis, scale=alt.Scale(zero=False, nice=False)),
+            y=alt.Y("rate:Q", axis=rate_axis),
+        )
+    )
+    return _svg(alt.layer(line), width, 120, "Learning rate by training step")
 
 
 def _series(history: Sequence[Mapping[str, float]], key: str) -> list[tuple[float, float]]:

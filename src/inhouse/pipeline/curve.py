@@ -6,6 +6,7 @@ import random
 import shutil
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import accumulate
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,8 @@ from inhouse.train import make_recipe
 SHARES = (1 / 8, 1 / 4, 1 / 2, 1)
 # A training on fewer examples says nothing about one on many.
 LEAST = 16
+# Groups stay whole, so parts are only about as large as their shares; two that hardly differ would say nothing.
+APART = 3 / 4
 # The curve is read off at so many times the examples that there are: farther ahead a power law is a guess.
 AHEAD = (2, 4)
 # A smaller gain than this from doubling the data is not worth the work of collecting it.
@@ -99,23 +102,39 @@ def train_curve(
 
 
 def _shares(prepared: Prepared) -> list[Prepared]:
-    """The training on growing parts of the examples, each within the next, each with the recipe for its size."""
-    order = list(range(len(prepared.learned)))
-    random.Random(f"{prepared.recipe.seed}:curve").shuffle(order)
-    counts = [n for share in SHARES if (n := round(share * len(order))) >= LEAST]
+    """The training on growing parts of the examples, each within the next, each with the recipe for its size.
+
+    Groups stay whole, as more data brings more of them: with some of each in the smallest part, the curve would tell
+    what more examples of the same suppliers bring, and not what new ones do.
+    """
+    places: dict[str, list[int]] = {}
+    for place, example in enumerate(prepared.learned):
+        places.setdefault(example.group, []).append(place)
+    groups = list(places.values())
+    random.Random(f"{prepared.recipe.seed}:curve").shuffle(groups)
+    order, ends = [place for group in groups for place in group], list(accumulate(map(len, groups)))
+    counts = [len(order)]
+    for share in reversed(SHARES):
+        nearest = min(ends, key=lambda n: abs(n - share * len(order)))
+        if LEAST <= nearest <= APART * counts[0]:
+            counts.insert(0, nearest)
     if len(counts) < 2:
         raise TooFewExamples(
-            f"task {prepared.task.name!r} has {len(order)} training examples: too few for a curve",
-            f"add examples: {2 * LEAST} are the least",
+            f"task {prepared.task.name!r} has {len(order)} training examples in {len(groups)} groups: too few for a "
+            "curve",
+            f"add examples: {2 * LEAST} are the least, in groups of which none holds most of them",
         )
     return [_part(prepared, sorted(order[:n])) for n in counts]
 
 
 def _part(prepared: Prepared, places: Sequence[int]) -> Prepared:
     learned = [prepared.learned[i] for i in places]
-    of = prepared.recipe
+    of, task = prepared.recipe, prepared.task
+    if not any(e.rejected for e in learned):  # a small part may have no pair
+        plain = task.train.model_copy(update={"objective": None, "beta": None, "sft_weight": None})
+        task = task.model_copy(update={"train": plain})
     recipe = make_recipe(
-        prepared.task,
+        task,
         prepared.dataset,
         learned,
         base_model=of.base_model,

@@ -75,7 +75,7 @@ def _evaluate(
     from inhouse.evaluate.report import ReportData, render_report
     from inhouse.evaluate.verdict import ContenderAnswers, decide
 
-    trained = TrainResult.model_validate(records.run_result(workspace, version.run))
+    trained = TrainResult.model_validate(version.training or records.run_result(workspace, version.run))
     task = version.answers_as(task)
     given = make_field(workspace, task, version, dataset, reporter)
     try:
@@ -153,6 +153,7 @@ def _evaluate(
             predictions={a.name: [p.target for p in a.test] for a in answers},
             scores={name: j.scores["accuracy" if primary == "macro_f1" else primary] for name, j in judged.items()},
             history=_history(trained),
+            steps=[row for row in records.metrics_of(workspace, version.run) if row["step"] <= trained.steps],
             dataset_number=dataset.number,
             counts=dataset.counts(),
             packages=package_versions(),

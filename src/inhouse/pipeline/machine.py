@@ -10,7 +10,7 @@ from typing import Any
 
 import psutil
 
-from inhouse.core import Reporter, Silent
+from inhouse.core import DEFAULT_BASE, Reporter, Silent
 from inhouse.engine import BaseSpec, catalogue, get_base, is_here, location
 from inhouse.engine.bases import hub_catalogue, pulled_bases
 from inhouse.store import Settings
@@ -65,13 +65,17 @@ def _hardware(settings: Settings) -> list[Check]:
     cores = len(os.sched_getaffinity(0))
     memory = psutil.virtual_memory()
     disk = shutil.disk_usage(_existing(settings))
+    base = catalogue()[DEFAULT_BASE]
+    needed = _memory_needed(base)
+    enough = memory.available >= needed
+    takes = f"training {base.name} takes {needed / GIB:.1f} GiB with examples of {MAX_TOKENS:,} tokens"
     checks = [
         Check("cores", cores >= 2, f"{cores} usable", "" if cores >= 2 else "training will be slow on one core"),
         Check(
             "memory",
-            memory.available > 3 * 2**30,
-            f"{memory.available / 2**30:.1f} GiB free of {memory.total / 2**30:.1f}",
-            "" if memory.available > 3 * 2**30 else "close other programs: training the embedded base takes 2 to 3 GiB",
+            enough,
+            f"{memory.available / GIB:.1f} GiB free of {memory.total / GIB:.1f}; {takes}",
+            "" if enough else "close other programs, or set a smaller `train.max_tokens` in task.toml",
         ),
         Check(
             "disk",
@@ -154,7 +158,13 @@ def list_models(settings: Settings) -> list[dict[str, Any]]:
 def _room(spec: BaseSpec) -> dict[str, Any]:
     if not spec.layers:
         return {"memory_gib": None, "fits": None}
-    needed = memory_needed(
+    needed = _memory_needed(spec)
+    return {"memory_gib": needed / GIB, "fits": needed <= psutil.virtual_memory().available}
+
+
+def _memory_needed(spec: BaseSpec) -> float:
+    """Bytes that LoRA takes in float32, with examples of `MAX_TOKENS`."""
+    return memory_needed(
         spec,
         rank=RANK,
         precision="float32",
@@ -162,7 +172,6 @@ def _room(spec: BaseSpec) -> dict[str, Any]:
         at_once=TOKENS_AT_ONCE,
         answers=TOKENS_AT_ONCE // 4,  # as of receipts and invoices
     )
-    return {"memory_gib": needed / GIB, "fits": needed <= psutil.virtual_memory().available}
 
 
 def pull_model(settings: Settings, name: str, reporter: Reporter | None = None) -> dict[str, Any]:

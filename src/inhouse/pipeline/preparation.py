@@ -10,21 +10,36 @@ from typing import TYPE_CHECKING, get_args
 
 import psutil
 
-from inhouse.core import FOR_ONE_MODEL, Dataset, Recipe, Reporter, Split, Task, TrainedModel, TrainSection, set_keys
+from inhouse.core import (
+    FOR_ONE_MODEL,
+    Dataset,
+    Example,
+    Recipe,
+    Reporter,
+    Split,
+    Task,
+    TrainedModel,
+    TrainSection,
+    set_keys,
+)
 from inhouse.engine import Base, get_base, require_base, require_kind
 from inhouse.engine.choice import choose_engine, gguf_architecture
+from inhouse.engine.gguf_fields import context_length, read_fields
 from inhouse.engine.gguf_traits import traits_of
 from inhouse.engine.prompts import TRAINED_SYSTEM
-from inhouse.errors import NothingToLearn, UsageError
+from inhouse.errors import ConfigError, NothingToLearn, UsageError
 from inhouse.scoring import judge, metric_names
 from inhouse.store import Workspace, records
 from inhouse.train import (
+    MIN_PAIRS,
     TOKENS_AT_ONCE,
     Encoded,
     Plan,
     Shape,
     answer_tokens_of,
     encode,
+    learns_pairs,
+    looked_at,
     make_plan,
     make_recipe,
     max_tokens_of,
@@ -37,6 +52,7 @@ from inhouse.train import (
 if TYPE_CHECKING:  # they import the models' libraries
     from inhouse.engine.lora import Learner
     from inhouse.train.loop import Judge, Trunk
+    from inhouse.train.processes import Processes
 
 LEARNING_SPLITS: tuple[Split, Split] = ("train", "validation")
 
@@ -45,7 +61,8 @@ LEARNING_SPLITS: tuple[Split, Split] = ("train", "validation")
 class Prepared:
     """All that a training needs, before it begins.
 
-    `checkpointed`: for lack of memory each layer is computed again for its gradient.
+    `checkpointed`: for lack of memory each layer is computed again for its gradient. `split_over`: so many processes
+    have a part of the weights each.
     """
 
     task: Task
@@ -56,6 +73,7 @@ class Prepared:
     learned: list[Encoded]
     validation: list[Encoded]
     checkpointed: bool = False
+    split_over: int = 1
 
     @property
     def judged(self) -> bool:
@@ -73,13 +91,44 @@ class Prepared:
             shape,
             rank=self.recipe.rank,
             precision=self.recipe.precision,
-            longest=max(e.tokens for e in self.learned),
+            longest=max(e.tokens for e in self.learned),  # a pair's texts go through together
             at_once=TOKENS_AT_ONCE,
             answers=self._answers_at_once,
             method=self.recipe.method,
             checkpointed=self.checkpointed,
             four_bit=self.recipe.four_bit,
+            split_over=self.split_over,
+            fused=self._fused,
+            scores=self._scores_kept,
         )
+
+    @property
+    def _fused(self) -> bool:
+        """Whether the hand-written pass computes it: see `trunk_of`."""
+        import torch
+        from transformers import AutoConfig
+
+        from inhouse.train.fused import fuses
+
+        own = torch.cuda.is_available() or self.checkpointed or self.split_over > 1
+        if own or self.recipe.method not in ("lora", "rslora"):
+            return False
+        return fuses(AutoConfig.from_pretrained(self.base.folder, local_files_only=True), self.recipe.max_tokens)
+
+    @property
+    def _scores_kept(self) -> float:
+        """Attention scores that are kept for the gradient, for each token and head."""
+        import torch
+
+        from inhouse.train.attention import KEPT_UP_TO
+
+        if torch.cuda.is_available():  # its attention computes them again
+            return 0.0
+        lengths = [text.tokens for e in self.learned for text in e.texts]
+        if self._fused:  # the half that is not masked, of texts that are not too long
+            return max((n for n in lengths if n <= KEPT_UP_TO), default=0) / 2
+        # All of them in float32, and a copy where what follows is in bfloat16: three times as many of that.
+        return max(lengths) * (3.0 if self.recipe.precision == "bfloat16" else 1.0)
 
     @property
     def _answers_at_once(self) -> int:
@@ -144,8 +193,11 @@ def require_ready(workspace: Workspace, name: str, model: str = "") -> Task:
     return task
 
 
-def prepare_training(workspace: Workspace, task: Task, reporter: Reporter) -> Prepared:
+def prepare_training(workspace: Workspace, task: Task, reporter: Reporter, *, split_over: int = 1) -> Prepared:
     """What the training of a causal model needs, made from the task's newest data.
+
+    Args:
+        split_over: so many processes have a part of the weights each.
 
     Raises:
         what `train` raises before its first step.
@@ -157,28 +209,63 @@ def prepare_training(workspace: Workspace, task: Task, reporter: Reporter) -> Pr
     base = get_base(task.base_model, workspace.settings, reporter.say)
     require_kind(base, "causal", "base_model")
     engine = choose_engine(task.engine, gguf_architecture(base.gguf), traits=traits_of(base.gguf))
+    _require_context(task, base)
     learned, validation = _encoded(task, dataset, base, reporter)
     recipe = make_recipe(
         task, dataset, learned, base_model=task.base_model, base_sha256=base.spec.sha256, precision=best_precision()
     )
-    return _with_room(Prepared(task, dataset, base, engine, recipe, learned, validation), free_memory(), reporter)
+    _require_something_to_see(recipe, looked_at(learned, validation, recipe), reporter)
+    prepared = Prepared(task, dataset, base, engine, recipe, learned, validation, split_over=split_over)
+    return _with_room(prepared, free_memory(), reporter)
+
+
+def _require_context(task: Task, base: Base) -> None:
+    """Refuse texts that are longer than the base reads.
+
+    Raises:
+        ConfigError
+    """
+    longest = context_length(read_fields(base.gguf))
+    if (task.train.max_tokens or 0) > longest:
+        raise ConfigError(
+            f"train.max_tokens is {task.train.max_tokens}, and {base.spec.title} reads {longest} tokens at most",
+            f"set it to {longest} or less in task.toml, or take another base model",
+        )
+
+
+def _require_something_to_see(recipe: Recipe, looked: Sequence[Encoded], reporter: Reporter) -> None:
+    """Tell where the looks cannot see what pairs teach.
+
+    Raises:
+        NothingToLearn: nothing else is learned.
+    """
+    if recipe.objective == "sft" or any(e.rejected for e in looked):
+        return
+    none = f"of the {len(looked)} validation examples that are looked at none has a rejected answer"
+    if not recipe.sft_weight:
+        raise NothingToLearn(
+            f"train.sft_weight is 0, and {none}: nothing would tell how the training goes",
+            "add preference pairs, or leave train.sft_weight out of task.toml",
+        )
+    reporter.warn(f"{none}: how the training goes is told by the right answers' likelihood alone")
 
 
 def _with_room(prepared: Prepared, free: float, reporter: Reporter) -> Prepared:
     """What takes less memory, where too little is free: layers computed again, then weights in 4 bits.
 
-    Only transformers' own pass can do the first, and only a GPU the second.
+    Only transformers' own pass can do the first, and only a GPU the second, with weights that are not split: FSDP
+    splits numbers, and those in 4 bits are packed.
     """
     import torch
 
     from inhouse.engine.torch_model import can_have_four_bits
 
-    method = prepared.recipe.method
-    if prepared.memory <= free or not (torch.cuda.is_available() or method in ("dora", "full")):
+    method, split = prepared.recipe.method, prepared.split_over > 1
+    if prepared.memory <= free or not (torch.cuda.is_available() or split or method in ("dora", "full")):
         return prepared
     prepared = replace(prepared, checkpointed=True)
     reporter.say("memory is short: each layer is computed again for its gradient, which takes about a third longer")
-    if prepared.memory <= free or method not in ("lora", "rslora") or not can_have_four_bits():
+    if prepared.memory <= free or split or method not in ("lora", "rslora") or not can_have_four_bits():
         return prepared
     reporter.say("memory is still short: the base model's weights are taken in 4 bits (QLoRA)")
     return replace(prepared, recipe=prepared.recipe.model_copy(update={"four_bit": True}))
@@ -189,6 +276,7 @@ def _encoded(task: Task, dataset: Dataset, base: Base, reporter: Reporter) -> tu
     from inhouse.engine.chat_template import ChatTemplate
 
     template = ChatTemplate(base.folder, base.spec.end_of_turn)
+    pairs = _pairs_told(task, dataset.of("train"), reporter)
     learned, looked_at = (
         encode(
             dataset.of(split),
@@ -196,7 +284,7 @@ def _encoded(task: Task, dataset: Dataset, base: Base, reporter: Reporter) -> tu
             system=TRAINED_SYSTEM,
             max_tokens=max_tokens_of(task),
             chat=task.input.chat,
-            pairs=task.train.objective != "sft",
+            pairs=pairs,
         )
         for split in LEARNING_SPLITS
     )
@@ -207,6 +295,28 @@ def _encoded(task: Task, dataset: Dataset, base: Base, reporter: Reporter) -> tu
             "add more examples: with three or more of a label, one goes to validation",
         )
     return learned, looked_at
+
+
+def _pairs_told(task: Task, examples: Sequence[Example], reporter: Reporter) -> bool:
+    """Whether rejected answers are learned from; that there are too few of them is said.
+
+    Raises:
+        ConfigError: they are not, and task.toml says how.
+    """
+    learned, count = learns_pairs(task.train, examples), sum(bool(e.rejected) for e in examples)
+    if count and not learned and task.train.objective is None:
+        reporter.say(
+            f"{count} of {len(examples)} training examples have a rejected answer: fewer than {MIN_PAIRS}, which are "
+            'the least to learn from, so the right answers alone are (train.objective = "dpo" in task.toml takes them '
+            "all the same)"
+        )
+    if not learned and (set_keys := task.train.of_pairs):
+        raise ConfigError(
+            f"{set_keys} is of learning from preference pairs, and {count} of {len(examples)} training examples have "
+            f"a rejected answer (from {MIN_PAIRS} on they are learned from)",
+            'leave it out of task.toml, add preference pairs (docs: compile.md), or set train.objective = "dpo"',
+        )
+    return learned
 
 
 def _told_whole(task: Task, examples: list[Encoded], reporter: Reporter) -> list[Encoded]:
@@ -228,24 +338,29 @@ def _told_whole(task: Task, examples: list[Encoded], reporter: Reporter) -> list
 
 
 @contextmanager
-def prepared_trunk(prepared: Prepared, *, sharded: bool = False) -> Iterator[tuple[Trunk, dict[str, Learner]]]:
+def prepared_trunk(
+    prepared: Prepared, processes: Processes | None = None
+) -> Iterator[tuple[Trunk, dict[str, Learner]]]:
     """The base model with new adapters, ready to learn; its memory is given back at the end.
 
     Args:
-        sharded: split over the processes that train together.
+        processes: those that train together; each gets a copy of the weights, or a part of them.
     """
     from inhouse.engine.lora import attach
     from inhouse.engine.torch_model import load_model
-    from inhouse.train.loop import trunk_of
+    from inhouse.train.loop import split_trunk, trunk_of
 
-    recipe = prepared.recipe
+    recipe, folder, checkpointed = prepared.recipe, prepared.base.folder, prepared.checkpointed
+    # bfloat16 has too few digits for a weight to learn in: it is multiplied in bfloat16, and kept in float32.
+    precision = "float32" if recipe.method == "full" else recipe.precision
+    mixed = precision != recipe.precision
     with roomy_heap(psutil.virtual_memory().available):
-        # bfloat16 has too few digits for a weight to learn in: it is multiplied in bfloat16, and kept in float32.
-        whole = recipe.method == "full"
-        model = load_model(prepared.base.folder, "float32" if whole else recipe.precision, four_bit=recipe.four_bit)
+        if processes is not None and processes.sharded:
+            yield split_trunk(folder, precision, recipe, processes, mixed=mixed, checkpointed=checkpointed)
+            return
+        model = load_model(folder, precision, four_bit=recipe.four_bit)
         adapters = attach(model, recipe.rank, recipe.alpha, recipe.seed, recipe.method)
-        mixed = whole and recipe.precision == "bfloat16"
-        trunk = trunk_of(model, recipe.max_tokens, mixed=mixed, sharded=sharded, checkpointed=prepared.checkpointed)
+        trunk = trunk_of(model, recipe.max_tokens, mixed=mixed, checkpointed=checkpointed)
         tidy_heap()  # of the weights that were joined
         yield trunk, adapters
 

@@ -83,24 +83,27 @@ def train(
 
     reporter = reporter or Silent()
     processes = started_processes()
-    if not processes.main:
-        return _assist(workspace, name, processes, seed=seed, minutes=minutes)
-    task = wished(require_ready(workspace, name, model), seed=seed, minutes=minutes)
-    _tell_left_out(workspace, name, model, reporter)
+    task = wished(workspace.load_task(name), seed=seed, minutes=minutes, model=model)
     if task.train.model == "encoder" and processes.count > 1:
         raise UsageError("an encoder is trained by one process", "start `inhouse train` without a launcher")
+    if not processes.main:
+        return _assist(workspace, task, processes)
+    require_ready(workspace, name, model)
+    _tell_left_out(workspace, name, model, reporter)
     with workspace.lock(f"train-{name}", f"training {name!r}"), disk_guard(workspace.paths.root):
-        prepared = _prepare(workspace, task, reporter)
+        prepared = _prepare(workspace, task, reporter, split_over=processes.count if processes.sharded else 1)
         run = records.open_run(workspace, name, prepared.dataset.number, prepared.recipe, again=again)
         if run.status == "done" and run.result is not None:
             shutil.rmtree(workspace.paths.run(run.id), ignore_errors=True)
             version = run.result["model_version"]
             reporter.say(f"this recipe was trained on this data before: {version} (--again repeats it)")
-            processes.agreed(("", None))
+            processes.agreed(None)
             return processes.agreed(TrainResult.model_validate(run.result))
         for left in records.abandon_runs(workspace, name, run, prepared.dataset.number):
             shutil.rmtree(workspace.paths.run(left), ignore_errors=True)
         result = _train_either(workspace, prepared, run, reporter, processes)
+        made = registry.find_version(workspace, name, result.model_version.partition("@")[2])
+        registry.update_version(workspace, made.model_copy(update={"training": result.model_dump(mode="json")}))
         status = "stopped" if result.interrupted else "done"
         records.finish_run(workspace, run.id, status, result.model_dump(mode="json"))
         if not result.interrupted:
@@ -108,21 +111,24 @@ def train(
     return processes.agreed(result)
 
 
-def _assist(workspace: Workspace, name: str, processes: Processes, **wishes: Any) -> TrainResult:  # noqa: ANN401
+def _assist(workspace: Workspace, task: Task, processes: Processes) -> TrainResult:
     """Train beside the main process; return its result.
 
-    Until it tells the run and the recipe nothing is looked at: it may still be writing.
+    Until it tells the run and the recipe no data or model is looked at: it may still be writing. What it chose for lack
+    of memory holds for all.
     """
     from inhouse.train.loop import run_loop
 
-    run, recipe = processes.told()
-    if recipe is not None:
-        task = wished(require_ready(workspace, name), **wishes)
-        prepared = replace(prepare_training(workspace, task, Silent()), recipe=recipe)
+    told = processes.told()
+    if told is not None:
+        run, recipe, checkpointed = told
+        require_ready(workspace, task.name, task.train.model)
+        prepared = replace(prepare_training(workspace, task, Silent()), recipe=recipe, checkpointed=checkpointed)
         with (
-            prepared_trunk(prepared, sharded=processes.sharded) as (trunk, adapters),
+            prepared_trunk(prepared, processes) as (trunk, adapters),
             finishing_the_step(Silent()) as asked_to_stop,
         ):
+            recipe = processes.told()  # with a schedule
             run_loop(
                 trunk,
                 adapters,
@@ -148,10 +154,13 @@ def _judge(prepared: Prepared, trunk: Trunk, processes: Processes) -> Judge | No
     return validation_judge(prepared, trunk) if prepared.judged and not processes.sharded else None
 
 
-def _prepare(workspace: Workspace, task: Task, reporter: Reporter) -> Prepared | PreparedClassifier:
+def _prepare(
+    workspace: Workspace, task: Task, reporter: Reporter, *, split_over: int = 1
+) -> Prepared | PreparedClassifier:
     """What the training of the task's causal model, or of its encoder, needs."""
-    prepare = prepare_classifier if task.train.model == "encoder" else prepare_training
-    return prepare(workspace, task, reporter)
+    if task.train.model == "encoder":
+        return prepare_classifier(workspace, task, reporter)
+    return prepare_training(workspace, task, reporter, split_over=split_over)
 
 
 def _tell_left_out(workspace: Workspace, name: str, model: str, reporter: Reporter) -> None:
@@ -173,7 +182,10 @@ def _train_either(
         assert isinstance(run.recipe, EncoderRecipe)
         return train_classifier(workspace, replace(prepared, recipe=run.recipe), run.id, reporter)
     assert isinstance(run.recipe, Recipe)
-    return _train(workspace, replace(prepared, recipe=run.recipe), run.id, reporter, processes)
+    recipe = run.recipe
+    if processes.sharded:  # it may go on from where one process had them so
+        recipe = recipe.model_copy(update={"four_bit": False})
+    return _train(workspace, replace(prepared, recipe=recipe), run.id, reporter, processes)
 
 
 def train_to_the_end(workspace: Workspace, name: str, reporter: Reporter, **wishes: Any) -> TrainResult:  # noqa: ANN401
@@ -310,9 +322,10 @@ def _train(workspace: Workspace, prepared: Prepared, run: str, reporter: Reporte
     folder.mkdir(parents=True, exist_ok=True)
     remedy = f"`inhouse train {prepared.task.name} --dry-run` shows what fits"
     tell_memory(prepared.memory, free_memory(), remedy, reporter)
+    processes.agreed((run, prepared.recipe, prepared.checkpointed))
     with (
         watching(workspace, prepared.task.name, run, prepared.recipe) as watch,
-        prepared_trunk(prepared, sharded=processes.sharded) as (trunk, adapters),
+        prepared_trunk(prepared, processes) as (trunk, adapters),
         finishing_the_step(reporter) as asked_to_stop,
     ):
         # Split weights can be computed by all at once alone, and the others do not train yet.
@@ -320,7 +333,7 @@ def _train(workspace: Workspace, prepared: Prepared, run: str, reporter: Reporte
         speed /= processes.count
         prepared = replace(prepared, recipe=prepared.fitted(speed))
         records.schedule_run(workspace, run, prepared.recipe)
-        processes.agreed((run, prepared.recipe))
+        processes.agreed(prepared.recipe)
         judge = _judge(prepared, trunk, processes)
         plan = prepared.plan(speed)
         tell_plan(plan, prepared.base, reporter, of_longer=OF_LONGER)

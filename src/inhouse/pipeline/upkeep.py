@@ -26,6 +26,7 @@ from inhouse.core import (
     folded,
     input_key,
     render_input,
+    target_key,
 )
 from inhouse.core.json_schema import parse_object
 from inhouse.engine import ENCODER, get_base, require_base
@@ -36,6 +37,7 @@ from inhouse.pipeline.packaging import spread
 from inhouse.pipeline.training import train_to_the_end
 from inhouse.scoring import RIGHT_METRICS, field_paths, field_scores, object_exact
 from inhouse.store import Workspace, disk_guard, records, registry, traffic
+from inhouse.train import max_tokens_of
 
 CORRECTIONS = "corrections"
 # Requests that `monitor` looks at, the newest ones: enough for narrow intervals, few enough that last week's drift is
@@ -231,7 +233,11 @@ def waiting_corrections(workspace: Workspace, task: Task, dataset: Dataset) -> W
 
 
 def _corrected(task: Task, trace: Trace, opinion: Feedback) -> Example | None:
-    """A correction as an example. An answer that was merely accepted is no new evidence of what is right."""
+    """A correction as an example. An answer that was merely accepted is no new evidence of what is right.
+
+    With the answer that it corrects it is a preference pair. Not of a label: making the right one likely makes all
+    others unlikely, whichever was answered. And not where the answer ran away, beyond what a training reads.
+    """
     if opinion.correction is None or opinion.correction == trace.output:
         return None
     inputs = {f: trace.inputs.get(f, "").strip() for f in task.input.fields}
@@ -240,7 +246,15 @@ def _corrected(task: Task, trace: Trace, opinion: Feedback) -> Example | None:
         target=opinion.correction,
         group=input_key(inputs),
         provenance=Provenance(f"{CORRECTIONS}/{trace.id}", 1),
+        rejected=_rejected(task, trace, opinion.correction),
     )
+
+
+def _rejected(task: Task, trace: Trace, correction: str) -> str:
+    """The answer that a correction is better than; empty where it makes no pair."""
+    same = trace.output is None or target_key(trace.output, task.kind) == target_key(correction, task.kind)
+    too_long = trace.prompt_tokens + trace.answer_tokens > max_tokens_of(task)
+    return "" if task.kind == "classify" or same or too_long else (trace.output or "").strip()
 
 
 def retrain(workspace: Workspace, name: str, reporter: Reporter | None = None) -> Retrained:
@@ -291,7 +305,12 @@ def _store_corrected(workspace: Workspace, task: Task, waiting: Waiting, reporte
     if changed != task:
         tell_not_taken(task, changed, reporter)
         workspace.save_task(changed)
-    reporter.say(f"dataset version {dataset.number}: {waiting.usable} corrections joined the training data")
+    given = [e for e in dataset.learned if e.provenance.file.startswith(f"{CORRECTIONS}/")]
+    pairs = sum(bool(e.rejected) for e in given)
+    reporter.say(
+        f"dataset version {dataset.number}: {waiting.usable} corrections joined the training data"
+        + (f"; {pairs} of all {len(given)} are preference pairs, with the answer that was wrong" if pairs else "")
+    )
     return dataset
 
 

@@ -76,17 +76,23 @@ def _message(item: object, place: str) -> _Message:
     if not isinstance(role, str) or role not in _ROLES:
         hint = "; calls of tools are not learned" if role in ("tool", "function") else ""
         raise ValueError(f"the role of {place} is {role!r}, not one of {', '.join(_ROLES)}{hint}")
-    message: _Message = {"role": _ROLES[role], "content": _content(given.get("content"), place)}
+    message: _Message = {"role": _ROLES[role], "content": content_of(given.get("content"), place)}
     if "weight" in given:
         message |= _weight(given["weight"], role, place)
     return message
 
 
-def _content(value: object, place: str) -> str:
+def content_of(value: object, place: str) -> str:
+    """The text of a message's content, whose parts are joined.
+
+    Raises:
+        ValueError: it has none.
+    """
     if isinstance(value, list):
         value = "\n".join(_part(part, place) for part in value)
     if not isinstance(value, str) or not value.strip():
-        raise ValueError(f"the content of {place} is {'empty' if value in (None, '') else 'not a text'}")
+        blank = value is None or isinstance(value, str)
+        raise ValueError(f"the content of {place} is {'empty' if blank else 'not a text'}")
     return value.strip()
 
 

@@ -12,6 +12,7 @@ from inhouse.sources.chat import MESSAGES, example_of
 from inhouse.sources.inputs import input_reader
 from inhouse.sources.mapping import Mapping
 from inhouse.sources.places import place_of, text_at
+from inhouse.sources.preferences import rejected_answer
 from inhouse.sources.registry import Source, refuse_if_mostly_rejected
 from inhouse.sources.targets import target_reader
 
@@ -44,13 +45,18 @@ def to_examples(
     read = _chat_reader(group.column if group else "") if mapping.chat else _reader(source, mapping, documents)
     for record in source.records:
         inputs, target, reason = read(record)
+        worse = ""
+        if mapping.rejected and not reason:
+            try:
+                worse = rejected_answer(record, mapping.rejected)
+            except ValueError as error:
+                reason = str(error)
         if reason:
             rejections.append(Rejection(record.provenance, reason, _as_text(record)))
             continue
         if mapping.kind == "classify" and len(target) > MAX_LABEL_CHARS:
             raise _too_long(source, record, mapping, target)
         given = folded(text_at(record, group) or "") if group else ""
-        worse = record.values.get(mapping.rejected, "").strip() if mapping.rejected else ""
         rejected = worse if worse != target else ""  # no pair
         examples.append(Example(inputs, target, given or input_key(inputs), record.provenance, rejected=rejected))
     refuse_if_mostly_rejected(

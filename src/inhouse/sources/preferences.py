@@ -9,7 +9,7 @@ from typing import Any
 
 from inhouse.core import Record, Rejection
 from inhouse.core.json_schema import compact
-from inhouse.sources.chat import MESSAGES, REJECTED
+from inhouse.sources.chat import MESSAGES, REJECTED, content_of
 from inhouse.sources.registry import Source
 
 CHOSEN = "chosen"
@@ -32,6 +32,22 @@ def with_conversations(source: Source) -> Source:
         if wanted <= source.nested:
             return _converted(source, names, parts_of)
     return source
+
+
+def rejected_answer(record: Record, column: str) -> str:
+    """The text of the worse answer in a column; of a message of the assistant, or of a list of one, its content.
+
+    Raises:
+        ValueError: it holds messages, and none or several that could be the answer.
+    """
+    text = record.values.get(column, "").strip()
+    if column not in record.json or text == "[]":
+        return "" if text == "[]" else text
+    value = json.loads(text)
+    messages = value if isinstance(value, list) else [value]
+    if not all(isinstance(item, Mapping) and "role" in item for item in messages):
+        return text
+    return content_of(_only(messages, "worse").get("content"), "the worse answer")
 
 
 def _converted(source: Source, names: tuple[str, str, str], parts_of: Callable[[Record], _Parts]) -> Source:
@@ -73,11 +89,9 @@ def _trl(record: Record) -> _Parts:
 def _pair(question: list[Any], chosen: list[Any], rejected: list[Any]) -> tuple[list[Any], str]:
     """The conversation with the better answer, and the worse answer's text."""
     (better, worse) = (_only(answers, name) for answers, name in ((chosen, "better"), (rejected, "worse")))
-    content = worse.get("content")
-    if not isinstance(content, str) or not content.strip():
-        raise ValueError("the worse answer has no text")
+    content = content_of(worse.get("content"), "the worse answer")
     silent = [{**message, "weight": 0} if message.get("role") == "assistant" else message for message in question]
-    return [*silent, better], content.strip()
+    return [*silent, better], content
 
 
 def _only(answers: list[Any], name: str) -> Mapping[str, Any]:

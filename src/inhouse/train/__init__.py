@@ -7,12 +7,15 @@ from inhouse.train.interrupt import finishing_the_step
 from inhouse.train.needs import GIB, Shape, disk_needed, memory_needed
 from inhouse.train.plan import (
     MAX_TOKENS,
+    MIN_PAIRS,
     RANK,
     TOKENS_AT_ONCE,
     Encoded,
     Plan,
     answer_tokens_of,
     encode,
+    learns_pairs,
+    looked_at,
     make_plan,
     make_recipe,
     max_tokens_of,
@@ -22,6 +25,7 @@ from inhouse.train.plan import (
 __all__ = [
     "GIB",
     "MAX_TOKENS",
+    "MIN_PAIRS",
     "RANK",
     "TOKENS_AT_ONCE",
     "Encoded",
@@ -32,6 +36,8 @@ __all__ = [
     "encode",
     "encoder_memory_needed",
     "finishing_the_step",
+    "learns_pairs",
+    "looked_at",
     "make_encoder_plan",
     "make_encoder_recipe",
     "make_plan",

@@ -8,11 +8,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from statistics import fmean, stdev
+from typing import Any
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
+from inhouse.core import Reporter
 from inhouse.engine.lora import copy_state
 from inhouse.store import replacing
 from inhouse.train.processes import like, whole
@@ -122,7 +124,8 @@ class Position:
 class LoopResult:
     """What came out of a training. `state` holds what was learned at the best look, by the names of its file.
 
-    `interrupted`: it was asked to stop; the checkpoint goes on from there.
+    Of several processes the main one alone has it. `interrupted`: it was asked to stop; the checkpoint goes on from
+    there.
     """
 
     state: dict[str, torch.Tensor]
@@ -138,6 +141,16 @@ def _gain(scores: Sequence[float], before: Sequence[float]) -> float:
     gain = fmean(gains)
     chance = stdev(gains) / math.sqrt(len(gains)) if len(gains) > 1 else math.inf
     return gain if abs(gain) > chance else 0.0
+
+
+def gathered(tensors: Mapping[str, torch.Tensor], *, keep: bool) -> dict[str, torch.Tensor]:
+    """Tensors with all their parts, one after the other, off the GPU; every process has to ask for them.
+
+    Args:
+        keep: whether this process takes them; the others bring their parts, and nothing comes back.
+    """
+    found = ((name, whole(tensor).detach()) for name, tensor in tensors.items())
+    return {name: tensor.cpu() for name, tensor in found if keep}
 
 
 def write_checkpoint(
@@ -158,11 +171,10 @@ def write_checkpoint(
     Raises:
         DiskFull: the disk has no room.
     """
-    tensors = {f"now.{n}": whole(t) for n, t in learned.items()}
-    tensors |= {f"best.{n}": whole(t) for n, t in best.items()}
+    parts = {f"now.{n}": t for n, t in learned.items()} | {f"best.{n}": t for n, t in best.items()}
     for number, state in optimizer.state_dict()["state"].items():
-        for name, value in state.items():
-            tensors[f"optimizer.{number}.{name}"] = whole(torch.as_tensor(value)).detach().cpu()
+        parts |= {f"optimizer.{number}.{name}": torch.as_tensor(value) for name, value in state.items()}
+    tensors = gathered(parts, keep=writes)
     if not writes:
         return
     with replacing(file) as temporary:
@@ -171,33 +183,76 @@ def write_checkpoint(
         )
 
 
+def checkpoint_step(file: Path) -> int:
+    """The step that a checkpoint is of; -1 where there is none, or none that can be read."""
+    try:
+        with safe_open(file, framework="pt") as saved:
+            return int(json.loads(saved.metadata()["position"])["step"])
+    except (OSError, SafetensorError, ValueError, TypeError, KeyError):
+        return -1
+
+
 def read_checkpoint(
-    file: Path, learned: Mapping[str, torch.Tensor], optimizer: torch.optim.Optimizer
+    file: Path, learned: Mapping[str, torch.Tensor], optimizer: torch.optim.Optimizer, reporter: Reporter
 ) -> tuple[Position, dict[str, torch.Tensor]]:
-    """Put a checkpoint's state into what learns and the optimizer; a fresh `Position` when there is none."""
+    """Put a checkpoint's state into what learns and the optimizer; a fresh `Position` when there is none.
+
+    Of a checkpoint that does not fit, or cannot be read, nothing is taken: that is told, and the training begins anew.
+    """
     if not file.is_file():
         return Position(), {}
-    with safe_open(file, framework="pt") as saved:
-        tensors = {name: saved.get_tensor(name) for name in saved.keys()}  # noqa: SIM118 - not a dictionary
-        values = json.loads(saved.metadata()["position"])
-    if set(values) != {field.name for field in fields(Position)}:  # another version of inhouse wrote it
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    try:
+        with safe_open(file, framework="pt") as saved:
+            tensors = {name: saved.get_tensor(name) for name in saved.keys()}  # noqa: SIM118 - not a dictionary
+            position = _position(json.loads(saved.metadata()["position"]))
+        _require_fit(tensors, learned, parameters)
+    except (OSError, SafetensorError, ValueError, TypeError, KeyError) as error:
+        reporter.warn(
+            f"the checkpoint {file} cannot be gone on with, so the training begins anew: another version of inhouse "
+            f"wrote it, or it is damaged ({' '.join(str(error).split())[:200]})"
+        )
         return Position(), {}
-    now = _below(tensors, "now.")
-    copy_state(learned, {n: like(t, learned[n]) if n in learned else t for n, t in now.items()})
+    copy_state(learned, {n: like(t, learned[n]) for n, t in _below(tensors, "now.").items()})
     state = optimizer.state_dict()
     state["state"] = {}
-    parameters = [p for group in optimizer.param_groups for p in group["params"]]
     for name, value in _below(tensors, "optimizer.").items():
         number, _, key = name.partition(".")
         split = value if key == "step" else like(value, parameters[int(number)])
         state["state"].setdefault(int(number), {})[key] = split
     optimizer.load_state_dict(state)
-    values["since_look"] = tuple(values["since_look"])
-    for name in ("best_scores", "top_scores"):
-        values[name] = tuple(values[name])
-    values["history"] = tuple(values["history"])
-    return Position(**values), {n: like(t, learned[n]) for n, t in _below(tensors, "best.").items()}
+    return position, {n: like(t, learned[n]) for n, t in _below(tensors, "best.").items()}
 
 
-def _below(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
+def _position(values: dict[str, Any]) -> Position:
+    """The position that was kept.
+
+    Raises:
+        ValueError: it has other parts than one has now.
+    """
+    if odd := set(values) ^ {field.name for field in fields(Position)}:
+        raise ValueError(f"of its position {sorted(odd)[0]!r} is on one side only")
+    lists = {name: tuple(values[name]) for name in ("since_look", "best_scores", "top_scores", "history")}
+    return Position(**values | lists)
+
+
+def _require_fit(
+    tensors: Mapping[str, torch.Tensor], learned: Mapping[str, torch.Tensor], parameters: Sequence[torch.Tensor]
+) -> None:
+    """Refuse tensors that are not of what learns.
+
+    Raises:
+        ValueError
+    """
+    shapes = {name: tensor.shape for name, tensor in learned.items()}
+    now, best = ({n: tensor.shape for n, tensor in _below(tensors, part).items()} for part in ("now.", "best."))
+    if now != shapes or not best.items() <= shapes.items():  # an encoder keeps no head of its best
+        raise ValueError("its tensors are not those of what learns")
+    for name, tensor in _below(tensors, "optimizer.").items():
+        number, _, key = name.partition(".")
+        if int(number) >= len(parameters) or (key != "step" and tensor.shape != parameters[int(number)].shape):
+            raise ValueError(f"its tensor optimizer.{name} is not of what learns")
+
+
+def _below(tensors: Mapping[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}

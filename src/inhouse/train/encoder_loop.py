@@ -120,7 +120,7 @@ class _Tuning:
         self._per_pass = math.ceil(len(train.ids) / recipe.batch_size)
         self._pass, self._batches = -1, list[list[int]]()
         self._untrained = _copied(self._state())
-        self.position, self.best = read_checkpoint(checkpoint, self._state(), self._optimizer)
+        self.position, self.best = read_checkpoint(checkpoint, self._state(), self._optimizer, reporter)
         self._begun, self._spent = time.monotonic(), self.position.seconds
         self._saved, self._a_step = self._begun, 0.0
         self._bar = reporter.bar("training", taken(recipe))

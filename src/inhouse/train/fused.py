@@ -70,16 +70,15 @@ class FusedTrunk:
 def can_fuse(model: Any, longest: int) -> bool:  # noqa: ANN401 - a transformers model
     """Whether a model is computed here as transformers does, on texts of up to `longest` tokens.
 
-    Not on a GPU, where its own attention is faster; not with a window that ends before the text begins.
+    Not on a GPU, where its own attention is faster.
     """
-    config = model.config
+    return next(model.parameters()).device.type == "cpu" and fuses(model.config, longest)
+
+
+def fuses(config: Any, longest: int) -> bool:  # noqa: ANN401 - transformers' settings of a model
+    """Whether models of these settings are. Not with a window that ends before the text begins."""
     window = getattr(config, "sliding_window", None) if getattr(config, "use_sliding_window", True) else None
-    return (
-        config.model_type in _FAMILIES
-        and next(model.parameters()).device.type == "cpu"
-        and config.hidden_act == "silu"
-        and (window is None or window >= longest)
-    )
+    return config.model_type in _FAMILIES and config.hidden_act == "silu" and (window is None or window >= longest)
 
 
 class _Layer:

@@ -10,7 +10,7 @@ import math
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
@@ -19,14 +19,29 @@ from typing import Any, Protocol
 import torch
 
 from inhouse.core import Recipe, Reporter
-from inhouse.engine.lora import DoraLinear, Learner, LoraLinear, adapter_state, learned_parameters, load_adapter_state
-from inhouse.engine.torch_model import answer_logits, padded
+from inhouse.engine.lora import (
+    DoraLinear,
+    Learner,
+    LoraLinear,
+    adapter_state,
+    attach,
+    learned_parameters,
+    load_adapter_state,
+)
+from inhouse.engine.torch_model import answer_logits, empty_model, load_model, padded
 from inhouse.errors import EngineFault, InputError, NothingToLearn
-from inhouse.train.checkpoint import LoopResult, Position, read_checkpoint, write_checkpoint
+from inhouse.train.checkpoint import (
+    LoopResult,
+    Position,
+    checkpoint_step,
+    gathered,
+    read_checkpoint,
+    write_checkpoint,
+)
 from inhouse.train.fused import FusedTrunk, can_fuse
 from inhouse.train.heap import tidy_heap
 from inhouse.train.objectives import LIKELIHOOD, Objective, objective_of, with_reference
-from inhouse.train.plan import TOKENS_AT_ONCE, Encoded, asked_at, look_every, looked_at, planned_steps
+from inhouse.train.plan import TOKENS_AT_ONCE, Encoded, asked_at, in_parts, look_every, looked_at, planned_steps
 from inhouse.train.processes import ALONE, Processes, ShardedTrunk, whole
 
 CHECKPOINT_SECONDS = 15.0
@@ -102,7 +117,7 @@ def run_loop(
     if stopped:
         training.end(stopped)
     return LoopResult(
-        {name: whole(tensor) for name, tensor in training.best.items()},
+        gathered(training.best, keep=processes.main),
         training.position,
         stopped or f"you stopped it after {training.position.step} of {training.last} steps",
         resumed,
@@ -142,18 +157,19 @@ class _Training:
         self.last = min(self._planned, recipe.max_steps or self._planned)
         self._look_every = look_every(train, validation, recipe)
         looked = looked_at(train, validation, recipe)
-        self._train, self._looked_at = self._ready(train, "train"), self._ready(looked, "validation")
-        self._untrained = _copy(adapters)
-        self.position, self.best = read_checkpoint(checkpoint, adapter_state(adapters), self._optimizer)
-        if len(set(processes.joined([self.position.step]))) > 1:
+        if len(set(processes.joined([(checkpoint.parent.is_dir(), checkpoint_step(checkpoint))]))) > 1:
             raise InputError(
                 f"not all of the {processes.count} processes see the checkpoint {checkpoint}",
                 "put the workspace on a disk that all machines share",
             )
+        self._begun = time.monotonic()
+        self._train, self._looked_at = self._ready(train, "train"), self._ready(looked, "validation")
+        self._untrained = _copy(adapters)
+        self.position, self.best = read_checkpoint(checkpoint, adapter_state(adapters), self._optimizer, reporter)
         self._epoch, self._batches = -1, list[list[int]]()
-        self._begun, self._spent = time.monotonic(), self.position.seconds
+        self._spent = self.position.seconds
         self._a_step = self._a_look = self._a_save = 0.0  # seconds that the last of each took
-        self._saved = self._tidied = self._begun
+        self._saved = self._tidied = time.monotonic()
         self._bar = reporter.bar("training", self.last)
         self._bar.update(self.position.step)
 
@@ -162,14 +178,14 @@ class _Training:
         if not self._objective.needs_reference:
             return examples
         file = self._checkpoint.with_suffix(f".{name}.json")
-        return with_reference(self._trunk, examples, file, writes=self._processes.main)
+        return with_reference(self._trunk, examples, file, self._reporter, self._processes)
 
     def begin(self) -> None:
         """Measure what the untrained model makes of the validation examples: a training that gets worse diverges."""
         if self.position.step == 0:
             begun = time.monotonic()
             loss = _validate(self._trunk, self._looked_at, self._objective, self._processes).loss
-            self.position = replace(self.position, untrained_loss=loss)
+            self.position = replace(self.position, untrained_loss=self._objective.untrained(loss, self._looked_at))
             self._a_look = time.monotonic() - begun
 
     def end(self, reason: str) -> None:
@@ -340,7 +356,7 @@ def seconds_per_token(trunk: Trunk, adapters: dict[str, Learner], train: Sequenc
     One example warms up (memory, threads, kernels) and does not count.
     """
     batches = _batches([e.tokens for e in train], recipe.batch_size, recipe.seed, 0)
-    parts = (part for batch in batches for part in _parts([train[i] for i in batch], TOKENS_AT_ONCE))
+    parts = (part for batch in batches for part in in_parts([train[i] for i in batch], TOKENS_AT_ONCE))
     objective = objective_of(recipe)
     if objective.needs_reference:  # what it is changes nothing in how long a step takes
         train = [replace(e, reference=(0.0, 0.0)) for e in train]
@@ -383,22 +399,49 @@ def trunk_of(
     longest: int,
     *,
     mixed: bool = False,
-    sharded: bool = False,
     checkpointed: bool = False,
 ) -> Trunk:
     """The fastest way through a model, for texts of up to `longest` tokens; all give the same gradients.
 
     Args:
         mixed: weights in float32 are multiplied in bfloat16.
-        sharded: split the weights over the processes that train together.
         checkpointed: compute each layer again for its gradient, instead of keeping what it needs.
     """
-    if sharded or checkpointed:
-        padded = PaddedTrunk(model, mixed=mixed, checkpointed=checkpointed)
-        return ShardedTrunk(padded) if sharded else padded
+    if checkpointed:
+        return PaddedTrunk(model, mixed=mixed, checkpointed=True)
     kinds = {type(module) for module in model.modules()}
     plain = LoraLinear in kinds and DoraLinear not in kinds  # the fused pass is written for these
     return FusedTrunk(model) if plain and can_fuse(model, longest) else PaddedTrunk(model, mixed=mixed)
+
+
+def split_trunk(
+    folder: Path,
+    precision: str,
+    recipe: Recipe,
+    processes: Processes,
+    *,
+    mixed: bool = False,
+    checkpointed: bool = False,
+) -> tuple[Trunk, dict[str, Learner]]:
+    """The model of a folder with new adapters, its weights split over the processes; the main one alone reads them.
+
+    Args:
+        precision: of the weights.
+        mixed, checkpointed: see `trunk_of`.
+    """
+
+    def adapted(model: torch.nn.Module) -> dict[str, Learner]:
+        return attach(model, recipe.rank, recipe.alpha, recipe.seed, recipe.method)
+
+    model, weights = empty_model(folder, precision), None
+    adapters = adapted(model)
+    trunk = ShardedTrunk(PaddedTrunk(model, mixed=mixed, checkpointed=checkpointed))
+    if processes.main:
+        base = load_model(folder, precision, on_cpu=True)
+        adapted(base)
+        weights = dict(base.named_parameters())
+    trunk.fill(weights)
+    return trunk, adapters
 
 
 class PaddedTrunk:
@@ -433,7 +476,7 @@ def _learn(
     """Add the gradients of this process's share of the batch's loss; return the loss of the whole batch, and what else
     the objective measured."""
     total = Counter[str]()
-    for part, factor in processes.rounds(_parts(processes.share(batch), TOKENS_AT_ONCE), batch[0]):
+    for part, factor in processes.rounds(in_parts(processes.share(batch), TOKENS_AT_ONCE), batch[0]):
         share = objective.loss(trunk, part, batch)
         (share.loss * factor).backward()  # type: ignore[no-untyped-call]
         if factor:
@@ -460,26 +503,13 @@ class Seen:
 def _validate(trunk: Trunk, examples: Sequence[Encoded], objective: Objective, processes: Processes = ALONE) -> Seen:
     total, right = Counter[str](), list[float]()
     with torch.no_grad():
-        for part, factor in processes.rounds(_parts(processes.share(examples), TOKENS_AT_ONCE), examples[0]):
+        for part, factor in processes.rounds(in_parts(processes.share(examples), TOKENS_AT_ONCE), examples[0]):
             share = objective.loss(trunk, part, examples)
             if factor:
                 right += share.right
                 total.update({"loss": share.loss.item(), **share.measured})
     measured = processes.total(total)
     return Seen(measured.pop("loss"), processes.joined(right), measured)
-
-
-def _parts(examples: Sequence[Encoded], most: int) -> Iterator[Sequence[Encoded]]:
-    """The examples, in order, in runs of at most `most` padded tokens and at least one example."""
-    start, width = 0, 0
-    for place, example in enumerate(examples):
-        wider = max(width, example.tokens)
-        if place > start and wider * (place - start + 1) > most:
-            yield examples[start:place]
-            start, wider = place, example.tokens
-        width = wider
-    if examples:
-        yield examples[start:]
 
 
 def _schedule(step: int, steps: int, warmup_share: float) -> float:

@@ -8,8 +8,12 @@ from inhouse.core import Method
 
 GIB = 2**30
 # Numbers of a layer that are kept for the backward pass, per token and hidden number: the layer's input, q, k and v
-# twice, the attention's result, the gate and what it opens. 12 with SmolLM2-135M, 15 with Llama 3.2, 18 with Qwen3.
+# twice, the attention's result, the gate and what it opens. By the fused pass 12 with SmolLM2-135M, 15 with Llama 3.2,
+# 18 with Qwen3; by transformers' own, which keeps the norms' results too, 16 with SmolLM2-135M where all weights learn,
+# and what each of DoRA's layers gives beside: 29.
 KEPT_PER_HIDDEN = 15
+KEPT_UNFUSED = 18
+KEPT_OF_DORA = 30
 # Python, torch and transformers before a weight is loaded; what the allocator holds between steps.
 BASELINE = 0.6 * GIB
 SLACK = 1.25
@@ -49,8 +53,11 @@ def memory_needed(
     method: Method = "lora",
     checkpointed: bool = False,
     four_bit: bool = False,
+    split_over: int = 1,
+    fused: bool = True,
+    scores: float = 0.0,
 ) -> float:
-    """Bytes at the peak of a training.
+    """Bytes at the peak of a training, in each of its processes.
 
     Args:
         rank: of the adapters.
@@ -59,18 +66,25 @@ def memory_needed(
         answers: those of them that carry loss.
         checkpointed: of each layer its input alone is kept, and the rest computed again for the gradient.
         four_bit: the base's weights have 4 bits.
+        split_over: so many processes have a part of the weights each, and of what belongs to them. Embedding, head and
+            a layer are whole while they are computed.
+        fused: computed by the hand-written pass (`train.fused`).
+        scores: of attention, that are kept for the gradient, for each token and head: none where they are computed
+            again, as the fused pass does with long texts.
     """
     size = 2 if precision == "bfloat16" else 4
     rows = max(longest, at_once)
-    scores = shape.heads * longest / 2  # causal: half of them
-    of_layer = KEPT_PER_HIDDEN * shape.hidden + scores
+    numbers = KEPT_PER_HIDDEN if fused else KEPT_OF_DORA if method == "dora" else KEPT_UNFUSED
+    of_layer = numbers * shape.hidden + shape.heads * scores
     kept = rows * (shape.layers * shape.hidden + of_layer if checkpointed else shape.layers * of_layer) * size
     learned = learned_numbers(shape, rank, method) * 4 * COPIES_OF_LEARNED
     weights = shape.parameters * (FOUR_BIT_BYTES if four_bit else size)
     # Where all weights learn, those in bfloat16 are copies that one layer after another makes of the float32 ones.
     frozen = weights if method != "full" or precision == "bfloat16" else 0
     head = answers * shape.vocabulary * COPIES_OF_LOGITS * 4
-    return BASELINE + frozen + learned + SLACK * (kept + head)
+    at_rest = (frozen + learned) / split_over
+    together = 0 if split_over == 1 else (shape.parameters / shape.layers + shape.vocabulary * shape.hidden) * size
+    return BASELINE + at_rest + together + SLACK * (kept + head)
 
 
 def disk_needed(shape: Shape, rank: int, method: Method = "lora") -> float:

@@ -7,6 +7,7 @@ the figures that are measured beside it.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,10 +17,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from inhouse.core import Recipe, canonical_hash
+from inhouse.core import Recipe, Reporter, canonical_hash
 from inhouse.errors import EngineFault, NothingToLearn
 from inhouse.store import write_bytes
-from inhouse.train.plan import Encoded
+from inhouse.train.plan import TOKENS_AT_ONCE, Encoded, in_parts
+from inhouse.train.processes import ALONE, Processes
 
 if TYPE_CHECKING:
     from inhouse.train.loop import Trunk
@@ -53,6 +55,10 @@ class Objective(Protocol):
         """The share of `part` in the loss of `batch`."""
         ...
 
+    def untrained(self, loss: float, validation: Sequence[Encoded]) -> float:
+        """The loss of training examples before the first step, by that of validation examples."""
+        ...
+
 
 class Likelihood:
     """Supervised fine-tuning: the mean cross-entropy over the batch's answer tokens."""
@@ -64,6 +70,10 @@ class Likelihood:
         logits, wanted = trunk.logits(part)
         loss = functional.cross_entropy(logits, wanted, reduction="sum") / _answer_tokens(batch)
         return Share(loss, _right(logits, wanted, part))
+
+    def untrained(self, loss: float, validation: Sequence[Encoded]) -> float:
+        """See `Objective.untrained`."""
+        return loss
 
 
 LIKELIHOOD: Objective = Likelihood()
@@ -111,6 +121,10 @@ class Preference:
         }
         return Share(loss - functional.logsigmoid(margin).sum() / pairs, right, measured)
 
+    def untrained(self, loss: float, validation: Sequence[Encoded]) -> float:
+        """See `Objective.untrained`. A pair's part is log 2 where the model still is its own reference."""
+        return loss if any(example.rejected for example in validation) else loss + math.log(2)
+
     def _margin(self, example: Encoded, chosen: Tensor, rejected: Tensor) -> Tensor:
         """How much further the answers are apart than in the base, times beta; earlier turns do not count."""
         if example.reference is None:
@@ -127,30 +141,52 @@ def objective_of(recipe: Recipe) -> Objective:
     return LIKELIHOOD
 
 
-def with_reference(trunk: Trunk, examples: Sequence[Encoded], file: Path, *, writes: bool = True) -> list[Encoded]:
+def with_reference(
+    trunk: Trunk, examples: Sequence[Encoded], file: Path, reporter: Reporter, processes: Processes = ALONE
+) -> list[Encoded]:
     """The examples with what the model thinks of both answers now, before anything is learned; computed once.
 
     Args:
         file: keeps it for a training that goes on.
-        writes: whether this process writes it.
+        processes: those that train together; the main one's file counts.
     """
     of = canonical_hash([[e.prompt, e.answer, list(e.rejected)] for e in examples])
-    kept = json.loads(file.read_bytes()) if file.is_file() else {}
-    if kept.get("of") != of:
-        kept = {"of": of, "pairs": [_reference(trunk, e) for e in examples]}
-        if writes:
-            write_bytes(file, json.dumps(kept).encode())
-    pairs: list[list[float] | None] = kept["pairs"]
-    return [replace(e, reference=(p[0], p[1]) if p else None) for e, p in zip(examples, pairs, strict=True)]
+    pairs = [e for e in examples if e.rejected]
+    found = processes.agreed(_kept_references(file, of))
+    if found is None:
+        found = _references(trunk, pairs, reporter, processes) if pairs else []
+        if processes.main:
+            write_bytes(file, json.dumps({"of": of, "pairs": found}).encode())
+    references = iter(found)
+    return [replace(e, reference=next(references)) if e.rejected else e for e in examples]
 
 
-def _reference(trunk: Trunk, example: Encoded) -> list[float] | None:
-    if not example.rejected:
+def _kept_references(file: Path, of: str) -> list[tuple[float, float]] | None:
+    """Those of a file, if it is of these examples; a file that cannot be read is as good as none."""
+    try:
+        kept = json.loads(file.read_bytes())
+        return [(better, worse) for better, worse in kept["pairs"]] if kept["of"] == of else None
+    except (OSError, ValueError, TypeError, KeyError):
         return None
-    with torch.no_grad():
-        logits, wanted = trunk.logits(example.texts)
-        given = torch.split(-functional.cross_entropy(logits, wanted, reduction="none"), _learned_tokens(example.texts))
-    return [given[0][-len(example.answer) :].sum().item(), given[1].sum().item()]
+
+
+def _references(
+    trunk: Trunk, pairs: Sequence[Encoded], reporter: Reporter, processes: Processes
+) -> list[tuple[float, float]]:
+    mine, done = processes.share(pairs), 0
+    bar = reporter.bar("the base on both answers", sum(e.tokens for e in mine))
+    found = list[tuple[float, float]]()
+    for part, factor in processes.rounds(in_parts(mine, TOKENS_AT_ONCE), pairs[0]):
+        texts = [text for example in part for text in example.texts]
+        with torch.no_grad():
+            logits, wanted = trunk.logits(texts)
+            given = torch.split(-functional.cross_entropy(logits, wanted, reduction="none"), _learned_tokens(texts))
+        if factor:
+            better = (g[-len(e.answer) :].sum().item() for e, g in zip(part, given[::2], strict=True))
+            found += zip(better, (g.sum().item() for g in given[1::2]), strict=True)
+            done += sum(e.tokens for e in part)
+            bar.update(done)
+    return processes.joined(found)
 
 
 def _answer_tokens(batch: Sequence[Encoded]) -> int:

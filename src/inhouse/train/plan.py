@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import random
 from bisect import bisect_left
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -40,6 +40,10 @@ FULL_RATE = 1e-4
 # Of DPO: the paper's, and the weight of the right answers' likelihood beside it (Pang et al. 2024).
 BETA = 0.1
 SFT_WEIGHT = 1.0
+# Pairs are learned from, unless task.toml says otherwise, where there are a batch of them. The lead is averaged over a
+# step's pairs: of a handful each would count as much as all answers of its step, and be learned by heart. And the
+# validation split, a seventh of the training split, would hardly have one to see the lead on.
+MIN_PAIRS = 16
 # Padded tokens that go through the model at once: what is kept for the backward pass grows with them, and less of it
 # stays in the caches. With 555 tokens a text 1,024 are as fast as 2,048 and take 1.2 GiB less (docs/log.md).
 TOKENS_AT_ONCE = 1024
@@ -81,7 +85,7 @@ class Encoded:
 
     `taught` are positions in the prompt that carry loss too: the assistant's earlier turns in a conversation.
     `rejected` is a worse answer of a preference pair; `reference` the log-probabilities of answer and rejected answer
-    in the base model.
+    in the base model. `group` is that of the example.
     """
 
     prompt: list[int]
@@ -90,6 +94,7 @@ class Encoded:
     taught: tuple[int, ...] = ()
     rejected: tuple[int, ...] = ()
     reference: tuple[float, float] | None = None
+    group: str = ""
 
     @property
     def tokens(self) -> int:
@@ -145,48 +150,56 @@ def encode(
         pairs: take rejected answers along, for the objective `dpo`.
 
     Raises:
-        NothingToLearn: an example has no answer token, or its answer alone is over `max_tokens`.
+        NothingToLearn: an example has no answer token, or its answer, or its rejected one, alone is over `max_tokens`.
     """
     encode_one = _encode_conversation if chat else _encode_input
     rejected = [tuple(template.answer_ids(e.rejected)) if pairs and e.rejected else () for e in examples]
     return [
-        replace(encode_one(e, template, system, max_tokens - _longer(worse, e, template)), rejected=worse)
+        replace(encode_one(e, template, system, max_tokens, worse), rejected=worse, group=e.group)
         for e, worse in zip(examples, rejected, strict=True)
     ]
 
 
-def _longer(rejected: Sequence[int], example: Example, template: Template) -> int:
-    """How many tokens a rejected answer is longer than the right one: the prompt must leave room for both."""
-    return max(0, len(rejected) - len(template.answer_ids(example.target))) if rejected else 0
+def learns_pairs(wish: TrainSection, examples: Sequence[Example]) -> bool:
+    """Whether a training on these examples learns from their rejected answers too."""
+    if wish.objective is not None:
+        return wish.objective == "dpo"
+    return sum(bool(e.rejected) for e in examples) >= MIN_PAIRS
 
 
-def _encode_input(example: Example, template: Template, system: str, max_tokens: int) -> Encoded:
+def _encode_input(
+    example: Example, template: Template, system: str, max_tokens: int, rejected: Sequence[int]
+) -> Encoded:
     answer = _answer_of(example, template)
+    longer = max(answer, rejected, key=len)  # the prompt leaves room for both
     text = render_input(example.inputs)
 
     def prompt_of(shortened: str) -> list[int]:
         return template.prompt_ids(trained_messages(system, {"": shortened}))
 
     prompt = prompt_of(text)
-    room = max_tokens - len(answer)
+    room = max_tokens - len(longer)
     if len(prompt) <= room:
         return Encoded(prompt, answer)
     if len(prompt_of("")) >= room:
-        raise _no_room(example, answer, max_tokens)
+        raise _no_room(example, longer, max_tokens, rejected=longer is rejected)
     return Encoded(_shortened(text, room, prompt_of), answer, truncated=True)
 
 
-def _encode_conversation(example: Example, template: Template, _system: str, max_tokens: int) -> Encoded:
+def _encode_conversation(
+    example: Example, template: Template, _system: str, max_tokens: int, rejected: Sequence[int]
+) -> Encoded:
     answer = _answer_of(example, template)
+    longer = max(answer, rejected, key=len)
     messages = conversation(example.inputs)
     truncated = False
     while True:
         prompt, spans = template.prompt_spans(messages)
-        if len(prompt) + len(answer) <= max_tokens:
+        if len(prompt) + len(longer) <= max_tokens:
             break
         messages, truncated = _without_oldest_turn(messages), True
         if not messages:
-            raise _no_room(example, answer, max_tokens)
+            raise _no_room(example, longer, max_tokens, rejected=longer is rejected)
     taught = [
         position
         for message, (start, end) in zip(messages, spans, strict=True)
@@ -208,10 +221,11 @@ def _answer_of(example: Example, template: Template) -> list[int]:
     return answer
 
 
-def _no_room(example: Example, answer: Sequence[int], max_tokens: int) -> NothingToLearn:
+def _no_room(example: Example, answer: Sequence[int], max_tokens: int, *, rejected: bool) -> NothingToLearn:
+    what, remedy = ("rejected answer", "shorten or remove it") if rejected else ("answer", "shorten the target")
     return NothingToLearn(
-        f"the answer takes {len(answer)} tokens and leaves no room for the input within {max_tokens}",
-        "raise `train.max_tokens` in task.toml, or shorten the target",
+        f"the {what} takes {len(answer)} tokens and leaves no room for the input within {max_tokens}",
+        f"raise `train.max_tokens` in task.toml, or {remedy}",
         file=example.provenance.file,
         line=example.provenance.line,
     )
@@ -360,7 +374,8 @@ def make_plan(
         steps=steps,
         tokens=tokens,
         truncated=sum(e.truncated for e in train),
-        seconds=seconds_per_token * (tokens + _looking(recipe, train, validation, steps, judged=judged)),
+        seconds=seconds_per_token
+        * (tokens + _looking(recipe, train, validation, steps, judged=judged) + _referring(recipe, train, validation)),
         choices=_choices(recipe, train, validation, steps),
     )
 
@@ -383,6 +398,13 @@ def _looking(
     return looks * a_look
 
 
+def _referring(recipe: Recipe, train: Sequence[Encoded], validation: Sequence[Encoded]) -> float:
+    """What it costs to ask the base about every pair before the first step, in trained tokens."""
+    if recipe.objective == "sft":
+        return 0.0
+    return sum(e.tokens for e in (*train, *looked_at(train, validation, recipe)) if e.rejected) / 3
+
+
 def within_minutes(
     recipe: Recipe,
     train: Sequence[Encoded],
@@ -402,11 +424,25 @@ def within_minutes(
     def fits(steps: int) -> bool:
         shorter = recipe.model_copy(update={"steps": steps})
         taken, tokens = _work(shorter, train)
-        return seconds_per_token * (tokens + _looking(shorter, train, validation, taken, judged=judged)) <= room
+        beside = _looking(shorter, train, validation, taken, judged=judged) + _referring(shorter, train, validation)
+        return seconds_per_token * (tokens + beside) <= room
 
     whole = planned_steps(recipe, len(train))
     steps = whole if fits(whole) else bisect_left(range(1, whole), True, key=lambda steps: not fits(steps))
     return recipe.model_copy(update={"steps": max(1, steps)})
+
+
+def in_parts(examples: Sequence[Encoded], most: int) -> Iterator[Sequence[Encoded]]:
+    """The examples, in order, in runs of at most `most` padded tokens and at least one example."""
+    start, width = 0, 0
+    for place, example in enumerate(examples):
+        wider = max(width, example.tokens)
+        if place > start and wider * (place - start + 1) > most:
+            yield examples[start:place]
+            start, wider = place, example.tokens
+        width = wider
+    if examples:
+        yield examples[start:]
 
 
 def _tokens(examples: Sequence[Encoded]) -> int:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import timedelta
 from importlib.util import find_spec
 from typing import Any, TypeVar
 
@@ -18,8 +19,14 @@ import torch
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor, distribute_tensor
 
+from inhouse.engine.launched import process_count
 from inhouse.errors import ConfigError
 from inhouse.train.plan import Encoded
+
+# The main process converts, measures, packages and compares while the others wait for its word; on a large model that
+# takes hours, and torch gives up after 10 or 30 minutes. A process that dies is noticed by the launcher, which ends
+# all.
+PATIENCE = timedelta(days=7)
 
 Value = TypeVar("Value")
 
@@ -108,13 +115,13 @@ def started_processes() -> Processes:
     Raises:
         ConfigError: another launcher started several, and accelerate is not installed.
     """
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+    if process_count() == 1:
         return ALONE
     if find_spec("accelerate") is None:
         raise ConfigError("several processes were started, and accelerate is not installed", "pip install accelerate")
     from accelerate import PartialState
 
-    state = PartialState(cpu=not torch.cuda.is_available())
+    state = PartialState(cpu=not torch.cuda.is_available(), timeout=PATIENCE)
     sharded = os.environ.get("ACCELERATE_USE_FSDP", "false").lower() == "true"
     return Processes(state.num_processes, state.process_index, sharded=sharded)
 
@@ -123,7 +130,8 @@ class ShardedTrunk(nn.Module):
     """A trunk whose weights are split over processes: each layer by itself, and all else together.
 
     Args:
-        trunk: computed layer by layer as transformers does (`PaddedTrunk`).
+        trunk: computed layer by layer as transformers does (`PaddedTrunk`), of a model whose weights have no values
+            yet (`engine.torch_model.empty_model`); `fill` gives them.
     """
 
     def __init__(self, trunk: Any) -> None:  # noqa: ANN401 - a trunk with a transformers model
@@ -134,6 +142,24 @@ class ShardedTrunk(nn.Module):
         for layer in self.model.model.layers:
             fully_shard(layer)
         fully_shard(self)
+
+    def fill(self, weights: Mapping[str, Tensor] | None) -> None:
+        """Hand every process its part of the weights, one after the other: no other process ever has a whole model.
+
+        Args:
+            weights: whole, by the names of the model's parameters; None but in the main process.
+        """
+        buffers = {name: buffer.clone() for name, buffer in self.named_buffers()}
+        parameters = dict(self.model.named_parameters())
+        self.to_empty(device=next(iter(parameters.values())).device_mesh.device_type)
+        with torch.no_grad():
+            for name, buffer in self.named_buffers():
+                buffer.copy_(buffers[name])
+            for name, parameter in self.model.named_parameters():
+                one = torch.empty(parameter.shape, dtype=parameter.dtype, device=parameter.device)
+                if weights is not None:
+                    one.copy_(weights[name])
+                parameter.copy_(distribute_tensor(one, parameter.device_mesh, parameter.placements))
 
     def logits(self, examples: Sequence[Encoded]) -> tuple[Tensor, Tensor]:
         """See `Trunk.logits`."""
