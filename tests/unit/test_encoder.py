@@ -7,6 +7,7 @@ import json
 import math
 import os
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -204,6 +205,44 @@ def test_a_stopped_training_goes_on_to_the_same_weights(tiny_encoder, tmp_path):
     assert outcome.position.step == 6
     assert all(torch.equal(whole[name], again[name]) for name in whole)
     assert any(not torch.equal(part[name], again[name]) for name in whole)
+
+
+def test_validation_examples_are_answered_as_before_they_were_learned_from(trained_encoder):
+    workspace, result = trained_encoder
+    version = registry.find_version(workspace, "intents", "latest")
+    assert (result.steps, version.lineage["steps"]) == (12, 24)
+    examples = records.load_dataset(workspace, "intents").of("validation")
+    served = LabelClassifier(classifier_of(workspace, version), exact=version.exact)
+    questions = [served.question(e.inputs["text"]) for e in examples]
+    before, now = served.answer_unseen(questions), served.answer(questions)
+    right = [a.target == e.target for a, e in zip(before, examples, strict=True)]
+    assert sum(right) / len(right) == pytest.approx(result.parity.trainer_accuracy)
+    assert all(a.confidence != b.confidence for a, b in zip(before, now, strict=True))
+    others = [served.question(f"{e.inputs['text']} today") for e in examples]
+    assert served.answer_unseen(others) == served.answer(others)
+
+
+class StopsOnce(Silent):
+    """Presses Ctrl-C when the second tuning begins."""
+
+    def say(self, text):
+        super().say(text)
+        if text.startswith("tuning once more"):
+            signal.raise_signal(signal.SIGINT)
+
+
+def test_ctrl_c_in_the_second_tuning_leaves_a_version_and_the_next_train_goes_on(trained_encoder, workspace_of):
+    unbroken, _ = trained_encoder
+    workspace = workspace_of()
+    stopped = inhouse.train(workspace, "intents", StopsOnce())
+    assert stopped.interrupted
+    assert "second tuning" in stopped.stopped_because
+    assert registry.find_version(workspace, "intents", "latest").lineage["steps"] == 12
+    done = inhouse.train(workspace, "intents")
+    assert (done.interrupted, done.resumed) == (False, True)
+    ours, theirs = (registry.find_version(w, "intents", "latest") for w in (workspace, unbroken))
+    assert ours.adapter_sha256 == theirs.adapter_sha256
+    assert ours.file_sha256 == theirs.file_sha256
 
 
 def no_numbers_from(first, last):
@@ -414,7 +453,7 @@ def test_encoders_of_the_hub_are_read_and_exported(family, tmp_path, models_dir)
     targets = [row["category"] for row in many_intents()]
     vectors = vectors_of(twin, reading.tokens.ids(TEXTS), facts.pad)
     head = fit_head(vectors, TEXTS, targets, plain=Plain(0.3), strength=10.0)
-    write_classifier(tmp_path / "model", twin, reading, head, head)
+    write_classifier(tmp_path / "model", twin, reading, head, {})
     served = LabelClassifier(tmp_path / "model", exact=True)
     answers = served.answer([served.question(text) for text in TEXTS])
     chances = head.log_chances(vectors, TEXTS)
@@ -731,12 +770,12 @@ def test_what_was_tuned_can_be_read_back_and_is_what_serves(trained_encoder, tin
 def test_a_damaged_classifier_fails_the_gate(workspace_of, monkeypatch):
     write = classifier_file.write_classifier
 
-    def damaged(file, twin, reading, head, held):
+    def damaged(file, twin, reading, head, unseen):
         with torch.no_grad():
             for weight in twin.tuned.parameters():
                 weight.add_(torch.randn(weight.shape, generator=torch.Generator().manual_seed(1)))
-        turned = [replace(h, tuned=replace(h.tuned, weights=-h.tuned.weights)) for h in (head, held)]
-        write(file, twin, reading, *turned)
+        turned = replace(head, tuned=replace(head.tuned, weights=-head.tuned.weights))
+        write(file, twin, reading, turned, unseen)
 
     monkeypatch.setattr(classifier_file, "write_classifier", damaged)
     workspace, told = workspace_of(max_steps=4), Silent()

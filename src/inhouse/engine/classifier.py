@@ -1,15 +1,16 @@
 """A fine-tuned classifier as one file, and how it answers: OpenVINO for the encoder, numpy for the head.
 
 The file is a zip archive without compression, the same bytes for the same model: `encoder.xml` and `encoder.bin` (both
-encoders, OpenVINO IR), `tokenizer.json`, `head.*` and `held.*`, `meta.json`. Nothing in it can run code.
+encoders, OpenVINO IR), `tokenizer.json`, `head.*`, `unseen.json`, `meta.json`. Nothing in it can run code.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import threading
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,9 +29,11 @@ if TYPE_CHECKING:  # it imports torch
     from inhouse.engine.encoder_model import TwinEncoder
 
 ENGINE = "openvino"
-# Members of the archive. `held` is the head that has not learned from validation examples, see `LabelClassifier`.
+# Members of the archive. `unseen` has the answers that validation texts got before they were learned from, each under
+# the SHA-256 of its text.
 IR, WEIGHTS, TOKENIZER, META = "encoder.xml", "encoder.bin", "tokenizer.json", "meta.json"
-HEAD, HELD = ("head.safetensors", "head.json"), ("held.safetensors", "held.json")
+UNSEEN = "unseen.json"
+HEAD = ("head.safetensors", "head.json")
 _FIRST_DATE = (1980, 1, 1, 0, 0, 0)
 # Texts that go through the encoder at once: more of them keep their padding in no cache.
 TEXTS_AT_ONCE = 64
@@ -51,12 +54,14 @@ class Reading:
         return TextTokens(self.tokenizer, self.longest, self.prefix)
 
 
-def write_classifier(file: Path, twin: TwinEncoder, reading: Reading, head: LabelHead, held: LabelHead) -> None:
+def write_classifier(
+    file: Path, twin: TwinEncoder, reading: Reading, head: LabelHead, unseen: Mapping[str, Prediction]
+) -> None:
     """Write a classifier as one file.
 
     Args:
         file: its folder gets two files more, which are gone at the end.
-        held: the head that learned from no validation example.
+        unseen: by text, the answers to validation examples of a model that had not learned from them.
     """
     from inhouse.engine.encoder_model import write_openvino
 
@@ -68,9 +73,9 @@ def write_classifier(file: Path, twin: TwinEncoder, reading: Reading, head: Labe
         WEIGHTS: ir.with_suffix(".bin").read_bytes(),
         TOKENIZER: reading.tokenizer.encode("utf-8"),
         META: json.dumps(meta).encode("utf-8"),
+        UNSEEN: json.dumps({_key(text): [a.target, a.confidence] for text, a in unseen.items()}).encode("utf-8"),
+        **dict(zip(HEAD, head.as_bytes(), strict=True)),
     }
-    for names, one in ((HEAD, head), (HELD, held)):
-        parts |= dict(zip(names, one.as_bytes(), strict=True))
     with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
         for name, content in parts.items():
             archive.writestr(zipfile.ZipInfo(name, _FIRST_DATE), content)
@@ -98,7 +103,8 @@ class LabelClassifier:
                 parts = {name: archive.read(name) for name in archive.namelist()}
             meta = json.loads(parts[META])
             reading = Reading(parts[TOKENIZER].decode("utf-8"), meta["longest"], meta["pad"], meta["prefix"])
-            self._head, self._held = (LabelHead.of_bytes(*(parts[name] for name in names)) for names in (HEAD, HELD))
+            self._head = LabelHead.of_bytes(*(parts[name] for name in HEAD))
+            self._unseen = {key: tuple(answer) for key, answer in json.loads(parts[UNSEEN]).items()}
         except (zipfile.BadZipFile, KeyError, ValueError) as error:
             raise ModelUnavailable(f"this is no whole classifier: {error}", "train again", file=file) from error
         self._encoder = open_vectors(parts[IR], parts[WEIGHTS], threads=threads, exact=exact)
@@ -111,24 +117,25 @@ class LabelClassifier:
 
     def answer(self, questions: Sequence[Question], progress: Progress | None = None) -> list[Prediction]:
         """One label per question, in order."""
-        return self._answers(self._head, questions, progress)
-
-    def answer_held(self, questions: Sequence[Question], progress: Progress | None = None) -> list[Prediction]:
-        """The same by the head that learned from no validation example: what such examples may be judged by."""
-        return self._answers(self._held, questions, progress)
-
-    def _answers(self, head: LabelHead, questions: Sequence[Question], progress: Progress | None) -> list[Prediction]:
         answers: list[Prediction] = [Prediction(target=None)] * len(questions)
         order = sorted(range(len(questions)), key=lambda i: len(questions[i].prompt))
         for start in range(0, len(order), TEXTS_AT_ONCE):
             part = order[start : start + TEXTS_AT_ONCE]
             asked = [questions[i] for i in part]
-            chances = head.log_chances(self._vectors(asked), [q.text for q in asked])
-            for place, question, answer in zip(part, asked, predictions(head.labels, chances), strict=True):
+            chances = self._head.log_chances(self._vectors(asked), [q.text for q in asked])
+            for place, question, answer in zip(part, asked, predictions(self._head.labels, chances), strict=True):
                 answers[place] = answer.model_copy(update={"prompt_tokens": len(question.prompt)})
             if progress is not None:
                 progress(start + len(part))
         return answers
+
+    def answer_unseen(self, questions: Sequence[Question], progress: Progress | None = None) -> list[Prediction]:
+        """The same, but a validation example that was learned from in the end is answered as it was before that."""
+        found = self.answer(questions, progress)
+        for place, question in enumerate(questions):
+            if before := self._unseen.get(_key(question.text)):
+                found[place] = found[place].model_copy(update=dict(zip(("target", "confidence"), before, strict=True)))
+        return found
 
     def _vectors(self, questions: Sequence[Question]) -> NDArray[np.float32]:
         width = max(len(q.prompt) for q in questions)
@@ -143,6 +150,10 @@ class LabelClassifier:
     def close(self) -> None:
         """Free the model."""
         self._encoder = None
+
+
+def _key(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def predictions(labels: Sequence[str], chances: Floats) -> list[Prediction]:

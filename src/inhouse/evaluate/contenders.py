@@ -206,13 +206,13 @@ def fine_tuned(given: Field) -> list[Prediction]:
 def fine_tuned_encoder(given: Field) -> list[Prediction]:
     """The trained encoder with its head, through the very file that would be served.
 
-    The head that serves has learned from the validation examples; those are answered by the one that has not.
+    It has learned from the validation examples too; those are answered as they were before.
     """
     _load(given, "fine-tuned-encoder", "classifier")
     questions = [given.classifier.question(render_input(e.inputs)) for e in given.questions]
     edge = len(given.validation)
     bar = given.reporter.bar("fine-tuned-encoder", len(questions))
-    answers = given.classifier.answer_held(questions[:edge], bar.update)
+    answers = given.classifier.answer_unseen(questions[:edge], bar.update)
     answers += given.classifier.answer(questions[edge:], lambda done: bar.update(edge + done))
     given.release("classifier")
     return answers

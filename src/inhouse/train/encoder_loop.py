@@ -54,7 +54,7 @@ def tune(
     facts: EncoderFacts,
     means: Tensor,
     train: LabelledTexts,
-    validation: LabelledTexts,
+    validation: LabelledTexts | None,
     recipe: EncoderRecipe,
     checkpoint: Path,
     reporter: Reporter,
@@ -66,7 +66,7 @@ def tune(
 
     Args:
         means: the mean vector of each label by the encoder as it is, [labels, width].
-        validation: of labels that are trained; at least one.
+        validation: of labels that are trained, at least one; None to look at none and give back the last weights.
         checkpoint: file to resume from, if it is there, and to save to.
         watch: is told what every step and every look measured.
         asked_to_stop: whether the loop should end after this step.
@@ -88,6 +88,8 @@ def tune(
     tuning.look()
     if stopped:
         tuning.end(stopped)
+    if validation is None:
+        tuning.keep()
     told = stopped or f"you stopped it after {tuning.position.step} of {taken(recipe)} steps"
     if not tuning.best:
         raise EngineFault("no look at validation texts saw a loss that is a number", "take another encoder")
@@ -104,14 +106,14 @@ class _Tuning:
         facts: EncoderFacts,
         means: Tensor,
         train: LabelledTexts,
-        validation: LabelledTexts,
+        validation: LabelledTexts | None,
         recipe: EncoderRecipe,
         checkpoint: Path,
         reporter: Reporter,
         watch: Callable[[int, Mapping[str, float]], None],
     ) -> None:
         self._encoder, self._facts, self._train, self._recipe = encoder, facts, train, recipe
-        self._validation = looked_at(validation, recipe)
+        self._validation = looked_at(validation, recipe) if validation else None
         self._checkpoint, self._reporter, self._watch = checkpoint, reporter, watch
         self._head = nn.Parameter(functional.normalize(means, dim=1))
         self._learned = {**tunable(encoder), "head": self._head}
@@ -177,11 +179,11 @@ class _Tuning:
 
     def look(self) -> None:
         """Look at the validation texts, unless nothing was learned since; keep what is better than before."""
-        if self.position.since_look[1] == 0:
+        if self._validation is None or self.position.since_look[1] == 0:
             return
         loss, right = _answers(self._encoder.eval(), self._head, self._facts, self._validation, self._recipe)
         if self.position.better(loss, right):
-            self.best, self._untrained = _copied(self._state()), {}
+            self.keep()
         self.position = self.position.after_look(loss, sum(right) / len(right), right)
         row = self.position.history[-1]
         self._watch(self.position.step, {key: value for key, value in row.items() if key != "step"})
@@ -189,6 +191,10 @@ class _Tuning:
             f"step {self.position.step}/{taken(self._recipe)}: training loss {row['train_loss']:.4f}, validation loss "
             f"{loss:.4f}, right answers {row['validation_score']:.1%}"
         )
+
+    def keep(self) -> None:
+        """Hold what is learned by now to be the best."""
+        self.best, self._untrained = _copied(self._state()), {}
 
     def save_when_due(self) -> None:
         """Write a checkpoint every so many seconds."""

@@ -80,10 +80,13 @@ def look_every(recipe: EncoderRecipe) -> int:
 
 
 def fitted_into_minutes(recipe: EncoderRecipe, seconds_per_step: float) -> EncoderRecipe:
-    """With as many steps as its `minutes` have room for, once and for all; as it is where it has none."""
+    """With as many steps as its `minutes` have room for, once and for all; as it is where it has none.
+
+    Every step is taken twice: the encoder is tuned once more with the validation examples.
+    """
     if recipe.minutes is None or recipe.steps is not None:
         return recipe
-    room = int(PLANNED_SHARE * 60 * recipe.minutes / seconds_per_step)
+    room = int(PLANNED_SHARE * 60 * recipe.minutes / (2 * seconds_per_step))
     return recipe.model_copy(update={"steps": max(1, min(recipe.schedule, room))})
 
 
@@ -103,9 +106,9 @@ def make_encoder_plan(
         examples=len(lengths),
         validation_examples=validation_examples,
         steps=steps,
-        tokens=round(steps * recipe.batch_size * mean),
+        tokens=round(2 * steps * recipe.batch_size * mean),
         truncated=sum(n > recipe.max_tokens for n in lengths),
-        seconds=steps * seconds_per_step + _looking(recipe, validation_examples, steps, seconds_per_step),
+        seconds=2 * steps * seconds_per_step + _looking(recipe, validation_examples, steps, seconds_per_step),
         choices=_choices(recipe, len(lengths)),
     )
 
@@ -127,6 +130,11 @@ def _choices(recipe: EncoderRecipe, examples: int) -> tuple[Choice, ...]:
     return (
         Choice(name="model", value=f"encoder {recipe.base_model}", reason="`train.model` or `--model` asks for it"),
         Choice(name="steps", value=f"{taken(recipe)}, {passes:.1f} passes", reason=why),
+        Choice(
+            name="trainings",
+            value="two",
+            reason="the first is judged by validation examples, the second learns from them too and serves",
+        ),
         Choice(
             name="batch", value=f"{recipe.batch_size} texts, twice each", reason="the contrast lives on large batches"
         ),
