@@ -36,7 +36,7 @@ from inhouse.engine.encoder_model import facts_of, load_encoder, padded_texts, p
 from inhouse.engine.label_head import LabelHead, NGrams
 from inhouse.engine.lora import copy_state
 from inhouse.errors import ConfigError, EngineFault, ModelUnavailable, Refused, UsageError
-from inhouse.pipeline import classifier
+from inhouse.pipeline import classifier, classifier_packaging
 from inhouse.store import Settings, records, registry
 from inhouse.train import encoder_loop
 from inhouse.train.encoder_loop import LabelledTexts, batches_of, looked_at, supervised_contrast, tunable, tune
@@ -210,31 +210,23 @@ def test_a_stopped_training_goes_on_to_the_same_weights(tiny_encoder, tmp_path):
 def test_validation_examples_are_answered_as_before_they_were_learned_from(trained_encoder):
     workspace, result = trained_encoder
     version = registry.find_version(workspace, "intents", "latest")
-    assert (result.steps, version.lineage["steps"]) == (12, 24)
+    assert (result.steps, version.lineage["steps"]) == (12, 12 + result.best_step)
     examples = records.load_dataset(workspace, "intents").of("validation")
     served = LabelClassifier(classifier_of(workspace, version), exact=version.exact)
     questions = [served.question(e.inputs["text"]) for e in examples]
     before, now = served.answer_unseen(questions), served.answer(questions)
     right = [a.target == e.target for a, e in zip(before, examples, strict=True)]
     assert sum(right) / len(right) == pytest.approx(result.parity.trainer_accuracy)
+    assert result.parity.validation_examples == len(right)
     assert all(a.confidence != b.confidence for a, b in zip(before, now, strict=True))
     others = [served.question(f"{e.inputs['text']} today") for e in examples]
     assert served.answer_unseen(others) == served.answer(others)
 
 
-class StopsOnce(Silent):
-    """Presses Ctrl-C when the second tuning begins."""
-
-    def say(self, text):
-        super().say(text)
-        if text.startswith("tuning once more"):
-            signal.raise_signal(signal.SIGINT)
-
-
 def test_ctrl_c_in_the_second_tuning_leaves_a_version_and_the_next_train_goes_on(trained_encoder, workspace_of):
     unbroken, _ = trained_encoder
     workspace = workspace_of()
-    stopped = inhouse.train(workspace, "intents", StopsOnce())
+    stopped = inhouse.train(workspace, "intents", Second(lambda: signal.raise_signal(signal.SIGINT)))
     assert stopped.interrupted
     assert "second tuning" in stopped.stopped_because
     assert registry.find_version(workspace, "intents", "latest").lineage["steps"] == 12
@@ -278,21 +270,52 @@ def test_a_look_takes_some_of_all_texts_whatever_their_order(monkeypatch):
 
 
 def test_the_gate_compares_texts_of_all_labels_and_says_when_they_are_few(workspace_of, monkeypatch):
-    workspace, asked, ask = workspace_of(max_steps=2), [], classifier._ask
+    workspace, asked, served = workspace_of(max_steps=2), [], classifier_packaging._Answerer.served
 
-    def recorded(served, texts, reporter):
-        asked.extend(texts[9:])  # after the validation examples
-        return ask(served, texts, reporter)
+    def recorded(side, *given, **how):
+        asked.append(side.texts)
+        return served(side, *given, **how)
 
-    monkeypatch.setattr(classifier, "_ask", recorded)
-    monkeypatch.setattr(classifier, "COMPARED", 21)
+    monkeypatch.setattr(classifier_packaging._Answerer, "served", recorded)
+    monkeypatch.setattr(classifier_packaging, "COMPARED", 12)
     told = Silent()
     inhouse.train(workspace, "intents", told)
-    label = {row["text"]: row["category"] for row in many_intents()}
-    learned = [label[e.inputs["text"]] for e in records.load_dataset(workspace, "intents").of("train")]
-    assert len(asked) == 12
-    assert [label[text] for text in asked] == [learned[i * 69 // 12] for i in range(12)]
-    assert any("21 texts to compare" in line for line in told.warned)
+    dataset = records.load_dataset(workspace, "intents")
+    for texts, split, rows in zip(asked, ("validation", "train"), (9, 69), strict=True):
+        examples = [e.inputs["text"] for e in dataset.of(split)]
+        assert texts == [examples[i * rows // 6] for i in range(6)]
+    assert any("12 texts to compare" in line for line in told.warned)
+
+
+class Second(Silent):
+    """Does something where the second tuning begins."""
+
+    def __init__(self, does):
+        super().__init__()
+        self._does = does
+
+    def say(self, text):
+        super().say(text)
+        if text.startswith("tuning once more"):
+            self._does()
+
+
+def test_a_second_tuning_without_time_leaves_the_first_to_serve(workspace_of, monkeypatch):
+    workspace = workspace_of(minutes=5.0)
+    told = Second(lambda: monkeypatch.setattr(encoder_loop._Tuning, "_seconds", lambda tuning: 1e9))
+    result = inhouse.train(workspace, "intents", told)
+    assert not result.interrupted
+    assert any("before the second tuning was done: the first serves" in line for line in told.warned)
+    assert registry.find_version(workspace, "intents", "latest").lineage["steps"] == result.steps
+
+
+def test_a_second_tuning_that_diverges_leaves_the_first_to_serve(workspace_of, monkeypatch):
+    workspace = workspace_of()
+    told = Second(lambda: monkeypatch.setattr(encoder_loop, "_learn", lambda *given: math.nan))
+    result = inhouse.train(workspace, "intents", told)
+    assert any("what was tuned without them serves" in line for line in told.warned)
+    assert registry.find_version(workspace, "intents", "latest").lineage["steps"] == result.steps
+    assert result.parity.passed
 
 
 def test_another_kind_of_model_leaves_a_stopped_run_alone(workspace_of):

@@ -44,6 +44,10 @@ class LabelledTexts:
     ids: Sequence[Sequence[int]]
     labels: Sequence[int]
 
+    def with_more(self, others: LabelledTexts) -> LabelledTexts:
+        """Those and others."""
+        return LabelledTexts([*self.ids, *others.ids], [*self.labels, *others.labels])
+
     def some(self, places: Sequence[int]) -> LabelledTexts:
         """Those at `places`."""
         return LabelledTexts([self.ids[i] for i in places], [self.labels[i] for i in places])

@@ -1,0 +1,229 @@
+"""From the weights that two tunings of an encoder learned to a version: heads, one file, and the parity gate."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inhouse.core import ModelVersion, Prediction, Reporter, labels_of
+from inhouse.pipeline.packaging import ADAPTER, NOT_COMPARED, package_versions, spread
+from inhouse.pipeline.told import tell_parity
+from inhouse.scoring import EVERYTHING_TO_A_PERSON, review_threshold
+from inhouse.store import Workspace, registry
+
+if TYPE_CHECKING:  # they import the models' libraries
+    from torch import Tensor
+
+    from inhouse.engine.encoder_model import TwinEncoder
+    from inhouse.engine.label_head import LabelHead
+    from inhouse.pipeline.classifier import PreparedClassifier
+    from inhouse.train.label_head import Plain
+
+Vectors = NDArray[np.float32]
+# Labels that the parity gate compares, at most: up to half of them of validation examples.
+COMPARED = 1000
+
+
+@dataclass(frozen=True)
+class _Answerer:
+    """A head with the trainer's vectors of texts, and the file of both.
+
+    Attributes:
+        vectors: [n, 2 width], of the texts.
+    """
+
+    head: LabelHead
+    vectors: Vectors
+    texts: Sequence[str]
+    file: Path
+
+    def answers(self) -> tuple[list[Prediction], NDArray[np.float64]]:
+        """The trainer's, and the log-probabilities of all labels, [n, labels]."""
+        from inhouse.engine.classifier import predictions
+
+        chances = self.head.log_chances(self.vectors, self.texts)
+        return predictions(self.head.labels, chances), chances
+
+    def served(self, workspace: Workspace, reporter: Reporter, *, exact: bool) -> list[Prediction]:
+        """The file's."""
+        from inhouse.engine.classifier import LabelClassifier
+
+        classifier = LabelClassifier(self.file, threads=workspace.settings.threads, exact=exact)
+        bar = reporter.bar("parity: served file", len(self.texts))
+        try:
+            return classifier.answer([classifier.question(text) for text in self.texts], bar.update)
+        finally:
+            classifier.close()
+
+    def some(self, places: Sequence[int]) -> _Answerer:
+        """With some of the texts."""
+        return _Answerer(self.head, self.vectors[places], [self.texts[i] for i in places], self.file)
+
+
+def register_classifier(
+    workspace: Workspace,
+    prepared: PreparedClassifier,
+    run: str,
+    judged: Mapping[str, Tensor],
+    tuned: Mapping[str, Tensor],
+    steps: int,
+    reporter: Reporter,
+) -> ModelVersion:
+    """Fit the head, write the classifier, run the parity gate, and register the version.
+
+    Args:
+        judged: what the first tuning learned, which no validation example touched.
+        tuned: what serves.
+        steps: of both tunings.
+    """
+    from safetensors.torch import save_file
+
+    from inhouse.deploy.served import CLASSIFIER
+    from inhouse.engine.classifier import write_classifier
+    from inhouse.engine.encoder_model import TwinEncoder, load_encoder
+    from inhouse.train.label_head import fit_head
+
+    texts, targets = prepared.texts("train", "validation"), prepared.targets("train", "validation")
+    validation = range(prepared.edge, len(texts))
+    folder = prepared.base.folder
+    twin = TwinEncoder(load_encoder(folder), load_encoder(folder), prepared.facts.pooling)
+    with workspace.blobs.scratch(workspace.paths.run(run)) as scratch:
+        vectors = _vectors(prepared, twin, judged, reporter)
+        plain, held = _held(prepared, vectors, reporter)
+        before = _Answerer(held, vectors, texts, scratch / "judged")
+        write_classifier(before.file, twin, prepared.reading, held, {})
+        unseen, _ = before.some(validation).answers()
+
+        vectors = _vectors(prepared, twin, tuned, reporter)
+        head = fit_head(vectors, texts, targets, plain=plain, strength=prepared.recipe.strength).with_pool(held.pool)
+        after = _Answerer(head, vectors, texts, scratch / "model")
+        reporter.say("writing the file that will be evaluated and served")
+        answered = dict(zip(prepared.texts("validation"), unseen, strict=True))
+        write_classifier(after.file, twin, prepared.reading, head, answered)
+        save_file(dict(tuned), scratch / "tuned")
+        draft = _draft(prepared, run, steps)
+        compared = _compared(workspace, prepared, draft, before, after, reporter)
+        files = {
+            "adapter_sha256": workspace.blobs.put_file(scratch / "tuned", ADAPTER),
+            "file_sha256": workspace.blobs.put_file(after.file, CLASSIFIER),
+        }
+    registered = registry.add_version(workspace, compared.model_copy(update=files))
+    tell_parity(registered, "labels", reporter)
+    return registered
+
+
+def _draft(prepared: PreparedClassifier, run: str, steps: int) -> ModelVersion:
+    from inhouse.engine.classifier import ENGINE
+
+    task = prepared.task
+    return ModelVersion(
+        task=task.name,
+        number=0,
+        kind=task.kind,
+        contender="fine-tuned-encoder",
+        run=run,
+        file_sha256="",
+        adapter_sha256="",
+        fields=task.input.fields,
+        labels=labels_of(prepared.dataset.learned),
+        documents=task.input.documents,
+        threshold=EVERYTHING_TO_A_PERSON,
+        parity=NOT_COMPARED,
+        engine=ENGINE,
+        lineage={
+            "dataset": prepared.dataset.number,
+            "dataset_fingerprint": prepared.dataset.fingerprint,
+            "recipe": prepared.recipe.model_dump(mode="json"),
+            "base": prepared.base.spec.name,
+            "base_sha256": prepared.base.spec.sha256,
+            "seed": prepared.recipe.seed,
+            "packages": package_versions(),
+            "steps": steps,
+        },
+    )
+
+
+def _vectors(
+    prepared: PreparedClassifier, twin: TwinEncoder, state: Mapping[str, Tensor], reporter: Reporter
+) -> Vectors:
+    """Vectors [n, 2 width] of the training texts, then of the validation texts, by the trainer with these weights."""
+    from inhouse.engine.encoder import vectors_of
+    from inhouse.engine.lora import copy_state
+    from inhouse.train.encoder_loop import tunable
+
+    copy_state({name: weight.detach() for name, weight in tunable(twin.tuned).items()}, state)
+    texts = prepared.texts("train", "validation")
+    bar = reporter.bar("vectors", len(texts))
+    return vectors_of(twin.eval(), prepared.reading.tokens.ids(texts), prepared.facts.pad, bar.update)
+
+
+def _held(prepared: PreparedClassifier, vectors: Vectors, reporter: Reporter) -> tuple[Plain, LabelHead]:
+    """What there is to choose of a head, and one that saw no validation example, with the pool that these want."""
+    from inhouse.train.label_head import chosen_plain, fit_head, fitted_pool
+
+    recipe, edge = prepared.recipe, prepared.edge
+    texts, targets = prepared.texts("train"), prepared.targets("train")
+    plain = chosen_plain(
+        vectors[:edge, prepared.facts.width :],
+        texts,
+        targets,
+        weights=recipe.ngram_weights,
+        margin_weights=recipe.margin_weights,
+        strength=recipe.strength,
+        seed=recipe.seed,
+        groups=[e.group for e in prepared.examples("train")],
+    )
+    held = fit_head(vectors[:edge], texts, targets, plain=plain, strength=recipe.strength)
+    pool = fitted_pool(held, vectors[edge:], prepared.texts("validation"), prepared.targets("validation"))
+    by = "a linear SVM" if plain.margin else "logistic regression"
+    reporter.say(
+        f"head: n-grams weigh {plain.ngram_weight:g}, in {by}; "
+        f"tuned and original vectors weigh {pool[0]:.2f} and {pool[1]:.2f}"
+    )
+    return plain, held.with_pool(pool)
+
+
+def _compared(
+    workspace: Workspace,
+    prepared: PreparedClassifier,
+    draft: ModelVersion,
+    before: _Answerer,
+    after: _Answerer,
+    reporter: Reporter,
+) -> ModelVersion:
+    """The draft with its parity and its review threshold.
+
+    What serves has learned from all examples, so it is compared on training examples; on validation examples, where
+    right and wrong count too, a file of the first tuning is, which saw none of them. The engine's fast arithmetic is
+    tried first; where it does not pass the gate, float32 is, and then serves.
+    """
+    from inhouse.deploy import MIN_LABELS, compare_labels
+
+    validation = spread(range(prepared.edge, len(after.texts)), COMPARED // 2)
+    learned = spread(range(prepared.edge), COMPARED - len(validation))
+    sides = (before.some(validation), after.some(learned))
+    trainer = [side.answers() for side in sides]
+    known = prepared.targets("train", "validation")
+    targets = np.array([known[i] for i in validation])
+    for exact in (False, True):
+        served = [side.served(workspace, reporter, exact=exact) for side in sides]
+        given = [
+            row[side.head.labels.index(str(answer.target))]
+            for side, (_, chances), answers in zip(sides, trainer, served, strict=True)
+            for answer, row in zip(answers, chances, strict=True)
+        ]
+        right = [np.array([a.target for a in answers]) == targets for answers in (trainer[0][0], served[0])]
+        parity = compare_labels([*trainer[0][0], *trainer[1][0]], np.array(given), [*served[0], *served[1]], *right)
+        if parity.passed:
+            break
+        if not exact:
+            reporter.say(f"parity in fast arithmetic: {parity.reason}; trying float32")
+    if parity.tokens < MIN_LABELS:
+        reporter.warn(f"there are {parity.tokens} texts to compare: the parity gate compares what there is")
+    threshold = review_threshold([a.confidence for a in served[0]], right[1], prepared.task.review.target_accuracy)
+    return draft.model_copy(update={"exact": exact, "parity": parity, "threshold": threshold})
