@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from inhouse.engine.quiet import settle, settle_transformers
 from inhouse.engine.safetensors_file import shapes_of
+from inhouse.engine.signal_stack import usual_signal_stack
 
 Pooling = Literal["mean", "cls"]
 # Padded tokens that go through the encoder at once where nothing is learned.
@@ -193,7 +194,8 @@ def open_vectors(xml: bytes, weights: bytes, *, threads: int, exact: bool) -> An
     core = openvino.Core()
     try:
         held = openvino.Tensor(np.frombuffer(weights, np.uint8))
-        return core.compile_model(core.read_model(xml, held), "CPU", properties)
+        with usual_signal_stack():
+            return core.compile_model(core.read_model(xml, held), "CPU", properties)
     except RuntimeError as error:
         told = " ".join(str(error).split())[:200]
         raise ModelUnavailable(f"OpenVINO cannot read the encoder: {told}", "train again") from error

@@ -16,6 +16,7 @@ import numpy as np
 
 from inhouse.engine.protocol import Generation, Grammar, Grammars, Progress, of_each
 from inhouse.engine.quiet import settle
+from inhouse.engine.signal_stack import usual_signal_stack
 from inhouse.errors import EngineFault, ModelUnavailable
 
 CACHE_GIB = 1
@@ -280,7 +281,8 @@ def _open(genai: Any, gguf: Path, properties: dict[str, str]) -> Any:  # noqa: A
     scheduler.max_num_batched_tokens = BATCHED_TOKENS
     scheduler.max_num_seqs = SEQUENCES
     try:
-        return genai.ContinuousBatchingPipeline(str(gguf), scheduler, "CPU", properties)
+        with usual_signal_stack():
+            return genai.ContinuousBatchingPipeline(str(gguf), scheduler, "CPU", properties)
     except (RuntimeError, IndexError, ValueError) as error:
         reason = str(error).strip().splitlines()[-1][:200]
         raise ModelUnavailable(
