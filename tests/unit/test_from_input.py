@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from conftest import many_intents
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from inhouse.core import Example, Provenance, Task
+from inhouse.core import Example, Provenance, Silent, Task
 from inhouse.core.json_schema import compact, parse_object, validate
 from inhouse.core.passages import Passages
 from inhouse.core.task import FromInput
@@ -27,6 +28,7 @@ from inhouse.engine.passage_grammar import passage_rules
 from inhouse.engine.protocol import Engine, Generation
 from inhouse.engine.schema_grammar import schema_grammar
 from inhouse.errors import ConfigError
+from inhouse.pipeline.compile import tell_not_taken
 from inhouse.pipeline.held import better_left_free
 from inhouse.scoring.mentions import mentioned, mentioned_fields
 from inhouse.store import Workspace, registry
@@ -147,6 +149,31 @@ def test_letters_of_scripts_without_spaces_are_pieces() -> None:
     assert "京都府" in Passages.of("発送先：京都府京都市ABC店")
     assert "ABC" in Passages.of("発送先：京都府京都市ABC店")
     assert "AB" not in Passages.of("発送先：京都府京都市ABC店")
+    assert "ភាសា" in Passages.of("ក្នុងភាសាខ្មែរ")
+    assert "မြန်" in Passages.of("မြန်မာ")
+
+
+@pytest.mark.parametrize(
+    ("text", "whole", "half"),
+    [
+        ("cafe\u0301 x", "cafe\u0301", "cafe"),
+        ("हिन्दी में", "हिन्दी", "हिन"),
+        ("བོད་ཡིག", "ཡིག", "ཡ"),
+        ("می\u200cخواهم", "می\u200cخواهم", "می"),
+        ("ក្នុងភាសា", "ភា", "ភ"),
+        ("ក្នុងភាសា", "ក្នុ", "នុ"),
+        ("-\u0308 b", "-\u0308", "-"),
+    ],
+)
+def test_words_take_the_marks_that_combine_with_their_letters(text: str, whole: str, half: str) -> None:
+    assert whole in Passages.of(text)
+    assert half not in Passages.of(text)
+    assert "".join(Passages.of(text).pieces) == text
+
+
+def test_every_combining_mark_goes_with_its_letter() -> None:
+    marks = [chr(code) for code in range(0x110000) if unicodedata.category(chr(code))[0] == "M"]
+    assert [hex(ord(mark)) for mark in marks if Passages.of(f"a{mark}b").pieces != (f"a{mark}b",)] == []
 
 
 # --- which fields are taken from the input
@@ -192,7 +219,7 @@ def test_texts_that_are_copied_are_taken_from_the_input_unless_too_many_are_not(
     for i in range(20):
         objects[4 * i]["who"] = f"Frim {4 * i} S/B"
     assert infer_from_input(infer_schema(objects), objects, texts) == {"who": "text", "note": "amount"}
-    objects[1]["who"] = "another one"
+    objects[1]["who"] = "Firm 1\nS/B"  # a passage, and never to be answered with its lines
     assert infer_from_input(infer_schema(objects), objects, texts) == {"note": "amount"}
 
 
@@ -200,6 +227,27 @@ def test_what_stands_in_most_inputs_by_chance_is_not_taken_from_them() -> None:
     objects = [{"stars": i % 5 + 1, "lines": i % 4 + 1, "seat": i + 20} for i in range(60)]
     texts = [f"Order 4 of 5, table 3, 2 persons, 1 visit. Seat {i + 20}" for i in range(60)]
     assert infer_from_input(infer_schema(objects), objects, texts) == {"seat": "number"}
+
+
+class Warned(Silent):
+    """What is warned of."""
+
+    def __init__(self) -> None:
+        self.warnings: list[str] = []
+
+    def warn(self, text: str) -> None:
+        self.warnings.append(text)
+
+
+def test_a_field_that_is_no_longer_taken_is_told_with_its_forms_own_share() -> None:
+    schema = {"type": "object", "properties": {"who": {"type": "string"}, "day": {"type": "string"}}}
+    before = Task(name="t", kind="extract", schema=schema, from_input={"who": "text", "day": "date"})
+    told = Warned()
+    tell_not_taken(before, before.model_copy(update={"from_input": {}}), told)
+    assert [(line.split()[0], re.findall(r"over \d+%", line)) for line in told.warnings] == [
+        ("day", ["over 2%"]),
+        ("who", ["over 20%"]),
+    ]
 
 
 def test_zero_and_empty_say_that_there_is_none() -> None:
@@ -395,7 +443,11 @@ def _rules_of(text: str) -> dict[str, list[list[str]]]:
 
 @settings(max_examples=60, deadline=None)
 @given(
-    st.lists(st.sampled_from(["a", "ab", "b", "-", '"', "\\", " ", "ü", "ße", "京", "\x07"]), min_size=1, max_size=14)
+    st.lists(
+        st.sampled_from(["a", "ab", "b", "-", '"', "\\", " ", "ü", "ße", "京", "\u0301", "\x07"]),
+        min_size=1,
+        max_size=14,
+    )
 )
 def test_the_grammar_of_passages_takes_every_run_and_nothing_else(parts: list[str]) -> None:
     text = " ".join("".join(parts).split())
@@ -435,6 +487,24 @@ def test_answers_are_passages_of_their_own_input(engine: Engine, template: ChatT
     for text, value in values:
         assert value in Passages.of(text)
         assert value in " ".join(text.split())
+
+
+def test_a_passage_that_breaks_the_schemas_bounds_goes_to_a_person(engine: Engine, template: ChatTemplate) -> None:
+    schema = {
+        "type": "object",
+        "properties": {"who": {"type": "string", "minLength": 1, "maxLength": 20}},
+        "required": ["who"],
+    }
+    texts = ["x" * 60, "y" * 70]
+    questions = [Question(template.prompt_ids([{"role": "user", "content": text}]), text) for text in texts]
+    form = answer_form(
+        "extract", json_schema=schema, choices_of=lambda text: {"who": Passages.of(text)}, answer_tokens=150
+    )
+    for answer in answer_all(engine, questions, form, template.decode):
+        found = parse_object(answer.target)
+        assert found is not None, answer.error
+        assert 1 <= len(found["who"]) <= 20
+        assert answer.confidence == 0
 
 
 class _Scripted:

@@ -56,6 +56,11 @@ def still_from_input(
     return {path: form for path, form in from_input.items() if path in left}
 
 
+def stray_share(form: FromInput) -> float:
+    """The most of a field's values, 0 to 1, that may stand elsewhere than in their input."""
+    return STRAY_TEXT if form == "text" else STRAY
+
+
 def _forms_of(part: Mapping[str, Any]) -> Sequence[FromInput]:
     """How a field could be taken from an input, by its type; a choice or a constant is not."""
     if "enum" in part or "const" in part:
@@ -87,7 +92,7 @@ def _not_refuted(
         for path, value in _scalars(one):
             for form in list(left.get(path, ())):
                 strays[path, form] += not _stands_in(value, form, mentions[form])
-                if strays[path, form] > (STRAY_TEXT if form == "text" else STRAY) * total[path]:
+                if strays[path, form] > stray_share(form) * total[path]:
                     left[path].remove(form)
         for path, value in _scalars(others[i]) if others else ():
             for form in left.get(path, ()):
@@ -97,8 +102,13 @@ def _not_refuted(
 
 
 def _stands_in(value: Any, form: FromInput, mentions: Container[Any]) -> bool:  # noqa: ANN401 - any JSON value
-    """Whether a value is mentioned; a text of digits alone is a date or a number and no passage."""
-    return value in mentions and (form != "text" or any(map(str.isalpha, str(value))))
+    """Whether a value is mentioned, and in that form can be answered again as it is.
+
+    A text of digits alone is a date or a number and no passage, and no passage has lines.
+    """
+    if form == "text" and (len(str(value).split("\n")) > 1 or not any(map(str.isalpha, str(value)))):
+        return False
+    return value in mentions
 
 
 def _scalars(value: Any) -> Iterator[tuple[str, Any]]:  # noqa: ANN401 - any JSON value
