@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import json
 import re
+import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import many_intents
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from inhouse.core import Task
+from inhouse.core import Example, Provenance, Silent, Task
 from inhouse.core.json_schema import compact, parse_object, validate
 from inhouse.core.passages import Passages
 from inhouse.core.task import FromInput
 from inhouse.dataset import infer_from_input, infer_schema, still_from_input
-from inhouse.deploy import form_of
+from inhouse.deploy import form_of, open_served
 from inhouse.engine.answers import AnswerForm, Question, answer_all, answer_form
 from inhouse.engine.chat_template import ChatTemplate
 from inhouse.engine.choice import ENGINES, open_engine
@@ -26,9 +28,10 @@ from inhouse.engine.passage_grammar import passage_rules
 from inhouse.engine.protocol import Engine, Generation
 from inhouse.engine.schema_grammar import schema_grammar
 from inhouse.errors import ConfigError
+from inhouse.pipeline.compile import tell_not_taken
 from inhouse.pipeline.held import better_left_free
 from inhouse.scoring.mentions import mentioned, mentioned_fields
-from inhouse.store import Workspace
+from inhouse.store import Workspace, registry
 
 # --- what a text mentions
 
@@ -146,6 +149,31 @@ def test_letters_of_scripts_without_spaces_are_pieces() -> None:
     assert "京都府" in Passages.of("発送先：京都府京都市ABC店")
     assert "ABC" in Passages.of("発送先：京都府京都市ABC店")
     assert "AB" not in Passages.of("発送先：京都府京都市ABC店")
+    assert "ភាសា" in Passages.of("ក្នុងភាសាខ្មែរ")
+    assert "မြန်" in Passages.of("မြန်မာ")
+
+
+@pytest.mark.parametrize(
+    ("text", "whole", "half"),
+    [
+        ("cafe\u0301 x", "cafe\u0301", "cafe"),
+        ("हिन्दी में", "हिन्दी", "हिन"),
+        ("བོད་ཡིག", "ཡིག", "ཡ"),
+        ("می\u200cخواهم", "می\u200cخواهم", "می"),
+        ("ក្នុងភាសា", "ភា", "ភ"),
+        ("ក្នុងភាសា", "ក្នុ", "នុ"),
+        ("-\u0308 b", "-\u0308", "-"),
+    ],
+)
+def test_words_take_the_marks_that_combine_with_their_letters(text: str, whole: str, half: str) -> None:
+    assert whole in Passages.of(text)
+    assert half not in Passages.of(text)
+    assert "".join(Passages.of(text).pieces) == text
+
+
+def test_every_combining_mark_goes_with_its_letter() -> None:
+    marks = [chr(code) for code in range(0x110000) if unicodedata.category(chr(code))[0] == "M"]
+    assert [hex(ord(mark)) for mark in marks if Passages.of(f"a{mark}b").pieces != (f"a{mark}b",)] == []
 
 
 # --- which fields are taken from the input
@@ -191,7 +219,7 @@ def test_texts_that_are_copied_are_taken_from_the_input_unless_too_many_are_not(
     for i in range(20):
         objects[4 * i]["who"] = f"Frim {4 * i} S/B"
     assert infer_from_input(infer_schema(objects), objects, texts) == {"who": "text", "note": "amount"}
-    objects[1]["who"] = "another one"
+    objects[1]["who"] = "Firm 1\nS/B"  # a passage, and never to be answered with its lines
     assert infer_from_input(infer_schema(objects), objects, texts) == {"note": "amount"}
 
 
@@ -199,6 +227,27 @@ def test_what_stands_in_most_inputs_by_chance_is_not_taken_from_them() -> None:
     objects = [{"stars": i % 5 + 1, "lines": i % 4 + 1, "seat": i + 20} for i in range(60)]
     texts = [f"Order 4 of 5, table 3, 2 persons, 1 visit. Seat {i + 20}" for i in range(60)]
     assert infer_from_input(infer_schema(objects), objects, texts) == {"seat": "number"}
+
+
+class Warned(Silent):
+    """What is warned of."""
+
+    def __init__(self) -> None:
+        self.warnings: list[str] = []
+
+    def warn(self, text: str) -> None:
+        self.warnings.append(text)
+
+
+def test_a_field_that_is_no_longer_taken_is_told_with_its_forms_own_share() -> None:
+    schema = {"type": "object", "properties": {"who": {"type": "string"}, "day": {"type": "string"}}}
+    before = Task(name="t", kind="extract", schema=schema, from_input={"who": "text", "day": "date"})
+    told = Warned()
+    tell_not_taken(before, before.model_copy(update={"from_input": {}}), told)
+    assert [(line.split()[0], re.findall(r"over \d+%", line)) for line in told.warnings] == [
+        ("day", ["over 2%"]),
+        ("who", ["over 20%"]),
+    ]
 
 
 def test_zero_and_empty_say_that_there_is_none() -> None:
@@ -269,16 +318,49 @@ def test_a_task_keeps_it_and_refuses_what_cannot_be(tmp_path: Path) -> None:
     workspace.close()
 
 
-def test_a_field_that_a_free_answer_has_right_more_often_is_left_free() -> None:
-    taken: dict[str, FromInput] = {"who": "text", "lines.what": "text", "day": "date"}
-    targets = [
-        compact({"who": f"House {i}", "day": "1/2/25", "lines": [{"what": "a b"}, {"what": "c"}]}) for i in "xyz"
+def _asked(targets: list[dict[str, Any]], groups: str = "") -> list[Example]:
+    where = Provenance("test", 1)
+    return [
+        Example({"text": str(i)}, compact(one), group=groups[i : i + 1] or str(i), provenance=where)
+        for i, one in enumerate(targets)
     ]
-    copied = [compact({"who": "Firm", "day": "1/2/25", "lines": [{"what": "a  B"}, {"what": "c"}]})] * 3
-    typed = [compact({"who": f"House {i}", "day": "9", "lines": [{"what": "a b"}, {"what": "d"}]}) for i in "xyq"]
-    assert better_left_free(taken, targets, typed, copied) == ["who"]
-    assert better_left_free(taken, targets, copied, typed) == ["lines.what"]
-    assert better_left_free(taken, targets, ["no object"] * 3, ["", *copied[1:]]) == []
+
+
+TAKEN_TEXTS: dict[str, FromInput] = {"who": "text", "lines.what": "text", "day": "date", "a.b": "text"}
+
+
+def test_a_field_that_free_answers_have_right_more_often_is_left_free() -> None:
+    lines = [{"what": "a b"}, {"what": "c"}]
+    examples = _asked([{"who": f"House {i}", "day": "1/2/25", "lines": lines, "a.b": f"H {i}"} for i in range(5)])
+    copied = [compact({"who": "Firm", "day": "1/2/25", "lines": lines, "a.b": "H"})] * 5
+    typed = [
+        compact({"who": f"House {i}", "day": "9", "lines": [{"what": "a b"}, {"what": "d"}], "a.b": f"H {i}"})
+        for i in range(5)
+    ]
+    assert better_left_free(TAKEN_TEXTS, examples, typed, copied) == ("who", "a.b")
+    assert better_left_free(TAKEN_TEXTS, examples, copied, typed) == ("lines.what",)
+    assert better_left_free(TAKEN_TEXTS, examples, [None, "no object"] * 2 + [""], copied) == ()
+
+
+def test_a_difference_by_chance_leaves_no_field_free() -> None:
+    examples = _asked([{"who": f"House {i}"} for i in range(40)])
+    wrong, right = '{"who":"Firm"}', [e.target for e in examples]
+    assert better_left_free(TAKEN_TEXTS, examples, [*right[:4], *[wrong] * 36], [wrong] * 40) == ()
+    assert better_left_free(TAKEN_TEXTS, examples, [*right[:5], *[wrong] * 35], [wrong] * 40) == ("who",)
+    back = [*[wrong] * 30, *right[30:]]
+    assert better_left_free(TAKEN_TEXTS, examples, [*right[:15], *[wrong] * 25], back) == ()
+    of_one_house = _asked([{"who": f"House {i}"} for i in range(40)], "x" * 40)
+    assert better_left_free(TAKEN_TEXTS, of_one_house, right, [wrong] * 40) == ()
+
+
+def test_items_in_another_order_and_rightly_missing_values_are_right() -> None:
+    examples = _asked([{"lines": [{"what": f"a{i}"}, {"what": "b"}]} for i in range(6)] + [{"who": ""}] * 6)
+    turned = [compact({"lines": [{"what": "b"}, {"what": f"a{i}"}]}) for i in range(6)] + ["{}"] * 6
+    as_is = [compact({"lines": [{"what": f"a{i}"}, {"what": "b"}]}) for i in range(6)] + ['{"who":"X"}'] * 6
+    assert better_left_free(TAKEN_TEXTS, examples, turned, as_is) == ("who",)
+    assert better_left_free(TAKEN_TEXTS, examples, as_is, turned) == ()
+    first_only = [compact({"lines": [{"what": "b"}]})] * 6 + ["{}"] * 6
+    assert better_left_free(TAKEN_TEXTS, examples, turned, first_only) == ("lines.what",)
 
 
 # --- answers held to it
@@ -361,7 +443,11 @@ def _rules_of(text: str) -> dict[str, list[list[str]]]:
 
 @settings(max_examples=60, deadline=None)
 @given(
-    st.lists(st.sampled_from(["a", "ab", "b", "-", '"', "\\", " ", "ü", "ße", "京", "\x07"]), min_size=1, max_size=14)
+    st.lists(
+        st.sampled_from(["a", "ab", "b", "-", '"', "\\", " ", "ü", "ße", "京", "\u0301", "\x07"]),
+        min_size=1,
+        max_size=14,
+    )
 )
 def test_the_grammar_of_passages_takes_every_run_and_nothing_else(parts: list[str]) -> None:
     text = " ".join("".join(parts).split())
@@ -401,6 +487,24 @@ def test_answers_are_passages_of_their_own_input(engine: Engine, template: ChatT
     for text, value in values:
         assert value in Passages.of(text)
         assert value in " ".join(text.split())
+
+
+def test_a_passage_that_breaks_the_schemas_bounds_goes_to_a_person(engine: Engine, template: ChatTemplate) -> None:
+    schema = {
+        "type": "object",
+        "properties": {"who": {"type": "string", "minLength": 1, "maxLength": 20}},
+        "required": ["who"],
+    }
+    texts = ["x" * 60, "y" * 70]
+    questions = [Question(template.prompt_ids([{"role": "user", "content": text}]), text) for text in texts]
+    form = answer_form(
+        "extract", json_schema=schema, choices_of=lambda text: {"who": Passages.of(text)}, answer_tokens=150
+    )
+    for answer in answer_all(engine, questions, form, template.decode):
+        found = parse_object(answer.target)
+        assert found is not None, answer.error
+        assert 1 <= len(found["who"]) <= 20
+        assert answer.confidence == 0
 
 
 class _Scripted:
@@ -468,10 +572,47 @@ def test_openvino_forgets_grammars_and_goes_on(
 def test_a_version_holds_answers_to_its_inputs() -> None:
     class Version:
         kind, labels, outline, answer_tokens = "extract", (), None, 50
-        json_schema, from_input = SCHEMA, {"day": "date", "total": "number"}
+        json_schema, held_to = SCHEMA, {"day": "date", "total": "number"}
 
     form: AnswerForm = form_of(Version)  # type: ignore[arg-type]
     held = form.grammar_of("paid 9,00 on 1/2/2025")
     assert held is not None
     assert "1/2/2025" in held.text
     assert form.grammar_of("nothing here") is form.grammar
+
+
+def _labelled(path: Path) -> Path:
+    """Messages whose label, which stands in none of them, is a field of an object."""
+    rows = [{"text": row["text"], "found": {"intent": row["category"]}} for row in many_intents()]
+    path.write_text("".join(f"{compact(row)}\n" for row in rows), "utf-8")
+    return path
+
+
+def test_a_version_answers_a_field_freely_that_it_has_right_more_often_so(
+    tmp_path: Path, tiny_gguf: Path, cli: Any, one_thread: None
+) -> None:
+    folder = tmp_path / "work"
+    assert cli(folder, "init", "calls", "--kind", "extract", "--base", tiny_gguf).code == 0
+    added = cli(folder, "add", "calls", _labelled(tmp_path / "calls.jsonl"), "--input", "text", "--target", "found")
+    assert added.code == 0, added.err
+    task = folder / "tasks" / "calls" / "task.toml"
+    text = re.sub(r"enum = \[.*?\]\n", "", task.read_text("utf-8"), flags=re.DOTALL)
+    text = text.replace("[train]\n", "[train]\nepochs = 30\nlearning_rate = 0.01\nbatch_size = 8\n")
+    task.write_text(f'{text}\n[from_input]\nintent = "text"\n', "utf-8")
+    trained = cli(folder, "train", "calls", "--json")
+    assert trained.code == 0, trained.err
+    assert "so left free: intent" in trained.err
+    evaluated = cli(folder, "evaluate", "calls", "--json")
+    assert evaluated.code == 0, evaluated.err
+    assert not [w for w in evaluated.json["warnings"] if "train again" in w]
+    workspace = Workspace(folder)
+    version = registry.find_version(workspace, "calls", "latest")
+    assert (version.from_input, version.left_free, version.held_to) == ({"intent": "text"}, ("intent",), {})
+    served = open_served(workspace, version)
+    answers = [one.prediction.target for one in served.answer([{"text": "where is my card now"}])]
+    served.close()
+    assert answers == ['{"intent":"card_arrival"}']
+    workspace.save_task(workspace.load_task("calls").model_copy(update={"from_input": {}}))
+    workspace.close()
+    again = cli(folder, "evaluate", "calls", "--json")
+    assert [w for w in again.json["warnings"] if "train again" in w]

@@ -96,6 +96,18 @@ def scalar_fields(schema: Mapping[str, Any], above: str = "") -> dict[str, Mappi
     return found
 
 
+def scalar_values(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:  # noqa: ANN401 - any JSON value
+    """What stands in a value that is no object and no list, with its path as in `scalar_fields`."""
+    if isinstance(value, Mapping):
+        for key, part in value.items():
+            yield from scalar_values(part, f"{path}.{key}" if path else key)
+    elif isinstance(value, list):
+        for item in value:
+            yield from scalar_values(item, path)
+    else:
+        yield path, value
+
+
 def type_name(value: object) -> str:
     """The JSON Schema type of a value: `integer` for whole numbers, `number` for others."""
     if value is None:

@@ -320,7 +320,8 @@ class ModelVersion(_Frozen):
 
     What it reads and answers is kept with it, so that it answers tomorrow as it does today, whatever becomes of
     `task.toml`: the input `fields` (`chat`: one that holds a conversation; `documents`: those whose cells may name
-    one), by kind the `labels`, the `json_schema` or the `outline`, and the most tokens of an answer. `engine` is what
+    one), by kind the `labels`, the `json_schema` or the `outline`, and the most tokens of an answer. `left_free` are
+    the fields of `from_input` that proved right more often when not held to their input. `engine` is what
     its file was compared in and is served by; `exact`: in float32, because the engine's faster arithmetic failed the
     parity gate. `training` is the `TrainResult` that it came with: a run that is stopped and goes on makes several.
     """
@@ -336,6 +337,7 @@ class ModelVersion(_Frozen):
     labels: tuple[str, ...] = ()
     json_schema: dict[str, Any] = Field(default_factory=dict)
     from_input: dict[str, FromInput] = Field(default_factory=dict)
+    left_free: tuple[str, ...] = ()
     outline: Outline = Outline()
     answer_tokens: int = 0
     chat: bool = False
@@ -355,12 +357,17 @@ class ModelVersion(_Frozen):
         """`task@number`, the name under which it can be served."""
         return f"{self.task}@{self.number}"
 
+    @property
+    def held_to(self) -> dict[str, FromInput]:
+        """The fields whose answers are held to their input: those of `from_input` that were not left free."""
+        return {path: form for path, form in self.from_input.items() if path not in self.left_free}
+
     def answers_as(self, task: Task) -> Task:
         """The task with what this version's answers look like, in place of what `task.toml` says today."""
         form = {
             "labels": self.labels,
             "json_schema": self.json_schema,
-            "from_input": self.from_input,
+            "from_input": self.held_to,
             "outline": self.outline,
         }
         return task.model_copy(update=form)

@@ -1,7 +1,7 @@
 """Immutable dataset versions: the split, the checks that a dataset can be learned from, and revisions."""
 
 from inhouse.dataset.build import Built, build_dataset, test_was_given
-from inhouse.dataset.from_input import STRAY, infer_from_input, still_from_input
+from inhouse.dataset.from_input import infer_from_input, still_from_input, stray_share
 from inhouse.dataset.learnable import MIN_EXAMPLES, check_learnable
 from inhouse.dataset.outline import describe_outline, infer_outline
 from inhouse.dataset.revise import apply_findings, in_schema_order, next_version
@@ -12,7 +12,6 @@ __all__ = [
     "MIN_EXAMPLES",
     "SHARES",
     "SHARES_WITH_TEST",
-    "STRAY",
     "Built",
     "apply_findings",
     "assign_splits",
@@ -27,6 +26,7 @@ __all__ = [
     "infer_schema",
     "next_version",
     "still_from_input",
+    "stray_share",
     "test_was_given",
     "widened",
 ]

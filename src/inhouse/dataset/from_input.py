@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Container, Iterator, Mapping, Sequence
 from typing import Any
 
-from inhouse.core.json_schema import scalar_fields, types_of
+from inhouse.core.json_schema import scalar_fields, scalar_values, types_of
 from inhouse.core.passages import Passages
 from inhouse.core.task import FromInput
 from inhouse.scoring.mentions import mentioned
@@ -36,7 +36,7 @@ def infer_from_input(
         texts: the inputs, in the same order.
     """
     possible = {path: _forms_of(part) for path, part in scalar_fields(schema).items()}
-    inputs = Counter(path for one in objects for path in {path for path, _ in _scalars(one, "")})
+    inputs = Counter(path for one in objects for path in {path for path, _ in _scalars(one)})
     possible = {path: forms for path, forms in possible.items() if inputs[path] >= LEAST}
     half = len(objects) // 2  # neighbours may be of one supplier, day or order
     others = [*objects[half:], *objects[:half]]
@@ -54,6 +54,11 @@ def still_from_input(
     named = {path: [form] for path, form in from_input.items() if path in fields and form in _forms_of(fields[path])}
     left = _not_refuted(named, objects, texts)
     return {path: form for path, form in from_input.items() if path in left}
+
+
+def stray_share(form: FromInput) -> float:
+    """The most of a field's values, 0 to 1, that may stand elsewhere than in their input."""
+    return STRAY_TEXT if form == "text" else STRAY
 
 
 def _forms_of(part: Mapping[str, Any]) -> Sequence[FromInput]:
@@ -75,7 +80,7 @@ def _not_refuted(
 
     With `others`, an object of another example for each text: and most values of these are not mentioned there.
     """
-    total = Counter(path for one in objects for path, _ in _scalars(one, ""))
+    total = Counter(path for one in objects for path, _ in _scalars(one))
     left = {path: list(forms) for path, forms in possible.items() if forms}
     strays: Counter[tuple[str, FromInput]] = Counter()
     by_chance: Counter[tuple[str, FromInput]] = Counter()
@@ -84,12 +89,12 @@ def _not_refuted(
         for form in {form for forms in left.values() for form in forms}:
             found = mentioned(text, form)
             mentions[form] = found if isinstance(found, Passages) else frozenset(found)
-        for path, value in _scalars(one, ""):
+        for path, value in _scalars(one):
             for form in list(left.get(path, ())):
                 strays[path, form] += not _stands_in(value, form, mentions[form])
-                if strays[path, form] > (STRAY_TEXT if form == "text" else STRAY) * total[path]:
+                if strays[path, form] > stray_share(form) * total[path]:
                     left[path].remove(form)
-        for path, value in _scalars(others[i], "") if others else ():
+        for path, value in _scalars(others[i]) if others else ():
             for form in left.get(path, ()):
                 by_chance[path, form] += _stands_in(value, form, mentions[form])
     shown = {path: [f for f in forms if by_chance[path, f] <= CHANCE * total[path]] for path, forms in left.items()}
@@ -97,17 +102,15 @@ def _not_refuted(
 
 
 def _stands_in(value: Any, form: FromInput, mentions: Container[Any]) -> bool:  # noqa: ANN401 - any JSON value
-    """Whether a value is mentioned; a text of digits alone is a date or a number and no passage."""
-    return value in mentions and (form != "text" or any(map(str.isalpha, str(value))))
+    """Whether a value is mentioned, and in that form can be answered again as it is.
+
+    A text of digits alone is a date or a number and no passage, and no passage has lines.
+    """
+    if form == "text" and (len(str(value).split("\n")) > 1 or not any(map(str.isalpha, str(value)))):
+        return False
+    return value in mentions
 
 
-def _scalars(value: Any, path: str) -> Iterator[tuple[str, Any]]:  # noqa: ANN401 - any JSON value
+def _scalars(value: Any) -> Iterator[tuple[str, Any]]:  # noqa: ANN401 - any JSON value
     """The values by path, less those that say that there is none: null, an empty text, 0."""
-    if isinstance(value, Mapping):
-        for key, part in value.items():
-            yield from _scalars(part, f"{path}.{key}" if path else key)
-    elif isinstance(value, list):
-        for item in value:
-            yield from _scalars(item, path)
-    elif value is not None and value not in ("", 0):
-        yield path, value
+    return ((path, one) for path, one in scalar_values(value) if one is not None and one not in ("", 0))

@@ -43,7 +43,7 @@ def form_of(version: ModelVersion) -> AnswerForm:
         version.kind,
         labels=version.labels,
         json_schema=version.json_schema,
-        choices_of=partial(mentioned_fields, version.from_input) if version.from_input else None,
+        choices_of=partial(mentioned_fields, version.held_to) if version.held_to else None,
         text_fault=lambda text: _fails(version.outline, text),
         answer_tokens=version.answer_tokens,
     )

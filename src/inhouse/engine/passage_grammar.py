@@ -40,7 +40,7 @@ def passage_rules(passages: Passages, prefix: str) -> Iterator[tuple[str, str]]:
 def _tree(ways: Steps, prefix: str, inner: str) -> tuple[str, list[tuple[str, str]]]:
     """The body that takes one of the ways and goes on in its state, as a prefix tree, and the rules of its branchings.
 
-    Where one word begins another, what follows the shorter is white space, a sign or the end, never a letter.
+    Where one word begins another, what follows the shorter is white space, a sign or the end, never a letter or a mark.
     """
     rules: list[tuple[str, str]] = []
 

@@ -46,9 +46,10 @@ def schema_grammar(schema: Mapping[str, Any], choices: Choices | None = None) ->
 
     Args:
         choices: the values that fields can have in one answer, by dotted path (see `scalar_fields`): some values, or
-            the passages of a text. Such a grammar is
-            used once, so it has to compile in no time: it counts neither the letters of a text nor the items of a list.
-            An answer that goes on without end in it is one to ask again without the choices.
+            the passages of a text. Such a grammar is used once, so it has to compile in no time: it counts neither the
+            letters of a text nor the items of a list, so a passage may be longer or shorter than the schema has it. An
+            answer that goes on without end in it, or breaks the schema's bounds, is one to ask again without the
+            choices.
     """
     if choices:
         return Grammar(_Rules(choices).written(schema))

@@ -375,10 +375,13 @@ def _object_form(task: Task, side: Sequence[Example]) -> dict[str, Any]:
 
 def tell_not_taken(before: Task, after: Task, reporter: Reporter) -> None:
     """Warn of fields that the examples no longer show to be taken from the input."""
-    for path in sorted(set(before.from_input or {}) - set(after.from_input or {})):
+    forms = before.from_input or {}
+    for path in sorted(set(forms) - set(after.from_input or {})):
+        share = datasets.stray_share(forms[path])
+        what = "is no passage of their input" if forms[path] == "text" else "their input does not mention"
         reporter.warn(
-            f"{path} is no longer taken from the input: its type is another now, or over {datasets.STRAY:.0%} of the "
-            "examples have a value there that their input does not mention"
+            f"{path} is no longer taken from the input: its type is another now, or over {share:.0%} of its values "
+            f"are such as {what}"
         )
 
 

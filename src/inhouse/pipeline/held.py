@@ -2,41 +2,63 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from math import isnan
 
-from inhouse.core.json_schema import parse_object
+import numpy as np
+
+from inhouse.core import Example
+from inhouse.core.json_schema import parse_object, scalar_values
 from inhouse.core.task import FromInput
-from inhouse.scoring.values import same_value
+from inhouse.scoring import items_f1, mcnemar_exact
+from inhouse.scoring.values import absent
+
+# One-sided: five examples to none are no chance, one to none is.
+CHANCE = 0.05
+
+
+def held_to_passages(from_input: Mapping[str, FromInput]) -> tuple[str, ...]:
+    """The fields whose answers are held to passages of their input."""
+    return tuple(path for path, form in from_input.items() if form == "text")
 
 
 def better_left_free(
-    from_input: Mapping[str, FromInput], targets: Sequence[str], free: Sequence[str], held: Sequence[str]
-) -> list[str]:
-    """The fields held to passages of which free answers have more values right than held ones.
+    from_input: Mapping[str, FromInput],
+    examples: Sequence[Example],
+    free: Sequence[str | None],
+    held: Sequence[str | None],
+) -> tuple[str, ...]:
+    """The fields held to passages that free answers have right in more examples than held ones, beyond chance.
 
-    A model that copies with errors gains by it; one that has learned what else a field may say (a house's own name for
-    a supplier) loses. Dates and numbers are not asked about: what is in no input is wrong there.
+    A model that copies with errors gains by being held; one that has learned what else a field may say (a house's own
+    name for a supplier) loses. Dates and numbers are not asked about: what is in no input is wrong there. Where the
+    two differ by chance alone, a field stays held: what it answers then is at least in the input.
 
     Args:
-        targets, free, held: of the same examples, as JSON objects; an answer that is none has nothing right.
+        examples: with their targets and groups, each of which counts as one.
+        free, held: the same model's answers to them, as JSON objects; None, or what is none, has nothing right.
     """
-    paths = [path for path, form in from_input.items() if form == "text"]
-    return [path for path in paths if _right(path, targets, free) > _right(path, targets, held)]
+    return tuple(path for path in held_to_passages(from_input) if _gains(path, examples, free, held))
 
 
-def _right(path: str, targets: Sequence[str], answers: Sequence[str]) -> int:
-    """How many values of a field are right, item by item of the lists that it stands in."""
-    return sum(
-        same_value(wanted, given)
-        for target, answer in zip(targets, answers, strict=True)
-        for wanted, given in zip(_values(target, path), _values(answer, path), strict=False)
+def _gains(path: str, examples: Sequence[Example], free: Sequence[str | None], held: Sequence[str | None]) -> bool:
+    """The paired sign test of the field's scores, one-sided."""
+    free_scores, held_scores = (
+        np.array([_score(path, e.target, answer) for e, answer in zip(examples, side, strict=True)])
+        for side in (free, held)
     )
+    better, worse = free_scores > held_scores, held_scores > free_scores
+    p = mcnemar_exact(better, worse, groups=[e.group for e in examples])
+    return bool(better.sum() > worse.sum()) and p / 2 <= CHANCE
 
 
-def _values(text: str, path: str) -> list[Any]:
-    found: list[Any] = [parse_object(text)]
-    for key in path.split("."):
-        found = [one.get(key) for one in found if isinstance(one, Mapping)]
-        found = [part for one in found for part in (one if isinstance(one, list) else [one])]
-    return found
+def _score(path: str, target: str, answer: str | None) -> float:
+    """How right a field is, 0 to 1; in a list's items, whatever their order."""
+    if (given := parse_object(answer)) is None:
+        return 0.0
+    score = items_f1(list(_values(parse_object(target), path)), list(_values(given, path)), {})
+    return 1.0 if isnan(score) else score  # rightly left out
+
+
+def _values(value: object, path: str) -> Iterator[object]:
+    return (one for where, one in scalar_values(value) if where == path and not absent(one))

@@ -23,7 +23,7 @@ from inhouse.core import (
     render_input,
 )
 from inhouse.engine import Base, Generation
-from inhouse.pipeline.held import better_left_free
+from inhouse.pipeline.held import better_left_free, held_to_passages
 from inhouse.pipeline.preparation import Prepared
 from inhouse.pipeline.told import tell_parity
 from inhouse.scoring import EVERYTHING_TO_A_PERSON, judge, review_threshold, right_metric
@@ -32,6 +32,7 @@ from inhouse.train import Encoded, answer_tokens_of
 
 if TYPE_CHECKING:  # they import the models' libraries
     from inhouse.deploy import ServedModel
+    from inhouse.engine.answers import Question
     from inhouse.engine.chat_template import ChatTemplate
     from inhouse.engine.torch_model import TorchEngine
 
@@ -174,13 +175,14 @@ def _compare(
     """
     from inhouse.deploy import compare
     from inhouse.deploy.parity import MIN_TOKENS
+    from inhouse.engine.answers import Question
     from inhouse.engine.chat_template import ChatTemplate
 
     per_answer = sum(len(e.answer) for e in validation) / len(validation)
     asked = spread(range(len(validation)), min(PARITY_VALIDATION, max(10, int(PARITY_ANSWER_TOKENS / per_answer))))
     pool = [*(validation[i] for i in asked), *train]
     examples = dataset.of("validation")
-    texts = [render_input(e.inputs) for e in examples]
+    questions = [Question(e.prompt, render_input(one.inputs)) for e, one in zip(validation, examples, strict=True)]
     form = draft.answers_as(task)
     name = right_metric(form)
 
@@ -194,14 +196,8 @@ def _compare(
     trainer = _trainer(workspace, base, draft, template)
     trainer_answers = _ask_trainer(trainer, template, draft, [validation[i] for i in asked], reporter)
     for exact in (False, True):
-        tried = draft.model_copy(update={"exact": exact})
-        free, answers = _ask_served(workspace, tried, pool, validation, texts, reporter)
-        if left := _left_free(tried, [examples[i] for i in asked], trainer_answers, [answers[i] for i in asked]):
-            reporter.say(f"right more often when not held to passages of the input, so left free: {', '.join(left)}")
-            kept = {path: form for path, form in draft.from_input.items() if path not in left}
-            draft = draft.model_copy(update={"from_input": kept})
-            tried = draft.model_copy(update={"exact": exact})
-            free, answers = _ask_served(workspace, tried, pool, validation, texts, reporter)
+        version = draft.model_copy(update={"exact": exact})
+        tried, free, answers = _ask_served(workspace, version, pool, questions, examples, asked, reporter)
         parity = compare(
             free,
             trainer.ranked_tokens_along([(e.prompt, g.ids) for e, g in zip(pool, free, strict=False)]),
@@ -224,34 +220,67 @@ def _compare(
     return tried.model_copy(update={"parity": parity, "threshold": threshold})
 
 
-def _left_free(
-    version: ModelVersion, examples: Sequence[Example], free: Sequence[Prediction], held: Sequence[Prediction]
-) -> list[str]:
-    """Fields that the trainer, which is held to the schema alone, answers rightly more often than the served file."""
-    answers = ([a.target or "" for a in side] for side in (free, held))
-    return better_left_free(version.from_input, [e.target for e in examples], *answers)
-
-
 def _ask_served(
     workspace: Workspace,
     version: ModelVersion,
     pool: Sequence[Encoded],
-    validation: Sequence[Encoded],
-    texts: Sequence[str],
+    questions: Sequence[Question],
+    examples: Sequence[Example],
+    asked: Sequence[int],
     reporter: Reporter,
-) -> tuple[list[Generation], list[Prediction]]:
-    """What the served file writes to prompts of the pool under no grammar, and its answers to the validation split."""
+) -> tuple[ModelVersion, list[Generation], list[Prediction]]:
+    """What the served file writes to prompts of the pool under no grammar, and its answers to the validation split.
+
+    Args:
+        questions, examples: of the validation split.
+        asked: places in it, by which it is judged what is left free.
+
+    Returns:
+        The version with what is left free, the free texts, and the answers under that version.
+    """
     from inhouse.deploy import ServedModel
-    from inhouse.engine.answers import Question, answer_all
 
     served = ServedModel(workspace, version)
     try:
         free = _free_answers(served, pool, reporter)
-        questions = [Question(e.prompt, text) for e, text in zip(validation, texts, strict=True)]
-        bar = reporter.bar("validation answers", len(questions))
-        return free, answer_all(served.engine, questions, served.form, served.template.decode, bar.update)
+        version, known = _held_or_free(served, [questions[i] for i in asked], [examples[i] for i in asked], reporter)
+        answers = dict(zip(asked, known, strict=True))
+        rest = [i for i in range(len(questions)) if i not in answers]
+        answers |= zip(rest, _ask(served, version, [questions[i] for i in rest], reporter), strict=True)
+        return version, free, [answers[i] for i in range(len(questions))]
     finally:
         served.close()
+
+
+def _held_or_free(
+    served: ServedModel, questions: Sequence[Question], examples: Sequence[Example], reporter: Reporter
+) -> tuple[ModelVersion, list[Prediction]]:
+    """The served version with what is better left free, as its own answers both ways say, and its answers as it is."""
+    version = served.version
+    answers: dict[tuple[str, ...], list[Prediction]] = {(): _ask(served, version, questions, reporter)}
+    if passages := held_to_passages(version.from_input):
+        loose = version.model_copy(update={"left_free": passages})
+        answers[passages] = _ask(served, loose, questions, reporter)
+        ways = ([a.target for a in answers[left]] for left in (passages, ()))
+        if left := better_left_free(version.from_input, examples, *ways):
+            reporter.say(f"right more often when not held to passages of the input, so left free: {', '.join(left)}")
+            version = version.model_copy(update={"left_free": left})
+    if version.left_free not in answers:
+        answers[version.left_free] = _ask(served, version, questions, reporter)
+    return version, answers[version.left_free]
+
+
+def _ask(
+    served: ServedModel, version: ModelVersion, questions: Sequence[Question], reporter: Reporter
+) -> list[Prediction]:
+    """The served file's answers in the form of a version."""
+    from inhouse.deploy import form_of
+    from inhouse.engine.answers import answer_all
+
+    if not questions:
+        return []
+    bar = reporter.bar("validation answers", len(questions))
+    return answer_all(served.engine, questions, form_of(version), served.template.decode, bar.update)
 
 
 def _free_answers(served: ServedModel, pool: Sequence[Encoded], reporter: Reporter) -> list[Generation]:

@@ -3,7 +3,7 @@
 from inhouse.scoring.curve import LearningCurve, learning_curve
 from inhouse.scoring.facts import FactFinder
 from inhouse.scoring.judge import RIGHT_METRICS, Judged, judge, metric_names, right_metric
-from inhouse.scoring.objects import field_paths, field_scores, fields_exact, object_exact
+from inhouse.scoring.objects import field_paths, field_scores, fields_exact, items_f1, object_exact
 from inhouse.scoring.outlines import outline_checks
 from inhouse.scoring.review import EVERYTHING_TO_A_PERSON, review_threshold
 from inhouse.scoring.statistics import (
@@ -30,6 +30,7 @@ __all__ = [
     "field_scores",
     "fields_exact",
     "holm",
+    "items_f1",
     "judge",
     "learning_curve",
     "macro_f1",

@@ -38,6 +38,22 @@ def field_scores(
     return scores | dict.fromkeys(_beyond(expected, schema), 0.0)
 
 
+def items_f1(expected: Sequence[object], answered: Sequence[object], schema: Mapping[str, Any]) -> float:
+    """The F1 of a list's items, whatever their order: an item counts where all of it is right, and once.
+
+    Args:
+        schema: of an item; empty for values that are compared as they are.
+
+    Returns:
+        0 to 1; nan where both lists are empty.
+    """
+    if not expected and not answered:
+        return nan
+    if not expected or not answered:
+        return 0.0
+    return 2 * _matched(expected, answered, schema) / (len(expected) + len(answered))
+
+
 def object_exact(scores: Mapping[str, float]) -> float:
     """1 where every field is wholly right or rightly left out, else 0."""
     return float(all(score == 1.0 or isnan(score) for score in scores.values()))
@@ -89,9 +105,7 @@ def _score(expected: object, answered: object, schema: Mapping[str, Any]) -> flo
         return float(same_value(expected, answered))
     if not isinstance(expected, list) or not isinstance(answered, list):
         return 0.0
-    if not expected or not answered:
-        return 0.0
-    return 2 * _matched(expected, answered, schema.get("items", {})) / (len(expected) + len(answered))
+    return items_f1(expected, answered, schema.get("items", {}))
 
 
 def _matched(expected: Sequence[object], answered: Sequence[object], schema: Mapping[str, Any]) -> int:
