@@ -49,7 +49,7 @@ INTENTS = {
 }
 
 
-def write_tiny_gguf(path: Path, matrices: str = "Q8_0") -> Path:
+def write_tiny_gguf(path: Path, matrices: str = "Q8_0", context: int = 1024) -> Path:
     """A random llama of 2 layers with a byte-level BPE tokenizer, written with the gguf library."""
     import gguf
     import torch
@@ -76,7 +76,7 @@ def write_tiny_gguf(path: Path, matrices: str = "Q8_0") -> Path:
         num_hidden_layers=2,
         num_attention_heads=4,
         num_key_value_heads=2,
-        max_position_embeddings=1024,
+        max_position_embeddings=context,
         tie_word_embeddings=True,
         rms_norm_eps=1e-5,
         initializer_range=0.2,
@@ -85,7 +85,7 @@ def write_tiny_gguf(path: Path, matrices: str = "Q8_0") -> Path:
     writer = gguf.GGUFWriter(path, "llama")
     writer.add_name("tiny")
     writer.add_block_count(2)
-    writer.add_context_length(1024)
+    writer.add_context_length(context)
     writer.add_embedding_length(64)
     writer.add_feed_forward_length(128)
     writer.add_head_count(4)

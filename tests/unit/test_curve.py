@@ -9,12 +9,14 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from inhouse.core import Dataset, Task
+from inhouse.core import Dataset, Silent, Task
 from inhouse.errors import NoMetric, TooFewExamples
 from inhouse.pipeline import curve
 from inhouse.pipeline.preparation import Prepared
 from inhouse.scoring import learning_curve
-from inhouse.train import Encoded, make_recipe
+from inhouse.train import MIN_PAIRS, Encoded, make_recipe
+
+GROUPS = [7, 30, 3, 24, 5, 8, 11, 20, 9, 13, 2, 6]
 
 
 def scores_of(shares, examples=400):
@@ -59,30 +61,48 @@ def test_one_training_is_no_curve():
         learning_curve([50], scores_of([0.5]), [100])
 
 
-def prepared(groups, tiny_base):
-    """A training of as many examples as the groups have in all, the first five of them pairs."""
+def prepared(groups, tiny_base, pairs=5, **wish):
+    """A training of as many examples as the groups have in all, the first `pairs` of them with a rejected answer."""
     sizes = [(f"g{place}", count) for place, count in enumerate(groups)]
     learned = [Encoded([1, 2, 3], [4, 5], group=group) for group, count in sizes for _ in range(count)]
-    learned[:5] = [replace(e, rejected=(6, 7)) for e in learned[:5]]
-    task = Task(name="t", kind="generate", train={"objective": "dpo", "beta": 0.2})
+    learned[:pairs] = [replace(e, rejected=(6, 7)) for e in learned[:pairs]]
+    task = Task(name="t", kind="generate", train=wish)
     dataset = Dataset("t", 1, (), ())
     recipe = make_recipe(task, dataset, learned, base_model="tiny", base_sha256="0", precision="float32")
     return Prepared(task, dataset, tiny_base, "xllamacpp", recipe, learned, learned[:4])
 
 
 def test_parts_hold_whole_groups_each_within_the_next(tiny_base):
-    parts = curve._shares(prepared([7, 30, 3, 24, 5, 8, 11, 20, 9, 13, 2, 6], tiny_base))
+    parts = curve._shares(prepared(GROUPS, tiny_base), Silent())
     assert len(parts) >= 3
     held = [Counter(e.group for e in part.learned) for part in parts]
     assert all(smaller <= larger and len(smaller) < len(larger) for smaller, larger in pairwise(held))
     assert all(count == held[-1][group] for one in held for group, count in one.items())
     assert len(parts[-1].learned) == 138
-    assert [part.recipe.objective for part in parts] == [
-        "dpo" if any(e.rejected for e in part.learned) else "sft" for part in parts
-    ]
-    assert parts[-1].recipe.objective == "dpo"
+
+
+@pytest.mark.parametrize(
+    ("pairs", "wish", "objective"),
+    [
+        (138, {}, "dpo"),  # as many as the smallest part has examples: 16 or more
+        (60, {}, "sft"),  # one part has some, too few to learn from
+        (138, {"objective": "dpo", "beta": 0.2}, "dpo"),
+        (5, {"objective": "dpo", "beta": 0.2}, "sft"),
+        (138, {"objective": "sft"}, "sft"),
+        (0, {}, "sft"),
+    ],
+)
+def test_all_points_of_a_curve_have_one_objective(tiny_base, pairs, wish, objective):
+    told, whole = Silent(), prepared(GROUPS, tiny_base, pairs, **wish)
+    parts = curve._shares(whole, told)
+    assert len(parts) >= 3
+    assert {part.recipe.objective for part in parts} == {objective}
+    changed = whole.recipe.objective != objective
+    assert [f"{MIN_PAIRS if not wish else 1} are the least" in line for line in told.warned] == [True] * changed
+    if changed:
+        assert not any(e.rejected for part in parts for e in (*part.learned, *part.validation))
 
 
 def test_one_group_of_nearly_all_is_no_curve(tiny_base):
     with pytest.raises(TooFewExamples, match="in 2 groups"):
-        curve._shares(prepared([130, 8], tiny_base))
+        curve._shares(prepared([130, 8], tiny_base), Silent())

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
-from conftest import many_intents, write_csv
+from conftest import many_intents, write_csv, write_tiny_gguf
 from torch import nn
 from torch.nn import functional
 from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM
@@ -325,3 +327,28 @@ def test_a_method_that_cannot_be_is_refused(workspace, cli, lines, told):
     assert done.code == 3
     assert "task.toml" in done.err
     assert all(word in done.err for word in told), done.err
+
+
+def test_a_base_of_a_short_context_sets_the_limit_and_it_is_told(tmp_path, cli):
+    base, place = write_tiny_gguf(tmp_path / "short.gguf", context=512), tmp_path / "workspace"
+    messages = write_csv(tmp_path / "intents.csv", many_intents(4))
+    assert cli(place, "init", "intents", "--base", base).code == 0
+    assert cli(place, "add", "intents", messages, "--input", "text", "--target", "category").code == 0
+    plan = cli(place, "train", "intents", "--dry-run", "--json")
+    assert plan.json["recipe"]["max_tokens"] == 512
+    assert "reads 512 tokens at most: input and answer together may take so many, not the usual 1024" in plan.err
+    set_keys(place, "max_tokens = 600")
+    assert "train.max_tokens is 600" in cli(place, "train", "intents").err
+
+
+def test_what_another_base_takes_does_not_hang_on_how_the_own_one_is_computed(tiny_base, tmp_path):
+    learned = [Encoded([1] * 200, [4, 5])] * 40
+    task, dataset = Task(name="t", kind="generate"), Dataset("t", 1, (), ())
+    recipe = make_recipe(task, dataset, learned, base_model="tiny", base_sha256="0", precision="float32")
+    fused = Prepared(task, dataset, tiny_base, "xllamacpp", recipe, learned, learned[:4])
+    folder = shutil.copytree(tiny_base.folder, tmp_path / "odd")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "hidden_act": "gelu"}))  # which the fused pass has not
+    unfused = replace(fused, base=replace(tiny_base, folder=folder))
+    assert fused.memory < unfused.memory
+    assert fused.memory == fused.memory_with(tiny_base.shape) == unfused.memory_with(tiny_base.shape)

@@ -157,6 +157,45 @@ def test_a_reference_that_cannot_be_read_is_computed_again(folder, tmp_path):
     assert objectives.with_reference(trunk, pairs(), file, Silent()) == first
 
 
+class _Counted:
+    """A trunk that counts the texts it is given."""
+
+    def __init__(self, trunk):
+        self._trunk, self.texts = trunk, 0
+
+    def logits(self, texts):
+        self.texts += len(texts)
+        return self._trunk.logits(texts)
+
+
+def test_a_stop_keeps_the_reference_as_far_as_it_came_and_goes_on_there(folder, tmp_path, monkeypatch):
+    model = load_model(folder, "float32")
+    attach(model, 4, 8, 0)
+    monkeypatch.setattr(objectives, "TOKENS_AT_ONCE", 70)
+    unbroken, stopped, resumed = (_Counted(loop.trunk_of(model, 512)) for _ in range(3))
+    whole = objectives.with_reference(unbroken, pairs(), tmp_path / "whole.json", Silent())
+    file, asked = tmp_path / "reference.json", iter([False, True])
+    with pytest.raises(KeyboardInterrupt):
+        objectives.with_reference(stopped, pairs(), file, Silent(), asked_to_stop=lambda: next(asked))
+    assert 0 < len(json.loads(file.read_bytes())["pairs"]) < sum(bool(e.rejected) for e in pairs())
+    told = _Bars()
+    assert objectives.with_reference(resumed, pairs(), file, told) == whole
+    assert 0 < stopped.texts < unbroken.texts == stopped.texts + resumed.texts
+    ((total, *done),) = told.bars.values()
+    assert 0 < done[0] < done[-1] == total
+
+
+def test_a_kill_loses_no_more_of_the_reference_than_was_computed_since_it_was_written(folder, tmp_path, monkeypatch):
+    model = load_model(folder, "float32")
+    attach(model, 4, 8, 0)
+    monkeypatch.setattr(objectives, "TOKENS_AT_ONCE", 70)
+    monkeypatch.setattr(objectives, "KEPT_EVERY", 0.0)
+    trunk, file, asked = loop.trunk_of(model, 512), tmp_path / "reference.json", iter([False])
+    with pytest.raises(StopIteration):  # in the second part
+        objectives.with_reference(trunk, pairs(), file, Silent(), asked_to_stop=lambda: next(asked))
+    assert json.loads(file.read_bytes())["pairs"]
+
+
 # ---------------------------------------------------------------------- the loop
 
 QUESTIONS = {"where is my card": ("card_arrival", "refund please"), "how do I change my pin": ("change_pin", "again")}

@@ -338,6 +338,16 @@ def three(workspace):
     return workspace
 
 
+def test_the_same_step_after_a_rollback_is_another_version_of_the_run(three):
+    (first, *_) = registry.versions(three, "t")
+    for told in ({"steps": 6}, {"steps": 9, "diverged_at": 7}):
+        registry.add_version(three, first.model_copy(update={"run": "r", "lineage": {**first.lineage, **told}}))
+    assert registry.version_of_run(three, "r", 6).name == "t@4"
+    assert registry.version_of_run(three, "r", 6, 7) is None
+    assert registry.version_of_run(three, "r", 9, 7).name == "t@5"
+    assert registry.version_of_run(three, "r", 9) is None
+
+
 def promote(workspace, number):
     return registry.move_alias(workspace, "t", registry.CHAMPION, number, action="promote")
 

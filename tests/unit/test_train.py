@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import time
+from contextlib import nullcontext
 
 import pytest
 import torch
@@ -110,7 +112,7 @@ def test_a_resumed_run_ends_as_an_unbroken_one(tiny_base, template, tmp_path, mo
     assert all(torch.equal(resumed.state[name], tensor) for name, tensor in whole.state.items())
 
 
-@pytest.mark.parametrize("how", ["damaged", "older", "of another adapter", "of another optimizer"])
+@pytest.mark.parametrize("how", ["damaged", "older", "of another adapter", "of another optimizer", "half a best"])
 def test_a_checkpoint_that_cannot_be_gone_on_with_is_told_and_the_training_begins_anew(
     tiny_base, template, tmp_path, how
 ):
@@ -129,6 +131,9 @@ def test_a_checkpoint_that_cannot_be_gone_on_with_is_told_and_the_training_begin
         tensors = {
             name: tensor[:1] if name.startswith(part) and tensor.ndim else tensor for name, tensor in tensors.items()
         }
+        if how == "half a best":
+            name = next(name for name in tensors if name.startswith("now."))
+            tensors["best." + name.removeprefix("now.")] = tensors[name].clone()
         save_file({n: t.contiguous() for n, t in tensors.items()}, file, metadata)
     told = Silent()
     begun_anew = _run(tiny_base, recipe, sides, file, told)
@@ -416,3 +421,33 @@ def test_the_precision_is_the_one_that_this_machine_multiplies_faster(monkeypatc
     monkeypatch.setattr(torch_model, "cpu_has_bf16", lambda: has_it)
     monkeypatch.setattr(torch_model, "measure_flops", lambda precision, clock: rates[precision])
     assert torch_model.best_precision.__wrapped__() == chosen
+
+
+@pytest.mark.parametrize("fault", [None, MemoryError])
+def test_the_precision_is_measured_by_one_threads_own_time_and_the_threads_come_back(monkeypatch, fault):
+    seen = []
+
+    def measured(precision, clock):
+        seen.append((torch.get_num_threads(), clock))
+        if fault is not None:
+            raise fault
+        return 1.0
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch_model, "cpu_has_bf16", lambda: True)
+    monkeypatch.setattr(torch_model, "measure_flops", measured)
+    usual = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        with pytest.raises(fault) if fault else nullcontext():
+            torch_model.best_precision.__wrapped__()
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(usual)
+    assert set(seen) == {(1, time.thread_time)}
+
+
+def test_the_rate_of_products_is_by_the_clock_that_is_given(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    ticks = iter(range(100))
+    assert torch_model.measure_flops("float32", lambda: 2.0 * next(ticks)) == 1024 * 576 * 576

@@ -104,7 +104,9 @@ class LabelClassifier:
             meta = json.loads(parts[META])
             reading = Reading(parts[TOKENIZER].decode("utf-8"), meta["longest"], meta["pad"], meta["prefix"])
             self._head = LabelHead.of_bytes(*(parts[name] for name in HEAD))
-            self._unseen = {key: tuple(answer) for key, answer in json.loads(parts[UNSEEN]).items()}
+            # Files of before have none: their models had not learned from validation examples.
+            unseen = json.loads(parts.get(UNSEEN, b"{}"))
+            self._unseen = {key: tuple(answer) for key, answer in unseen.items()}
         except (zipfile.BadZipFile, KeyError, ValueError) as error:
             raise ModelUnavailable(f"this is no whole classifier: {error}", "train again", file=file) from error
         self._encoder = open_vectors(parts[IR], parts[WEIGHTS], threads=threads, exact=exact)

@@ -115,13 +115,29 @@ def read_json(file: Path, remedy: str) -> dict[str, Any]:
     """
     if not file.is_file():
         raise ModelUnavailable(f"the base model has no {file.name}", remedy, file=file)
-    try:
-        found = json.loads(file.read_text("utf-8"))
-    except ValueError as error:
-        raise ModelUnavailable(f"not valid JSON: {error}", "fetch the model again", file=file) from error
+    found = _parsed(file)
     if not isinstance(found, dict):
         raise ModelUnavailable("this is no JSON object", "fetch the model again", file=file)
     return found
+
+
+def read_list(file: Path) -> list[Any]:
+    """The JSON array in a file of a model, which is there.
+
+    Raises:
+        ModelUnavailable: it is none.
+    """
+    found = _parsed(file)
+    if not isinstance(found, list):
+        raise ModelUnavailable("this is no JSON array", "fetch the model again", file=file)
+    return found
+
+
+def _parsed(file: Path) -> Any:  # noqa: ANN401 - whatever JSON holds
+    try:
+        return json.loads(file.read_text("utf-8"))
+    except ValueError as error:
+        raise ModelUnavailable(f"not valid JSON: {error}", "fetch the model again", file=file) from error
 
 
 def _slow_tokenizer(folder: Path) -> str:

@@ -16,7 +16,7 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
-from inhouse.engine.hub import read_json, weight_files
+from inhouse.engine.hub import read_json, read_list, weight_files
 from inhouse.engine.quiet import settle_transformers
 from inhouse.errors import ModelUnavailable
 from inhouse.store import sha256_of
@@ -60,7 +60,7 @@ def check_texts(folder: Path) -> None:
 
 def _check_steps(file: Path) -> None:
     """Refuse what sentence-transformers does to vectors beyond pooling, such as a dense layer: nothing is left out."""
-    steps = json.loads(file.read_text("utf-8")) if file.is_file() else []
+    steps = read_list(file) if file.is_file() else []
     kinds = [str(step.get("type", "")).rpartition(".")[2] for step in steps if isinstance(step, dict)]
     if unknown := [kind for kind in kinds if kind not in _STEPS]:
         raise ModelUnavailable(

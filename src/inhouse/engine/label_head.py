@@ -23,7 +23,8 @@ from scipy.special import log_softmax
 Floats = NDArray[np.float64]
 # N-grams of words, and of letters.
 MOST_TERMS = 50_000
-_NUMBER = re.compile(r"\d\d|\d \d")
+# Two digits of a number, with what may stand between them: 12, 1 2, 1,2 and 3/4.
+_NUMBER = re.compile(r"\d[\W_]?\d")
 
 
 @dataclass(frozen=True)
@@ -75,8 +76,9 @@ class NGrams:
     def learn(cls, texts: Sequence[str]) -> NGrams:
         """Those of training texts, without what could tell of a single one.
 
-        They stand in clear in the model's file. So each is in two texts at least, none holds a number of two digits or
-        more (ids, dates, amounts), and of each part there are at most `MOST_TERMS`, the most frequent ones.
+        They stand in clear in the model's file. So each is in two texts at least, none holds two digits that follow
+        each other with at most one sign or space between them (ids, dates, amounts), and of each part there are at most
+        `MOST_TERMS`, the most frequent ones.
         """
         parts = []
         for which in (0, 1):

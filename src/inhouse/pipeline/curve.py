@@ -24,7 +24,7 @@ from inhouse.pipeline.preparation import (
 )
 from inhouse.scoring import LearningCurve, learning_curve
 from inhouse.store import Workspace, disk_guard, write_bytes
-from inhouse.train import make_recipe
+from inhouse.train import MIN_PAIRS, make_recipe
 
 SHARES = (1 / 8, 1 / 4, 1 / 2, 1)
 # A training on fewer examples says nothing about one on many.
@@ -68,7 +68,7 @@ def train_curve(
         )
     with workspace.lock(f"train-{name}", f"training {name!r}"), disk_guard(workspace.paths.root):
         prepared = prepare_training(workspace, task, reporter)
-        shares = _shares(prepared)
+        shares = _shares(prepared, reporter)
         require_chart_libraries()
         folder = workspace.paths.run(
             f"curve-{name}-{canonical_hash(prepared.recipe.model_dump(mode='json', exclude={'precision'}))}"
@@ -101,7 +101,7 @@ def train_curve(
     )
 
 
-def _shares(prepared: Prepared) -> list[Prepared]:
+def _shares(prepared: Prepared, reporter: Reporter) -> list[Prepared]:
     """The training on growing parts of the examples, each within the next, each with the recipe for its size.
 
     Groups stay whole, as more data brings more of them: with some of each in the smallest part, the curve would tell
@@ -124,17 +124,37 @@ def _shares(prepared: Prepared) -> list[Prepared]:
             "curve",
             f"add examples: {2 * LEAST} are the least, in groups of which none holds most of them",
         )
-    return [_part(prepared, sorted(order[:n])) for n in counts]
+    parts = [sorted(order[:n]) for n in counts]
+    prepared = _of_one_objective(prepared, parts, reporter)
+    return [_part(prepared, places) for places in parts]
+
+
+def _of_one_objective(prepared: Prepared, parts: Sequence[Sequence[int]], reporter: Reporter) -> Prepared:
+    """The training as all its parts can be trained: points of two objectives would lie on no one curve.
+
+    Where a part has too few rejected answers to learn from, all learn from the right answers alone, and that is told.
+    """
+    least = 1 if prepared.task.train.objective == "dpo" else MIN_PAIRS
+    fewest = min(sum(bool(prepared.learned[i].rejected) for i in places) for places in parts)
+    if prepared.recipe.objective == "sft" or fewest >= least:
+        return prepared
+    reporter.warn(
+        f"the smallest part of the examples has {fewest} rejected answers, and {least} are the least to learn from: "
+        "the curve is of trainings on the right answers alone, all of them"
+    )
+    plain = {"objective": "sft", "beta": None, "sft_weight": None}
+    return replace(
+        prepared,
+        task=prepared.task.model_copy(update={"train": prepared.task.train.model_copy(update=plain)}),
+        learned=[replace(e, rejected=()) for e in prepared.learned],
+        validation=[replace(e, rejected=()) for e in prepared.validation],
+    )
 
 
 def _part(prepared: Prepared, places: Sequence[int]) -> Prepared:
-    learned = [prepared.learned[i] for i in places]
-    of, task = prepared.recipe, prepared.task
-    if not any(e.rejected for e in learned):  # a small part may have no pair
-        plain = task.train.model_copy(update={"objective": None, "beta": None, "sft_weight": None})
-        task = task.model_copy(update={"train": plain})
+    learned, of = [prepared.learned[i] for i in places], prepared.recipe
     recipe = make_recipe(
-        task,
+        prepared.task,
         prepared.dataset,
         learned,
         base_model=of.base_model,

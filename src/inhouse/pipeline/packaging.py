@@ -35,6 +35,7 @@ if TYPE_CHECKING:  # they import the models' libraries
     from inhouse.engine.answers import Question
     from inhouse.engine.chat_template import ChatTemplate
     from inhouse.engine.torch_model import TorchEngine
+    from inhouse.train.checkpoint import Position
 
 ADAPTER = ".safetensors"
 # The reference engine answers some ten questions a second with a label, and writes some hundred tokens a second of
@@ -75,7 +76,7 @@ def register(
     prepared: Prepared,
     run: str,
     state: dict[str, Any],
-    steps: int,
+    position: Position,
     reporter: Reporter,
 ) -> ModelVersion:
     """Write adapter and GGUF file, run the parity gate on that very file, and register the version."""
@@ -111,7 +112,7 @@ def register(
         threshold=EVERYTHING_TO_A_PERSON,
         parity=NOT_COMPARED,
         engine=prepared.engine,
-        lineage={**_lineage(dataset, base, recipe), "steps": steps},
+        lineage={**_lineage(dataset, base, recipe), "steps": position.step, "diverged_at": position.diverged_at},
     )
     judged = _compare(workspace, task, base, draft, dataset, prepared.learned, prepared.validation, reporter)
     registered = registry.add_version(workspace, judged)

@@ -22,7 +22,7 @@ from inhouse.core import (
     TrainSection,
     set_keys,
 )
-from inhouse.engine import Base, get_base, require_base, require_kind
+from inhouse.engine import Base, BaseSpec, get_base, require_base, require_kind
 from inhouse.engine.choice import choose_engine, gguf_architecture
 from inhouse.engine.gguf_fields import context_length, read_fields
 from inhouse.engine.gguf_traits import traits_of
@@ -83,10 +83,18 @@ class Prepared:
     @property
     def memory(self) -> float:
         """Bytes that the training takes at its peak, roughly."""
-        return self.memory_with(self.base.shape)
+        from transformers import AutoConfig
 
-    def memory_with(self, shape: Shape) -> float:
-        """The same with a base model of another shape."""
+        from inhouse.train.fused import fuses
+
+        config = AutoConfig.from_pretrained(self.base.folder, local_files_only=True)
+        return self._memory(self.base.shape, fused=self._may_fuse and fuses(config, self.recipe.max_tokens))
+
+    def memory_with(self, known: BaseSpec) -> float:
+        """The same with a model of `base_models.toml` in place of the base; the hand-written pass computes them all."""
+        return self._memory(known, fused=self._may_fuse)
+
+    def _memory(self, shape: Shape, *, fused: bool) -> float:
         return memory_needed(
             shape,
             rank=self.recipe.rank,
@@ -98,25 +106,19 @@ class Prepared:
             checkpointed=self.checkpointed,
             four_bit=self.recipe.four_bit,
             split_over=self.split_over,
-            fused=self._fused,
-            scores=self._scores_kept,
+            fused=fused,
+            scores=self._scores_kept(fused=fused),
         )
 
     @property
-    def _fused(self) -> bool:
-        """Whether the hand-written pass computes it: see `trunk_of`."""
+    def _may_fuse(self) -> bool:
+        """Whether the hand-written pass computes models that it knows: see `trunk_of`."""
         import torch
-        from transformers import AutoConfig
-
-        from inhouse.train.fused import fuses
 
         own = torch.cuda.is_available() or self.checkpointed or self.split_over > 1
-        if own or self.recipe.method not in ("lora", "rslora"):
-            return False
-        return fuses(AutoConfig.from_pretrained(self.base.folder, local_files_only=True), self.recipe.max_tokens)
+        return not own and self.recipe.method in ("lora", "rslora")
 
-    @property
-    def _scores_kept(self) -> float:
+    def _scores_kept(self, *, fused: bool) -> float:
         """Attention scores that are kept for the gradient, for each token and head."""
         import torch
 
@@ -125,7 +127,7 @@ class Prepared:
         if torch.cuda.is_available():  # its attention computes them again
             return 0.0
         lengths = [text.tokens for e in self.learned for text in e.texts]
-        if self._fused:  # the half that is not masked, of texts that are not too long
+        if fused:  # the half that is not masked, of texts that are not too long
             return max((n for n in lengths if n <= KEPT_UP_TO), default=0) / 2
         # All of them in float32, and a copy where what follows is in bfloat16: three times as many of that.
         return max(lengths) * (3.0 if self.recipe.precision == "bfloat16" else 1.0)
@@ -209,7 +211,7 @@ def prepare_training(workspace: Workspace, task: Task, reporter: Reporter, *, sp
     base = get_base(task.base_model, workspace.settings, reporter.say)
     require_kind(base, "causal", "base_model")
     engine = choose_engine(task.engine, gguf_architecture(base.gguf), traits=traits_of(base.gguf))
-    _require_context(task, base)
+    task = _within_context(task, base, reporter)
     learned, validation = _encoded(task, dataset, base, reporter)
     recipe = make_recipe(
         task, dataset, learned, base_model=task.base_model, base_sha256=base.spec.sha256, precision=best_precision()
@@ -219,18 +221,23 @@ def prepare_training(workspace: Workspace, task: Task, reporter: Reporter, *, sp
     return _with_room(prepared, free_memory(), reporter)
 
 
-def _require_context(task: Task, base: Base) -> None:
-    """Refuse texts that are longer than the base reads.
+def _within_context(task: Task, base: Base, reporter: Reporter) -> Task:
+    """The task with texts no longer than the base reads.
 
     Raises:
-        ConfigError
+        ConfigError: task.toml asks for longer ones.
     """
     longest = context_length(read_fields(base.gguf))
-    if (task.train.max_tokens or 0) > longest:
+    if max_tokens_of(task) <= longest:
+        return task
+    reads = f"{base.spec.title} reads {longest} tokens at most"
+    if task.train.max_tokens is not None:
         raise ConfigError(
-            f"train.max_tokens is {task.train.max_tokens}, and {base.spec.title} reads {longest} tokens at most",
+            f"train.max_tokens is {task.train.max_tokens}, and {reads}",
             f"set it to {longest} or less in task.toml, or take another base model",
         )
+    reporter.say(f"{reads}: input and answer together may take so many, not the usual {max_tokens_of(task)}")
+    return task.model_copy(update={"train": task.train.model_copy(update={"max_tokens": longest})})
 
 
 def _require_something_to_see(recipe: Recipe, looked: Sequence[Encoded], reporter: Reporter) -> None:

@@ -352,9 +352,9 @@ def _train(workspace: Workspace, prepared: Prepared, run: str, reporter: Reporte
         )
         del trunk, adapters
     position = outcome.position
-    registered = registry.version_of_run(workspace, run, position.step)
+    registered = registry.version_of_run(workspace, run, position.step, position.diverged_at)
     if registered is None:
-        registered = register(workspace, prepared, run, outcome.state, position.step, reporter)
+        registered = register(workspace, prepared, run, outcome.state, position, reporter)
     metric, score = judge.metric if judge else "accuracy", fmean(position.best_scores)
     return result_told(prepared.task.name, run, plan, outcome, registered, metric=metric, score=score)
 

@@ -52,13 +52,19 @@ def versions(workspace: Workspace, task: str) -> list[ModelVersion]:
         return [ModelVersion.model_validate(r[0]) for r in rows]
 
 
-def version_of_run(workspace: Workspace, run: str, steps: int) -> ModelVersion | None:
-    """The version that a run made after so many steps, if it was registered: a run that was stopped made one before."""
+def version_of_run(workspace: Workspace, run: str, steps: int, diverged_at: int = 0) -> ModelVersion | None:
+    """The version that a run made after so many steps, if it was registered: a run that was stopped made one before.
+
+    Args:
+        diverged_at: the step after which it went back; 0 where it did not. The same step, come to again at another
+            learning rate, has other weights.
+    """
     table = db.model_versions
     with workspace.database.begin() as connection:
         rows = connection.scalars(select(table.c.version).where(table.c.run == run)).all()
     made = (ModelVersion.model_validate(row) for row in rows)
-    return next((version for version in made if version.lineage.get("steps") == steps), None)
+    key = (steps, diverged_at)
+    return next((v for v in made if (v.lineage.get("steps"), v.lineage.get("diverged_at", 0)) == key), None)
 
 
 def find_version(workspace: Workspace, task: str, which: str | int) -> ModelVersion:

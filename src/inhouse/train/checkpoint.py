@@ -246,7 +246,7 @@ def _require_fit(
     """
     shapes = {name: tensor.shape for name, tensor in learned.items()}
     now, best = ({n: tensor.shape for n, tensor in _below(tensors, part).items()} for part in ("now.", "best."))
-    if now != shapes or not best.items() <= shapes.items():  # an encoder keeps no head of its best
+    if now != shapes or best not in ({}, shapes):  # before the first look there is no best
         raise ValueError("its tensors are not those of what learns")
     for name, tensor in _below(tensors, "optimizer.").items():
         number, _, key = name.partition(".")

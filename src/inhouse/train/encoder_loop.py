@@ -270,10 +270,12 @@ def seconds_per_step(encoder: nn.Module, facts: EncoderFacts, train: LabelledTex
     for texts in (batch[: math.ceil(len(batch) / PARTS)], batch):  # the first one warms up memory and threads
         begun = time.perf_counter()
         _learn(encoder.train(), head, facts, train, texts, recipe)
-        torch.nn.utils.clip_grad_norm_(learned.values(), recipe.max_grad_norm)
-        optimizer.step()
+        norm = torch.nn.utils.clip_grad_norm_(learned.values(), recipe.max_grad_norm)
+        if math.isfinite(norm.item()):  # a rate of 0 times NaN is NaN
+            optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
         seconds = time.perf_counter() - begun
-    encoder.eval().zero_grad(set_to_none=True)
+    encoder.eval()
     return seconds
 
 

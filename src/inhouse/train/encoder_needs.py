@@ -24,6 +24,8 @@ SLACK = 1.9
 # Up to so many rows the head's features are turned into the rows' own space: a dense matrix of as many columns as rows,
 # where logistic regression has the same solution, several times faster.
 OWN_SPACE = 10_000
+# So many rows are enough to choose by how the head's second classifier is made; in their own space too.
+CHOSEN_ON = 2000
 # Of each two rows: their likeness, sparse at first (12), and dense (8); then two dense ones.
 BYTES_OF_LIKENESS = 20
 # Weights while the head is fitted: the encoder as tuned and as it was, the best look, and what the file takes.
@@ -83,6 +85,6 @@ def encoder_memory_needed(shape: EncoderShape, recipe: EncoderRecipe, lengths: S
     longest = sorted([*lengths, *lengths])[-2 * recipe.batch_size :]
     kept = kept_for_gradient(shape, longest, list(parts_of(longest)))
     at_once = min(sum(kept), max(KEPT_AT_ONCE, max(kept)))
-    weights, rows = 4.0 * shape.parameters, min(len(lengths), OWN_SPACE)
+    weights, rows = 4.0 * shape.parameters, len(lengths) if len(lengths) <= OWN_SPACE else CHOSEN_ON
     step = COPIES_OF_WEIGHTS * weights + SLACK * at_once
     return BASELINE + max(step, COPIES_FOR_HEAD * weights + BYTES_OF_LIKENESS * rows**2)

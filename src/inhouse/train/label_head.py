@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inhouse.engine.label_head import Floats, LabelHead, Linear, NGrams, pooled_chances
-from inhouse.train.encoder_needs import OWN_SPACE
+from inhouse.train.encoder_needs import CHOSEN_ON, OWN_SPACE
 
 # scikit-learn and scipy have no types; features are dense or sparse.
 Features = Any
@@ -18,8 +18,6 @@ Model = Any
 Held = NDArray[np.bool_]
 
 FOLDS = 5
-# So many rows are enough to choose by.
-CHOSEN_ON = 2000
 HAIR = 1e-6
 # What an SVM's margins may be multiplied by.
 MARGINS = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0)

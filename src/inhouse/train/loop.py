@@ -89,7 +89,7 @@ def run_loop(
         judge: asks for answers and scores them; without it an answer counts 1 if its every token is the likeliest after
             those before, which is when greedy generation gives it to the letter.
         watch: takes what each step measured.
-        asked_to_stop: whether to end after this step.
+        asked_to_stop: whether to end after this step, or this part of what a preference objective computes before it.
         processes: those that train together, each of which calls this with the same examples; the main one saves.
 
     Raises:
@@ -101,7 +101,9 @@ def run_loop(
         raise NothingToLearn(
             f"{len(train)} training and {len(validation)} validation examples: both are needed", "add more examples"
         )
-    training = _Training(trunk, adapters, train, validation, recipe, checkpoint, reporter, judge, watch, processes)
+    training = _Training(
+        trunk, adapters, train, validation, recipe, checkpoint, reporter, judge, watch, processes, asked_to_stop
+    )
     resumed = training.position.step > 0
     training.begin()
     while not (stopped := training.reason_to_stop()) and not processes.agreed(asked_to_stop()):
@@ -140,6 +142,7 @@ class _Training:
         judge: Judge | None,
         watch: Watch,
         processes: Processes,
+        asked_to_stop: Callable[[], bool],
     ) -> None:
         self._trunk, self._adapters, self._recipe = trunk, adapters, recipe
         self._objective, self._processes = objective_of(recipe), processes
@@ -163,7 +166,9 @@ class _Training:
                 "put the workspace on a disk that all machines share",
             )
         self._begun = time.monotonic()
-        self._train, self._looked_at = self._ready(train, "train"), self._ready(looked, "validation")
+        self._train, self._looked_at = (
+            self._ready(part, name, asked_to_stop) for part, name in ((train, "train"), (looked, "validation"))
+        )
         self._untrained = _copy(adapters)
         self.position, self.best = read_checkpoint(checkpoint, adapter_state(adapters), self._optimizer, reporter)
         self._epoch, self._batches = -1, list[list[int]]()
@@ -173,12 +178,12 @@ class _Training:
         self._bar = reporter.bar("training", self.last)
         self._bar.update(self.position.step)
 
-    def _ready(self, examples: Sequence[Encoded], name: str) -> Sequence[Encoded]:
+    def _ready(self, examples: Sequence[Encoded], name: str, asked_to_stop: Callable[[], bool]) -> Sequence[Encoded]:
         """With the reference, where the objective needs one: the adapters have learned nothing yet."""
         if not self._objective.needs_reference:
             return examples
         file = self._checkpoint.with_suffix(f".{name}.json")
-        return with_reference(self._trunk, examples, file, self._reporter, self._processes)
+        return with_reference(self._trunk, examples, file, self._reporter, self._processes, asked_to_stop)
 
     def begin(self) -> None:
         """Measure what the untrained model makes of the validation examples: a training that gets worse diverges."""

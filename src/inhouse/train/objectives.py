@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -25,6 +26,9 @@ from inhouse.train.processes import ALONE, Processes
 
 if TYPE_CHECKING:
     from inhouse.train.loop import Trunk
+
+# What the base thinks of pairs is written down every so many seconds.
+KEPT_EVERY = 30.0
 
 
 @dataclass(frozen=True)
@@ -142,51 +146,79 @@ def objective_of(recipe: Recipe) -> Objective:
 
 
 def with_reference(
-    trunk: Trunk, examples: Sequence[Encoded], file: Path, reporter: Reporter, processes: Processes = ALONE
+    trunk: Trunk,
+    examples: Sequence[Encoded],
+    file: Path,
+    reporter: Reporter,
+    processes: Processes = ALONE,
+    asked_to_stop: Callable[[], bool] = lambda: False,
 ) -> list[Encoded]:
     """The examples with what the model thinks of both answers now, before anything is learned; computed once.
 
     Args:
-        file: keeps it for a training that goes on.
+        file: keeps it, as far as it is computed, for a training that goes on.
         processes: those that train together; the main one's file counts.
+        asked_to_stop: whether to end after the part of the examples that is being computed.
+
+    Raises:
+        KeyboardInterrupt: asked to stop; the file has what was computed.
     """
     of = canonical_hash([[e.prompt, e.answer, list(e.rejected)] for e in examples])
     pairs = [e for e in examples if e.rejected]
     found = processes.agreed(_kept_references(file, of))
-    if found is None:
-        found = _references(trunk, pairs, reporter, processes) if pairs else []
+
+    def keep() -> None:
         if processes.main:
             write_bytes(file, json.dumps({"of": of, "pairs": found}).encode())
+
+    if len(found) < len(pairs):
+        kept_at = time.monotonic()
+        for more in _references(trunk, pairs, len(found), reporter, processes):
+            found += more
+            stops = processes.agreed(asked_to_stop()) and len(found) < len(pairs)
+            if stops or len(found) == len(pairs) or time.monotonic() - kept_at >= KEPT_EVERY:
+                keep()
+                kept_at = time.monotonic()
+            if stops:
+                raise KeyboardInterrupt
     references = iter(found)
     return [replace(e, reference=next(references)) if e.rejected else e for e in examples]
 
 
-def _kept_references(file: Path, of: str) -> list[tuple[float, float]] | None:
+def _kept_references(file: Path, of: str) -> list[tuple[float, float]]:
     """Those of a file, if it is of these examples; a file that cannot be read is as good as none."""
     try:
         kept = json.loads(file.read_bytes())
-        return [(better, worse) for better, worse in kept["pairs"]] if kept["of"] == of else None
+        return [(better, worse) for better, worse in kept["pairs"]] if kept["of"] == of else []
     except (OSError, ValueError, TypeError, KeyError):
-        return None
+        return []
 
 
 def _references(
-    trunk: Trunk, pairs: Sequence[Encoded], reporter: Reporter, processes: Processes
-) -> list[tuple[float, float]]:
-    mine, done = processes.share(pairs), 0
-    bar = reporter.bar("the base on both answers", sum(e.tokens for e in mine))
-    found = list[tuple[float, float]]()
-    for part, factor in processes.rounds(in_parts(mine, TOKENS_AT_ONCE), pairs[0]):
-        texts = [text for example in part for text in example.texts]
-        with torch.no_grad():
-            logits, wanted = trunk.logits(texts)
-            given = torch.split(-functional.cross_entropy(logits, wanted, reduction="none"), _learned_tokens(texts))
-        if factor:
-            better = (g[-len(e.answer) :].sum().item() for e, g in zip(part, given[::2], strict=True))
-            found += zip(better, (g.sum().item() for g in given[1::2]), strict=True)
-            done += sum(e.tokens for e in part)
-            bar.update(done)
-    return processes.joined(found)
+    trunk: Trunk, pairs: Sequence[Encoded], begun: int, reporter: Reporter, processes: Processes
+) -> Iterator[list[tuple[float, float]]]:
+    """Those of the pairs from number `begun` on, part by part; of each part every process computes its share."""
+    bar = reporter.bar("the base on both answers", sum(e.tokens for e in pairs))
+    done = sum(e.tokens for e in pairs[:begun])
+    bar.update(done)
+    for part in in_parts(pairs[begun:], TOKENS_AT_ONCE * processes.count):
+        found = list[tuple[float, float]]()
+        for mine, factor in processes.rounds(in_parts(processes.share(part), TOKENS_AT_ONCE), pairs[0]):
+            both = _both_answers(trunk, mine)
+            found += both if factor else []
+        done += sum(e.tokens for e in part)
+        bar.update(done)
+        yield processes.joined(found)
+
+
+def _both_answers(trunk: Trunk, pairs: Sequence[Encoded]) -> list[tuple[float, float]]:
+    """Log-probabilities of right and rejected answers."""
+    texts = [text for example in pairs for text in example.texts]
+    with torch.no_grad():
+        logits, wanted = trunk.logits(texts)
+        given = torch.split(-functional.cross_entropy(logits, wanted, reduction="none"), _learned_tokens(texts))
+    better = (g[-len(e.answer) :].sum().item() for e, g in zip(pairs, given[::2], strict=True))
+    return list(zip(better, (g.sum().item() for g in given[1::2]), strict=True))
 
 
 def _answer_tokens(batch: Sequence[Encoded]) -> int:
