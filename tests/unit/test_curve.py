@@ -87,7 +87,7 @@ def test_parts_hold_whole_groups_each_within_the_next(tiny_base):
         (138, {}, "dpo"),  # as many as the smallest part has examples: 16 or more
         (60, {}, "sft"),  # one part has some, too few to learn from
         (138, {"objective": "dpo", "beta": 0.2}, "dpo"),
-        (5, {"objective": "dpo", "beta": 0.2}, "sft"),
+        (5, {"objective": "dpo", "beta": 0.2}, "dpo"),  # asked for
         (138, {"objective": "sft"}, "sft"),
         (0, {}, "sft"),
     ],
@@ -98,9 +98,18 @@ def test_all_points_of_a_curve_have_one_objective(tiny_base, pairs, wish, object
     assert len(parts) >= 3
     assert {part.recipe.objective for part in parts} == {objective}
     changed = whole.recipe.objective != objective
-    assert [f"{MIN_PAIRS if not wish else 1} are the least" in line for line in told.warned] == [True] * changed
+    assert [f"{MIN_PAIRS} are the least" in line for line in told.warned] == [True] * changed
     if changed:
         assert not any(e.rejected for part in parts for e in (*part.learned, *part.validation))
+
+
+def test_a_part_without_any_pair_is_trained_by_no_preference_even_where_it_is_asked_for(tiny_base):
+    whole, told = prepared(GROUPS, tiny_base, objective="dpo"), Silent()
+    inside = {e.group for e in curve._shares(whole, told)[0].learned}
+    learned = [replace(e, rejected=() if e.group in inside else (6, 7)) for e in whole.learned]
+    parts = curve._shares(replace(whole, learned=learned), told)
+    assert {part.recipe.objective for part in parts} == {"sft"}
+    assert "has 0 rejected answers, and 1 are the least" in told.warned[0]
 
 
 def test_one_group_of_nearly_all_is_no_curve(tiny_base):
