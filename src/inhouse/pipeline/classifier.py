@@ -146,9 +146,11 @@ def train_classifier(workspace: Workspace, prepared: PreparedClassifier, run: st
         tuning = _Tunings(prepared, folder, reporter, watch, asked_to_stop)
         first = tuning.first()
         outcome, steps = (first, first.position.step) if first.interrupted else tuning.once_more(first)
-    registered = registry.version_of_run(workspace, run, steps)
+    diverged = first.position.diverged_at
+    registered = registry.version_of_run(workspace, run, steps, diverged)
     if registered is None:
-        registered = register_classifier(workspace, prepared, run, first.state, outcome.state, steps, reporter)
+        made = {"steps": steps, "diverged_at": diverged}
+        registered = register_classifier(workspace, prepared, run, first.state, outcome.state, made, reporter)
     score = registered.parity.trainer_accuracy
     return result_told(prepared.task.name, run, plan, outcome, registered, metric="accuracy", score=score)
 

@@ -71,7 +71,7 @@ def register_classifier(
     run: str,
     judged: Mapping[str, Tensor],
     tuned: Mapping[str, Tensor],
-    steps: int,
+    made: Mapping[str, int],
     reporter: Reporter,
 ) -> ModelVersion:
     """Fit the head, write the classifier, run the parity gate, and register the version.
@@ -79,7 +79,7 @@ def register_classifier(
     Args:
         judged: what the first tuning learned, which no validation example touched.
         tuned: what serves.
-        steps: of both tunings.
+        made: how: the `steps` of both tunings, and where one `diverged_at`; part of the lineage.
     """
     from safetensors.torch import save_file
 
@@ -106,7 +106,7 @@ def register_classifier(
         answered = dict(zip(prepared.texts("validation"), unseen, strict=True))
         write_classifier(after.file, twin, prepared.reading, head, answered)
         save_file(dict(tuned), scratch / "tuned")
-        draft = _draft(prepared, run, steps)
+        draft = _draft(prepared, run, made)
         compared = _compared(workspace, prepared, draft, before, after, reporter)
         files = {
             "adapter_sha256": workspace.blobs.put_file(scratch / "tuned", ADAPTER),
@@ -117,7 +117,7 @@ def register_classifier(
     return registered
 
 
-def _draft(prepared: PreparedClassifier, run: str, steps: int) -> ModelVersion:
+def _draft(prepared: PreparedClassifier, run: str, made: Mapping[str, int]) -> ModelVersion:
     from inhouse.engine.classifier import ENGINE
 
     task = prepared.task
@@ -143,7 +143,7 @@ def _draft(prepared: PreparedClassifier, run: str, steps: int) -> ModelVersion:
             "base_sha256": prepared.base.spec.sha256,
             "seed": prepared.recipe.seed,
             "packages": package_versions(),
-            "steps": steps,
+            **made,
         },
     )
 
