@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from inhouse.engine.launched import process_count, process_rank
 from inhouse.errors import ConfigError, InhouseError, InputError, UsageError
+from inhouse.launched import process_count, process_rank
 
 if TYPE_CHECKING:
     from inhouse.cli.terminal import Terminal

@@ -16,10 +16,10 @@ import torch
 from torch import Tensor, nn
 
 from inhouse.core import Method
-from inhouse.engine.launched import processes_here
 from inhouse.engine.lora import Learner, attach, load_adapter_state, read_adapter
 from inhouse.engine.protocol import Generation, Grammar, Grammars, Progress
 from inhouse.engine.quiet import settle_transformers
+from inhouse.launched import processes_here
 
 # Tokens that the reference ranks at each position: a tie has two, seldom more.
 RANKED = 5

@@ -19,8 +19,8 @@ import torch
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor, distribute_tensor
 
-from inhouse.engine.launched import process_count
 from inhouse.errors import ConfigError
+from inhouse.launched import process_count
 from inhouse.train.plan import Encoded
 
 # The main process converts, measures, packages and compares while the others wait for its word; on a large model that
