@@ -126,6 +126,8 @@ def _do(
 def _require_one_process() -> None:
     """Refuse what several processes that a launcher started would do several times over."""
     if (count := process_count()) > 1:
+        if process_rank() > 0:  # the first one tells: a launcher ends all as soon as another one fails
+            raise typer.Exit
         raise UsageError(
             f"{count} processes were started, and only a training is for several", "start it without a launcher"
         )
