@@ -8,9 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import psutil
-from numpy.typing import NDArray
 
 from inhouse.core import (
     Dataset,
@@ -37,8 +35,6 @@ if TYPE_CHECKING:  # they import the models' libraries
     from inhouse.engine.encoder_model import EncoderFacts
     from inhouse.train.checkpoint import LoopResult
     from inhouse.train.encoder_loop import LabelledTexts
-
-Vectors = NDArray[np.float32]
 
 OF_LONGER = (
     "the encoder does not read their end, the n-grams do (`train.max_tokens` in task.toml raises the limit as far as "

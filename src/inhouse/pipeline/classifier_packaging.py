@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,9 +18,8 @@ from inhouse.scoring import EVERYTHING_TO_A_PERSON, review_threshold
 from inhouse.store import Workspace, registry
 
 if TYPE_CHECKING:  # they import the models' libraries
-    from torch import Tensor
+    from torch import Tensor, nn
 
-    from inhouse.engine.encoder_model import TwinEncoder
     from inhouse.engine.label_head import LabelHead
     from inhouse.pipeline.classifier import PreparedClassifier
     from inhouse.train.label_head import Plain
@@ -86,20 +86,26 @@ def register_classifier(
     from inhouse.deploy.served import CLASSIFIER
     from inhouse.engine.classifier import write_classifier
     from inhouse.engine.encoder_model import TwinEncoder, load_encoder
+    from inhouse.engine.lora import copy_state
+    from inhouse.train.encoder_loop import tunable
     from inhouse.train.label_head import fit_head
 
     texts, targets = prepared.texts("train", "validation"), prepared.targets("train", "validation")
     validation = range(prepared.edge, len(texts))
     folder = prepared.base.folder
     twin = TwinEncoder(load_encoder(folder), load_encoder(folder), prepared.facts.pooling)
+    own = {name: weight.detach() for name, weight in tunable(twin.tuned).items()}
     with workspace.blobs.scratch(workspace.paths.run(run)) as scratch:
-        vectors = _vectors(prepared, twin, judged, reporter)
+        original = _vectors(prepared, twin.original, reporter)
+        copy_state(own, judged)
+        vectors = np.hstack([_vectors(prepared, twin.tuned, reporter), original])
         plain, held = _held(prepared, vectors, reporter)
         before = _Answerer(held, vectors, texts, scratch / "judged")
         write_classifier(before.file, twin, prepared.reading, held, {})
         unseen, _ = before.some(validation).answers()
 
-        vectors = _vectors(prepared, twin, tuned, reporter)
+        copy_state(own, tuned)
+        vectors = np.hstack([_vectors(prepared, twin.tuned, reporter), original])
         head = fit_head(vectors, texts, targets, plain=plain, strength=prepared.recipe.strength).with_pool(held.pool)
         after = _Answerer(head, vectors, texts, scratch / "model")
         reporter.say("writing the file that will be evaluated and served")
@@ -148,18 +154,15 @@ def _draft(prepared: PreparedClassifier, run: str, made: Mapping[str, int]) -> M
     )
 
 
-def _vectors(
-    prepared: PreparedClassifier, twin: TwinEncoder, state: Mapping[str, Tensor], reporter: Reporter
-) -> Vectors:
-    """Vectors [n, 2 width] of the training texts, then of the validation texts, by the trainer with these weights."""
+def _vectors(prepared: PreparedClassifier, encoder: nn.Module, reporter: Reporter) -> Vectors:
+    """Vectors [n, width] of the training texts, then of the validation texts, by an encoder in the trainer."""
     from inhouse.engine.encoder import vectors_of
-    from inhouse.engine.lora import copy_state
-    from inhouse.train.encoder_loop import tunable
+    from inhouse.engine.encoder_model import pooled
 
-    copy_state({name: weight.detach() for name, weight in tunable(twin.tuned).items()}, state)
     texts = prepared.texts("train", "validation")
     bar = reporter.bar("vectors", len(texts))
-    return vectors_of(twin.eval(), prepared.reading.tokens.ids(texts), prepared.facts.pad, bar.update)
+    forward = partial(pooled, encoder.eval(), pooling=prepared.facts.pooling)
+    return vectors_of(forward, prepared.reading.tokens.ids(texts), prepared.facts.pad, bar.update)
 
 
 def _held(prepared: PreparedClassifier, vectors: Vectors, reporter: Reporter) -> tuple[Plain, LabelHead]:
