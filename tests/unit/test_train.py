@@ -20,7 +20,7 @@ from inhouse.engine.torch_model import load_model, use_threads
 from inhouse.errors import EngineFault, NothingToLearn
 from inhouse.train import encode, make_plan, make_recipe, within_minutes
 from inhouse.train import loop as training
-from inhouse.train.checkpoint import Position
+from inhouse.train.checkpoint import SMALLER_RATE, Position
 from inhouse.train.plan import PLANNED_SHARE, asked_at, look_every, planned_steps
 
 WORDS = {
@@ -179,7 +179,7 @@ def test_a_training_that_diverges_goes_back_and_on_with_a_smaller_rate(
     told = Silent()
     result = _run(tiny_base, recipe, sides, tmp_path / "c.safetensors", told)
     assert any("diverged" in line and f"from step {every} " in line for line in told.warned)
-    assert (result.position.rate, result.position.diverged_at) == (training.SMALLER_RATE, every + 2)
+    assert (result.position.rate, result.position.diverged_at) == (SMALLER_RATE, every + 2)
     assert result.position.step == recipe.epochs * math.ceil(len(sides[0]) / recipe.batch_size)
     assert all(math.isfinite(row["train_loss"]) for row in result.position.history)
     assert [row["step"] for row in result.position.history] == sorted({row["step"] for row in result.position.history})
@@ -190,7 +190,7 @@ def test_a_training_that_diverges_before_the_first_look_begins_again(tiny_base, 
     recipe, sides = _prepared(template)
     _losing(monkeypatch, {1: float("nan")})
     result = _run(tiny_base, recipe, sides, tmp_path / "c.safetensors")
-    assert result.position.rate == training.SMALLER_RATE
+    assert result.position.rate == SMALLER_RATE
     assert math.isfinite(result.position.best_loss)
 
 

@@ -16,8 +16,14 @@ from safetensors.torch import save_file
 
 from inhouse.core import Reporter
 from inhouse.engine.lora import copy_state
+from inhouse.errors import EngineFault
 from inhouse.store import replacing
 from inhouse.train.processes import like, whole
+
+# A training has diverged when its smoothed loss is so many times that of before the first step.
+EXPLODED = 1.5
+# It goes on from its best look with so much of the learning rate, once.
+SMALLER_RATE = 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +107,10 @@ class Position:
             history=(*self.history, row),
         )
 
+    def has_diverged(self, loss: float, norm: float) -> bool:
+        """Whether the step that led here had a loss or a gradient that is no number, or the smoothed loss exploded."""
+        return not math.isfinite(loss + norm) or self.running_loss > EXPLODED * self.untrained_loss
+
     def rolled_back(self, rate: float) -> Position:
         """At the best look again (the beginning, where there was none), at another rate. Tokens and time are spent."""
         kept = tuple(row for row in self.history if row["step"] <= self.best_step)
@@ -133,6 +143,30 @@ class LoopResult:
     stopped_because: str
     resumed: bool
     interrupted: bool = False
+
+
+def gone_back(before: Position, diverged: Position, loss: float, learning_rate: float, reporter: Reporter) -> Position:
+    """Where a training goes on that has diverged, with a smaller rate: at its best look; told in the open, once.
+
+    Args:
+        before, diverged: where it was before the step that diverged, and after it.
+        learning_rate: the recipe's.
+
+    Raises:
+        EngineFault: it was done before.
+    """
+    what = f"the loss became {loss:.4g} at step {diverged.step}, from {diverged.untrained_loss:.4g} untrained"
+    smaller = SMALLER_RATE * learning_rate
+    if before.diverged_at:
+        raise EngineFault(
+            f"the training diverged twice: {what}", f"set `train.learning_rate` in task.toml below {smaller:g}"
+        )
+    back = diverged.rolled_back(SMALLER_RATE)
+    reporter.warn(
+        f"the training diverged: {what}, or its gradient did; it goes on from step {back.step} with a learning rate of "
+        f"{smaller:g}"
+    )
+    return back
 
 
 def _gain(scores: Sequence[float], before: Sequence[float]) -> float:

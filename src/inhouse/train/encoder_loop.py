@@ -27,10 +27,9 @@ from inhouse.core import EncoderRecipe, Reporter
 from inhouse.engine.encoder_model import EncoderFacts, alike_in_length, padded_texts, pooled
 from inhouse.engine.lora import copy_state
 from inhouse.errors import EngineFault
-from inhouse.train.checkpoint import LoopResult, Position, read_checkpoint, write_checkpoint
+from inhouse.train.checkpoint import LoopResult, Position, gone_back, read_checkpoint, write_checkpoint
 from inhouse.train.encoder_needs import KEPT_AT_ONCE, PARTS, kept_for_gradient, parts_of
 from inhouse.train.encoder_plan import LOOKED_AT, look_every, scheduled, taken
-from inhouse.train.loop import EXPLODED, SMALLER_RATE
 from inhouse.train.plan import sample
 
 # A checkpoint holds some 200 MB.
@@ -162,7 +161,7 @@ class _Tuning:
         after = self.position.after_step(loss, tokens)
         if step == 0 and not self.position.diverged_at:  # nothing was learned before this loss
             after = replace(after, untrained_loss=loss)
-        if not math.isfinite(loss + norm) or after.running_loss > EXPLODED * after.untrained_loss:
+        if after.has_diverged(loss, norm):
             self._roll_back(after, loss)
             return
         self._optimizer.step()
@@ -217,22 +216,8 @@ class _Tuning:
         self.save()
 
     def _roll_back(self, diverged: Position, loss: float) -> None:
-        """Go on from the best look with a smaller rate; told in the open, and done once.
-
-        Raises:
-            EngineFault: it was done before.
-        """
-        what = f"the loss became {loss:.4g} at step {diverged.step}, from {diverged.untrained_loss:.4g} untrained"
-        rate = SMALLER_RATE * self._recipe.learning_rate
-        if self.position.diverged_at:
-            raise EngineFault(
-                f"the training diverged twice: {what}", f"set `train.learning_rate` in task.toml below {rate:g}"
-            )
-        self.position = diverged.rolled_back(SMALLER_RATE)
-        self._reporter.warn(
-            f"the training diverged: {what}, or its gradient did; it goes on from step {self.position.step} with a "
-            f"learning rate of {rate:g}"
-        )
+        """Go on from the best look: see `gone_back`."""
+        self.position = gone_back(self.position, diverged, loss, self._recipe.learning_rate, self._reporter)
         copy_state(self._state(), self.best or self._untrained)
         self._optimizer.zero_grad(set_to_none=True)
         self._optimizer.state.clear()

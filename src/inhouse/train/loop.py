@@ -29,12 +29,13 @@ from inhouse.engine.lora import (
     load_adapter_state,
 )
 from inhouse.engine.torch_model import answer_logits, empty_model, load_model, padded
-from inhouse.errors import EngineFault, InputError, NothingToLearn
+from inhouse.errors import InputError, NothingToLearn
 from inhouse.train.checkpoint import (
     LoopResult,
     Position,
     checkpoint_step,
     gathered,
+    gone_back,
     read_checkpoint,
     write_checkpoint,
 )
@@ -49,10 +50,6 @@ CHECKPOINT_SECONDS = 15.0
 TIDY_SECONDS = 60.0
 # Where all weights learn, a checkpoint has gigabytes: writing them takes at most this share of the time.
 SAVE_SHARE = 0.05
-# A training has diverged when its smoothed loss is so many times that of validation examples before the first step.
-EXPLODED = 1.5
-# It goes on from its best look with so much of the learning rate, once.
-SMALLER_RATE = 0.3
 # Overfitting is told where since the best look the training loss fell below, and the validation loss rose above, so
 # much of what they were then.
 BY_HEART = (0.9, 1.05)
@@ -225,7 +222,7 @@ class _Training:
         self._processes.add_gradients(self._parameters)
         norm = whole(torch.nn.utils.clip_grad_norm_(self._parameters, self._recipe.max_grad_norm)).item()
         after = self.position.after_step(loss, sum(e.tokens for e in batch))
-        if not math.isfinite(loss + norm) or after.running_loss > EXPLODED * after.untrained_loss:
+        if after.has_diverged(loss, norm):
             self._roll_back(after, loss)
             return
         self._optimizer.step()
@@ -302,22 +299,8 @@ class _Training:
         return [self._train[i] for i in self._batches[place]]
 
     def _roll_back(self, diverged: Position, loss: float) -> None:
-        """Go on from the best look with a smaller rate; told in the open, and done once.
-
-        Raises:
-            EngineFault: it was done before.
-        """
-        what = f"the loss became {loss:.4g} at step {diverged.step}, from {diverged.untrained_loss:.4g} untrained"
-        if self.position.diverged_at:
-            raise EngineFault(
-                f"the training diverged twice: {what}",
-                f"set `train.learning_rate` in task.toml below {SMALLER_RATE * self._recipe.learning_rate:g}",
-            )
-        self.position = diverged.rolled_back(SMALLER_RATE)
-        self._reporter.warn(
-            f"the training diverged: {what}; it goes on from step {self.position.step} with a learning rate of "
-            f"{SMALLER_RATE * self._recipe.learning_rate:g}"
-        )
+        """Go on from the best look: see `gone_back`."""
+        self.position = gone_back(self.position, diverged, loss, self._recipe.learning_rate, self._reporter)
         load_adapter_state(self._adapters, self.best or self._untrained)
         self._optimizer.zero_grad(set_to_none=True)
         self._optimizer.state.clear()
