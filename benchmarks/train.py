@@ -3,8 +3,8 @@
     make bench-train [SHORT=FILE] [LONG=FILE]
 
 Each takes the same rendered tokens, once through, with the same loss mask, model, LoRA shape and batch, in a process of
-its own, one after the other. Ours computes in the precision that it chooses for the machine; TRL in bfloat16, and where
-that is not our choice, packed in float32 too: `ratio_to_trl_packed` is to its faster one. Tokens are real ones: padding
+its own, one after the other. Ours computes in the precision that it chooses for the machine; TRL in bfloat16, to
+which `ratio_to_trl_packed` is, and where that is not our choice, packed in float32 too. Tokens are real ones: padding
 does not count. `shared_tokens` is the share of them that a batch's common beginning saved. `limit` is the machine's
 matrix-product rate in our precision over the FLOP that the mathematics needs per real token: 4 per frozen weight of the
 trunk and 6 per adapter weight, causal attention forward and back, and the head forward and back on answer tokens alone.
@@ -103,9 +103,9 @@ def compare(source: str, batch: int, tokens: int, contenders: tuple[str, ...]) -
             found |= {name: one.pop("rate")} | {f"{key}_{name}": value for key, value in one.items()}
     if "ours" in found:
         found |= {"share_of_limit": found["ours"] / found["limit"], "peak_memory_gib": found["gib_ours"]}
-    peers = [rate for name, rate in found.items() if name in CONTENDERS and name.startswith("trl_packed")]
-    if "ours" in found and peers:
-        found["ratio_to_trl_packed"] = found["ours"] / max(peers)
+    for peer in ("trl_packed", "trl_packed_float32"):
+        if "ours" in found and peer in found:
+            found[f"ratio_to_{peer}"] = found["ours"] / found[peer]
     return found
 
 

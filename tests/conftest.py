@@ -128,6 +128,55 @@ def write_tiny_gguf(path: Path, matrices: str = "Q8_0", context: int = 1024) -> 
     return path
 
 
+ROBERTAS = {"roberta": "Roberta", "xlm-roberta": "XLMRoberta", "camembert": "Camembert"}
+SIZES = {"vocab_size": 0, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64}
+
+
+def word_pieces() -> Any:
+    """A tokenizer as BERT's, of the words of the tests."""
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
+
+    made = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    made.normalizer, made.pre_tokenizer = normalizers.Lowercase(), pre_tokenizers.Whitespace()
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
+    texts = [row["text"] for row in many_intents()]
+    made.train_from_iterator(
+        [*CORPUS, *texts, "query:"], trainers.WordPieceTrainer(vocab_size=300, special_tokens=special)
+    )
+    made.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
+    return made
+
+
+def write_encoder(folder: Path, family: str = "bert") -> Path:
+    """A tiny random encoder of a family, as the hub has it."""
+    import torch
+    import transformers as t
+
+    torch.manual_seed(0)
+    text = word_pieces()
+    sizes = {**SIZES, "vocab_size": text.get_vocab_size(), "pad_token_id": 0, "max_position_embeddings": 40}
+    if family == "distilbert":
+        config = t.DistilBertConfig(
+            vocab_size=sizes["vocab_size"], dim=32, n_layers=2, n_heads=4, hidden_dim=64, max_position_embeddings=40
+        )
+        model = t.DistilBertModel(config)
+    elif family in ROBERTAS:
+        kind = ROBERTAS[family]
+        config = getattr(t, f"{kind}Config")(**{**sizes, "pad_token_id": 1})  # positions are counted from it
+        model = getattr(t, f"{kind}Model")(config)
+    elif family == "modernbert":
+        model = t.ModernBertModel(
+            t.ModernBertConfig(**sizes, cls_token_id=2, sep_token_id=3, bos_token_id=2, eos_token_id=3)
+        )
+    else:
+        model = t.BertModel(t.BertConfig(**sizes))
+    model.save_pretrained(folder)
+    text.save(str(folder / "tokenizer.json"))
+    return folder
+
+
 @pytest.fixture(scope="session")
 def models_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where the tiny base's converted form is kept for the session."""

@@ -1,4 +1,4 @@
-"""Twenty times killed at moments of chance, a training ends as one that nobody disturbed, to the bit."""
+"""Killed again and again at moments of chance, a training ends as one that nobody disturbed, to the bit."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import many_intents, write_csv
+from conftest import many_intents, write_csv, write_encoder
 
 import inhouse
 from inhouse.store import Workspace, registry
 
 pytestmark = pytest.mark.journey
 
-KILLS = 20
+KILLS = {"causal": 20, "encoder": 10}
 # The installed command, but a checkpoint every twentieth of a second: many kills fall into the writing of one.
 TRAIN = """
 import sys
 from inhouse.cli import main
-from inhouse.train import loop
-loop.CHECKPOINT_SECONDS = 0.05
+from inhouse.train import trainer
+trainer.CHECKPOINT_SECONDS = 0.05
 main(["train", "intents", "--json", "--workspace", sys.argv[1]])
 """
 
@@ -36,14 +36,19 @@ def start(folder: Path, environment: dict[str, str], said: Path) -> subprocess.P
         )
 
 
-def fresh(folder: Path, data: Path, tiny_gguf: Path, models_dir: Path) -> Path:
-    """A workspace with a training ahead of it that takes some seconds."""
+def fresh(folder: Path, data: Path, model: str, bases: tuple[Path, Path], models_dir: Path) -> Path:
+    """A workspace with a training ahead of it that takes some seconds.
+
+    `bases` are a causal one and an encoder.
+    """
     folder.mkdir()
     (folder / "inhouse.toml").write_text(f'models_dir = "{models_dir}"\noffline = true\nthreads = 1\n')
     workspace = inhouse.open_workspace(folder)
-    inhouse.init(workspace, "intents", base_model=str(tiny_gguf))
-    file = folder / "tasks" / "intents" / "task.toml"
-    file.write_text(file.read_text().replace("[train]\n", "[train]\nepochs = 40\nbatch_size = 1\n"))
+    causal, encoder = map(str, bases)
+    task = inhouse.init(workspace, "intents", base_model=causal)
+    wish = {"model": model, "epochs": 40, "batch_size": 1 if model == "causal" else 8}
+    changed = {"encoder_model": encoder, "train": task.train.model_copy(update=wish)}
+    workspace.save_task(task.model_copy(update=changed))
     inhouse.add(workspace, "intents", [data], inputs=["text"], target="category")
     inhouse.clean(workspace, "intents", accept=["automatic"])
     workspace.close()
@@ -63,10 +68,12 @@ def result(folder: Path) -> dict[str, object]:
     }
 
 
-def test_twenty_kills_change_nothing(tmp_path, tiny_gguf, models_dir, environment):
+@pytest.mark.parametrize("model", KILLS)
+def test_kills_change_nothing(model, tmp_path, tiny_gguf, models_dir, environment):
+    bases = tiny_gguf, write_encoder(tmp_path / "tiny-bert")
     data = write_csv(tmp_path / "data.csv", many_intents())
     begun = time.monotonic()
-    unbroken = fresh(tmp_path / "unbroken", data, tiny_gguf, models_dir)
+    unbroken = fresh(tmp_path / "unbroken", data, model, bases, models_dir)
     assert start(unbroken, environment, tmp_path / "unbroken.txt").wait(timeout=300) == 0
     whole = time.monotonic() - begun
     expected = result(unbroken)
@@ -74,13 +81,13 @@ def test_twenty_kills_change_nothing(tmp_path, tiny_gguf, models_dir, environmen
     seed = random.randrange(10**6)
     dice = random.Random(seed)
     kills = number = 0
-    while kills < KILLS:
+    while kills < KILLS[model]:
         number += 1
-        folder, said = fresh(tmp_path / f"killed {number}", data, tiny_gguf, models_dir), tmp_path / f"{number}.txt"
+        folder, said = fresh(tmp_path / f"killed {number}", data, model, bases, models_dir), tmp_path / f"{number}.txt"
         while True:
             process = start(folder, environment, said)
             try:
-                code = process.wait(timeout=dice.uniform(0.1, whole) if kills < KILLS else 300)
+                code = process.wait(timeout=dice.uniform(0.1, whole) if kills < KILLS[model] else 300)
             except subprocess.TimeoutExpired:
                 os.kill(process.pid, signal.SIGKILL)
                 process.wait(timeout=30)

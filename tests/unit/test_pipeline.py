@@ -26,8 +26,8 @@ from inhouse.store.database import now
 TRAIN = """
 import sys
 from inhouse.cli import main
-from inhouse.train import loop
-loop.CHECKPOINT_SECONDS = 0.1
+from inhouse.train import trainer
+trainer.CHECKPOINT_SECONDS = 0.1
 main(["train", "intents", "--json", "--workspace", sys.argv[1]])
 """
 

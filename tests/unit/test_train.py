@@ -18,7 +18,7 @@ from inhouse.engine.chat_template import ChatTemplate
 from inhouse.engine.lora import adapter_state, attach
 from inhouse.engine.torch_model import load_model, use_threads
 from inhouse.errors import EngineFault, NothingToLearn
-from inhouse.train import encode, make_plan, make_recipe, within_minutes
+from inhouse.train import encode, make_plan, make_recipe, trainer, within_minutes
 from inhouse.train import loop as training
 from inhouse.train.checkpoint import SMALLER_RATE, Position
 from inhouse.train.plan import PLANNED_SHARE, asked_at, look_every, planned_steps
@@ -91,7 +91,7 @@ class _Killed(Exception):
 def test_a_resumed_run_ends_as_an_unbroken_one(tiny_base, template, tmp_path, monkeypatch, at):
     recipe, sides = _prepared(template)
     whole = _run(tiny_base, recipe, sides, tmp_path / "whole.safetensors")
-    real, written = training.write_checkpoint, []
+    real, written = trainer.write_checkpoint, []
 
     def write_then_die(*arguments, **options):
         real(*arguments, **options)
@@ -99,12 +99,12 @@ def test_a_resumed_run_ends_as_an_unbroken_one(tiny_base, template, tmp_path, mo
         if len(written) == at:
             raise _Killed
 
-    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", 0.0)
-    monkeypatch.setattr(training, "SAVE_SHARE", math.inf)
-    monkeypatch.setattr(training, "write_checkpoint", write_then_die)
+    monkeypatch.setattr(trainer, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(trainer, "SAVE_SHARE", math.inf)
+    monkeypatch.setattr(trainer, "write_checkpoint", write_then_die)
     with pytest.raises(_Killed):
         _run(tiny_base, recipe, sides, tmp_path / "broken.safetensors")
-    monkeypatch.setattr(training, "write_checkpoint", real)
+    monkeypatch.setattr(trainer, "write_checkpoint", real)
     resumed = _run(tiny_base, recipe, sides, tmp_path / "broken.safetensors")
     assert resumed.resumed
     assert resumed.position.history == whole.position.history

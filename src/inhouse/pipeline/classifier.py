@@ -168,14 +168,16 @@ class _Tunings:
         return self._tuned(self.prepared.train, self.prepared.validation, half, "checkpoint.safetensors", self.watch)
 
     def once_more(self, first: LoopResult) -> tuple[LoopResult, int]:
-        """On training and validation examples, up to the step that the first found best.
+        """On training and validation examples, up to the last step whose answers were as good as any of the first.
 
-        Gives back the first one's result with the weights, tokens and seconds of both, and the steps of both. Of few
-        examples of a label each counts: a tenth more of them brought half a point on banking77 (docs/log.md). Where
-        Ctrl-C or the time ends it, or it diverges, the first tuning's weights stand, and that is told.
+        Where few validation examples tell nothing against a step, the schedule does: a loss that rises while the
+        answers stay is that of the cosine head, which does not serve. Gives back the first one's result with the
+        weights, tokens and seconds of both, and the steps of both. Of few examples of a label each counts: a tenth more
+        of them brought half a point on banking77 (docs/log.md). Where Ctrl-C or the time ends it, or it diverges, the
+        first tuning's weights stand, and that is told.
         """
         prepared, position = self.prepared, first.position
-        recipe, steps = prepared.recipe, position.best_step
+        recipe, steps = prepared.recipe, position.level_step
         left = recipe.minutes - position.seconds / 60 if recipe.minutes else None
         rate = position.rate * recipe.learning_rate
         wish = recipe.model_copy(update={"max_steps": steps, "minutes": left, "learning_rate": rate})

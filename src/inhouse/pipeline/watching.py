@@ -16,7 +16,7 @@ from inhouse.store import Settings, Workspace, records, require_outbound
 from inhouse.store.settings import on_this_machine
 
 if TYPE_CHECKING:
-    from inhouse.train.loop import Watch
+    from inhouse.train.trainer import Watch
 
 # The store is written to so often: a commit waits for the disk.
 FLUSH_SECONDS = 5.0

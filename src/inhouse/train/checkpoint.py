@@ -31,7 +31,8 @@ class Position:
     """Where a training is. `history` holds one dictionary per look at the validation split.
 
     `untrained_loss` is that of the validation examples before the first step; `top_scores` are those of the look with
-    the best answers, which need not be the best look; `ended` is why there is no further step, once there is none.
+    the best answers, which need not be the best look; `level_step` is the last look whose answers were no worse than
+    theirs, but for chance; `ended` is why there is no further step, once there is none.
     `rate` is what the recipe's learning rate is multiplied by: less than 1 once the training has diverged, after
     `diverged_at` steps.
     """
@@ -47,6 +48,7 @@ class Position:
     best_scores: tuple[float, ...] = ()
     top_scores: tuple[float, ...] = ()
     best_step: int = 0
+    level_step: int = 0
     misses: int = 0
     since_look: tuple[float, int] = (0.0, 0)
     ended: str = ""
@@ -74,7 +76,11 @@ class Position:
         if not self.best_scores:
             return loss < self.best_loss
         gain = _gain(scores, self.best_scores)
-        return gain > 0 or (gain == 0 and loss < self.best_loss and _gain(scores, self.top_scores) >= 0)
+        return gain > 0 or (gain == 0 and loss < self.best_loss and self._level(scores))
+
+    def _level(self, scores: Sequence[float]) -> bool:
+        """Whether answers are no worse, by more than chance, than those of any look before."""
+        return not self.top_scores or _gain(scores, self.top_scores) >= 0
 
     def after_look(
         self, loss: float, right: float, scores: Sequence[float], measured: Mapping[str, float] | None = None
@@ -102,6 +108,7 @@ class Position:
             best_scores=tuple(scores) if better else self.best_scores,
             top_scores=tuple(scores) if fmean(scores) > fmean(self.top_scores or (-1.0,)) else self.top_scores,
             best_step=self.step if better else self.best_step,
+            level_step=self.step if self._level(scores) else self.level_step,
             misses=0 if better else self.misses + 1,
             since_look=(0.0, 0),
             history=(*self.history, row),
@@ -117,6 +124,7 @@ class Position:
         return replace(
             self,
             step=self.best_step,
+            level_step=self.best_step,
             running_loss=kept[-1]["train_loss"] if kept else 0.0,
             rate=rate,
             diverged_at=self.step,

@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import torch
@@ -25,15 +26,14 @@ from torch.nn import functional
 
 from inhouse.core import EncoderRecipe, Reporter
 from inhouse.engine.encoder_model import EncoderFacts, alike_in_length, padded_texts, pooled
-from inhouse.engine.lora import copy_state
-from inhouse.errors import EngineFault
-from inhouse.train.checkpoint import LoopResult, Position, gone_back, read_checkpoint, write_checkpoint
+from inhouse.train.checkpoint import LoopResult
 from inhouse.train.encoder_needs import KEPT_AT_ONCE, PARTS, kept_for_gradient, parts_of
 from inhouse.train.encoder_plan import LOOKED_AT, look_every, scheduled, taken
 from inhouse.train.plan import sample
+from inhouse.train.trainer import Learned, Look, Steps, Trainer, Watch, unwatched
 
-# A checkpoint holds some 200 MB.
-CHECKPOINT_SECONDS = 30.0
+# The cosine head's name among what learns.
+HEAD = "head"
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def tune(
     checkpoint: Path,
     reporter: Reporter,
     *,
-    watch: Callable[[int, Mapping[str, float]], None] = lambda step, metrics: None,
+    watch: Watch = unwatched,
     asked_to_stop: Callable[[], bool] = lambda: False,
 ) -> LoopResult:
     """Tune an encoder, which is changed in place; give back the weights of the best look at validation texts.
@@ -78,30 +78,13 @@ def tune(
         EngineFault: the training diverged, and once more at a smaller learning rate; or no look saw a number.
         KeyboardInterrupt: asked to stop before the first step.
     """
-    tuning = _Tuning(encoder, facts, means, train, validation, recipe, checkpoint, reporter, watch)
-    resumed = tuning.position.step > 0
-    while not (stopped := tuning.reason_to_stop()) and not asked_to_stop():
-        tuning.step()
-        tuning.look_when_due()
-        tuning.save_when_due()
-    if not stopped and tuning.position.step == 0:
-        raise KeyboardInterrupt
-    if not stopped:  # saved before the look that an unbroken run would not have had
-        tuning.save()
-    tuning.look()
-    if stopped:
-        tuning.end(stopped)
-    if validation is None:
-        tuning.keep()
-    told = stopped or f"you stopped it after {tuning.position.step} of {taken(recipe)} steps"
-    if not tuning.best:
-        raise EngineFault("no look at validation texts saw a loss that is a number", "take another encoder")
-    tuned = {name: tensor for name, tensor in tuning.best.items() if name != "head"}
-    return LoopResult(tuned, tuning.position, told, resumed, interrupted=not stopped)
+    tuner = _LabelTrainer(encoder, facts, means, train, validation, recipe, checkpoint, reporter, watch)
+    outcome = tuner.run(asked_to_stop)
+    return replace(outcome, state={name: tensor for name, tensor in outcome.state.items() if name != HEAD})
 
 
-class _Tuning:
-    """A run between two steps: encoder, head, optimizer, where it is, and the best that was seen."""
+class _LabelTrainer(Trainer):
+    """Of a sentence encoder and its cosine head."""
 
     def __init__(
         self,
@@ -113,140 +96,44 @@ class _Tuning:
         recipe: EncoderRecipe,
         checkpoint: Path,
         reporter: Reporter,
-        watch: Callable[[int, Mapping[str, float]], None],
+        watch: Watch,
     ) -> None:
         self._encoder, self._facts, self._train, self._recipe = encoder, facts, train, recipe
         self._validation = looked_at(validation, recipe) if validation else None
-        self._checkpoint, self._reporter, self._watch = checkpoint, reporter, watch
         self._head = nn.Parameter(functional.normalize(means, dim=1))
-        self._learned = {**tunable(encoder), "head": self._head}
-        self._optimizer = _optimizer(self._learned, recipe)
-        self._rates = [group["lr"] for group in self._optimizer.param_groups]
+        learned = {**tunable(encoder), HEAD: self._head}
+        every = look_every(recipe) if validation else scheduled(recipe)
+        steps = Steps(scheduled(recipe), taken(recipe), every)
+        super().__init__(learned, _optimizer(learned, recipe), recipe, steps, checkpoint, reporter, watch)
         self._per_pass = math.ceil(len(train.ids) / recipe.batch_size)
         self._pass, self._batches = -1, list[list[int]]()
-        self._untrained = _copied(self._state())
-        self.position, self.best = read_checkpoint(checkpoint, self._state(), self._optimizer, reporter)
-        self._begun, self._spent = time.monotonic(), self.position.seconds
-        self._saved, self._a_step = self._begun, 0.0
-        self._bar = reporter.bar("training", taken(recipe))
-        self._bar.update(self.position.step)
 
-    def reason_to_stop(self) -> str:
-        """Why there is no further step; empty while there is one."""
-        minutes, position = self._recipe.minutes, self.position
-        if position.ended:
-            return position.ended
-        if position.step >= taken(self._recipe):
-            return "all planned steps done"
-        if position.misses >= self._recipe.patience:
-            return f"validation has not become better {self._recipe.patience} times running"
-        if minutes and position.step and self._seconds() + self._a_step > 60 * minutes:
-            return f"the {minutes:g} minutes are over"
-        return ""
-
-    def step(self) -> None:
-        """One batch, forward, back and learned from; or back to the best look, where the training has diverged.
-
-        All that is drawn by lot depends on the seed and the step.
-        """
-        begun, step = time.monotonic(), self.position.step
-        share = self.position.rate * _schedule(step, scheduled(self._recipe), self._recipe.warmup_share)
-        for group, rate in zip(self._optimizer.param_groups, self._rates, strict=True):
-            group["lr"] = rate * share
+    def learn(self) -> Learned:
+        """See `Trainer.learn`; what is drawn by lot depends on the seed and the step too."""
+        step = self.position.step
         torch.manual_seed(self._recipe.seed * 1_000_003 + step)
-        batch = self._batch(step)
-        loss = _learn(self._encoder.train(), self._head, self._facts, self._train, batch, self._recipe)
-        norm = torch.nn.utils.clip_grad_norm_(self._learned.values(), self._recipe.max_grad_norm).item()
-        tokens = sum(len(self._train.ids[i]) for i in batch)
-        after = self.position.after_step(loss, tokens)
-        if step == 0 and not self.position.diverged_at:  # nothing was learned before this loss
-            after = replace(after, untrained_loss=loss)
-        if after.has_diverged(loss, norm):
-            self._roll_back(after, loss)
-            return
-        self._optimizer.step()
-        self._optimizer.zero_grad(set_to_none=True)
-        self.position = after
-        self._a_step = time.monotonic() - begun
-        rate = tokens / max(self._a_step, 1e-9)
-        self._watch(
-            step + 1,
-            {"loss": loss, "learning_rate": share * self._recipe.learning_rate, "tokens_per_second": rate},
-        )
-        self._bar.update(step + 1, f"loss {self.position.running_loss:.3f}, {rate:.0f} tokens/s")
-
-    def look_when_due(self) -> None:
-        """Look at the validation texts at every so many steps."""
-        if self.position.step % look_every(self._recipe) == 0:
-            self.look()
-
-    def look(self) -> None:
-        """Look at the validation texts, unless nothing was learned since; keep what is better than before."""
-        if self._validation is None or self.position.since_look[1] == 0:
-            return
-        loss, right = _answers(self._encoder.eval(), self._head, self._facts, self._validation, self._recipe)
-        if self.position.better(loss, right):
-            self.keep()
-        self.position = self.position.after_look(loss, sum(right) / len(right), right)
-        row = self.position.history[-1]
-        self._watch(self.position.step, {key: value for key, value in row.items() if key != "step"})
-        self._reporter.say(
-            f"step {self.position.step}/{taken(self._recipe)}: training loss {row['train_loss']:.4f}, validation loss "
-            f"{loss:.4f}, right answers {row['validation_score']:.1%}"
-        )
-
-    def keep(self) -> None:
-        """Hold what is learned by now to be the best."""
-        self.best, self._untrained = _copied(self._state()), {}
-
-    def save_when_due(self) -> None:
-        """Write a checkpoint every so many seconds."""
-        if time.monotonic() - self._saved >= CHECKPOINT_SECONDS:
-            self.save()
-
-    def save(self) -> None:
-        """Write a checkpoint."""
-        self.position = self.position.after_seconds(self._seconds())
-        write_checkpoint(self._checkpoint, self._state(), self._optimizer, self.position, self.best)
-        self._saved = time.monotonic()
-
-    def end(self, reason: str) -> None:
-        """Keep why it ended: what was resumed later would end for the same reason."""
-        self.position = replace(self.position, ended=reason)
-        self.save()
-
-    def _roll_back(self, diverged: Position, loss: float) -> None:
-        """Go on from the best look: see `gone_back`."""
-        self.position = gone_back(self.position, diverged, loss, self._recipe.learning_rate, self._reporter)
-        copy_state(self._state(), self.best or self._untrained)
-        self._optimizer.zero_grad(set_to_none=True)
-        self._optimizer.state.clear()
-        self.save()
-
-    def _state(self) -> dict[str, Tensor]:
-        """What learns, detached."""
-        return {name: parameter.detach() for name, parameter in self._learned.items()}
-
-    def _batch(self, step: int) -> list[int]:
         number, place = divmod(step, self._per_pass)
         if number != self._pass:
             self._pass = number
             self._batches = batches_of(self._train.labels, self._recipe.batch_size, self._recipe.seed, number)
-        return self._batches[place]
+        batch = self._batches[place]
+        loss = _learn(self._encoder.train(), self._head, self._facts, self._train, batch, self._recipe)
+        if not math.isfinite(self.position.untrained_loss):  # nothing, or too little, was learned before this one
+            self.position = replace(self.position, untrained_loss=loss)
+        return Learned(loss, sum(len(self._train.ids[i]) for i in batch))
 
-    def _seconds(self) -> float:
-        """Spent on this run, in earlier processes too."""
-        return self._spent + time.monotonic() - self._begun
-
-
-def _copied(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {name: tensor.clone() for name, tensor in state.items()}
+    def seen(self) -> Look | None:
+        """See `Trainer.seen`."""
+        if self._validation is None:
+            return None
+        loss, right = _answers(self._encoder.eval(), self._head, self._facts, self._validation, self._recipe)
+        return Look(loss, right, fmean(right))
 
 
 def seconds_per_step(encoder: nn.Module, facts: EncoderFacts, train: LabelledTexts, recipe: EncoderRecipe) -> float:
     """How long a step takes on this machine, from one that is measured after a small one; nothing is learned."""
     head = nn.Parameter(torch.ones(max(train.labels) + 1, facts.width))
-    learned = {**tunable(encoder), "head": head}
+    learned = {**tunable(encoder), HEAD: head}
     optimizer = _optimizer(learned, recipe)
     for group in optimizer.param_groups:
         group["lr"] = 0.0
@@ -390,16 +277,10 @@ def _optimizer(learned: Mapping[str, nn.Parameter], recipe: EncoderRecipe) -> to
         {
             "params": [parameter],
             "lr": recipe.head_learning_rate
-            if name == "head"
+            if name == HEAD
             else recipe.learning_rate * recipe.layer_decay ** (last - (depth_of(name) or last)),
-            "weight_decay": recipe.weight_decay if parameter.ndim > 1 and name != "head" else 0.0,
+            "weight_decay": recipe.weight_decay if parameter.ndim > 1 and name != HEAD else 0.0,
         }
         for name, parameter in learned.items()
     ]
     return torch.optim.AdamW(groups, fused=True)
-
-
-def _schedule(step: int, steps: int, warmup_share: float) -> float:
-    """Linear warm-up, then linear decay to zero."""
-    warmup = max(1, round(steps * warmup_share))
-    return (step + 1) / warmup if step < warmup else (steps - step) / max(1, steps - warmup)

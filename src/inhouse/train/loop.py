@@ -1,8 +1,4 @@
-"""The training loop. Logging, validation and saving are plain calls inside it.
-
-Everything that decides a step is a function of the recipe and the step's number, so a run that was killed and resumed
-from any checkpoint goes on exactly as if nothing had happened.
-"""
+"""Training a causal model on answers: what a step learns from, what a look sees, and the ways through a model."""
 
 from __future__ import annotations
 
@@ -23,45 +19,26 @@ from inhouse.engine.lora import (
     DoraLinear,
     Learner,
     LoraLinear,
-    adapter_state,
     attach,
     learned_parameters,
-    load_adapter_state,
 )
 from inhouse.engine.torch_model import answer_logits, empty_model, load_model, padded
 from inhouse.errors import InputError, NothingToLearn
-from inhouse.train.checkpoint import (
-    LoopResult,
-    Position,
-    checkpoint_step,
-    gathered,
-    gone_back,
-    read_checkpoint,
-    write_checkpoint,
-)
+from inhouse.train.checkpoint import LoopResult, Position, checkpoint_step
 from inhouse.train.fused import FusedTrunk, can_fuse
 from inhouse.train.heap import tidy_heap
 from inhouse.train.objectives import LIKELIHOOD, Objective, objective_of, with_reference
 from inhouse.train.plan import TOKENS_AT_ONCE, Encoded, asked_at, in_parts, look_every, looked_at, planned_steps
-from inhouse.train.processes import ALONE, Processes, ShardedTrunk, whole
+from inhouse.train.processes import ALONE, Processes, ShardedTrunk
+from inhouse.train.trainer import Learned, Look, Steps, Trainer, Watch, unwatched
 
-CHECKPOINT_SECONDS = 15.0
 # How often memory that lies in pieces is given back: it costs a second, as it is soon asked for again.
 TIDY_SECONDS = 60.0
-# Where all weights learn, a checkpoint has gigabytes: writing them takes at most this share of the time.
-SAVE_SHARE = 0.05
 # Overfitting is told where since the best look the training loss fell below, and the validation loss rose above, so
 # much of what they were then.
 BY_HEART = (0.9, 1.05)
 # The estimate of a training rests on so much work.
 PROBE_SECONDS = 3.0
-
-
-Watch = Callable[[int, Mapping[str, float]], None]
-
-
-def _unwatched(step: int, metrics: Mapping[str, float]) -> None:
-    """Nobody looks."""
 
 
 def run_loop(
@@ -74,7 +51,7 @@ def run_loop(
     reporter: Reporter,
     *,
     judge: Judge | None = None,
-    watch: Watch = _unwatched,
+    watch: Watch = unwatched,
     asked_to_stop: Callable[[], bool] = lambda: False,
     processes: Processes = ALONE,
 ) -> LoopResult:
@@ -91,41 +68,21 @@ def run_loop(
 
     Raises:
         NothingToLearn: no example, or no validation example.
-        EngineFault: the training diverged, and once more at a smaller learning rate.
+        EngineFault: the training diverged, and once more at a smaller learning rate; or no look saw a number.
         KeyboardInterrupt: asked to stop before the first step.
     """
     if not train or not validation:
         raise NothingToLearn(
             f"{len(train)} training and {len(validation)} validation examples: both are needed", "add more examples"
         )
-    training = _Training(
+    trainer = _AnswerTrainer(
         trunk, adapters, train, validation, recipe, checkpoint, reporter, judge, watch, processes, asked_to_stop
     )
-    resumed = training.position.step > 0
-    training.begin()
-    while not (stopped := training.reason_to_stop()) and not processes.agreed(asked_to_stop()):
-        training.step()
-        training.look_when_due()
-        training.save_when_due()
-        training.tidy_when_due()
-    if not stopped and training.position.step == 0:
-        raise KeyboardInterrupt
-    if not stopped:  # saved before the look that an unbroken run would not have had
-        training.save()
-    training.look()
-    if stopped:
-        training.end(stopped)
-    return LoopResult(
-        gathered(training.best, keep=processes.main),
-        training.position,
-        stopped or f"you stopped it after {training.position.step} of {training.last} steps",
-        resumed,
-        interrupted=not stopped,
-    )
+    return trainer.run(asked_to_stop)
 
 
-class _Training:
-    """A run between two steps: adapters, optimizer, where it is, and the best that was seen."""
+class _AnswerTrainer(Trainer):
+    """Of a causal model: learns the tokens of answers, by the recipe's objective."""
 
     def __init__(
         self,
@@ -141,174 +98,73 @@ class _Training:
         processes: Processes,
         asked_to_stop: Callable[[], bool],
     ) -> None:
-        self._trunk, self._adapters, self._recipe = trunk, adapters, recipe
-        self._objective, self._processes = objective_of(recipe), processes
-        self._watch = watch
+        learned = learned_parameters(adapters)
+        optimizer = torch.optim.AdamW(
+            learned.values(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True, betas=(0.9, 0.999)
+        )
+        planned = planned_steps(recipe, len(train))  # the schedule is of the whole plan: max_steps only cuts it off
+        steps = Steps(planned, min(planned, recipe.max_steps or planned), look_every(train, validation, recipe))
+        super().__init__(learned, optimizer, recipe, steps, checkpoint, reporter, watch, processes)
+        self._trunk, self._recipe, self._objective = trunk, recipe, objective_of(recipe)
         self._judge, self._asked = judge, asked_at(train, validation, recipe)
-        self._checkpoint, self._reporter = checkpoint, reporter
-        self._parameters = list(learned_parameters(adapters).values())
-        self._optimizer = torch.optim.AdamW(
-            self._parameters, lr=recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True, betas=(0.9, 0.999)
-        )
+        self._train: Sequence[Encoded] = train
+        self._looked_at: Sequence[Encoded] = looked_at(train, validation, recipe)
+        self._asked_to_stop = asked_to_stop
         self._per_epoch = math.ceil(len(train) / recipe.batch_size)
-        self._planned = planned_steps(
-            recipe, len(train)
-        )  # the schedule is of the whole plan: max_steps only cuts it off
-        self.last = min(self._planned, recipe.max_steps or self._planned)
-        self._look_every = look_every(train, validation, recipe)
-        looked = looked_at(train, validation, recipe)
-        if len(set(processes.joined([(checkpoint.parent.is_dir(), checkpoint_step(checkpoint))]))) > 1:
-            raise InputError(
-                f"not all of the {processes.count} processes see the checkpoint {checkpoint}",
-                "put the workspace on a disk that all machines share",
-            )
-        self._begun = time.monotonic()
-        self._train, self._looked_at = (
-            self._ready(part, name, asked_to_stop) for part, name in ((train, "train"), (looked, "validation"))
-        )
-        self._untrained = _copy(adapters)
-        self.position, self.best = read_checkpoint(checkpoint, adapter_state(adapters), self._optimizer, reporter)
         self._epoch, self._batches = -1, list[list[int]]()
-        self._spent = self.position.seconds
-        self._a_step = self._a_look = self._a_save = 0.0  # seconds that the last of each took
-        self._saved = self._tidied = time.monotonic()
-        self._bar = reporter.bar("training", self.last)
-        self._bar.update(self.position.step)
-
-    def _ready(self, examples: Sequence[Encoded], name: str, asked_to_stop: Callable[[], bool]) -> Sequence[Encoded]:
-        """With the reference, where the objective needs one: the adapters have learned nothing yet."""
-        if not self._objective.needs_reference:
-            return examples
-        file = self._checkpoint.with_suffix(f".{name}.json")
-        return with_reference(self._trunk, examples, file, self._reporter, self._processes, asked_to_stop)
+        self._tidied = time.monotonic()
 
     def begin(self) -> None:
         """Measure what the untrained model makes of the validation examples: a training that gets worse diverges."""
+        if (
+            len(set(self._processes.joined([(self._checkpoint.parent.is_dir(), checkpoint_step(self._checkpoint))])))
+            > 1
+        ):
+            raise InputError(
+                f"not all of the {self._processes.count} processes see the checkpoint {self._checkpoint}",
+                "put the workspace on a disk that all machines share",
+            )
+        self._train, self._looked_at = (
+            self._with_reference(part, name) for part, name in ((self._train, "train"), (self._looked_at, "validation"))
+        )
+        super().begin()
         if self.position.step == 0:
             begun = time.monotonic()
             loss = _validate(self._trunk, self._looked_at, self._objective, self._processes).loss
             self.position = replace(self.position, untrained_loss=self._objective.untrained(loss, self._looked_at))
             self._a_look = time.monotonic() - begun
 
-    def end(self, reason: str) -> None:
-        """Keep why it ended: what was resumed later would end for the same reason."""
-        self.position = replace(self.position, ended=reason)
-        self.save()
-
-    def reason_to_stop(self) -> str:
-        """Why there is no further step; empty while there is one."""
-        return self._processes.agreed(self._reason_to_stop())
-
-    def _reason_to_stop(self) -> str:
-        minutes = self._recipe.minutes
-        if self.position.ended:
-            return self.position.ended
-        if self.position.step >= self.last:
-            return "all planned steps done"
-        if self.position.misses >= self._recipe.patience:
-            return f"validation has not become better {self._recipe.patience} times running"
-        if minutes and self.position.step and self._seconds() + self._a_step + self._a_look > 60 * minutes:
-            return f"the {minutes:g} minutes are over"
-        return ""
+    def _with_reference(self, examples: Sequence[Encoded], name: str) -> Sequence[Encoded]:
+        """With the reference, where the objective needs one: the adapters have learned nothing yet."""
+        if not self._objective.needs_reference:
+            return examples
+        file = self._checkpoint.with_suffix(f".{name}.json")
+        return with_reference(self._trunk, examples, file, self._reporter, self._processes, self._asked_to_stop)
 
     def step(self) -> None:
-        """One batch, forward, back and learned from; or back to the best look, where the training has diverged."""
-        begun = time.monotonic()
-        batch = self._batch()
-        rate = self._recipe.learning_rate * self.position.rate
-        for group in self._optimizer.param_groups:
-            group["lr"] = rate * _schedule(self.position.step, self._planned, self._recipe.warmup_share)
-        loss, measured = _learn(self._trunk, batch, self._objective, self._processes)
-        self._processes.add_gradients(self._parameters)
-        norm = whole(torch.nn.utils.clip_grad_norm_(self._parameters, self._recipe.max_grad_norm)).item()
-        after = self.position.after_step(loss, sum(e.tokens for e in batch))
-        if after.has_diverged(loss, norm):
-            self._roll_back(after, loss)
-            return
-        self._optimizer.step()
-        self._optimizer.zero_grad(set_to_none=True)
-        self.position = after
-        self._a_step = time.monotonic() - begun
-        tokens_here = sum(e.tokens for e in batch) / max(self._a_step, 1e-9)
-        usual = {
-            "loss": loss,
-            "learning_rate": self._optimizer.param_groups[0]["lr"],
-            "tokens_per_second": tokens_here,
-        }
-        self._watch(after.step, usual | measured)
-        self._bar.update(after.step, f"loss {after.running_loss:.3f}, {tokens_here:.0f} tokens/s")
-
-    def look_when_due(self) -> None:
-        """Look at the validation examples at every so many steps."""
-        if self.position.step % self._look_every == 0:
-            self.look()
-
-    def look(self) -> None:
-        """Look at the validation examples, unless nothing was learned since; keep what is better than before."""
-        if self.position.since_look[1] == 0:
-            return
-        begun = time.monotonic()
-        seen = _validate(self._trunk, self._looked_at, self._objective, self._processes)
-        loss = seen.loss
-        scores = self._processes.agreed(self._judge.scores(self._asked)) if self._judge else seen.right
-        if self.position.better(loss, scores):
-            self.best, self._untrained = _copy(self._adapters), {}
-        self.position = self.position.after_look(loss, fmean(seen.right), scores, seen.measured)
-        self._a_look = time.monotonic() - begun
-        row = self.position.history[-1]
-        self._watch(self.position.step, {key: value for key, value in row.items() if key != "step"})
-        what = f"{self._judge.metric} of {len(scores)} answers" if self._judge else "right answers"
-        self._reporter.say(
-            f"step {self.position.step}/{self.last}: training loss {row['train_loss']:.4f}, validation loss "
-            f"{loss:.4f}, {what} {row['validation_score']:.1%}{_preferred(seen.measured)}"
-        )
-
-    def save_when_due(self) -> None:
-        """Write a checkpoint every so many seconds."""
-        due = time.monotonic() - self._saved >= max(CHECKPOINT_SECONDS, self._a_save / SAVE_SHARE)
-        if self._processes.agreed(due):
-            self.save()
-
-    def tidy_when_due(self) -> None:
-        """Give back what memory is in pieces every so many seconds."""
+        """See `Trainer.step`; memory that lies in pieces is given back every so many seconds."""
+        super().step()
         if time.monotonic() - self._tidied >= TIDY_SECONDS:
             tidy_heap()
             self._tidied = time.monotonic()
 
-    def save(self) -> None:
-        """Write a checkpoint."""
-        begun = time.monotonic()
-        self.position = self.position.after_seconds(self._seconds())
-        write_checkpoint(
-            self._checkpoint,
-            adapter_state(self._adapters),
-            self._optimizer,
-            self.position,
-            self.best,
-            writes=self._processes.main,
-        )
-        self._saved = time.monotonic()
-        self._a_save = self._saved - begun
-
-    def _batch(self) -> list[Encoded]:
-        """The examples of this step."""
+    def learn(self) -> Learned:
+        """See `Trainer.learn`."""
         epoch, place = divmod(self.position.step, self._per_epoch)
         if epoch != self._epoch:
             lengths = [e.tokens for e in self._train]
             self._epoch, self._batches = epoch, _batches(lengths, self._recipe.batch_size, self._recipe.seed, epoch)
-        return [self._train[i] for i in self._batches[place]]
+        batch = [self._train[i] for i in self._batches[place]]
+        loss, measured = _learn(self._trunk, batch, self._objective, self._processes)
+        self._processes.add_gradients(list(self._learned.values()))
+        return Learned(loss, sum(e.tokens for e in batch), measured)
 
-    def _roll_back(self, diverged: Position, loss: float) -> None:
-        """Go on from the best look: see `gone_back`."""
-        self.position = gone_back(self.position, diverged, loss, self._recipe.learning_rate, self._reporter)
-        load_adapter_state(self._adapters, self.best or self._untrained)
-        self._optimizer.zero_grad(set_to_none=True)
-        self._optimizer.state.clear()
-        self.save()
-
-    def _seconds(self) -> float:
-        """Spent on this run, in earlier processes too."""
-        return self._spent + time.monotonic() - self._begun
+    def seen(self) -> Look:
+        """See `Trainer.seen`."""
+        seen = _validate(self._trunk, self._looked_at, self._objective, self._processes)
+        scores = self._processes.agreed(self._judge.scores(self._asked)) if self._judge else seen.right
+        what = f"{self._judge.metric} of {len(scores)} answers" if self._judge else "right answers"
+        return Look(seen.loss, scores, fmean(seen.right), seen.measured, (what, _preferred(seen.measured)))
 
 
 def _preferred(measured: Mapping[str, float]) -> str:
@@ -332,10 +188,6 @@ def overfitting(position: Position) -> str:
         f"{best['train_loss']:.3g} to {last['train_loss']:.3g}, on validation examples it rose from "
         f"{best['validation_loss']:.3g} to {last['validation_loss']:.3g}; step {best['step']:.0f} is kept"
     )
-
-
-def _copy(adapters: dict[str, Learner]) -> dict[str, torch.Tensor]:
-    return {name: tensor.clone() for name, tensor in adapter_state(adapters).items()}
 
 
 def seconds_per_token(trunk: Trunk, adapters: dict[str, Learner], train: Sequence[Encoded], recipe: Recipe) -> float:
@@ -498,12 +350,6 @@ def _validate(trunk: Trunk, examples: Sequence[Encoded], objective: Objective, p
                 total.update({"loss": share.loss.item(), **share.measured})
     measured = processes.total(total)
     return Seen(measured.pop("loss"), processes.joined(right), measured)
-
-
-def _schedule(step: int, steps: int, warmup_share: float) -> float:
-    """Linear warm-up, then linear decay to zero."""
-    warmup = max(1, round(steps * warmup_share))
-    return min(1.0, (step + 1) / warmup) * (1.0 - step / steps)
 
 
 def _batches(lengths: Sequence[int], size: int, seed: int, epoch: int) -> list[list[int]]:
