@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inhouse.clean import AUTOMATIC, CHECKS, find, summary
+from inhouse.clean import CHECKS, find, summary
 from inhouse.core import Dataset, Example, Provenance, input_key
 
 CONTRACT = Path(__file__).parents[1] / "contracts" / "clean.schema.json"
@@ -148,14 +148,10 @@ def test_invariants(rows):
 
 
 @given(ROWS)
-def test_accepting_what_is_automatic_leaves_nothing_automatic(rows):
+def test_applying_what_is_safe_leaves_nothing_safe(rows):
     data = dataset(*rows)
-    gone = {
-        i
-        for f in find(data, kind="classify", count_tokens=None, max_tokens=None)
-        if f.check in AUTOMATIC
-        for i in f.drop
-    }
+    gone = {i for f in find(data, kind="classify", count_tokens=None, max_tokens=None) if f.safe for i in f.touched}
     rest = [row for i, row in enumerate(rows) if i not in gone]
-    left = find(dataset(*rest), kind="classify", count_tokens=None, max_tokens=None)
-    assert not any(f.drop for f in left if f.check in AUTOMATIC)
+    assert not any(
+        f.safe and f.edits for f in find(dataset(*rest), kind="classify", count_tokens=None, max_tokens=None)
+    )

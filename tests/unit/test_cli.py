@@ -252,8 +252,8 @@ def journey(tmp_path_factory, command, cli, tiny_gguf, encoder):
     step("add", "add", "intents", train, "--input", "text", "--target", "category", "--test", test)
     quick("add again", "add", "intents", train, "--test", test)
     step("clean", "clean", "intents")
-    quick("accept", "clean", "intents", "--accept", "automatic")
-    quick("accept nonsense", "clean", "intents", "--accept", "spelling")
+    quick("apply", "clean", "intents", "--apply", "safe")
+    quick("apply nonsense", "clean", "intents", "--apply", "spelling")
     quick("promote nothing", "promote", "intents")
     step("train", "train", "intents")
     quick("train again", "train", "intents")
@@ -301,8 +301,8 @@ def serve_thirty(folder):
         ("add", 0),
         ("add again", 0),
         ("clean", 0),
-        ("accept", 0),
-        ("accept nonsense", 2),
+        ("apply", 0),
+        ("apply nonsense", 2),
         ("promote nothing", 3),
         ("train", 0),
         ("train again", 0),
@@ -350,10 +350,10 @@ def test_add_respects_the_test_file(journey):
 
 
 def test_clean(journey):
-    for step in ("clean", "accept"):
+    for step in ("clean", "apply"):
         meets("clean", journey[2][step].json)
-    assert journey[2]["accept"].json["new_dataset"] is None  # nothing to drop: no new version
-    assert "exact_duplicate" in journey[2]["accept nonsense"].json["error"]["remedy"]
+    assert journey[2]["apply"].json["new_dataset"] is None  # nothing to drop: no new version
+    assert "exact_duplicate" in journey[2]["apply nonsense"].json["error"]["remedy"]
 
 
 def test_train_tells_the_plan_first(journey):

@@ -1,4 +1,4 @@
-"""Dataset versions: the test is never edited, twins leave the train side, and what is too little is refused."""
+"""Dataset versions: the test is never edited, nothing learns from its twins, and what is too little is refused."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from inhouse.core import Example, Finding, Provenance, input_key
-from inhouse.dataset import apply_findings, build_dataset, check_learnable, next_version
+from inhouse.core import Example, Finding, Masked, Provenance, input_key
+from inhouse.dataset import apply_findings, build_dataset, check_learnable, next_version, without_leaks
 from inhouse.dataset import test_was_given as was_test_given
 from inhouse.errors import Refused, TooFewExamples, UsageError
 
@@ -38,7 +38,7 @@ def test_one_file_is_split():
     assert list(built.dataset.examples) == many(40)
 
 
-def test_a_given_test_is_kept_whole_and_in_order_and_twins_are_dropped():
+def test_a_given_test_is_kept_whole_and_in_order_and_nothing_learns_from_its_twins():
     test = [
         example("  MESSAGE   3", "b", 2, "test.csv"),
         example("new", "a", 3, "test.csv"),
@@ -46,25 +46,33 @@ def test_a_given_test_is_kept_whole_and_in_order_and_twins_are_dropped():
     ]
     built = build(many(30), test)
     assert built.dataset.of("test") == test
-    assert built.dataset.counts()["train"] + built.dataset.counts()["validation"] == 29
-    [(dropped, why)] = built.dropped
-    assert dropped.provenance.line == 5
-    assert "train.csv:5 has the same input as the test example test.csv:2" in why
+    assert list(built.dataset.examples) == [*many(30), *test]
+    assert built.dropped == []
+    [(leak, why)] = built.leaks
+    assert leak.provenance.line == 5
+    assert why == "train.csv:5 has the same input as the test example test.csv:2"
+    apart, leaks = without_leaks(built.dataset)
+    assert leaks == built.leaks
+    assert len(apart.learned) == 29
+    assert leak not in apart.examples
+    assert apart.of("test") == test
+    assert (apart.number, apart.fingerprint) == (built.dataset.number, built.dataset.fingerprint)
 
 
-def test_members_of_a_test_group_are_dropped():
+def test_nothing_learns_from_members_of_a_test_group():
     test = [example("x", "a", 2, "test.csv", group="doc 1"), example("y", "b", 3, "test.csv", group="doc 2")]
     built = build([*many(20), example("z", "a", 99, group="doc 1")], test)
-    assert [(e.provenance.line, "group 'doc 1'" in why) for e, why in built.dropped] == [(99, True)]
+    assert [(e.provenance.line, "group 'doc 1'" in why) for e, why in built.leaks] == [(99, True)]
+    assert len(built.dataset.examples) == 23
 
 
 def test_the_same_input_in_two_groups_does_not_stand_on_both_sides():
     rows = [example(f"same {i // 2}", "ab"[i // 2 % 2], i, group=f"doc {i}") for i in range(60)]
     built = build(rows)
-    test = {e.input_key for e in built.dataset.of("test")}
-    assert not test & {e.input_key for s in ("train", "validation") for e in built.dataset.of(s)}
-    assert built.dropped
-    assert len(built.dataset.examples) + len(built.dropped) == 60
+    apart, leaks = without_leaks(built.dataset)
+    assert not {e.input_key for e in apart.of("test")} & {e.input_key for e in apart.learned}
+    assert leaks == built.leaks != []
+    assert len(apart.examples) + len(leaks) == len(built.dataset.examples) == 60
 
 
 def test_more_data_changes_no_split_and_the_file_again_adds_nothing():
@@ -90,19 +98,20 @@ def test_after_a_given_test_no_later_file_joins_the_test():
     assert second.of("test") == first.of("test")
 
 
-def test_a_twin_of_an_older_test_example_is_dropped():
+def test_a_twin_of_an_older_test_example_joins_neither_the_test_nor_what_is_learned():
     first = build(many(40)).dataset
     twin = first.of("test")[0]
     second = build([example(twin.inputs["text"].upper(), "b", 7, "more.csv")], previous=first)
-    assert second.dataset.fingerprint == first.fingerprint
-    assert [e.provenance.file for e, _ in second.dropped] == ["more.csv"]
+    assert second.dataset.of("test") == first.of("test")
+    assert [e.provenance.file for e, _ in second.leaks] == ["more.csv"]
+    assert without_leaks(second.dataset)[0].examples == first.examples
 
 
 def test_a_test_file_given_later_takes_its_twins_off_the_train_side():
     first = build(many(40)).dataset
     twin = first.of("train")[0]
     second = build([], [example(twin.inputs["text"], "a", 2, "test.csv")], previous=first)
-    assert [e for e, _ in second.dropped] == [twin]
+    assert [e for e, _ in second.leaks] == [twin]
     assert second.dataset.of("test")[:8] == first.of("test")
     assert len(second.dataset.of("test")) == 9
 
@@ -147,7 +156,7 @@ def test_a_label_that_appears_once_beside_a_test_file_is_learned():
 
 
 def test_a_test_equal_to_the_training_file_says_why_nothing_is_left():
-    with pytest.raises(TooFewExamples, match=r"0 different examples.*twins of test examples that were dropped: 20"):
+    with pytest.raises(TooFewExamples, match=r"0 different examples.*in the test too, and are not learned from: 20"):
         build(many(20), many(20, "test.csv"))
 
 
@@ -218,8 +227,10 @@ def test_a_correction_of_an_object_counts_by_its_values():
 # --- revisions
 
 
-def finding(*drop):
-    return Finding(id="f", check="c", severity="warning", examples=(), reason="r", action="a", drop=drop)
+def finding(*drop, **edits):
+    return Finding(
+        id="f", check="c", severity="warning", examples=(), reason="r", action="a", **{"drop": drop, **edits}
+    )
 
 
 def test_findings_drop_rows_and_nothing_else():
@@ -232,12 +243,33 @@ def test_findings_drop_rows_and_nothing_else():
     assert len(dataset.examples) == 40
 
 
-def test_findings_never_drop_a_test_example():
+def test_findings_never_drop_or_relabel_a_test_example():
     dataset = build(many(40)).dataset
-    with pytest.raises(Refused):
-        apply_findings(dataset, [finding(dataset.splits.index("test"))], 2, "cleaned")
+    tested = dataset.splits.index("test")
+    for edit in ({"drop": (tested,)}, {"relabel": {tested: "b"}}):
+        with pytest.raises(Refused, match="test example"):
+            apply_findings(dataset, [finding(**edit)], 2, "cleaned")
     with pytest.raises(UsageError):
         apply_findings(dataset, [finding(40)], 2, "cleaned")
+
+
+def test_findings_relabel_and_mask_and_everything_keeps_its_split_and_group():
+    dataset = build(many(40)).dataset
+    place, tested = dataset.splits.index("train"), dataset.splits.index("test")
+    name = Masked(field="text", start=0, end=7, text="[name]")
+    first = finding(relabel={place: "c"}, mask={place: (name,), tested: (name,)})
+    inner = Masked(field="text", start=3, end=7, text="[x]")
+    newer = apply_findings(dataset, [first, finding(mask={place: (inner,)})], 2, "cleaned")
+    old, new = dataset.examples[place], newer.examples[place]
+    assert (new.inputs["text"], new.target) == (old.inputs["text"].replace("message", "[name]"), "c")
+    assert newer.examples[tested].inputs["text"].startswith("[name] ")
+    assert newer.examples[tested].target == dataset.examples[tested].target
+    assert newer.splits == dataset.splits
+    assert [e.group for e in newer.examples] == [e.group for e in dataset.examples]
+    assert new.id != old.id
+    assert newer.fingerprint != dataset.fingerprint
+    with pytest.raises(Refused, match="would be both 'c' and 'd'"):
+        apply_findings(dataset, [first, finding(relabel={place: "d"})], 2, "cleaned")
 
 
 def correction(text, target, number=1):

@@ -121,7 +121,7 @@ def pair(tmp_path_factory, tiny_gguf, models_dir, environment, command, cli, one
     pair.python["init"] = inhouse.init(workspace, "intents", base_model=str(tiny_gguf)).model_dump(mode="json")
     lengthen(pair.ours)
     pair.python["add"] = inhouse.add(workspace, "intents", [data], inputs=["text"], target="category").as_dict()
-    pair.python["clean"] = inhouse.clean(workspace, "intents", accept=["automatic"]).as_dict()
+    pair.python["clean"] = inhouse.clean(workspace, "intents", apply=["safe"]).as_dict()
     pair.python["train"] = inhouse.train(workspace, "intents").model_dump(mode="json")
     pair.python["promote"] = inhouse.promote(workspace, "intents", force=True, reason="same").as_dict()
     pair.python["predict"] = inhouse.predict(workspace, "intents", new, root / "ours.csv").as_dict()
@@ -136,7 +136,7 @@ def pair(tmp_path_factory, tiny_gguf, models_dir, environment, command, cli, one
     step("init", "intents", "--base", tiny_gguf)
     lengthen(pair.theirs)
     step("add", "intents", data, "--input", "text", "--target", "category")
-    step("clean", "intents", "--accept", "automatic")
+    step("clean", "intents", "--apply", "safe")
     dice = random.Random()
     for when in (
         after_checkpoints(1, dice.uniform(0, 0.1)),

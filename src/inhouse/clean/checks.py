@@ -7,11 +7,9 @@ import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 
+from inhouse.clean.findings import TEST_STAYS, count, cut, finding, places, short
 from inhouse.clean.registry import Subject, check
-from inhouse.core import Dataset, Example, Finding, canonical_hash, folded, input_key, render_input, target_key
-from inhouse.core.results import Severity
-
-TEST_STAYS = "nothing is dropped: test examples are never edited"
+from inhouse.core import Dataset, Example, Finding, folded, input_key, render_input, target_key
 
 _APOSTROPHE = re.compile("['’‘`´]")
 # A sign or point right before a digit stays: -50 is not 50, and 1.5 is not 15.
@@ -24,14 +22,16 @@ def exact_duplicate(subject: Subject) -> Iterator[Finding]:
     dataset = subject.dataset
     for in_test, same in _repeated(dataset, lambda e: e.id):
         first = dataset.examples[same[0]]
-        yield _finding(
+        yield finding(
             dataset,
             "exact_duplicate",
             "info" if in_test else "warning",
             same,
-            f"{_places(dataset, same)} are the same: {_short(first)} -> {_cut(first.target)}",
-            TEST_STAYS if in_test else f"keep {first.provenance}, drop {_count(len(same) - 1, 'other')}",
-            () if in_test else same[1:],
+            f"{places(dataset, same)} are the same: {short(first)} -> {cut(first.target)}",
+            TEST_STAYS if in_test else f"keep {first.provenance}, drop {count(len(same) - 1, 'other')}",
+            cost=f"it is {'measured' if in_test else 'learned'} {len(same)} times as much as others",
+            drop=() if in_test else tuple(same[1:]),
+            safe=not in_test,
         )
 
 
@@ -50,29 +50,38 @@ def contradiction(subject: Subject) -> Iterator[Finding]:
         if len(votes) == 1:
             continue
         drop, action = _settled(same, keys)
-        said = ", ".join(f"{_cut(target)} ({n} times)" if n > 1 else _cut(target) for target, n in votes.most_common())
-        yield _finding(
+        said = ", ".join(f"{cut(target)} ({n} times)" if n > 1 else cut(target) for target, n in votes.most_common())
+        yield finding(
             dataset,
             "contradiction",
             "warning",
             same,
-            f"{_places(dataset, same)} have the same input, {_short(dataset.examples[same[0]])}, with {said}",
+            f"{places(dataset, same)} have the same input, {short(dataset.examples[same[0]])}, with {said}",
             TEST_STAYS if in_test else action,
-            () if in_test else drop,
+            cost=_ceiling(votes, in_test=in_test),
+            drop=() if in_test else tuple(drop),
         )
+
+
+def _ceiling(votes: Counter[str], *, in_test: bool) -> str:
+    """What no model can do better than on inputs with several targets."""
+    right, all_of_them = votes.most_common(1)[0][1], votes.total()
+    what = "the test counts no model right on more than" if in_test else "of these, no answer can be right on more than"
+    return f"{what} {right} of {all_of_them}"
 
 
 def _settled(same: Sequence[int], keys: Sequence[str]) -> tuple[list[int], str]:
     top, votes = Counter(keys).most_common(1)[0]
     if votes >= 2 * (len(same) - votes):
         drop = [i for i, key in zip(same, keys, strict=True) if key != top]
-        return drop, f"keep {_cut(top)}, which most of them have, drop {_count(len(drop), 'other')}"
+        return drop, f"keep {cut(top)}, which most of them have, drop {count(len(drop), 'other')}"
     return list(same), f"drop all {len(same)}, as none has a clear majority; or correct the file"
 
 
 @check("leakage")
 def leakage(subject: Subject) -> Iterator[Finding]:
-    """A train or validation example whose input stands in the test, when case, space and punctuation are folded."""
+    """A train or validation example that stands in the test too: its input, with case, space and punctuation folded, or
+    its group."""
     dataset = subject.dataset
     tests: defaultdict[str, list[int]] = defaultdict(list)
     others: defaultdict[str, list[int]] = defaultdict(list)
@@ -81,15 +90,42 @@ def leakage(subject: Subject) -> Iterator[Finding]:
     for key, same in others.items():
         if key not in tests:
             continue
-        yield _finding(
+        yield finding(
             dataset,
             "leakage",
             "error",
             [*same, *tests[key]],
-            f"{_places(dataset, same)}, {_short(dataset.examples[same[0]])}, "
-            f"{'has' if len(same) == 1 else 'have'} the same input as the test example {_places(dataset, tests[key])}",
-            f"drop {_count(len(same), 'example')} from the train side; the test stays as it is",
-            same,
+            f"{places(dataset, same)}, {short(dataset.examples[same[0]])}, "
+            f"{'has' if len(same) == 1 else 'have'} the same input as the test example {places(dataset, tests[key])}",
+            f"drop {count(len(same), 'example')} from the train side; the test stays as it is",
+            cost=f"a model that learns from it was told what {count(len(tests[key]), 'test example')} asks",
+            drop=tuple(same),
+            safe=True,
+        )
+    yield from _of_test_groups(dataset)
+
+
+def _of_test_groups(dataset: Dataset) -> Iterator[Finding]:
+    """Examples of the train side of a group (a document, a supplier) that test examples are of, whatever they say."""
+    tests: defaultdict[str, list[int]] = defaultdict(list)
+    others: defaultdict[str, list[int]] = defaultdict(list)
+    for i, (example, split) in enumerate(zip(dataset.examples, dataset.splits, strict=True)):
+        if example.group != example.input_key:
+            (tests if split == "test" else others)[example.group].append(i)
+    for group in others.keys() & tests.keys():
+        same = others[group]
+        yield finding(
+            dataset,
+            "leakage",
+            "error",
+            [*same, *tests[group]],
+            f"{places(dataset, same)} {'is' if len(same) == 1 else 'are'} of the group {cut(group)}, as the test "
+            f"example {places(dataset, tests[group])} is",
+            f"drop {count(len(same), 'example')} from the train side; the test stays as it is",
+            about="group",
+            cost="what the group has in common is known before the test asks for it",
+            drop=tuple(same),
+            safe=True,
         )
 
 
@@ -101,14 +137,15 @@ def empty(subject: Subject) -> Iterator[Finding]:
         example = dataset.examples[same[0]]
         if any(_says_something(value) for value in example.inputs.values()):
             continue
-        yield _finding(
+        yield finding(
             dataset,
             "empty",
             "warning",
             same,
-            f"no word in the input at {_places(dataset, same)}: {_short(example)}",
-            TEST_STAYS if in_test else f"drop {_count(len(same), 'example')}",
-            () if in_test else same,
+            f"no word in the input at {places(dataset, same)}: {short(example)}",
+            TEST_STAYS if in_test else f"drop {count(len(same), 'example')}",
+            cost="what is answered to it is made up",
+            drop=() if in_test else tuple(same),
         )
 
 
@@ -118,45 +155,22 @@ def overlong(subject: Subject) -> Iterator[Finding]:
     dataset, most = subject.dataset, subject.max_tokens
     if subject.count_tokens is None or most is None:
         return
-    counts = subject.count_tokens([f"{render_input(e.inputs)}\n{e.target}" for e in dataset.examples])
+    tokens = subject.count_tokens([f"{render_input(e.inputs)}\n{e.target}" for e in dataset.examples])
     for in_test, same in _alike(dataset, lambda e: e.id):
-        count = counts[same[0]]
-        if count <= most:
+        length = tokens[same[0]]
+        if length <= most:
             continue
-        dropped = TEST_STAYS if in_test else f"drop {_count(len(same), 'example')}"
-        yield _finding(
+        dropped = TEST_STAYS if in_test else f"drop {count(len(same), 'example')}"
+        yield finding(
             dataset,
             "overlong",
             "warning",
             same,
-            f"{count} tokens, more than the {most} that are read, at {_places(dataset, same)}: "
-            f"{_short(dataset.examples[same[0]])}",
+            f"{length} tokens, more than the {most} that are read, at {places(dataset, same)}: "
+            f"{short(dataset.examples[same[0]])}",
             f"{dropped}; what stays is truncated" if in_test else f"{dropped}; if left, the input is truncated",
-            () if in_test else same,
+            drop=() if in_test else tuple(same),
         )
-
-
-def _finding(
-    dataset: Dataset,
-    name: str,
-    severity: Severity,
-    positions: Sequence[int],
-    reason: str,
-    action: str,
-    drop: Sequence[int],
-) -> Finding:
-    """A finding whose id depends on the check, the examples and whether they are test examples."""
-    ids = [dataset.examples[i].id for i in positions]
-    sides = sorted(f"{dataset.examples[i].id}:{dataset.splits[i] == 'test'}" for i in positions)
-    return Finding(
-        id=canonical_hash([name, sides], 12),
-        check=name,
-        severity=severity,
-        examples=tuple(ids),
-        reason=reason,
-        action=action,
-        drop=tuple(drop),
-    )
 
 
 def _repeated(dataset: Dataset, key: Callable[[Example], str]) -> Iterator[tuple[bool, list[int]]]:
@@ -187,23 +201,3 @@ def _bare(text: str) -> str:
 def _says_something(text: str) -> bool:
     """Whether a letter, digit or symbol (an emoji, say) stands in it."""
     return any(unicodedata.category(c)[0] in "LNS" for c in text)
-
-
-def _places(dataset: Dataset, positions: Sequence[int], most: int = 5) -> str:
-    shown = [str(dataset.examples[i].provenance) for i in positions[:most]]
-    rest = len(positions) - len(shown)
-    if rest:
-        return f"{', '.join(shown)} and {rest} more"
-    return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} and {shown[-1]}"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"the {noun}" if number == 1 else f"the {number} {noun}s"
-
-
-def _short(example: Example) -> str:
-    return _cut(" ".join(render_input(example.inputs).split()))
-
-
-def _cut(text: str, most: int = 80) -> str:
-    return repr(text if len(text) <= most else f"{text[: most - 3]}...")

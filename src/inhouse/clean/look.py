@@ -8,9 +8,6 @@ from collections.abc import Iterable
 from inhouse.clean.registry import CHECKS, CountTokens, Subject
 from inhouse.core import Dataset, Finding, Kind
 
-# What `run` may apply without asking: what no judgement is needed for.
-AUTOMATIC = ("exact_duplicate", "leakage")
-
 _ORDER = ("error", "warning", "info")
 
 

@@ -200,21 +200,21 @@ def add(
     )
 
 
-@app.command(epilog="inhouse clean tickets --accept automatic")
+@app.command(epilog="inhouse clean tickets --apply safe")
 def clean(
     task: TaskName,
-    accept: Annotated[
+    apply: Annotated[
         list[str] | None,
-        typer.Option("--accept", metavar="WHAT", help="a finding's id, a check, automatic, or all; may be repeated"),
+        typer.Option("--apply", metavar="WHAT", help="a finding's id, a check, safe, or all; may be repeated"),
     ] = None,
     workspace: Folder = HERE,
     as_json: AsJson = False,
 ) -> None:
-    """Look for problems in the data; accepted findings make a new dataset version."""
+    """Look for problems in the data; what is applied makes a new dataset version."""
     from inhouse import pipeline
     from inhouse.cli import show
 
-    _do(workspace, as_json, lambda w, t: pipeline.clean(w, task, t, accept=accept or ()), _as_dict, show.cleaned)
+    _do(workspace, as_json, lambda w, t: pipeline.clean(w, task, t, apply=apply or ()), _as_dict, show.cleaned)
 
 
 @app.command(

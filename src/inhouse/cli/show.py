@@ -61,7 +61,7 @@ def _answers(result: Added) -> str:
 
 
 def cleaned(result: Cleaned) -> str:
-    """Findings, the gravest first, and what accepting them would do."""
+    """Findings, the gravest first, and what applying them would do."""
     order = {"error": 0, "warning": 1, "info": 2}
     found = sorted(result.findings, key=lambda f: order[f.severity])
     lines = [f"{len(found)} findings in dataset {result.dataset_fingerprint}"]
@@ -69,17 +69,18 @@ def cleaned(result: Cleaned) -> str:
         if count:
             lines.append(f"  {count:4} {check.replace('_', ' ')}")
     for finding in found[:SHOWN_FINDINGS]:
-        lines += [
-            f"[{finding.severity}] {finding.id} {finding.check}: {finding.reason}",
-            f"    accept: {finding.action}",
-        ]
+        lines.append(f"[{finding.severity}] {finding.id} {finding.check}: {finding.reason}")
+        lines += [f"    left as it is: {finding.cost}"] if finding.cost else []
+        lines.append(f"    apply: {finding.action}")
     if len(found) > SHOWN_FINDINGS:
-        lines.append(f"... and {len(found) - SHOWN_FINDINGS} more (--json shows all)")
+        lines.append(f"... and {len(found) - SHOWN_FINDINGS} more (--json shows 1,000)")
     if result.new_dataset:
-        lines.append(f"dataset version {result.new_dataset} leaves {result.removed} examples out")
+        lines.append(
+            f"dataset version {result.new_dataset} leaves {result.removed} examples out and changes {result.changed}"
+        )
         return _next(lines, f"inhouse train {result.task}")
-    accept = f"inhouse clean {result.task} --accept automatic   (or --accept ID, --accept CHECK, --accept all)"
-    return _next(lines, accept if any(f.drop for f in found) else f"inhouse train {result.task}")
+    apply = f"inhouse clean {result.task} --apply safe   (or --apply ID, --apply CHECK, --apply all)"
+    return _next(lines, apply if any(f.edits for f in found) else f"inhouse train {result.task}")
 
 
 def trained(result: TrainResult) -> str:

@@ -37,14 +37,18 @@ def input_key(inputs: Mapping[str, str]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
-    """Where an example comes from: file name, 1-based line of the row's start, SHA-256 of the file."""
+    """Where an example comes from: file name, 1-based line of the row's start, SHA-256 of the file.
+
+    `part`: the sheet, page or message of it, where it has such.
+    """
 
     file: str
     line: int
     sha256: str = ""
+    part: str = ""
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}"
+        return f"{self.file}!{self.part}:{self.line}" if self.part else f"{self.file}:{self.line}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +76,8 @@ class Rejection:
 class Example:
     """One input with its target. Immutable; `id` is a hash of the content, so equal content has equal id.
 
-    `rejected` is an answer that is worse than the target, where one is known: the two are a preference pair.
+    `rejected` is an answer that is worse than the target, where one is known: the two are a preference pair. `key` is
+    what the row is called in its source (`--key`): a row of the same key replaces it.
     """
 
     inputs: Mapping[str, str]
@@ -81,6 +86,7 @@ class Example:
     provenance: Provenance
     id: str = field(default="")
     rejected: str = ""
+    key: str = ""
 
     def __post_init__(self) -> None:
         if not self.id:
@@ -97,7 +103,9 @@ class Example:
 class Dataset:
     """An immutable list of Examples with the Split of each, numbered per task.
 
-    `examples` and `splits` have equal length. `fingerprint` depends on content and split alone.
+    `examples` and `splits` have equal length. `fingerprint`, made where none is given, is a hash of their content
+    alone: SHA-256 (16 hex digits) over the sorted pairs of example id and split. What is learned from a version, and
+    what is left of it once something was erased, keeps the version's.
     """
 
     task: str
@@ -106,12 +114,12 @@ class Dataset:
     splits: tuple[Split, ...]
     reason: str = ""
     parent: int | None = None
+    fingerprint: str = ""
 
-    @property
-    def fingerprint(self) -> str:
-        """SHA-256 (16 hex digits) over the sorted pairs of example id and split."""
-        pairs = sorted(f"{e.id}:{s}" for e, s in zip(self.examples, self.splits, strict=True))
-        return canonical_hash(pairs)
+    def __post_init__(self) -> None:
+        if not self.fingerprint:
+            pairs = sorted(f"{e.id}:{s}" for e, s in zip(self.examples, self.splits, strict=True))
+            object.__setattr__(self, "fingerprint", canonical_hash(pairs))
 
     def of(self, split: Split) -> list[Example]:
         """The examples of one split, in order."""

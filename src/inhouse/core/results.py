@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from inhouse.core.example import Split
 from inhouse.core.task import FromInput, Kind, Method, ObjectiveName, Outline, Task
 
 Severity = Literal["error", "warning", "info"]
@@ -18,10 +19,41 @@ class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+# A finding's JSON has so many examples and as many pieces of evidence at most; `count` says how many there are.
+SHOWN = 20
+
+
+class Evidence(_Frozen):
+    """One example as a finding shows it: where it stands, what was asked and answered (cut), and what to see in it."""
+
+    place: str
+    split: Split
+    input: str
+    target: str
+    note: str = ""
+
+
+class Masked(_Frozen):
+    """A stretch of an example's text and what to put there: of the input field `field`, or, where empty, the target."""
+
+    field: str
+    start: int
+    end: int
+    text: str
+
+
 class Finding(_Frozen):
     """One problem seen in a dataset: what it is, the examples at fault, and what accepting it would do.
 
-    `drop` lists positions in the dataset that accepting the finding removes.
+    Attributes:
+        examples: their ids, `SHOWN` at most; `count` of them there are.
+        evidence: some of them, side by side.
+        score: how sure, or how alike, from 0 to 1, where the check measures that.
+        cost: what it costs to leave it, in a sentence.
+        safe: whether it may be accepted without a look.
+        drop: positions in the dataset that accepting removes.
+        relabel: by position, the target that accepting gives.
+        mask: by position, the stretches of text that accepting replaces.
     """
 
     id: str
@@ -30,7 +62,24 @@ class Finding(_Frozen):
     examples: tuple[str, ...]
     reason: str
     action: str
-    drop: tuple[int, ...] = ()
+    count: int = 0
+    evidence: tuple[Evidence, ...] = ()
+    score: float | None = None
+    cost: str = ""
+    safe: bool = False
+    drop: tuple[int, ...] = Field(default=(), exclude=True)
+    relabel: dict[int, str] = Field(default_factory=dict, exclude=True)
+    mask: dict[int, tuple[Masked, ...]] = Field(default_factory=dict, exclude=True)
+
+    @property
+    def edits(self) -> bool:
+        """Whether accepting it changes anything."""
+        return bool(self.drop or self.relabel or self.mask)
+
+    @property
+    def touched(self) -> frozenset[int]:
+        """The positions that accepting it changes."""
+        return frozenset((*self.drop, *self.relabel, *self.mask))
 
 
 class Recipe(_Frozen):

@@ -1,6 +1,6 @@
 """Immutable dataset versions: the split, the checks that a dataset can be learned from, and revisions."""
 
-from inhouse.dataset.build import Built, build_dataset, test_was_given
+from inhouse.dataset.build import Built, build_dataset, test_was_given, without_leaks
 from inhouse.dataset.from_input import infer_from_input, still_from_input, stray_share
 from inhouse.dataset.learnable import MIN_EXAMPLES, check_learnable
 from inhouse.dataset.outline import describe_outline, infer_outline
@@ -29,4 +29,5 @@ __all__ = [
     "stray_share",
     "test_was_given",
     "widened",
+    "without_leaks",
 ]

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from typing import TypeVar
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 
 from inhouse.core import Dataset, Example, Kind, Split
 from inhouse.dataset.learnable import check_learnable, rare_labels
@@ -15,15 +14,18 @@ from inhouse.errors import TooFewExamples
 
 # An example with its split; None while it has none.
 _Row = tuple[Example, Split | None]
-_AnyRow = TypeVar("_AnyRow", bound=_Row)
 
 
 @dataclass(frozen=True, slots=True)
 class Built:
-    """A new dataset version; the examples that it leaves out, each with the reason; what to tell the user."""
+    """A new dataset version; the examples that it leaves out, each with the reason; what to tell the user.
+
+    `leaks` are examples that stay and that nothing learns from (see `without_leaks`), each with the reason.
+    """
 
     dataset: Dataset
     dropped: list[tuple[Example, str]] = field(default_factory=list)
+    leaks: list[tuple[Example, str]] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
 
@@ -40,9 +42,10 @@ def build_dataset(
 ) -> Built:
     """The version that `train` and `test` make, on top of `previous` if there is one.
 
-    Test examples go in as they are and stay test for ever; what shares input or group with one is left out of the
-    train side, older examples included. Everything else keeps its split; new groups get one by `assign_splits`, and
-    join the test only where no test file was ever given. Rows of a file that `previous` holds add nothing.
+    Test examples go in as they are and stay test for ever. What shares input or group with one stays on the train side,
+    where `clean` finds it and nothing learns from it. Everything else keeps its split; new groups get one by
+    `assign_splits`, and join the test only where no test file was ever given. Rows of a file that `previous` holds add
+    nothing.
 
     Args:
         test: the examples of a given test file; None when none was given now.
@@ -56,12 +59,12 @@ def build_dataset(
     new_train = _not_in(train, [e for e, _ in old])
     new_test = _not_in(test or [], [e for e, s in old if s == "test"])
     rows: list[_Row] = [*old, *((e, None) for e in new_train), *((e, "test") for e in new_test)]
-    rows, dropped = _without_twins(rows)
+    twins = TestTwins(e for e, split in rows if split == "test")
+    leaking = {i: why for i, (e, split) in enumerate(rows) if split != "test" and (why := twins.why(e))}
+    apart = [row for i, row in enumerate(rows) if i not in leaking]
     test_given = test is not None or (previous is not None and test_was_given(previous))
-    rows, rare = _learnable(rows, test_given=test_given, drop_rare=drop_rare, kind=kind, twins=len(dropped))
-    placed, across = _without_twins(
-        _with_splits(rows, kind=kind, test_given=test_given)
-    )  # the same input in two groups
+    apart, rare = _learnable(apart, test_given=test_given, drop_rare=drop_rare, kind=kind, twins=len(leaking))
+    placed = _in_order(rows, _with_splits(apart, kind=kind, test_given=test_given), leaking)
     dataset = Dataset(
         task=task_name,
         number=number,
@@ -70,10 +73,43 @@ def build_dataset(
         reason=reason,
         parent=previous.number if previous else None,
     )
-    _check_splits(dataset, kind)
+    whole, leaks = without_leaks(dataset)
+    _check_splits(whole, kind)
     skipped = len(train) + len(test or []) - len(new_train) - len(new_test)
     again = [f"rows of files that were added before, which add nothing: {skipped}"] if skipped else []
-    return Built(dataset, dropped + rare + across, again + label_warnings(dataset, kind))
+    return Built(dataset, rare, leaks, again + label_warnings(whole, kind))
+
+
+def without_leaks(dataset: Dataset) -> tuple[Dataset, list[tuple[Example, str]]]:
+    """The same version without what may not be learned from, and that, each with the reason.
+
+    An example of the train side leaks where it has the input or the group of a test example: a model that has seen it
+    is asked for what it was told. Number, fingerprint and all else stay: what is learned from is a function of them.
+    """
+    twins = TestTwins(dataset.of("test"))
+    rows = list(zip(dataset.examples, dataset.splits, strict=True))
+    reasons = ["" if split == "test" else twins.why(e) for e, split in rows]
+    leaks = [(e, why) for (e, _), why in zip(rows, reasons, strict=True) if why]
+    if not leaks:
+        return dataset, []
+    kept = [row for row, why in zip(rows, reasons, strict=True) if not why]
+    return replace(dataset, examples=tuple(e for e, _ in kept), splits=tuple(s for _, s in kept)), leaks
+
+
+def _in_order(
+    rows: list[_Row], apart: list[tuple[Example, Split]], leaking: Collection[int]
+) -> list[tuple[Example, Split]]:
+    """The rows that were split and those that leak, in the order of `rows`; those without a split train."""
+    of_row = iter(apart)
+    following = next(of_row, None)
+    placed: list[tuple[Example, Split]] = []
+    for i, (example, split) in enumerate(rows):
+        if i in leaking:
+            placed.append((example, split or "train"))
+        elif following is not None and following[0] is example:  # a rare label's example is set aside
+            placed.append(following)
+            following = next(of_row, None)
+    return placed
 
 
 def label_warnings(dataset: Dataset, kind: Kind) -> list[str]:
@@ -119,13 +155,6 @@ def _placed(dataset: Dataset | None) -> list[_Row]:
     return list(zip(dataset.examples, dataset.splits, strict=True)) if dataset else []
 
 
-def _without_twins(rows: list[_AnyRow]) -> tuple[list[_AnyRow], list[tuple[Example, str]]]:
-    twins = TestTwins(e for e, split in rows if split == "test")
-    reasons = ["" if split == "test" else twins.why(e) for e, split in rows]
-    kept = [row for row, why in zip(rows, reasons, strict=True) if not why]
-    return kept, [(e, why) for (e, _), why in zip(rows, reasons, strict=True) if why]
-
-
 def test_was_given(dataset: Dataset) -> bool:
     """Whether some file stands in the test split alone, which a file that was split does not."""
     rows = _placed(dataset)
@@ -137,7 +166,7 @@ def _learnable(
     rows: list[_Row], *, test_given: bool, drop_rare: bool, kind: Kind, twins: int
 ) -> tuple[list[_Row], list[tuple[Example, str]]]:
     """The rows that pass `check_learnable`, a given test aside, and the rare examples that were set aside."""
-    notes = [f"twins of test examples that were dropped: {twins}"] if twins else []
+    notes = [f"examples that stand in the test too, and are not learned from: {twins}"] if twins else []
     rare: list[tuple[Example, str]] = []
     if drop_rare and kind == "classify":
         labels = rare_labels(_judged(rows, kind, test_given=test_given))

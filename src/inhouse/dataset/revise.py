@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from inhouse.core import Dataset, Example, Finding, Kind, Split, target_key
+from inhouse.core import Dataset, Example, Finding, Kind, Masked, Split, target_key
 from inhouse.core.json_schema import compact, ordered, parse_object
 from inhouse.dataset.build import Built, label_warnings
 from inhouse.dataset.schema import fitted
@@ -17,35 +17,72 @@ from inhouse.errors import Refused, UsageError
 
 
 def apply_findings(dataset: Dataset, findings: Sequence[Finding], number: int, reason: str) -> Dataset:
-    """The version without the examples that the findings drop; every other keeps its split.
+    """The version with what the findings drop, relabel and mask; every example keeps its split and group.
+
+    Test examples are masked like all others, as what must not be read must not be read there either; nothing else is
+    done to them.
 
     Raises:
-        Refused: a finding would drop a test example.
+        Refused: a finding would drop or relabel a test example, or two give an example different targets.
         UsageError: a finding is of another dataset version.
     """
     gone: set[int] = set()
+    relabel: dict[int, str] = {}
+    mask: defaultdict[int, set[Masked]] = defaultdict(set)
     for finding in findings:
-        for position in finding.drop:
-            if not 0 <= position < len(dataset.examples):
-                raise UsageError(
-                    f"finding {finding.id} is not of dataset version {dataset.number}, which has no row {position}",
-                    f"look again: `inhouse clean {dataset.task}`",
-                )
-            if dataset.splits[position] == "test":
-                raise Refused(
-                    f"finding {finding.id} would drop the test example {dataset.examples[position].provenance}",
-                    "test examples are never edited; correct the file and begin a new task with it",
-                )
+        _require_applicable(dataset, finding)
         gone.update(finding.drop)
+        for position, target in finding.relabel.items():
+            if relabel.setdefault(position, target) != target:
+                raise Refused(
+                    f"{dataset.examples[position].provenance} would be both {relabel[position]!r} and {target!r}",
+                    "accept one of the findings on it",
+                )
+        for position, stretches in finding.mask.items():
+            mask[position].update(stretches)
     kept = [i for i in range(len(dataset.examples)) if i not in gone]
     return replace(
         dataset,
         number=number,
-        examples=tuple(dataset.examples[i] for i in kept),
+        examples=tuple(_edited(dataset.examples[i], relabel.get(i), mask.get(i, ())) for i in kept),
         splits=tuple(dataset.splits[i] for i in kept),
         reason=reason,
         parent=dataset.number,
+        fingerprint="",
     )
+
+
+def _require_applicable(dataset: Dataset, finding: Finding) -> None:
+    for position in finding.touched:
+        if not 0 <= position < len(dataset.examples):
+            raise UsageError(
+                f"finding {finding.id} is not of dataset version {dataset.number}, which has no row {position}",
+                f"look again: `inhouse clean {dataset.task}`",
+            )
+    for position in (*finding.drop, *finding.relabel):
+        if dataset.splits[position] == "test":
+            raise Refused(
+                f"finding {finding.id} would change the test example {dataset.examples[position].provenance}",
+                "test examples are never edited; correct the file and begin a new task with it",
+            )
+
+
+def _edited(example: Example, target: str | None, stretches: Collection[Masked]) -> Example:
+    if target is None and not stretches:
+        return example
+    values = {name: _masked(text, [m for m in stretches if m.field == name]) for name, text in example.inputs.items()}
+    # A mask is of the target that was there; a relabelled one is as clean as the labels are.
+    answer = _masked(example.target, [m for m in stretches if not m.field]) if target is None else target
+    return replace(example, inputs=values, target=answer, id="")
+
+
+def _masked(text: str, stretches: Sequence[Masked]) -> str:
+    """Text with stretches replaced, from the end on; of two that overlap the longer one counts."""
+    free = len(text)
+    for one in sorted(stretches, key=lambda m: (-m.end, m.start)):
+        if one.end <= free:
+            text, free = text[: one.start] + one.text + text[one.end :], one.start
+    return text
 
 
 def next_version(dataset: Dataset, corrections: Sequence[Example], number: int, reason: str, *, kind: Kind) -> Built:
@@ -65,7 +102,7 @@ def next_version(dataset: Dataset, corrections: Sequence[Example], number: int, 
     added: list[Example] = []
     for key, correction in newest.items():
         if why := twins.why(correction):
-            dropped.append((correction, why))
+            dropped.append((correction, f"dropped: {why}"))
             continue
         right = target_key(correction.target, kind)
         same = there.get(key, [])
@@ -117,6 +154,7 @@ def _with(dataset: Dataset, gone: set[int], added: list[Example], number: int, r
         splits=tuple(s for _, s in kept),
         reason=reason,
         parent=dataset.number,
+        fingerprint="",
     )
 
 
@@ -128,4 +166,4 @@ def in_schema_order(dataset: Dataset, schema: Mapping[str, Any]) -> Dataset:
         else replace(e, target=compact(ordered(schema, fitted(schema, found))), id="")
         for e, split in zip(dataset.examples, dataset.splits, strict=True)
     ]
-    return replace(dataset, examples=tuple(examples))
+    return replace(dataset, examples=tuple(examples), fingerprint="")

@@ -20,11 +20,9 @@ class TestTwins:
             self._by_group.setdefault(example.group, example)
 
     def why(self, example: Example) -> str:
-        """Why `example` may not be on the train side, with both places; empty when it may."""
+        """Why nothing may learn from `example`, with both places; empty when it may."""
         if twin := self._by_key.get(example.input_key):
-            return f"dropped: {example.provenance} has the same input as the test example {twin.provenance}"
+            return f"{example.provenance} has the same input as the test example {twin.provenance}"
         if twin := self._by_group.get(example.group):
-            return (
-                f"dropped: {example.provenance} is in group {example.group!r}, as the test example {twin.provenance} is"
-            )
+            return f"{example.provenance} is in group {example.group!r}, as the test example {twin.provenance} is"
         return ""

@@ -6,7 +6,8 @@
 `run` does it all up to the verdict.
 """
 
-from inhouse.pipeline.compile import Added, Cleaned, add, clean, init
+from inhouse.pipeline.adding import Added, add, init
+from inhouse.pipeline.cleaning import Cleaned, clean
 from inhouse.pipeline.curve import train_curve
 from inhouse.pipeline.evaluation import evaluate
 from inhouse.pipeline.export import Exported, export

@@ -22,6 +22,7 @@ from inhouse.core import (
 from inhouse.engine import Base, get_base, require_kind
 from inhouse.errors import EngineFault, NothingToLearn
 from inhouse.pipeline.classifier_packaging import register_classifier
+from inhouse.pipeline.learning_data import to_learn_from
 from inhouse.pipeline.told import plan_told, result_told, tell_memory, tell_plan
 from inhouse.pipeline.watching import watching
 from inhouse.store import Workspace, records, registry
@@ -94,7 +95,7 @@ def prepare_classifier(workspace: Workspace, task: Task, reporter: Reporter) -> 
     from inhouse.train.encoder_loop import LabelledTexts
 
     use_threads(workspace.settings.threads)
-    dataset = records.load_dataset(workspace, task.name)
+    dataset = to_learn_from(workspace, task.name, reporter=reporter)
     base = get_base(task.encoder_model, workspace.settings, reporter.say)
     require_kind(base, "encoder", "encoder_model")
     facts = facts_of(base.folder)

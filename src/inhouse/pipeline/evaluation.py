@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from inhouse.clean import find
+from inhouse.clean import CHECKS, Subject
 from inhouse.core import (
     ContenderResult,
     Dataset,
@@ -31,6 +31,7 @@ from inhouse.dataset import fitted
 from inhouse.engine import StreamingEngine, get_base, require_base, served_file
 from inhouse.engine.prompts import TRAINED_SYSTEM
 from inhouse.errors import NoMetric, NotFound
+from inhouse.pipeline.learning_data import to_learn_from
 from inhouse.pipeline.packaging import package_versions
 from inhouse.scoring import FactFinder, Judged, compare_scores, judge, summarise
 from inhouse.store import Settings, Workspace, disk_guard, records, registry, write_bytes
@@ -57,7 +58,7 @@ def evaluate(workspace: Workspace, name: str, reporter: Reporter | None = None, 
     reporter = reporter or Silent()
     task = workspace.load_task(name)
     version = registry.find_version(workspace, name, which)
-    dataset = records.load_dataset(workspace, name, version.lineage["dataset"])
+    dataset = to_learn_from(workspace, name, version.lineage["dataset"])
     if not dataset.of("test"):
         raise NotFound(f"task {name!r} has no test examples", f"add a test file: `inhouse add {name} --test FILE`")
     for model in encoders_of(task):
@@ -271,14 +272,8 @@ def encoders_of(task: Task) -> tuple[str, ...]:
 
 def leaked(dataset: Dataset, kind: Kind) -> int:
     """How many examples that were trained or chosen on stand in the test set too, as the `leakage` check sees it."""
-    return len(
-        {
-            place
-            for f in find(dataset, kind=kind, count_tokens=None, max_tokens=None)
-            if f.check == "leakage"
-            for place in f.drop
-        }
-    )
+    found = CHECKS["leakage"](Subject(dataset, kind))
+    return len({place for finding in found for place in finding.drop})
 
 
 def _against_champion(
@@ -337,7 +332,7 @@ def _against_champion(
 
 def _unseen_by(workspace: Workspace, champion: ModelVersion, dataset: Dataset) -> list[int]:
     """Positions of the test examples that the champion neither learned from nor was chosen on."""
-    learned = records.load_dataset(workspace, champion.task, champion.lineage["dataset"])
+    learned = to_learn_from(workspace, champion.task, champion.lineage["dataset"])
     known = learned.learned
     keys, groups = {e.input_key for e in known}, {e.group for e in known}
     return [i for i, e in enumerate(dataset.of("test")) if e.input_key not in keys and e.group not in groups]

@@ -28,6 +28,7 @@ from inhouse.engine.gguf_fields import context_length, read_fields
 from inhouse.engine.gguf_traits import traits_of
 from inhouse.engine.prompts import TRAINED_SYSTEM
 from inhouse.errors import ConfigError, NothingToLearn, UsageError
+from inhouse.pipeline.learning_data import to_learn_from
 from inhouse.scoring import judge, metric_names
 from inhouse.store import Workspace, records
 from inhouse.train import (
@@ -206,7 +207,7 @@ def prepare_training(workspace: Workspace, task: Task, reporter: Reporter, *, sp
     """
     from inhouse.engine.torch_model import best_precision, free_memory, use_threads
 
-    dataset = records.load_dataset(workspace, task.name)
+    dataset = to_learn_from(workspace, task.name, reporter=reporter)
     use_threads(workspace.settings.threads)
     base = get_base(task.base_model, workspace.settings, reporter.say)
     require_kind(base, "causal", "base_model")

@@ -31,8 +31,9 @@ from inhouse.core import (
 from inhouse.core.json_schema import parse_object
 from inhouse.engine import ENCODER, get_base, require_base
 from inhouse.errors import NotFound
-from inhouse.pipeline.compile import tell_not_taken, with_form
+from inhouse.pipeline.adding import tell_not_taken, with_form
 from inhouse.pipeline.evaluation import encoders_of, evaluate
+from inhouse.pipeline.learning_data import to_learn_from
 from inhouse.pipeline.packaging import spread
 from inhouse.pipeline.training import train_to_the_end
 from inhouse.scoring import RIGHT_METRICS, field_paths, field_scores, object_exact
@@ -85,7 +86,7 @@ def monitor(workspace: Workspace, name: str, reporter: Reporter | None = None) -
     champion = registry.find_version(workspace, name, registry.CHAMPION)
     window = traffic.traces(workspace, name, champion.name, newest=WINDOW)
     feedback = [opinion for _, opinion in traffic.judged(workspace, name)]
-    dataset = records.load_dataset(workspace, name, champion.lineage["dataset"])
+    dataset = to_learn_from(workspace, name, champion.lineage["dataset"])
     quality, basis = judged(window, feedback, _sameness(champion))
     drift: tuple[DriftSignal, ...] = ()
     answered = [t for t in window if t.error is None]

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import inhouse.sources as sources
-from inhouse.clean import AUTOMATIC, summary
+from inhouse.clean import summary
 from inhouse.core import Evaluation, Kind, Reporter, Silent, Task, TrainResult
 from inhouse.errors import UsageError
-from inhouse.pipeline.compile import Added, Cleaned, clean, new_task, prepare, store_data
+from inhouse.pipeline.adding import Added, new_task, prepare, store_data
+from inhouse.pipeline.cleaning import Cleaned, clean
 from inhouse.pipeline.evaluation import encoders_of, evaluate
 from inhouse.pipeline.preparation import wished
 from inhouse.pipeline.training import train_to_the_end
@@ -56,7 +57,7 @@ def run(
     epochs: int | None = None,
     model: str = "",
 ) -> Ran:
-    """init (a task of `kind`), add, clean (exact duplicates and leakage only), train, evaluate.
+    """init (a task of `kind`), add, clean (what is safe), train, evaluate.
 
     `epochs` and `model` (`causal`, `encoder`) go into `task.toml`. The new version becomes the candidate. The kind of a
     new task is inferred from the first file where none is given.
@@ -78,7 +79,7 @@ def run(
         prepared = prepare(workspace, task, files, reporter, test=test, inputs=inputs, target=target, group=group)
         needed = (task.base_model, *encoders_of(task))
         added = store_data(workspace, task, prepared, reporter, drop_rare=drop_rare, models=needed)
-    cleaned = clean(workspace, name, reporter, accept=["automatic"])
+    cleaned = clean(workspace, name, reporter, apply=["safe"])
     _tell_findings(cleaned, name, reporter)
     trained = train_to_the_end(workspace, name, reporter)
     evaluation = evaluate(workspace, name, reporter, which=trained.model_version.partition("@")[2])
@@ -113,8 +114,8 @@ def _kind_of(
 
 
 def _tell_findings(cleaned: Cleaned, name: str, reporter: Reporter) -> None:
-    """`run` removes only what is certain; what needs a person's eye is told."""
-    left = {c: n for c, n in summary(cleaned.findings).items() if n and c not in AUTOMATIC}
+    """`run` applies only what is safe; what needs a person's eye is told."""
+    left = summary(f for f in cleaned.findings if not f.safe)
     if left:
         told = ", ".join(f"{n} {c.replace('_', ' ')}" for c, n in sorted(left.items()))
         reporter.warn(f"left for you to judge: {told} (`inhouse clean {name}` shows them)")

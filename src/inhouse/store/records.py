@@ -106,6 +106,8 @@ def _to_parquet(dataset: Dataset) -> bytes:
             "file": [e.provenance.file for e in rows],
             "line": [e.provenance.line for e in rows],
             "sha256": [e.provenance.sha256 for e in rows],
+            "part": [e.provenance.part for e in rows],
+            "key": [e.key for e in rows],
         },
         schema_overrides={"line": pl.Int64},
     )
@@ -121,9 +123,10 @@ def _from_parquet(workspace: Workspace, row: RowMapping) -> Dataset:
             inputs=json.loads(r["inputs"]),
             target=r["target"],
             group=r["group"],
-            provenance=Provenance(r["file"], r["line"], r["sha256"]),
+            provenance=Provenance(r["file"], r["line"], r["sha256"], r.get("part", "")),
             id=r["id"],
-            rejected=r.get("rejected", ""),  # a version of before there were pairs has no such column
+            rejected=r.get("rejected", ""),  # older versions have no such column, nor those of `part` and `key`
+            key=r.get("key", ""),
         )
         for r in frame.iter_rows(named=True)
     )
@@ -134,6 +137,7 @@ def _from_parquet(workspace: Workspace, row: RowMapping) -> Dataset:
         splits=tuple(frame["split"].to_list()),
         reason=row["reason"],
         parent=row["parent"],
+        fingerprint=row["fingerprint"],
     )
 
 
@@ -141,20 +145,28 @@ def _from_parquet(workspace: Workspace, row: RowMapping) -> Dataset:
 
 
 def save_findings(workspace: Workspace, dataset: Dataset, found: Sequence[Finding], accepted: set[str]) -> None:
-    """Store the findings on a dataset version, with who of them was accepted; replaces an earlier look."""
+    """Store the findings on a dataset version, with who of them was accepted; replaces an earlier look.
+
+    What was accepted of this version at an earlier look stays so.
+    """
     table = db.findings
+    of_version = (table.c.task == dataset.task, table.c.dataset == dataset.number)
     with workspace.database.begin() as connection:
-        connection.execute(table.delete().where(table.c.task == dataset.task, table.c.dataset == dataset.number))
-        for finding in found:
-            connection.execute(
-                insert(table).values(
-                    task=dataset.task,
-                    dataset=dataset.number,
-                    id=finding.id,
-                    status="accepted" if finding.id in accepted else "open",
-                    finding=finding.model_dump(mode="json"),
-                )
-            )
+        before = connection.scalars(select(table.c.id).where(*of_version, table.c.status == "accepted"))
+        accepted = accepted | set(before)
+        connection.execute(table.delete().where(*of_version))
+        rows = [
+            {
+                "task": dataset.task,
+                "dataset": dataset.number,
+                "id": finding.id,
+                "status": "accepted" if finding.id in accepted else "open",
+                "finding": finding.model_dump(mode="json"),
+            }
+            for finding in found
+        ]
+        if rows:
+            connection.execute(insert(table), rows)
 
 
 # ---------------------------------------------------------------------- runs

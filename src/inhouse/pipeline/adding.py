@@ -1,4 +1,4 @@
-"""`init`, `add`, `clean`: from files to a dataset version worth training on."""
+"""`init` and `add`: from files to a dataset version."""
 
 from __future__ import annotations
 
@@ -10,12 +10,10 @@ from typing import Any
 
 import inhouse.dataset as datasets
 import inhouse.sources as sources
-from inhouse.clean import AUTOMATIC, CHECKS, find, summary
 from inhouse.core import (
     PRIMARY_METRICS,
     Dataset,
     Example,
-    Finding,
     InputSection,
     Kind,
     Outline,
@@ -27,7 +25,7 @@ from inhouse.core import (
     render_input,
 )
 from inhouse.core.json_schema import parse_object
-from inhouse.engine import find_spec, get_base, require_base
+from inhouse.engine import find_spec, require_base
 from inhouse.errors import InputError, UsageError, did_you_mean
 from inhouse.store import Workspace, check_name, disk_guard, records, write_bytes
 
@@ -36,6 +34,7 @@ from inhouse.store import Workspace, check_name, disk_guard, records, write_byte
 class Added:
     """What `add` did. `dataset` is 0 when nothing new was in the files.
 
+    `dropped` examples were set aside, `leaking` ones are kept and not learned from, as they stand in the test too.
     `form` says in lines what the answers look like: fields of the schema, or structure checks.
     """
 
@@ -49,6 +48,7 @@ class Added:
     rejected: int
     rejected_file: str | None
     dropped: int
+    leaking: int = 0
     warnings: tuple[str, ...] = ()
     kind: Kind = "classify"
     form: tuple[str, ...] = ()
@@ -56,33 +56,6 @@ class Added:
     def as_dict(self) -> dict[str, Any]:
         """For `--json`."""
         return asdict(self)
-
-
-@dataclass(frozen=True)
-class Cleaned:
-    """What `clean` found, and the version that accepting made, if any was accepted."""
-
-    task: str
-    dataset_fingerprint: str
-    findings: tuple[Finding, ...]
-    accepted: tuple[str, ...]
-    new_dataset: int | None
-    removed: int
-    new_fingerprint: str | None = None
-
-    def as_dict(self) -> dict[str, Any]:
-        """For `--json`; `contracts/clean.schema.json` is its shape. The counts are of all findings."""
-        shown = self.findings[:1000]
-        return {
-            "task": self.task,
-            "dataset_fingerprint": self.dataset_fingerprint,
-            "findings": [f.model_dump(mode="json") for f in shown],
-            "summary": summary(self.findings),
-            "accepted": list(self.accepted),
-            "new_dataset": self.new_dataset,
-            "new_fingerprint": self.new_fingerprint,
-            "removed": self.removed,
-        }
 
 
 @dataclass
@@ -335,6 +308,7 @@ def store_data(
         rejected=len(rejections),
         rejected_file=rejected_file,
         dropped=len(built.dropped),
+        leaking=len(built.leaks),
         warnings=tuple(built.warnings),
         kind=task.kind,
         form=form_lines(changed),
@@ -479,98 +453,16 @@ def _tell(
         reporter.warn(f"{rejection.provenance}: row rejected: {rejection.reason}")
     if rejections:
         reporter.warn(f"{len(rejections)} rows were rejected; they are kept with their reasons in {rejected_file}")
+    for _, why in built.leaks[:5]:
+        reporter.warn(why)
+    if built.leaks:
+        reporter.warn(
+            f"{len(built.leaks)} examples stand in the test too: nothing learns from them, and "
+            f"`inhouse clean {after.name} --apply safe` drops them"
+        )
     for example, why in built.dropped[:5]:
         reporter.warn(f"{example.provenance}: {why}")
     if len(built.dropped) > 5:
         reporter.warn(f"... {len(built.dropped)} examples were left out in all, for such reasons")
     for warning in built.warnings:
         reporter.warn(warning)
-
-
-def clean(
-    workspace: Workspace,
-    name: str,
-    reporter: Reporter | None = None,
-    *,
-    accept: Sequence[str] = (),
-) -> Cleaned:
-    """Look for problems in the newest dataset version; accepted findings make a new version.
-
-    Args:
-        accept: ids of findings, names of checks, `automatic` (exact duplicates and leakage) or `all`.
-
-    Raises:
-        UsageError: nothing was found that `accept` names.
-        NotFound, DiskFull
-    """
-    reporter = reporter or Silent()
-    task = workspace.load_task(name)
-    with disk_guard(workspace.paths.root), workspace.changing_data():
-        dataset = records.load_dataset(workspace, name)
-        found = find(
-            dataset, kind=task.kind, count_tokens=_token_counter(workspace, task), max_tokens=_max_tokens(task)
-        )
-        accepted = _accepted(found, accept)
-        newer = _without(task, dataset, accepted)
-        records.save_findings(workspace, dataset, found, {f.id for f in accepted})
-        if newer is not None:
-            records.save_dataset(workspace, newer)
-    removed = len(dataset.examples) - len(newer.examples) if newer else 0
-    if newer is not None:
-        reporter.say(f"dataset version {newer.number}: {removed} examples left out of version {dataset.number}")
-    return Cleaned(
-        name,
-        dataset.fingerprint,
-        tuple(found),
-        tuple(f.id for f in accepted),
-        newer.number if newer else None,
-        removed,
-        newer.fingerprint if newer else None,
-    )
-
-
-def _without(task: Task, dataset: Dataset, accepted: Sequence[Finding]) -> Dataset | None:
-    """The next version without what was accepted; None when that drops nothing.
-
-    Raises:
-        TooFewExamples: what is left could not be learned from.
-    """
-    if not any(f.drop for f in accepted):
-        return None
-    reason = f"cleaned: {', '.join(sorted({f.check for f in accepted}))}"
-    newer = datasets.apply_findings(dataset, accepted, dataset.number + 1, reason)
-    datasets.check_learnable(newer.learned, kind=task.kind, test_given=datasets.test_was_given(dataset))
-    return newer
-
-
-def _accepted(found: Sequence[Finding], accept: Sequence[str]) -> list[Finding]:
-    wanted = set(accept)
-    if "automatic" in wanted:
-        wanted |= set(AUTOMATIC)
-    known = {f.id for f in found} | {*CHECKS, "automatic", "all"}
-    odd = sorted(wanted - known)
-    if odd:
-        raise UsageError(
-            f"no finding or check is called {odd[0]!r}",
-            f"accept a finding's id, `automatic`, `all`, or one of {', '.join(CHECKS)}",
-        )
-    return [f for f in found if f.drop and ("all" in wanted or f.id in wanted or f.check in wanted)]
-
-
-def _max_tokens(task: Task) -> int:
-    from inhouse.train import max_tokens_of
-
-    return max_tokens_of(task)
-
-
-def _token_counter(workspace: Workspace, task: Task) -> Any:  # noqa: ANN401 - a function, or None
-    """Counts tokens with the base's own tokenizer; None while the base is not on this machine."""
-    from inhouse.engine import is_here
-
-    if not is_here(find_spec(task.base_model), workspace.settings):
-        return None
-    from inhouse.engine.chat_template import ChatTemplate
-
-    base = get_base(task.base_model, workspace.settings)
-    template = ChatTemplate(base.folder, base.spec.end_of_turn)
-    return lambda texts: [len(template.text_ids(text)) for text in texts]

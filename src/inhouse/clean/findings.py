@@ -1,0 +1,88 @@
+"""How every check tells what it found: an id that stays, evidence side by side, and places."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from inhouse.core import SHOWN, Dataset, Evidence, Example, Finding, canonical_hash, render_input
+from inhouse.core.results import Severity
+
+TEST_STAYS = "nothing is changed: test examples are never edited"
+# Characters of an input and of a target that evidence shows.
+EXCERPT = 300
+
+
+def finding(
+    dataset: Dataset,
+    check: str,
+    severity: Severity,
+    positions: Sequence[int],
+    reason: str,
+    action: str,
+    *,
+    about: str = "",
+    notes: Mapping[int, str] | None = None,
+    **rest: Any,  # noqa: ANN401 - fields of Finding
+) -> Finding:
+    """A finding on the examples at `positions`, which are in the order in which they are to be shown.
+
+    Its id depends on the check, the examples, whether they are test examples, and `about`, which tells findings of one
+    check on the same examples apart: it is the same at another look, wherever the examples have moved.
+
+    Args:
+        notes: by position, what to see in an example.
+        rest: what else a Finding has (`cost`, `drop`, `relabel`, `mask`, `safe`, `score`).
+    """
+    sides = sorted(f"{dataset.examples[i].id}:{dataset.splits[i] == 'test'}" for i in positions)
+    shown, notes = positions[:SHOWN], notes or {}
+    return Finding(
+        id=canonical_hash([check, sides, about] if about else [check, sides], 12),
+        check=check,
+        severity=severity,
+        examples=tuple(dataset.examples[i].id for i in shown),
+        count=len(positions),
+        reason=reason,
+        action=action,
+        evidence=tuple(_evidence(dataset, i, notes.get(i, "")) for i in shown),
+        **rest,
+    )
+
+
+def _evidence(dataset: Dataset, position: int, note: str) -> Evidence:
+    example = dataset.examples[position]
+    return Evidence(
+        place=str(example.provenance),
+        split=dataset.splits[position],
+        input=_excerpt(render_input(example.inputs)),
+        target=_excerpt(example.target),
+        note=note,
+    )
+
+
+def _excerpt(text: str) -> str:
+    return text if len(text) <= EXCERPT else f"{text[: EXCERPT - 3]}..."
+
+
+def places(dataset: Dataset, positions: Sequence[int], most: int = 5) -> str:
+    """Where examples stand, for a sentence."""
+    shown = [str(dataset.examples[i].provenance) for i in positions[:most]]
+    rest = len(positions) - len(shown)
+    if rest:
+        return f"{', '.join(shown)} and {rest} more"
+    return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} and {shown[-1]}"
+
+
+def count(number: int, noun: str) -> str:
+    """How many, with its noun in its number."""
+    return f"the {noun}" if number == 1 else f"the {number} {noun}s"
+
+
+def short(example: Example) -> str:
+    """An example's input, for a sentence."""
+    return cut(" ".join(render_input(example.inputs).split()))
+
+
+def cut(text: str, most: int = 80) -> str:
+    """Text for a sentence, in quotes."""
+    return repr(text if len(text) <= most else f"{text[: most - 3]}...")
