@@ -28,6 +28,7 @@ VERBS = (
     "doctor",
     "evaluate",
     "export",
+    "forget",
     "init",
     "list_models",
     "monitor",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -270,6 +271,39 @@ def undo(
     from inhouse.cli import show_data
 
     _do(workspace, as_json, lambda w, t: pipeline.undo(w, task, t, to=to), _as_dict, show_data.undone)
+
+
+@app.command(
+    epilog="""\b
+    inhouse forget tickets --match "Jane Doe"          what would be erased
+    inhouse forget tickets --match "Jane Doe" --yes    erase it
+    inhouse forget tickets --source jane.csv --yes"""
+)
+def forget(
+    task: TaskName,
+    source: Annotated[
+        str, typer.Option("--source", metavar="FILE", help="the rows that came from this file (or name, or checksum)")
+    ] = "",
+    match: Annotated[str, typer.Option("--match", metavar="TEXT", help="the rows that hold this text")] = "",
+    yes: Annotated[bool, typer.Option("--yes", help="erase; without it, only show what would be")] = False,
+    workspace: Folder = HERE,
+    as_json: AsJson = False,
+) -> None:
+    """Erase rows from every dataset version and whatever was made of them; name the models that learned from them."""
+    from inhouse import pipeline
+    from inhouse.cli import show_data
+
+    _do(
+        workspace,
+        as_json,
+        lambda w, t: pipeline.forget(w, task, t, source=source, match=match, yes=yes),
+        _as_dict,
+        partial(show_data.forgotten, again=_again(task, source, match)),
+    )
+
+
+def _again(task: str, source: str, match: str) -> str:
+    return shlex.join(["inhouse", "forget", task, *(["--source", source] if source else ["--match", match]), "--yes"])
 
 
 @app.command(
