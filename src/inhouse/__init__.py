@@ -28,6 +28,7 @@ VERBS = (
     "doctor",
     "evaluate",
     "export",
+    "findings",
     "forget",
     "init",
     "list_models",

@@ -71,6 +71,7 @@ def test_the_public_surface():
         "doctor",
         "evaluate",
         "export",
+        "findings",
         "forget",
         "init",
         "list_models",

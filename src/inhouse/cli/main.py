@@ -211,20 +211,42 @@ def add(
     )
 
 
-@app.command(epilog="inhouse clean tickets --apply safe")
+@app.command(
+    epilog="""\b
+    inhouse clean tickets --apply safe
+    inhouse clean tickets --show near_duplicate --page 2    what an earlier look found"""
+)
 def clean(
     task: TaskName,
     apply: Annotated[
         list[str] | None,
         typer.Option("--apply", metavar="WHAT", help="a finding's id, a check, safe, or all; may be repeated"),
     ] = None,
+    look_up: Annotated[
+        str,
+        typer.Option("--show", metavar="WHAT", help="kept findings, side by side: a finding's id, a check, or all"),
+    ] = "",
+    page: Annotated[int, typer.Option("--page", metavar="K", min=1, help="of what --show shows, 100 a page")] = 1,
     workspace: Folder = HERE,
     as_json: AsJson = False,
 ) -> None:
     """Look for problems in the data; what is applied makes a new dataset version."""
     from inhouse import pipeline
-    from inhouse.cli import show
+    from inhouse.cli import show, show_data
 
+    if look_up:
+        if apply:
+            raise UsageError("--show only shows what was found; --apply changes the data", "give one of them")
+        _do(
+            workspace,
+            as_json,
+            lambda w, t: pipeline.findings(w, task, t, show=look_up, page=page),
+            _as_dict,
+            show_data.findings_page,
+        )
+        return
+    if page != 1:
+        raise UsageError("--page is of what --show shows", "add --show all")
     _do(workspace, as_json, lambda w, t: pipeline.clean(w, task, t, apply=apply or ()), _as_dict, show.cleaned)
 
 

@@ -1,11 +1,11 @@
-"""Dataset versions as text for a person: what differs, what was taken back, and what was forgotten."""
+"""Data as text for a person: what differs, what was taken back or forgotten, and what was found."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
-from inhouse.pipeline import Diff, Forgotten, Undone
+from inhouse.pipeline import Diff, FindingsPage, Forgotten, Undone
 from inhouse.pipeline.differences import TEST_CHANGED, lines_of
 
 # Rows and labels on the screen.
@@ -101,3 +101,24 @@ def _next_to_erase(result: Forgotten) -> list[str]:
     if result.rows:
         lines.append("your own files, backups and exports are yours to mend: adding such a file again brings rows back")
     return lines
+
+
+def findings_page(result: FindingsPage) -> str:
+    """Kept findings, each with its examples side by side."""
+    lines = [
+        f"{result.task}: {result.count} findings on dataset version {result.dataset} ({result.show}), "
+        f"page {result.page} of {result.pages}"
+    ]
+    for finding, status in result.findings:
+        done = " (applied)" if status == "accepted" else ""
+        lines.append(f"[{finding.severity}] {finding.id} {finding.check}{done}: {finding.reason}")
+        for one in finding.evidence:
+            note = f"   {one.note}" if one.note else ""
+            lines.append(f"    {one.place} ({one.split})  {one.input!r} -> {one.target!r}{note}")
+        if finding.count > len(finding.evidence):
+            lines.append(f"    ... {finding.count} examples in all")
+        lines.append(f"    apply: {finding.action}")
+    command = f"inhouse clean {result.task} --show {result.show} --page {result.page + 1}"
+    if result.page == result.pages:
+        command = f"inhouse clean {result.task} --apply safe   (or --apply ID)"
+    return "\n".join([*lines, f"next: {command}"])

@@ -7,7 +7,7 @@
 """
 
 from inhouse.pipeline.adding import Added, add, init
-from inhouse.pipeline.cleaning import Cleaned, clean
+from inhouse.pipeline.cleaning import Cleaned, FindingsPage, clean, findings
 from inhouse.pipeline.curve import train_curve
 from inhouse.pipeline.evaluation import evaluate
 from inhouse.pipeline.export import Exported, export
@@ -26,6 +26,7 @@ __all__ = [
     "Cleaned",
     "Diff",
     "Exported",
+    "FindingsPage",
     "Forgotten",
     "Predicted",
     "Promoted",
@@ -38,6 +39,7 @@ __all__ = [
     "doctor",
     "evaluate",
     "export",
+    "findings",
     "forget",
     "init",
     "list_models",
