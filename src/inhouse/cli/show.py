@@ -47,6 +47,8 @@ def added(result: Added) -> str:
         f"validation and {counts['test']} test examples",
         f"reads {', '.join(result.fields)}; {_answers(result)}",
     ]
+    if result.replaced:
+        lines.append(f"{result.replaced} rows replaced by rows of their key: inhouse diff {result.task}")
     if result.rejected:
         lines.append(f"{result.rejected} rows rejected, with reasons: {result.rejected_file}")
     return _next(lines, f"inhouse clean {result.task}")

@@ -177,12 +177,12 @@ def prepare(
         key=key or task.input.key,
     )
     forgotten = records.forgotten_sources(workspace, task.name) if workspace.exists else {}
-    train = _read(task, files, "train", names, known, forgotten, reporter)
+    train = _read(task, files, "train", names, known, forgotten, reporter, keyed=bool(key))
     if test is None:
         return Prepared(train, None)
     if train.mapping is not None:
         names = _columns_of(train.mapping)
-    return Prepared(train, _read(task, [test], "test", names, known, forgotten, reporter))
+    return Prepared(train, _read(task, [test], "test", names, known, forgotten, reporter, keyed=bool(key)))
 
 
 def _refuse_other_columns(task: Task, mapping: sources.Mapping, file: Path | str) -> None:
@@ -222,10 +222,12 @@ def _read(
     known: dict[tuple[str, str], str],
     forgotten: dict[str, str],
     reporter: Reporter,
+    *,
+    keyed: bool,
 ) -> _Read:
     read = _Read(documents=task.input.documents)
     known_before = bool(known)
-    known = dict(known)
+    known = {} if keyed else dict(known)  # a file that was added before may bring its rows their keys
     for file in files:
         source = sources.read_source(file)
         mapping = sources.infer_mapping(
@@ -245,7 +247,7 @@ def _read(
         if when := forgotten.get(source.sha256):
             reporter.warn(f"{file} was forgotten on {when[:10]} and stays so: nothing of it is read")
             continue
-        if (source.sha256, role) in known and not (mapping.key and not task.input.key):  # it may bring rows their key
+        if (source.sha256, role) in known:
             reporter.say(f"{file} was added before: nothing new in it")
             continue
         known[source.sha256, role] = str(file)
