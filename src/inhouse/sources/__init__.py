@@ -11,7 +11,7 @@ from inhouse.sources.examples import MAX_LABEL_CHARS, rejections_csv, to_example
 from inhouse.sources.inputs import InputReader, document_columns, input_reader, with_documents
 from inhouse.sources.mapping import Mapping, infer_kind, infer_mapping
 from inhouse.sources.places import check_columns
-from inhouse.sources.registry import READERS, RawFile, Reader, Source, read_source, source
+from inhouse.sources.registry import READERS, RawFile, Reader, ReadOptions, Source, read_source, source
 
 for _module in pkgutil.iter_modules(__path__):
     importlib.import_module(f"{__name__}.{_module.name}")
@@ -22,6 +22,7 @@ __all__ = [
     "InputReader",
     "Mapping",
     "RawFile",
+    "ReadOptions",
     "Reader",
     "Source",
     "check_columns",

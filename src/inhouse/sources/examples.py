@@ -42,7 +42,7 @@ def to_examples(
     examples: list[Example] = []
     rejections: list[Rejection] = []
     group = place_of(source, mapping.group) if mapping.group else None
-    read = _chat_reader(group.column if group else "") if mapping.chat else _reader(source, mapping, documents)
+    read = _read_chat if mapping.chat else _reader(source, mapping, documents)
     for record in source.records:
         inputs, target, reason = read(record)
         worse = ""
@@ -86,15 +86,12 @@ def _reader(source: Source, mapping: Mapping, documents: Collection[str]) -> _Re
     return read
 
 
-def _chat_reader(group_column: str) -> _Read:
-    def read(record: Record) -> tuple[dict[str, str], str, str]:
-        try:
-            messages, answer = example_of(record, group_column)
-        except ValueError as error:
-            return {}, "", str(error)
-        return {MESSAGES: messages}, answer, ""
-
-    return read
+def _read_chat(record: Record) -> tuple[dict[str, str], str, str]:
+    try:
+        messages, answer = example_of(record)
+    except ValueError as error:
+        return {}, "", str(error)
+    return {MESSAGES: messages}, answer, ""
 
 
 def _too_long(source: Source, record: Record, mapping: Mapping, target: str) -> SourceError:

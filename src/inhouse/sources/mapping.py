@@ -9,6 +9,7 @@ from typing import get_args
 from inhouse.core.task import Kind
 from inhouse.errors import SourceError, UsageError
 from inhouse.sources.chat import MESSAGES, REJECTED
+from inhouse.sources.chat_forms import INSTRUCTION, OUTPUT, alpaca_table
 from inhouse.sources.columns import Column, column_at, columns_of, holds_json, not_labels, useless_as_input
 from inhouse.sources.documents import Folder
 from inhouse.sources.places import Place, check_columns, listed, require_place
@@ -60,6 +61,10 @@ def infer_kind(
         return "extract", "several targets are the keys of an object"
     if targets:
         return kind_of_target(column_at(source, require_place(source, targets[0])))
+    if not fields and (table := alpaca_table(source)) and table.instructions_differ:
+        answers = column_at(source, require_place(source, OUTPUT))
+        if not (answers.nested or holds_json(answers.values)):
+            return "generate", f"the columns are Alpaca's, with different values of {INSTRUCTION}"
     return kind_for([c for c in columns_of(source).values() if c.name not in (*fields, group)])
 
 
@@ -107,6 +112,10 @@ def infer_mapping(
         targets = (CHOSEN,)
         why.append(f"target: {CHOSEN}, beside {rejected}")
     columns = {name: column for name, column in columns.items() if name != rejected}
+    if not targets and not fields and (table := alpaca_table(source)):
+        fields, targets = tuple(name for name in table.fields if name != group), (OUTPUT,)
+        why.append(f"input: {', '.join(fields)}; target: {OUTPUT}, as the columns are Alpaca's")
+        why += [f"left out: {name}" for name in columns if name not in (*fields, *targets, group)]
     if not targets:
         others = [c for c in columns.values() if c.name not in (*fields, group)]
         targets = (infer_target(source, known, others, why),)
