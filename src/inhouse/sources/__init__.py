@@ -7,6 +7,7 @@ one new file.
 import importlib
 import pkgutil
 
+from inhouse.sources.documents import document_files, read_document_folder, read_documents
 from inhouse.sources.examples import MAX_LABEL_CHARS, rejections_csv, to_examples
 from inhouse.sources.inputs import InputReader, document_columns, input_reader, with_documents
 from inhouse.sources.mapping import Mapping, infer_kind, infer_mapping
@@ -27,9 +28,12 @@ __all__ = [
     "Source",
     "check_columns",
     "document_columns",
+    "document_files",
     "infer_kind",
     "infer_mapping",
     "input_reader",
+    "read_document_folder",
+    "read_documents",
     "read_source",
     "rejections_csv",
     "source",

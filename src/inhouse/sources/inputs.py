@@ -68,8 +68,14 @@ def input_reader(
     if chat:
         return _read_question
     folder = Folder(source.path.parent)
+    named = [place for place in places if place.name in documents]
+    unread = True  # documents are read when the first row is asked for, all of the source together
 
     def read(record: Record) -> tuple[dict[str, str], str]:
+        nonlocal unread
+        if unread:
+            unread = False
+            folder.read(text_at(r, place) or "" for place in named for r in source.records)
         inputs: dict[str, str] = {}
         for place in places:
             text = text_at(record, place)

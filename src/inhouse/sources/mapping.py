@@ -53,7 +53,7 @@ def infer_kind(
     Raises:
         SourceError: a column that is named is missing.
     """
-    targets = _unique(target)
+    fields, targets = fields or source.fields, _unique(target)
     check_columns(source, (*fields, *targets, group))
     if _is_chat(source, fields, targets):
         return "generate", f"{MESSAGES} holds conversations"
@@ -95,7 +95,7 @@ def infer_mapping(
     known: Kind | None = next((k for k in _KINDS if k == kind), None)
     if known is None:
         raise UsageError(f"kind {kind!r} is not known", f"there are {', '.join(_KINDS)}")
-    fields, targets = _unique(fields), _unique(target)
+    fields, targets = _unique(fields) or source.fields, _unique(target)
     check_columns(source, (*fields, *targets, group))
     if _is_chat(source, fields, targets):
         if known == "generate":

@@ -82,7 +82,8 @@ class Source:
     """A file that was read: its columns in order, its rows, and the rows that could not be read.
 
     `nested` names the columns in which at least one row holds a list or an object, as JSON text. `notes` holds
-    sentences on what was read, where that was a choice.
+    sentences on what was read, where that was a choice. `fields` names the columns that are the input, where the source
+    itself knows it.
     """
 
     path: Path
@@ -92,6 +93,7 @@ class Source:
     rejections: list[Rejection]
     nested: frozenset[str] = frozenset()
     notes: tuple[str, ...] = ()
+    fields: tuple[str, ...] = ()
 
 
 class Reader(Protocol):
