@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 from pathlib import Path
 
@@ -10,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inhouse.clean import CHECKS, find, summary
+from inhouse.clean import CHECKS, COSTS, Subject, check, find, find_in, summary
+from inhouse.clean.findings import finding
 from inhouse.core import Dataset, Example, Provenance, input_key
 
 CONTRACT = Path(__file__).parents[1] / "contracts" / "clean.schema.json"
@@ -155,3 +157,45 @@ def test_applying_what_is_safe_leaves_nothing_safe(rows):
     assert not any(
         f.safe and f.edits for f in find(dataset(*rest), kind="classify", count_tokens=None, max_tokens=None)
     )
+
+
+@pytest.fixture
+def check_of_a_model(monkeypatch):
+    """A check that says which examples it was shown, at 5 of which a model stops."""
+    # by its name: `inhouse.clean` as an attribute is the verb
+    monkeypatch.setattr(importlib.import_module("inhouse.clean.look"), "MODEL_ROWS", 5)
+    seen = []
+
+    def every(subject):
+        seen.append(len(subject.dataset.examples))
+        for i, example in enumerate(subject.dataset.examples):
+            yield finding(subject.dataset, "suspect_target", "info", [i], example.inputs["text"], "", drop=(i,))
+
+    with monkeypatch.context() as patched:
+        patched.setitem(CHECKS, "suspect_target", every)
+        patched.setitem(COSTS, "suspect_target", "model")
+        yield seen
+
+
+def test_a_check_of_a_model_looks_at_a_sample_of_many_and_says_so(check_of_a_model):
+    data = dataset(*((f"text number {i}", "ab"[i % 2], "train") for i in range(12)))
+    said = []
+    found = [f for f in find_in(Subject(data, "classify"), tell=said.append) if f.check == "suspect_target"]
+    assert check_of_a_model == [5]
+    assert [f.reason for f in found] == [data.examples[f.drop[0]].inputs["text"] for f in found]
+    assert said == [
+        "suspect_target: looked at 5 of the 12 examples, drawn at random; all of them with --whole suspect_target"
+    ]
+    said.clear()
+    find_in(Subject(data, "classify"), whole=["suspect_target"], tell=said.append)
+    assert check_of_a_model == [5, 12]
+    assert said == []
+
+
+def test_a_check_is_registered_with_what_it_costs(monkeypatch):
+    registry = importlib.import_module("inhouse.clean.registry")
+    monkeypatch.setattr(registry, "CHECKS", {})
+    monkeypatch.setattr(registry, "COSTS", {})
+    check("one", cost="model")(lambda subject: [])
+    assert registry.COSTS == {"one": "model"}
+    assert set(COSTS) == set(CHECKS)

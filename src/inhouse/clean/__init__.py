@@ -1,7 +1,7 @@
 """Checks on a dataset: findings with their reasons, and what accepting each would drop."""
 
 import inhouse.clean.checks  # noqa: F401 - registers the checks
-from inhouse.clean.look import find, summary
-from inhouse.clean.registry import CHECKS, Check, CountTokens, Subject, check
+from inhouse.clean.look import find, find_in, summary
+from inhouse.clean.registry import CHECKS, COSTS, MODEL_ROWS, Check, CountTokens, Subject, check
 
-__all__ = ["CHECKS", "Check", "CountTokens", "Subject", "check", "find", "summary"]
+__all__ = ["CHECKS", "COSTS", "MODEL_ROWS", "Check", "CountTokens", "Subject", "check", "find", "find_in", "summary"]

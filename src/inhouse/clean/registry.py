@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 from inhouse.core import Dataset, Finding, Kind
 
 CountTokens = Callable[[list[str]], list[int]]
+# `model`: a model reads every example, at a hundred to a thousand a second; everything else reads a million in seconds.
+Cost = Literal["cheap", "model"]
+# Examples that a check of the cost `model` looks at, unless it is asked for by name.
+MODEL_ROWS = 50_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +37,20 @@ class Check(Protocol):
 
 
 CHECKS: dict[str, Check] = {}
+COSTS: dict[str, Cost] = {}
 
 
-def check(name: str) -> Callable[[Check], Check]:
-    """Register the decorated function as the check `name`."""
+def check(name: str, *, cost: Cost = "cheap") -> Callable[[Check], Check]:
+    """Register the decorated function as the check `name`.
+
+    Args:
+        cost: of a check of cost `model`, beyond `MODEL_ROWS` examples, `find` shows a sample alone: what its Subject
+            has besides the dataset must take texts or examples, never positions.
+    """
 
     def register(function: Check) -> Check:
         CHECKS[name] = function
+        COSTS[name] = cost
         return function
 
     return register

@@ -217,6 +217,10 @@ def clean(
         list[str] | None,
         typer.Option("--apply", metavar="WHAT", help="a finding's id, a check, safe, or all; may be repeated"),
     ] = None,
+    whole: Annotated[
+        list[str] | None,
+        typer.Option("--whole", metavar="CHECK", help="look at all examples, not at a sample of many; may be repeated"),
+    ] = None,
     workspace: Folder = HERE,
     as_json: AsJson = False,
 ) -> None:
@@ -224,7 +228,13 @@ def clean(
     from inhouse import pipeline
     from inhouse.cli import show
 
-    _do(workspace, as_json, lambda w, t: pipeline.clean(w, task, t, apply=apply or ()), _as_dict, show.cleaned)
+    _do(
+        workspace,
+        as_json,
+        lambda w, t: pipeline.clean(w, task, t, apply=apply or (), whole=whole or ()),
+        _as_dict,
+        show.cleaned,
+    )
 
 
 @app.command(

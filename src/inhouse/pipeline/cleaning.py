@@ -55,24 +55,33 @@ def clean(
     reporter: Reporter | None = None,
     *,
     apply: Sequence[str] = (),
+    whole: Sequence[str] = (),
 ) -> Cleaned:
     """Look for problems in the newest dataset version; what is applied makes a new version.
 
     Args:
         apply: ids of findings, names of checks, `safe` (what needs no look) or `all`.
+        whole: checks that a model makes, which are to look at all examples and not at a sample of many.
 
     Raises:
-        UsageError: nothing was found that `apply` names.
+        UsageError: nothing was found that `apply` names, or `whole` names no check.
         Refused: two findings that are applied want different things of one example.
         TooFewExamples: what is left could not be learned from.
         NotFound, DiskFull
     """
     reporter = reporter or Silent()
     task = workspace.load_task(name)
+    if odd := sorted(set(whole) - CHECKS.keys()):
+        raise UsageError(f"no check is called {odd[0]!r}", f"there are {', '.join(CHECKS)}")
     with disk_guard(workspace.paths.root), workspace.changing_data():
         dataset = records.load_dataset(workspace, name)
         found = find(
-            dataset, kind=task.kind, count_tokens=_token_counter(workspace, task), max_tokens=_max_tokens(task)
+            dataset,
+            kind=task.kind,
+            count_tokens=_token_counter(workspace, task),
+            max_tokens=_max_tokens(task),
+            whole=whole,
+            tell=reporter.say,
         )
         applied = _applied(found, apply)
         newer = _edited(task, dataset, applied)
