@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from inhouse.core import Dataset, Finding, Kind
+from inhouse.core import Dataset, Finding, Kind, Trace
 
 CountTokens = Callable[[list[str]], list[int]]
 # `model`: a model reads every example, at a hundred to a thousand a second; everything else reads a million in seconds.
@@ -16,16 +16,45 @@ MODEL_ROWS = 50_000
 
 
 @dataclass(frozen=True, slots=True)
+class EncoderLimit:
+    """The sentence encoder of a task: how many tokens of an input it `reads`, by its own count; whether it is what is
+    `trained`."""
+
+    title: str
+    reads: int
+    count_tokens: CountTokens
+    trained: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What the models of a task can read.
+
+    `context` is the most tokens that the base reads (0: not known), and `longer` are other bases that there are facts
+    about, with theirs, the smallest model first. `special_tokens` are those of the base's chat template.
+    """
+
+    title: str = ""
+    context: int = 0
+    longer: tuple[tuple[str, int], ...] = ()
+    special_tokens: frozenset[str] = frozenset()
+    encoder: EncoderLimit | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Subject:
     """What checks look at: a dataset and its task's kind.
 
-    `count_tokens` and `max_tokens` are None where no tokenizer is at hand.
+    `count_tokens` and `max_tokens` are None where no tokenizer is at hand. `served` are requests that were answered,
+    oldest first.
     """
 
     dataset: Dataset
     kind: Kind
     count_tokens: CountTokens | None = None
     max_tokens: int | None = None
+    limits: Limits = Limits()
+    served: Sequence[Trace] = ()
 
 
 class Check(Protocol):

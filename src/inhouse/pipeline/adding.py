@@ -10,6 +10,7 @@ from typing import Any
 
 import inhouse.dataset as datasets
 import inhouse.sources as sources
+from inhouse.clean import CHECKS
 from inhouse.core import (
     PRIMARY_METRICS,
     Dataset,
@@ -27,6 +28,7 @@ from inhouse.core import (
 from inhouse.core.json_schema import parse_object
 from inhouse.engine import find_spec, require_base
 from inhouse.errors import InputError, UsageError, did_you_mean
+from inhouse.pipeline.reading import subject_of
 from inhouse.store import Workspace, check_name, disk_guard, records, write_bytes
 
 
@@ -297,6 +299,8 @@ def store_data(
         workspace, changed, built.dataset, [*train.added, *(test.added if test else [])], rejections
     )
     _tell(built, rejections, rejected_file, task, changed, reporter)
+    for found in CHECKS["overlong"](subject_of(workspace, changed, built.dataset)):
+        reporter.warn(f"{found.reason}; {found.cost}. {found.action}")
     return Added(
         task=task.name,
         dataset=number,
