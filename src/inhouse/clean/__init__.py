@@ -1,7 +1,8 @@
 """Checks on a dataset: findings with their reasons, and what accepting each would drop."""
 
 import inhouse.clean.checks
-import inhouse.clean.overlong  # noqa: F401 - these register the checks
+import inhouse.clean.overlong
+import inhouse.clean.text  # noqa: F401 - these register the checks
 from inhouse.clean.look import find, find_in, summary
 from inhouse.clean.registry import CHECKS, COSTS, MODEL_ROWS, Check, CountTokens, EncoderLimit, Limits, Subject, check
 
