@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import csv
+import json
+from pathlib import Path
+
 import ftfy.bad_codecs  # noqa: F401 - registers encodings that have a character for every byte
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from inhouse.clean import CHECKS, EncoderLimit, Limits, Subject, find
+from inhouse.clean.language import language_of
 from inhouse.core import Dataset, Example, Provenance, input_key
 from inhouse.dataset import apply_findings
+
+SHARED = Path(__file__).parents[3] / "shared" / "data"
 
 
 def dataset(*rows):
@@ -295,3 +302,68 @@ def test_headers_footers_and_ends_that_many_share():
     lines = many(40, lambda i: f"{i} is the number of the order that I mean, and {i * 7} is that of the parcel.{end}")
     assert kinds(run("text", *lines))["boilerplate"].count == 40
     assert "boilerplate" not in kinds(run("text", *many(40)))
+
+
+# --- language
+
+GERMAN = "Guten Tag, die Rechnung vom letzten Monat ist noch immer nicht bei uns eingegangen, bitte prüfen Sie das"
+ENGLISH = "Good morning, the invoice of last month has not arrived yet, could you please look into this number"
+ITALIAN = "Buongiorno, la fattura del mese scorso non è ancora arrivata, potete controllare per favore il numero"
+
+
+def spoken(*texts, split="train"):
+    return [(f"{text} {i}", "a", split) for i, text in enumerate(texts)]
+
+
+def test_what_is_in_another_language_than_most():
+    rows = [*spoken(*[ENGLISH] * 30, GERMAN, "Hallo Welt"), *spoken(ITALIAN, split="test")]
+    [found] = run("language", *rows)
+    assert (found.severity, found.drop, found.count) == ("warning", (30,), 2)
+    assert "2 inputs are in another language than the English of most: German (1), Italian (1)" in found.reason
+    assert [e.note for e in found.evidence] == ["German", "Italian"]
+
+
+def test_several_main_languages_are_told_with_what_the_base_reads():
+    limits = Limits("Base", languages="English")
+    [found] = run("language", *spoken(*[ENGLISH, GERMAN] * 20), limits=limits)
+    assert (found.severity, found.edits) == ("info", False)
+    assert "inputs are in English 50%, German 50%" in found.reason
+    assert "Base reads English" in found.reason
+
+
+def test_one_language_and_few_or_short_texts_tell_nothing():
+    assert run("language", *spoken(*[ENGLISH] * 30)) == []
+    assert run("language", *spoken(ENGLISH, GERMAN)) == []
+    assert run("language", *[("ok 12", "a", "train"), ("4711-22-8899-1234567890", "a", "train")] * 30) == []
+
+
+def test_texts_to_be_written_are_looked_at_too():
+    rows = [(f"note {i}", f"{GERMAN if i == 3 else ENGLISH} {i}", "train") for i in range(30)]
+    assert run("language", *rows, kind="classify") == []
+    [found] = run("language", *rows, kind="generate")
+    assert (found.drop, found.reason[:13]) == ((3,), "one target is")
+
+
+def sentences(split):
+    rows = [json.loads(line) for line in (SHARED / "xsid" / "xsid.jsonl").read_text("utf-8").splitlines()]
+    return [(row["text"], row["lang"]) for row in rows if row["split"] == split]
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="the development data is not here")
+def test_languages_of_real_sentences():
+    judged = [(language_of(text), right) for text, right in sentences("test")]
+    sure = [(said, right) for said, right in judged if said]
+    assert len(sure) > 0.5 * len(judged)
+    assert sum(said == right for said, right in sure) >= 0.995 * len(sure)
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="the development data is not here")
+def test_german_among_english_is_found_and_english_alone_is_not_called_foreign():
+    with (SHARED / "banking77" / "test.csv").open(encoding="utf-8", newline="") as file:
+        english = [row["text"] for row in csv.DictReader(file)]
+    assert run("language", *[(text, "a", "train") for text in english]) == []
+    german = [text for text, lang in sentences("test") if lang == "de" and len(text) >= 60]
+    [found] = run("language", *[(text, "a", "train") for text in [*english, *german]])
+    planted = range(len(english), len(english) + len(german))
+    assert set(found.drop) <= set(planted)
+    assert len(found.drop) >= 0.75 * len(german)

@@ -1,6 +1,7 @@
 """Checks on a dataset: findings with their reasons, and what accepting each would drop."""
 
 import inhouse.clean.checks
+import inhouse.clean.language
 import inhouse.clean.overlong
 import inhouse.clean.text  # noqa: F401 - these register the checks
 from inhouse.clean.look import find, find_in, summary

@@ -31,12 +31,14 @@ class Limits:
     """What the models of a task can read.
 
     `context` is the most tokens that the base reads (0: not known), and `longer` are other bases that there are facts
-    about, with theirs, the smallest model first. `special_tokens` are those of the base's chat template.
+    about, with theirs, the smallest model first. `languages` the base knows, in words. `special_tokens` are those of
+    its chat template.
     """
 
     title: str = ""
     context: int = 0
     longer: tuple[tuple[str, int], ...] = ()
+    languages: str = ""
     special_tokens: frozenset[str] = frozenset()
     encoder: EncoderLimit | None = None
 

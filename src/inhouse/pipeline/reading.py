@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from inhouse.clean import EncoderLimit, Limits, Subject
 from inhouse.core import Dataset, Task
 from inhouse.engine import find_spec, get_base, is_here, known_bases
@@ -14,8 +16,9 @@ def subject_of(workspace: Workspace, task: Task, dataset: Dataset) -> Subject:
     Raises:
         ModelUnavailable: the task names a base that there is not.
     """
-    limits = Limits(encoder=_encoder_limit(workspace, task))
     causal = find_spec(task.base_model)
+    encoder = _encoder_limit(workspace, task)
+    limits = Limits(title=causal.title, languages=causal.languages, encoder=encoder)
     if not is_here(causal, workspace.settings):
         return Subject(dataset, task.kind, limits=limits)
     from inhouse.engine.chat_template import ChatTemplate
@@ -25,13 +28,7 @@ def subject_of(workspace: Workspace, task: Task, dataset: Dataset) -> Subject:
     base = get_base(task.base_model, workspace.settings)
     template = ChatTemplate(base.folder, base.spec.end_of_turn)
     context = context_length(read_fields(base.gguf))
-    limits = Limits(
-        title=base.spec.title,
-        context=context,
-        longer=_longer(context),
-        special_tokens=template.special_tokens,
-        encoder=limits.encoder,
-    )
+    limits = replace(limits, context=context, longer=_longer(context), special_tokens=template.special_tokens)
     if task.train.model == "encoder":
         return Subject(dataset, task.kind, limits=limits)
     return Subject(
