@@ -1,8 +1,24 @@
 """Checks on a dataset: findings with their reasons, and what accepting each would drop."""
 
 import inhouse.clean.checks
-import inhouse.clean.targets  # noqa: F401 - both register checks
+import inhouse.clean.language
+import inhouse.clean.overlong
+import inhouse.clean.targets
+import inhouse.clean.text  # noqa: F401 - these register the checks
 from inhouse.clean.look import find, find_in, summary
-from inhouse.clean.registry import CHECKS, COSTS, MODEL_ROWS, Check, CountTokens, Subject, check
+from inhouse.clean.registry import CHECKS, COSTS, MODEL_ROWS, Check, CountTokens, EncoderLimit, Limits, Subject, check
 
-__all__ = ["CHECKS", "COSTS", "MODEL_ROWS", "Check", "CountTokens", "Subject", "check", "find", "find_in", "summary"]
+__all__ = [
+    "CHECKS",
+    "COSTS",
+    "MODEL_ROWS",
+    "Check",
+    "CountTokens",
+    "EncoderLimit",
+    "Limits",
+    "Subject",
+    "check",
+    "find",
+    "find_in",
+    "summary",
+]

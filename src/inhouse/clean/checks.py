@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from inhouse.clean.findings import TEST_STAYS, count, cut, finding, places, short
 from inhouse.clean.registry import Subject, check
-from inhouse.core import Dataset, Example, Finding, folded, input_key, render_input, target_key
+from inhouse.core import Dataset, Example, Finding, folded, input_key, target_key
 
 _APOSTROPHE = re.compile("['’‘`´]")
 # A sign or point right before a digit stays: -50 is not 50, and 1.5 is not 15.
@@ -145,30 +145,6 @@ def empty(subject: Subject) -> Iterator[Finding]:
             f"no word in the input at {places(dataset, same)}: {short(example)}",
             TEST_STAYS if in_test else f"drop {count(len(same), 'example')}",
             cost="what is answered to it is made up",
-            drop=() if in_test else tuple(same),
-        )
-
-
-@check("overlong")
-def overlong(subject: Subject) -> Iterator[Finding]:
-    """Input and target of more tokens than training takes; not looked at without a tokenizer."""
-    dataset, most = subject.dataset, subject.max_tokens
-    if subject.count_tokens is None or most is None:
-        return
-    tokens = subject.count_tokens([f"{render_input(e.inputs)}\n{e.target}" for e in dataset.examples])
-    for in_test, same in _alike(dataset, lambda e: e.id):
-        length = tokens[same[0]]
-        if length <= most:
-            continue
-        dropped = TEST_STAYS if in_test else f"drop {count(len(same), 'example')}"
-        yield finding(
-            dataset,
-            "overlong",
-            "warning",
-            same,
-            f"{length} tokens, more than the {most} that are read, at {places(dataset, same)}: "
-            f"{short(dataset.examples[same[0]])}",
-            f"{dropped}; what stays is truncated" if in_test else f"{dropped}; if left, the input is truncated",
             drop=() if in_test else tuple(same),
         )
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from inhouse.core import Dataset, Finding, Kind, Outline
+from inhouse.core import Dataset, Finding, Kind, Outline, Trace
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,11 +20,40 @@ MODEL_ROWS = 50_000
 
 
 @dataclass(frozen=True, slots=True)
+class EncoderLimit:
+    """The sentence encoder of a task: how many tokens of an input it `reads`, by its own count; whether it is what is
+    `trained`."""
+
+    title: str
+    reads: int
+    count_tokens: CountTokens
+    trained: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What the models of a task can read.
+
+    `context` is the most tokens that the base reads (0: not known), and `longer` are other bases that there are facts
+    about, with theirs, the smallest model first. `languages` the base knows, in words. `special_tokens` are those of
+    its chat template.
+    """
+
+    title: str = ""
+    context: int = 0
+    longer: tuple[tuple[str, int], ...] = ()
+    languages: str = ""
+    special_tokens: frozenset[str] = frozenset()
+    encoder: EncoderLimit | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Subject:
     """What checks look at: a dataset and its task's kind.
 
     `count_tokens` and `max_tokens` are None where no tokenizer is at hand, `embed` (texts to vectors of unit length)
-    where no sentence encoder is. `schema` is an extract task's, `outline` a generate task's.
+    where no sentence encoder is. `schema` is an extract task's, `outline` a generate task's. `served` are requests that
+    were answered, oldest first.
 
     `made` keeps what one check made of the dataset and another one needs too.
     """
@@ -36,6 +65,8 @@ class Subject:
     embed: Callable[[list[str]], NDArray[np.float32]] | None = None
     schema: Mapping[str, Any] = field(default_factory=dict)
     outline: Outline = field(default_factory=Outline)
+    limits: Limits = Limits()
+    served: Sequence[Trace] = ()
     made: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
 

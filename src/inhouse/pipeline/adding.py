@@ -10,6 +10,7 @@ from typing import Any
 
 import inhouse.dataset as datasets
 import inhouse.sources as sources
+from inhouse.clean import CHECKS
 from inhouse.core import (
     PRIMARY_METRICS,
     Dataset,
@@ -28,6 +29,7 @@ from inhouse.core.json_schema import parse_object
 from inhouse.engine import find_spec, require_base
 from inhouse.errors import InputError, UsageError, did_you_mean
 from inhouse.pipeline.differences import tell_replaced
+from inhouse.pipeline.reading import subject_of
 from inhouse.store import Workspace, check_name, disk_guard, records, write_bytes
 
 
@@ -321,6 +323,8 @@ def store_data(
     _tell(built, rejections, rejected_file, task, changed, reporter)
     if built.replaced and previous is not None:
         tell_replaced(datasets.difference(previous, built.dataset), reporter)
+    for found in CHECKS["overlong"](subject_of(workspace, changed, built.dataset)):
+        reporter.warn(f"{found.reason}; {found.cost}. {found.action}")
     return Added(
         task=task.name,
         dataset=number,

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import inhouse.dataset as datasets
-from inhouse.clean import CHECKS, Subject, find_in, summary
+from inhouse.clean import CHECKS, find_in, summary
 from inhouse.core import Dataset, Finding, Reporter, Silent, Task
-from inhouse.engine import find_spec, get_base
 from inhouse.errors import UsageError
 from inhouse.pipeline.adding import with_form
 from inhouse.pipeline.probabilities import embedder
+from inhouse.pipeline.reading import subject_of
 from inhouse.store import Workspace, disk_guard, records
 
 # Findings in `--json`; the counts are of all, and the store keeps the rest.
@@ -76,15 +76,7 @@ def clean(
         raise UsageError(f"no check is called {odd[0]!r}", f"there are {', '.join(CHECKS)}")
     with disk_guard(workspace.paths.root), workspace.changing_data():
         dataset = records.load_dataset(workspace, name)
-        subject = Subject(
-            dataset,
-            task.kind,
-            _token_counter(workspace, task),
-            _max_tokens(task),
-            embed=embedder(workspace, task, reporter),
-            schema=task.json_schema,
-            outline=task.outline,
-        )
+        subject = replace(subject_of(workspace, task, dataset), embed=embedder(workspace, task, reporter))
         found = find_in(subject, whole=whole, tell=reporter.say)
         applied = _applied(found, apply)
         newer = _edited(task, dataset, applied)
@@ -140,22 +132,3 @@ def _applied(found: Sequence[Finding], wanted: Sequence[str]) -> list[Finding]:
         for f in found
         if f.edits and ("all" in names or (f.safe and "safe" in names) or f.id in names or f.check in names)
     ]
-
-
-def _max_tokens(task: Task) -> int:
-    from inhouse.train import max_tokens_of
-
-    return max_tokens_of(task)
-
-
-def _token_counter(workspace: Workspace, task: Task) -> Any:  # noqa: ANN401 - a function, or None
-    """Counts tokens with the base's own tokenizer; None while the base is not on this machine."""
-    from inhouse.engine import is_here
-
-    if not is_here(find_spec(task.base_model), workspace.settings):
-        return None
-    from inhouse.engine.chat_template import ChatTemplate
-
-    base = get_base(task.base_model, workspace.settings)
-    template = ChatTemplate(base.folder, base.spec.end_of_turn)
-    return lambda texts: [len(template.text_ids(text)) for text in texts]
