@@ -1,7 +1,23 @@
 """Checks on a dataset: findings with their reasons, and what accepting each would drop."""
 
-import inhouse.clean.checks  # noqa: F401 - registers the checks
+import inhouse.clean.checks
+import inhouse.clean.contradictions
+import inhouse.clean.duplicates
+import inhouse.clean.leaks  # noqa: F401 - these register the checks
+from inhouse.clean.leaks import certain_leaks
 from inhouse.clean.look import find, find_in, summary
 from inhouse.clean.registry import CHECKS, COSTS, MODEL_ROWS, Check, CountTokens, Subject, check
 
-__all__ = ["CHECKS", "COSTS", "MODEL_ROWS", "Check", "CountTokens", "Subject", "check", "find", "find_in", "summary"]
+__all__ = [
+    "CHECKS",
+    "COSTS",
+    "MODEL_ROWS",
+    "Check",
+    "CountTokens",
+    "Subject",
+    "certain_leaks",
+    "check",
+    "find",
+    "find_in",
+    "summary",
+]

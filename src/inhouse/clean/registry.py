@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import Literal, Protocol
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
 
 from inhouse.core import Dataset, Finding, Kind
 
@@ -19,13 +19,15 @@ MODEL_ROWS = 50_000
 class Subject:
     """What checks look at: a dataset and its task's kind.
 
-    `count_tokens` and `max_tokens` are None where no tokenizer is at hand.
+    `count_tokens` and `max_tokens` are None where no tokenizer is at hand. `memo` holds what one check has computed and
+    others use too, by its name.
     """
 
     dataset: Dataset
     kind: Kind
     count_tokens: CountTokens | None = None
     max_tokens: int | None = None
+    memo: dict[str, Any] = field(default_factory=dict, compare=False, kw_only=True)
 
 
 class Check(Protocol):
