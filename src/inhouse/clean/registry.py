@@ -53,9 +53,7 @@ class Subject:
 
     `count_tokens` and `max_tokens` are None where no tokenizer is at hand, `embed` (texts to vectors of unit length)
     where no sentence encoder is. `schema` is an extract task's, `outline` a generate task's. `served` are requests that
-    were answered, oldest first.
-
-    `made` keeps what one check made of the dataset and another one needs too.
+    were answered, oldest first. `memo` holds what one check has computed and others use too, by its name.
     """
 
     dataset: Dataset
@@ -67,7 +65,7 @@ class Subject:
     outline: Outline = field(default_factory=Outline)
     limits: Limits = Limits()
     served: Sequence[Trace] = ()
-    made: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    memo: dict[str, Any] = field(default_factory=dict, compare=False, repr=False, kw_only=True)
 
 
 class Check(Protocol):

@@ -50,10 +50,10 @@ def label_hygiene(subject: Subject) -> Iterator[Finding]:
 
 
 def _of_fields(subject: Subject) -> list[Fault]:
-    kept: Any = subject.made.get("fields")
+    kept: Any = subject.memo.get("fields")
     if kept is None or kept[0] is not subject.dataset:
         kept = subject.dataset, list(field_faults(subject))
-        subject.made["fields"] = kept
+        subject.memo["fields"] = kept
     found: list[Fault] = kept[1]
     return found
 

@@ -183,12 +183,12 @@ def _lengths(texts: Sequence[str]) -> Iterator[Fault]:
 
 
 def _finder(subject: Subject) -> FactFinder:
-    kept = subject.made.get("facts")
+    kept = subject.memo.get("facts")
     if kept is None or kept[0] is not subject.dataset:
         examples = subject.dataset.examples
         finder = FactFinder.learn([render_input(e.inputs) for e in examples], [e.target for e in examples])
         kept = subject.dataset, finder
-        subject.made["facts"] = kept
+        subject.memo["facts"] = kept
     found: FactFinder = kept[1]
     return found
 
