@@ -572,3 +572,9 @@ def test_a_target_of_30_000_characters(tmp_path):
     assert caught.value.line == 22
     assert "29,999 characters" in caught.value.what
     assert len(caught.value.what) < 250
+
+
+def test_a_named_utf_16_may_lack_its_byte_order_mark(tmp_path):
+    path = write(tmp_path / "d.csv", table(4).encode("utf-16-le"))
+    assert len(read_source(path, ReadOptions(encoding="utf-16")).records) == 4
+    fails(tmp_path / "e.csv", table(), options=ReadOptions(encoding="utf-16"))

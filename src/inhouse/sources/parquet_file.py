@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -35,7 +37,8 @@ def read_parquet(file: RawFile) -> Source:
     import polars as pl
 
     try:
-        schema = pl.read_parquet_schema(file.path)
+        with _silence():
+            schema = pl.read_parquet_schema(file.path)
         binary = [name for name, kind in schema.items() if _holds_bytes(kind)]
         kinds = {name: kind for name, kind in schema.items() if name not in binary}
         _check_names(file, list(kinds))
@@ -95,9 +98,30 @@ def _batches(file: RawFile, columns: list[str]) -> Iterator[pl.DataFrame]:
     import polars as pl
 
     rows = pl.scan_parquet(file.path, glob=False).select(columns)
-    count = int(rows.select(pl.len()).collect().item())
+    with _silence():
+        count = int(rows.select(pl.len()).collect().item())
     for start in range(0, count, _BATCH):
-        yield rows.slice(start, _BATCH).collect()
+        with _silence():
+            batch = rows.slice(start, _BATCH).collect()
+        yield batch
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    """Keeps what the library prints of a damaged file off the terminal: it does so whoever catches the error."""
+    try:
+        kept = os.dup(2)
+    except OSError:  # there is no terminal to keep it off
+        yield
+        return
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
 
 
 def _check_names(file: RawFile, names: list[str]) -> None:

@@ -53,9 +53,12 @@ class ReadOptions:
 
 
 def _is_text_encoding(name: str) -> bool:
+    """Whether Python knows the encoding, and can go on behind bytes that are no text in it."""
     try:
-        return isinstance("".encode(codecs.lookup(name).name), bytes)
-    except (LookupError, ValueError):  # base64 is a codec and no encoding of text
+        wide = codecs.lookup(name).name.startswith(("utf-16", "utf-32"))
+        decoder = codecs.getincrementaldecoder(name)("replace" if wide else "surrogateescape")
+        return isinstance(decoder.decode(b"\xff\xfe\0\0a" if wide else bytes(range(256))), str)
+    except (LookupError, ValueError, TypeError, AssertionError):  # base64 is a codec and no encoding of text
         return False
 
 

@@ -112,8 +112,7 @@ def encoding_of(file: RawFile) -> Encoding:
         raise SourceError("the file is empty", "put at least ten examples in it", file=file.path)
     if named := file.options.encoding:
         name = codecs.lookup(named).name
-        marked = name == UTF8 and scan.head.startswith(codecs.BOM_UTF8)
-        found = Encoding("utf-8-sig" if marked else name, faulty=True)
+        found = Encoding(_marked(name, scan.head), faulty=True)
     elif bom := next((name for mark, name in _BOMS if scan.head.startswith(mark)), ""):
         found = Encoding(bom, faulty=bool(scan.nuls or scan.invalid) or bom != "utf-8-sig")
     elif wide := _without_mark(scan):
@@ -254,6 +253,14 @@ def _count(scan: _Scan, piece: bytes, *, last: bool = False) -> bytes:
         lines = (line for line in re.split(rb"[\r\n]+", piece) if not line.isascii())
         scan.sample += b"\n".join(line[:_SAMPLE_BYTES] for line in lines)[:_SAMPLE_BYTES]
     return rest
+
+
+def _marked(name: str, head: bytes) -> str:
+    """The named encoding as Python calls it with the byte order mark that is there, or that is missing."""
+    mark = next((marked for mark, marked in _BOMS if head.startswith(mark)), "")
+    if name in ("utf-16", "utf-32"):
+        return name if mark == name else f"{name}-le"
+    return mark if name == UTF8 and mark == "utf-8-sig" else name
 
 
 def _without_mark(scan: _Scan) -> str:
