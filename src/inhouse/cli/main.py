@@ -378,13 +378,18 @@ def rollback(
 @app.command(epilog="inhouse predict tickets new.csv --out answers.csv")
 def predict(
     task: TaskName,
-    file: Annotated[Path, typer.Argument(metavar="FILE", help=f"{FILES}, with the task's input columns")],
+    file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="PATH", help=f"{FILES}, with the task's input columns; or a folder of documents, or one"
+        ),
+    ],
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="the CSV to write")],
     which: Which = "champion",
     workspace: Folder = HERE,
     as_json: AsJson = False,
 ) -> None:
-    """Answer every row of a file: its columns plus prediction, confidence, needs_review, error."""
+    """Answer every row of a file, or every document of a folder: prediction, confidence, needs_review, error."""
     from inhouse import pipeline
     from inhouse.cli import show
 

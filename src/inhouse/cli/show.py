@@ -18,6 +18,7 @@ from inhouse.core import (
 from inhouse.pipeline import Added, Checkup, Cleaned, Exported, Predicted, Promoted
 
 SHOWN_FINDINGS = 20
+_UNREADABLE_SHOWN = 20
 _YES = {True: "yes", False: "no", None: ""}
 
 
@@ -249,6 +250,9 @@ def predicted(result: Predicted) -> str:
         f"{result.needs_review} need a person's look; {result.errors} have an error: no answer, or one with a fault, "
         "such as a text that was cut off",
     ]
+    if result.unreadable:
+        more = f", the first {_UNREADABLE_SHOWN} of them" if len(result.unreadable) > _UNREADABLE_SHOWN else ""
+        lines += [f"could not be read{more}:", *(f"  {reason}" for reason in result.unreadable[:_UNREADABLE_SHOWN])]
     look = f"look at the rows of {result.out} where needs_review is true"
     return _next(lines, look if result.needs_review or result.errors else "inhouse serve")
 

@@ -7,6 +7,7 @@ one new file.
 import importlib
 import pkgutil
 
+from inhouse.sources.documents import ENDINGS as DOCUMENT_ENDINGS
 from inhouse.sources.documents import document_files, read_document_folder, read_documents
 from inhouse.sources.examples import MAX_LABEL_CHARS, rejections_csv, to_examples
 from inhouse.sources.inputs import InputReader, document_columns, input_reader, with_documents
@@ -18,6 +19,7 @@ for _module in pkgutil.iter_modules(__path__):
     importlib.import_module(f"{__name__}.{_module.name}")
 
 __all__ = [
+    "DOCUMENT_ENDINGS",
     "MAX_LABEL_CHARS",
     "READERS",
     "InputReader",

@@ -52,7 +52,12 @@ def with_documents(source: Source, documents: Sequence[str]) -> Source:
 
 
 def input_reader(
-    source: Source, fields: Sequence[str], documents: Collection[str] = (), *, chat: bool = False
+    source: Source,
+    fields: Sequence[str],
+    documents: Collection[str] = (),
+    *,
+    chat: bool = False,
+    records: Sequence[Record] | None = None,
 ) -> InputReader:
     """What reads the inputs of this source's rows, without outer white space; for rows without a target, too.
 
@@ -60,6 +65,8 @@ def input_reader(
         documents: fields in which a cell that looks like a document's name stands for that document's text; it must
             be there and readable.
         chat: a last assistant message is left out, as it is the answer that is asked for.
+        records: the rows that will be asked for, in this order; all of the source unless it says less. Their documents
+            are read ahead, several at a time.
 
     Raises:
         SourceError: a field is missing.
@@ -69,13 +76,11 @@ def input_reader(
         return _read_question
     folder = Folder(source.path.parent)
     named = [place for place in places if place.name in documents]
-    unread = True  # documents are read when the first row is asked for, all of the source together
+    if named:
+        rows = source.records if records is None else records
+        folder.expect(text_at(record, place) or "" for record in rows for place in named)
 
     def read(record: Record) -> tuple[dict[str, str], str]:
-        nonlocal unread
-        if unread:
-            unread = False
-            folder.read(text_at(r, place) or "" for place in named for r in source.records)
         inputs: dict[str, str] = {}
         for place in places:
             text = text_at(record, place)

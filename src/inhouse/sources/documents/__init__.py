@@ -11,12 +11,13 @@ from inhouse.sources.documents.join import (
     read_document_folder,
 )
 from inhouse.sources.documents.pool import read_documents
-from inhouse.sources.documents.reading import ENDINGS, Part
+from inhouse.sources.documents.reading import ENDINGS, READERS, Part
 
 __all__ = [
     "DOCUMENT",
     "ENDINGS",
     "FILE",
+    "READERS",
     "TARGET",
     "DocumentFile",
     "DocumentFolder",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from inhouse.sources.documents.pdf import PAGE_BREAK
@@ -23,6 +23,7 @@ class Folder:
     def __init__(self, path: Path) -> None:
         self._root = path.resolve()
         self._read: dict[Path, list[Part]] = {}
+        self._coming: Iterator[tuple[Path, list[Part]]] = iter(())
 
     def has_any(self, cells: Iterable[str]) -> bool:
         """Whether a cell names a document that exists."""
@@ -33,11 +34,10 @@ class Folder:
         named = sorted({cell.strip() for cell in cells if names_document(cell)})
         return [(name, _sha256(path)) for name in named if _is_file(path := self._path(name))]
 
-    def read(self, cells: Iterable[str]) -> None:
-        """Read the documents that these cells name, several at a time; `text` then has them at hand."""
+    def expect(self, cells: Iterable[str]) -> None:
+        """These cells will be asked for, in this order: the documents that they name are read ahead."""
         paths = dict.fromkeys(self._path(cell) for cell in cells if names_document(cell))
-        wanted = [p for p in paths if p not in self._read and p.is_relative_to(self._root) and _is_file(p)]
-        self._read.update(read_documents(wanted))
+        self._coming = read_documents(p for p in paths if p.is_relative_to(self._root) and _is_file(p))
 
     def text(self, cell: str) -> tuple[str, str]:
         """The text of the document that a cell names, and why there is none."""
@@ -46,7 +46,10 @@ class Folder:
             return "", f"the file {cell.strip()!r} is not below the folder of the data; copy it there"
         if not _is_file(path):
             return "", f"the file {cell.strip()!r} is missing; looked for as {path}"
-        self.read([cell])
+        while path not in self._read and (found := next(self._coming, None)):
+            self._read[found[0]] = found[1]
+        if path not in self._read:
+            self._read.update(read_documents([path]))
         parts = self._read[path]
         fault = next((part.fault for part in parts if part.fault), "")
         if fault:

@@ -49,12 +49,16 @@ class DocumentFile:
 
 @dataclass(frozen=True, slots=True)
 class DocumentFolder:
-    """The documents of a folder in the order of their names, how they get their targets, and what else is there."""
+    """The documents of a folder in the order of their names, how they get their targets, and what else is there.
+
+    `why` and `left_out` say the latter two in a sentence each.
+    """
 
     path: Path
     files: tuple[DocumentFile, ...]
     join: Join
-    notes: tuple[str, ...]
+    why: str = ""
+    left_out: str = ""
     refused: tuple[tuple[str, str], ...] = ()
 
 
@@ -68,7 +72,7 @@ def document_files(path: Path | str) -> DocumentFolder:
     """
     path = Path(path)
     if path.is_file():
-        return DocumentFolder(path, (DocumentFile(path, path.name),), "", ())
+        return DocumentFolder(path, (DocumentFile(path, path.name),), "")
     if not path.is_dir():
         raise SourceError("there is no such folder", "check the spelling and the folder you are in", file=path)
     root = path.resolve()
@@ -92,7 +96,7 @@ def document_files(path: Path | str) -> DocumentFolder:
         )
     taken = {f.name for f in files} | {str(f.sidecar.relative_to(root).as_posix()) for f in files if f.sidecar}
     others += [name for name in names if name not in taken]
-    return DocumentFolder(path, tuple(files), join, tuple(_notes(files, join, sorted(others))), tuple(refused))
+    return DocumentFolder(path, tuple(files), join, _why(files, join), _left_out(sorted(others)), tuple(refused))
 
 
 def read_document_folder(path: Path | str, *, targets: bool = True) -> Source:
@@ -141,7 +145,7 @@ def read_document_folder(path: Path | str, *, targets: bool = True) -> Source:
         records=records,
         rejections=rejections,
         nested=frozenset(nested),
-        notes=folder.notes,
+        notes=tuple(filter(None, [folder.why if targets else "", folder.left_out])),
         fields=(DOCUMENT,),
     )
 
@@ -211,10 +215,10 @@ def _labels(names: list[str]) -> dict[str, str]:
     return labels if len(set(labels.values())) > 1 and 2 * len(labels) > len(names) else {}
 
 
-def _notes(files: list[DocumentFile], join: Join, others: list[str]) -> Iterator[str]:
+def _why(files: list[DocumentFile], join: Join) -> str:
     if join == "sidecar":
         pairs = [(f.sidecar.name, f.path.name) for f in files if f.sidecar]
-        yield (
+        return (
             f"the target of a document is the file beside it with the same name, as {pairs[0][0]} is of "
             f"{pairs[0][1]}: {len(pairs):,} of {len(files):,} have one"
         )
@@ -222,10 +226,15 @@ def _notes(files: list[DocumentFile], join: Join, others: list[str]) -> Iterator
         counts = Counter(f.label for f in files if f.label)
         named = ", ".join(f"{label} ({n:,})" for label, n in counts.most_common(_NAMED))
         rest = f" and {len(counts) - _NAMED} more" if len(counts) > _NAMED else ""
-        yield f"the target of a document is the name of its folder: {named}{rest}"
-    if others:
-        more = f" and {len(others) - _NAMED:,} more" if len(others) > _NAMED else ""
-        yield f"files that are no documents were left out: {', '.join(others[:_NAMED])}{more}"
+        return f"the target of a document is the name of its folder: {named}{rest}"
+    return ""
+
+
+def _left_out(others: list[str]) -> str:
+    if not others:
+        return ""
+    more = f" and {len(others) - _NAMED:,} more" if len(others) > _NAMED else ""
+    return f"files that are no documents were left out: {', '.join(others[:_NAMED])}{more}"
 
 
 def _target(file: DocumentFile) -> tuple[str, bool, str]:

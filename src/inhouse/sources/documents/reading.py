@@ -24,73 +24,78 @@ class Part(NamedTuple):
     fault: str = ""
 
 
-def _whole_pdf(data: bytes) -> str:
-    return PAGE_BREAK.join(filter(None, read_pdf(data)))
+# Called after each page or message, so that a long document is not taken for an endless one.
+Alive = Callable[[], None]
 
-
-def _mail(data: bytes) -> str:
-    return read_mail(data, read_attachment)
-
-
-_PICTURES = dict.fromkeys((".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp"), read_image)
-_OF_BYTES: dict[str, Callable[[bytes], str]] = {
-    ".pdf": _whole_pdf,
+_PARTS_OF_A_MAIL: dict[str, Callable[[bytes], str]] = {
+    ".pdf": lambda data: PAGE_BREAK.join(filter(None, read_pdf(data))),
     ".docx": read_word,
     ".txt": read_plain,
     ".md": read_plain,
     ".html": read_html,
     ".htm": read_html,
-    ".eml": _mail,
-    **_PICTURES,
+    **dict.fromkeys((".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp"), read_image),
 }
-MAILBOX = ".mbox"
 PLAIN = (".txt", ".md")
-ENDINGS = (*_OF_BYTES, MAILBOX)
 
 
 def read_attachment(name: str, data: bytes) -> str:
     """The text of an attachment, by the ending of its name; raises `Unreadable`."""
     ending = PurePath(name).suffix.lower()
-    if ending not in _OF_BYTES:
+    if ending not in _PARTS_OF_A_MAIL:
         raise Unreadable(f"ends in {ending}, which is not read" if ending else "has no ending that tells what it is")
-    return _guarded(_OF_BYTES[ending], data)
-
-
-def read_parts(path: Path, alive: Callable[[], None] = lambda: None) -> Iterator[Part]:
-    """The texts of a document, in this process; a document that cannot be read is one part with the reason.
-
-    Args:
-        alive: called after each page or message, so that a long document is not taken for an endless one.
-    """
-    ending = path.suffix.lower()
     try:
-        if ending == MAILBOX:
-            check_size(path.stat().st_size, MAX_MAILBOX_BYTES)
-            for name, text, fault in read_mailbox(path, read_attachment):
-                yield _checked(name, text, fault)
-                alive()
-        elif ending == ".pdf":
-            pages = []
-            for page in read_pdf(load(path)):
-                pages.append(page)
-                alive()
-            yield _checked("", PAGE_BREAK.join(filter(None, pages)))
-        else:
-            yield _checked("", _guarded(_OF_BYTES[ending], load(path)))
+        return _PARTS_OF_A_MAIL[ending](data)
+    except Unreadable:
+        raise
+    except Exception as error:  # noqa: BLE001 - see `_told`
+        raise Unreadable(_told(error)) from None
+
+
+def read_parts(path: Path, alive: Alive = lambda: None) -> Iterator[Part]:
+    """The texts of a document, in this process; a document that cannot be read is one part with the reason."""
+    try:
+        for part in READERS[path.suffix.lower()](path, alive):
+            yield _checked(part)
     except Unreadable as error:
         yield Part("", "", str(error))
     except Exception as error:  # noqa: BLE001 - see `_told`
         yield Part("", "", _told(error))
 
 
-def _guarded(read: Callable[[bytes], str], data: bytes) -> str:
-    """What a reader finds, every failure of it as `Unreadable`."""
-    try:
-        return read(data)
-    except Unreadable:
-        raise
-    except Exception as error:  # noqa: BLE001 - see `_told`
-        raise Unreadable(_told(error)) from None
+def _pdf(path: Path, alive: Alive) -> Iterator[Part]:
+    pages = []
+    for page in read_pdf(load(path)):
+        pages.append(page)
+        alive()
+    yield Part("", PAGE_BREAK.join(filter(None, pages)))
+
+
+def _mail(path: Path, _: Alive) -> Iterator[Part]:
+    yield Part("", read_mail(load(path), read_attachment))
+
+
+def _mailbox(path: Path, alive: Alive) -> Iterator[Part]:
+    check_size(path.stat().st_size, MAX_MAILBOX_BYTES)
+    for name, text, fault in read_mailbox(path, read_attachment):
+        yield Part(name, text, fault)
+        alive()
+
+
+def _whole(read: Callable[[bytes], str]) -> Callable[[Path, Alive], Iterator[Part]]:
+    def parts(path: Path, _: Alive) -> Iterator[Part]:
+        yield Part("", read(load(path)))
+
+    return parts
+
+
+READERS: dict[str, Callable[[Path, Alive], Iterator[Part]]] = {
+    **{ending: _whole(read) for ending, read in _PARTS_OF_A_MAIL.items()},
+    ".pdf": _pdf,
+    ".eml": _mail,
+    ".mbox": _mailbox,
+}
+ENDINGS = tuple(READERS)
 
 
 def _told(error: Exception) -> str:
@@ -104,11 +109,11 @@ def _told(error: Exception) -> str:
     return f"is damaged in a way that its reader does not know ({type(error).__name__}: {str(error)[:80]})"
 
 
-def _checked(name: str, text: str, fault: str = "") -> Part:
-    text = text.strip()
+def _checked(part: Part) -> Part:
+    name, text, fault = part.name, part.text.strip(), part.fault
     if not fault and len(text) > MAX_TEXT_CHARS:
         fault = f"holds {len(text):,} characters; at most {MAX_TEXT_CHARS:,} are read"
-    if not fault and NO_TEXT.search(text):
+    if not fault:
         text = NO_TEXT.sub("", text).strip()
     if not fault and not text:
         fault = "holds no text"
