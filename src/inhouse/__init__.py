@@ -28,6 +28,8 @@ VERBS = (
     "doctor",
     "evaluate",
     "export",
+    "findings",
+    "forget",
     "init",
     "list_models",
     "monitor",

@@ -67,9 +67,12 @@ def test_the_public_surface():
         "__version__",
         "add",
         "clean",
+        "diff",
         "doctor",
         "evaluate",
         "export",
+        "findings",
+        "forget",
         "init",
         "list_models",
         "monitor",
@@ -86,6 +89,7 @@ def test_the_public_surface():
         "train",
         "train_curve",
         "train_seeds",
+        "undo",
     ]
     for stage in ("clean", "evaluate.verdict", "monitor", "train.plan"):  # a stage must not hide its verb
         importlib.import_module(f"inhouse.{stage}")

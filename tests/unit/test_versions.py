@@ -178,3 +178,39 @@ def test_kept_findings_are_read_page_by_page(three):
     assert (count, [f.id for f, _ in page]) == (1250, ["2499", "2497", "2495"])
     assert records.findings(three, "t", dataset.number, what="0007") == (1, [(found[7], "accepted")])
     assert records.findings(three, "t", dataset.number, what="none") == (0, [])
+    page = pipeline.findings(three, "t", page=25)
+    assert (page.count, page.pages, len(page.findings), page.findings[-1][0].id) == (2500, 25, 100, "0000")
+    assert show_data.findings_page(page).endswith("next: inhouse clean t --apply safe   (or --apply ID)")
+    shown = show_data.findings_page(pipeline.findings(three, "t", show="text", page=2))
+    assert shown.endswith("next: inhouse clean t --show text --page 3")
+    [only] = pipeline.findings(three, "t", show="0007").as_dict()["findings"]
+    assert (only["id"], only["status"]) == ("0007", "accepted")
+    for wrong, said in (({"show": "none"}, "no finding of 'none'"), ({"page": 26}, "no page 26")):
+        with pytest.raises(NotFound, match=said):
+            pipeline.findings(three, "t", **wrong)
+
+
+def test_the_commands(three, cli, tmp_path):
+    folder = three.paths.root
+    three.close()
+    assert cli(folder, "diff", "t", "1", "2", "--json").json["added"] == 12
+    told = cli(folder, "diff", "t")
+    assert (told.code, "taken back" in told.out, told.out.rstrip().splitlines()[-1].startswith("next: ")) == (
+        0,
+        False,
+        True,
+    )
+    assert cli(folder, "undo", "t", "--json").json["equals"] == 2
+    assert cli(folder, "undo", "t", "--to", "9").code == 3
+    assert cli(folder, "undo", "t", "--to", "3").out.rstrip().endswith("next: inhouse diff t")
+    cli(folder, "clean", "t")
+    assert cli(folder, "clean", "t", "--show", "all").code == 3  # nothing is wrong with it
+    assert cli(folder, "clean", "t", "--show", "all", "--apply", "safe").code == 2
+    assert cli(folder, "clean", "t", "--page", "2").code == 2
+    would = cli(folder, "forget", "t", "--match", "new 5")
+    assert would.out.rstrip().endswith("next: inhouse forget t --match 'new 5' --yes")
+    assert cli(folder, "forget", "t", "--match", "new 5", "--yes", "--json").json["rows"] == 10
+    assert cli(folder, "forget", "t").code == 2
+    table = write(tmp_path / "k.csv", [{"n": i, "text": f"x {i}", "label": "ab"[i % 2]} for i in range(20)])
+    assert cli(folder, "init", "k").code == 0
+    assert cli(folder, "add", "k", table, "--key", "n", "--json").json["replaced"] == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -210,7 +211,11 @@ def add(
     )
 
 
-@app.command(epilog="inhouse clean tickets --apply safe")
+@app.command(
+    epilog="""\b
+    inhouse clean tickets --apply safe
+    inhouse clean tickets --show near_duplicate --page 2    what an earlier look found"""
+)
 def clean(
     task: TaskName,
     apply: Annotated[
@@ -221,13 +226,31 @@ def clean(
         list[str] | None,
         typer.Option("--whole", metavar="CHECK", help="look at all examples, not at a sample of many; may be repeated"),
     ] = None,
+    look_up: Annotated[
+        str,
+        typer.Option("--show", metavar="WHAT", help="kept findings, side by side: a finding's id, a check, or all"),
+    ] = "",
+    page: Annotated[int, typer.Option("--page", metavar="K", min=1, help="of what --show shows, 100 a page")] = 1,
     workspace: Folder = HERE,
     as_json: AsJson = False,
 ) -> None:
     """Look for problems in the data; what is applied makes a new dataset version."""
     from inhouse import pipeline
-    from inhouse.cli import show
+    from inhouse.cli import show, show_data
 
+    if look_up:
+        if apply or whole:
+            raise UsageError("--show only shows what was found; --apply and --whole look again", "give one of them")
+        _do(
+            workspace,
+            as_json,
+            lambda w, t: pipeline.findings(w, task, t, show=look_up, page=page),
+            _as_dict,
+            show_data.findings_page,
+        )
+        return
+    if page != 1:
+        raise UsageError("--page is of what --show shows", "add --show all")
     _do(
         workspace,
         as_json,
@@ -280,6 +303,39 @@ def undo(
     from inhouse.cli import show_data
 
     _do(workspace, as_json, lambda w, t: pipeline.undo(w, task, t, to=to), _as_dict, show_data.undone)
+
+
+@app.command(
+    epilog="""\b
+    inhouse forget tickets --match "Jane Doe"          what would be erased
+    inhouse forget tickets --match "Jane Doe" --yes    erase it
+    inhouse forget tickets --source jane.csv --yes"""
+)
+def forget(
+    task: TaskName,
+    source: Annotated[
+        str, typer.Option("--source", metavar="FILE", help="the rows that came from this file (or name, or checksum)")
+    ] = "",
+    match: Annotated[str, typer.Option("--match", metavar="TEXT", help="the rows that hold this text")] = "",
+    yes: Annotated[bool, typer.Option("--yes", help="erase; without it, only show what would be")] = False,
+    workspace: Folder = HERE,
+    as_json: AsJson = False,
+) -> None:
+    """Erase rows from every dataset version and whatever was made of them; name the models that learned from them."""
+    from inhouse import pipeline
+    from inhouse.cli import show_data
+
+    _do(
+        workspace,
+        as_json,
+        lambda w, t: pipeline.forget(w, task, t, source=source, match=match, yes=yes),
+        _as_dict,
+        partial(show_data.forgotten, again=_again(task, source, match)),
+    )
+
+
+def _again(task: str, source: str, match: str) -> str:
+    return shlex.join(["inhouse", "forget", task, *(["--source", source] if source else ["--match", match]), "--yes"])
 
 
 @app.command(

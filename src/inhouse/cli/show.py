@@ -74,7 +74,7 @@ def cleaned(result: Cleaned) -> str:
         lines += [f"    left as it is: {finding.cost}"] if finding.cost else []
         lines.append(f"    apply: {finding.action}")
     if len(found) > SHOWN_FINDINGS:
-        lines.append(f"... and {len(found) - SHOWN_FINDINGS} more (--json shows 1,000)")
+        lines.append(f"... and {len(found) - SHOWN_FINDINGS} more (inhouse clean {result.task} --show all)")
     if result.new_dataset:
         lines.append(
             f"dataset version {result.new_dataset} leaves {result.removed} examples out and changes {result.changed}"

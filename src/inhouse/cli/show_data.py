@@ -1,11 +1,11 @@
-"""Dataset versions as text for a person: what differs, and what was taken back."""
+"""Data as text for a person: what differs, what was taken back or forgotten, and what was found."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
-from inhouse.pipeline import Diff, Undone
+from inhouse.pipeline import Diff, FindingsPage, Forgotten, Undone
 from inhouse.pipeline.differences import TEST_CHANGED, lines_of
 
 # Rows and labels on the screen.
@@ -49,3 +49,76 @@ def undone(result: Undone) -> str:
         f"to take this back: inhouse undo {result.task} --to {result.before}",
     ]
     return "\n".join([*lines, f"next: inhouse diff {result.task}"])
+
+
+def forgotten(result: Forgotten, *, again: str) -> str:
+    """What was erased, or would be; what cannot be, and what to do about it.
+
+    Args:
+        again: the command that erases.
+    """
+    if not result.rows and not result.done:
+        lines = [f"{result.task}: no row of any version is of that; --yes looks for what an earlier command left"]
+        return "\n".join([*lines, *_next_to_erase(result), "next: inhouse status"])
+    verb = "erased" if result.done else "would be erased"
+    lines = [f"{result.task}: {result.rows} rows {verb}, of {len(result.versions)} dataset versions"]
+    lines += [f"  {count} of {source}" for source, count in result.sources.items()]
+    if result.places:
+        lines.append(f"  at {', '.join(result.places)}{' ...' if result.rows > len(result.places) else ''}")
+    if result.done:
+        parts = {
+            "kept answers": result.predictions,
+            "findings": result.findings,
+            "served requests": result.traces,
+            "rejected rows": result.rejected,
+            "unfinished trainings": result.runs,
+            "left-over files": result.strays,
+        }
+        lines += [f"  {count} {what} {verb}" for what, count in parts.items() if count]
+        lines += [f"  what the file of {name} kept beside its weights is erased" for name in result.classifiers]
+    if result.reports:
+        lines.append(f"  reports {verb}: {', '.join(result.reports)} (`inhouse evaluate` writes new ones)")
+    if result.test_rows:
+        lines.append(f"  {result.test_rows} of them are test examples. {TEST_CHANGED}")
+    lines += _next_to_erase(result)
+    command = again
+    if result.done:
+        command = f"inhouse train {result.task}" if result.new_dataset or result.models else "inhouse status"
+    return "\n".join([*lines, f"next: {command}"])
+
+
+def _next_to_erase(result: Forgotten) -> list[str]:
+    """What `forget` cannot do, and who can."""
+    lines = []
+    if result.models:
+        lines += [
+            f"trained on what is forgotten: {', '.join(result.models)}. Weights cannot be mended: train again, promote",
+            "  the new version, and delete exports of the old ones",
+        ]
+    if result.elsewhere:
+        lines.append(f"held by other tasks too: {', '.join(result.elsewhere)} (forget it there as well)")
+    lines += [f"still in {place}: not inhouse's to change, so mend it yourself" for place in result.remaining]
+    if result.rows:
+        lines.append("your own files, backups and exports are yours to mend: adding such a file again brings rows back")
+    return lines
+
+
+def findings_page(result: FindingsPage) -> str:
+    """Kept findings, each with its examples side by side."""
+    lines = [
+        f"{result.task}: {result.count} findings on dataset version {result.dataset} ({result.show}), "
+        f"page {result.page} of {result.pages}"
+    ]
+    for finding, status in result.findings:
+        done = " (applied)" if status == "accepted" else ""
+        lines.append(f"[{finding.severity}] {finding.id} {finding.check}{done}: {finding.reason}")
+        for one in finding.evidence:
+            note = f"   {one.note}" if one.note else ""
+            lines.append(f"    {one.place} ({one.split})  {one.input!r} -> {one.target!r}{note}")
+        if finding.count > len(finding.evidence):
+            lines.append(f"    ... {finding.count} examples in all")
+        lines.append(f"    apply: {finding.action}")
+    command = f"inhouse clean {result.task} --show {result.show} --page {result.page + 1}"
+    if result.page == result.pages:
+        command = f"inhouse clean {result.task} --apply safe   (or --apply ID)"
+    return "\n".join([*lines, f"next: {command}"])

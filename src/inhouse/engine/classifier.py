@@ -10,7 +10,7 @@ import hashlib
 import json
 import threading
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from inhouse.core import Prediction
 from inhouse.engine.answers import Question
 from inhouse.engine.encoder import TextTokens
-from inhouse.engine.label_head import Floats, LabelHead
+from inhouse.engine.label_head import Floats, LabelHead, told_only_by
 from inhouse.engine.protocol import Progress
 from inhouse.errors import ModelUnavailable
 
@@ -76,11 +76,15 @@ def write_classifier(
         UNSEEN: json.dumps({_key(text): [a.target, a.confidence] for text, a in unseen.items()}).encode("utf-8"),
         **dict(zip(HEAD, head.as_bytes(), strict=True)),
     }
+    _write_archive(file, parts)
+    for left in (ir, ir.with_suffix(".bin")):
+        left.unlink()
+
+
+def _write_archive(file: Path, parts: Mapping[str, bytes]) -> None:
     with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
         for name, content in parts.items():
             archive.writestr(zipfile.ZipInfo(name, _FIRST_DATE), content)
-    for left in (ir, ir.with_suffix(".bin")):
-        left.unlink()
 
 
 class LabelClassifier:
@@ -152,6 +156,35 @@ class LabelClassifier:
     def close(self) -> None:
         """Free the model."""
         self._encoder = None
+
+
+def forget_in_classifier(file: Path, to: Path, gone: Collection[str], kept: Iterable[str]) -> bool:
+    """Write a classifier without what its file has of texts in clear or under a hash; whether there was anything.
+
+    Those are kept answers, and n-grams, whose weights then count for no text any more.
+
+    Args:
+        file: what `write_classifier` wrote.
+        to: the file to write; nothing is written where there was nothing.
+        gone: the texts that go.
+        kept: the texts that it was trained on and that stay: their n-grams do.
+    """
+    with zipfile.ZipFile(file) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    unseen, told, kept = json.loads(parts.get(UNSEEN, b"{}")), json.loads(parts[HEAD[1]]), list(kept)
+    keys = {_key(text) for text in gone}
+    left = {key: answer for key, answer in unseen.items() if key not in keys}
+    ngrams = []
+    for which, terms in enumerate(told["ngrams"]):
+        tell = told_only_by(which, gone, kept)
+        ngrams.append([f"\0{i}" if term in tell else term for i, term in enumerate(terms)])
+    if left == unseen and ngrams == told["ngrams"]:
+        return False
+    if UNSEEN in parts:
+        parts[UNSEEN] = json.dumps(left).encode("utf-8")
+    parts[HEAD[1]] = json.dumps({**told, "ngrams": ngrams}, ensure_ascii=False).encode("utf-8")
+    _write_archive(to, parts)
+    return True
 
 
 def _key(text: str) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -96,6 +96,15 @@ class NGrams:
         from scipy.sparse import hstack
 
         return hstack([v.transform(texts) for v in self._vectorizers]).tocsr()
+
+
+def told_only_by(which: int, gone: Iterable[str], kept: Iterable[str]) -> set[str]:
+    """The terms (of words where `which` is 0, else of letters) that are in texts which go and in none that stays."""
+    terms_of = _vectorizer(which).build_analyzer()
+    found = {term for text in gone for term in terms_of(text)}
+    for text in kept if found else ():
+        found.difference_update(terms_of(text))
+    return found
 
 
 def _vectorizer(which: int, **of_terms: Any) -> Any:  # noqa: ANN401 - scikit-learn has no types

@@ -7,10 +7,11 @@
 """
 
 from inhouse.pipeline.adding import Added, add, init
-from inhouse.pipeline.cleaning import Cleaned, clean
+from inhouse.pipeline.cleaning import Cleaned, FindingsPage, clean, findings
 from inhouse.pipeline.curve import train_curve
 from inhouse.pipeline.evaluation import evaluate
 from inhouse.pipeline.export import Exported, export
+from inhouse.pipeline.forgetting import Forgotten, forget
 from inhouse.pipeline.machine import Checkup, doctor, list_models, pull_model
 from inhouse.pipeline.release import Promoted, promote, rollback
 from inhouse.pipeline.training import plan_training, train, train_seeds
@@ -25,6 +26,8 @@ __all__ = [
     "Cleaned",
     "Diff",
     "Exported",
+    "FindingsPage",
+    "Forgotten",
     "Predicted",
     "Promoted",
     "Ran",
@@ -36,6 +39,8 @@ __all__ = [
     "doctor",
     "evaluate",
     "export",
+    "findings",
+    "forget",
     "init",
     "list_models",
     "monitor",

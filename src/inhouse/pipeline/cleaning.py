@@ -9,7 +9,7 @@ from typing import Any
 import inhouse.dataset as datasets
 from inhouse.clean import CHECKS, find_in, summary
 from inhouse.core import Dataset, Finding, Reporter, Silent, Task
-from inhouse.errors import UsageError
+from inhouse.errors import NotFound, UsageError
 from inhouse.pipeline.adding import with_form
 from inhouse.pipeline.probabilities import embedder
 from inhouse.pipeline.reading import subject_of
@@ -102,6 +102,59 @@ def clean(
         changed=changed,
         new_fingerprint=newer.fingerprint if newer else None,
     )
+
+
+# Findings of a page.
+PAGE = 100
+
+
+@dataclass(frozen=True)
+class FindingsPage:
+    """A page of the kept findings on a dataset version, each with its status, `open` or `accepted`."""
+
+    task: str
+    dataset: int
+    show: str
+    page: int
+    pages: int
+    count: int
+    findings: tuple[tuple[Finding, str], ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """For `--json`."""
+        kept = [{**finding.model_dump(mode="json"), "status": status} for finding, status in self.findings]
+        return {
+            **{key: getattr(self, key) for key in ("task", "dataset", "show", "page", "pages", "count")},
+            "findings": kept,
+        }
+
+
+def findings(
+    workspace: Workspace, name: str, reporter: Reporter | None = None, *, show: str = "all", page: int = 1
+) -> FindingsPage:
+    """Kept findings on the newest dataset version, however many there are, without looking again.
+
+    Args:
+        show: a check, a finding's id, or `all`.
+        page: of `PAGE` findings each, from 1 on.
+
+    Raises:
+        NotFound: there is no such task, the version was not looked at, or nothing of that was found, or no such page.
+    """
+    del reporter  # what is kept is read in no time
+    workspace.load_task(name)
+    number = records.latest_dataset(workspace, name)
+    what = "" if show == "all" else show
+    count, found = records.findings(workspace, name, number, what=what, start=(page - 1) * PAGE, most=PAGE)
+    pages = -(-count // PAGE)
+    if not count:
+        raise NotFound(
+            f"no finding of {show!r} is kept on dataset version {number} of {name!r}",
+            f"look first: `inhouse clean {name}`; show a finding's id, all, or one of {', '.join(CHECKS)}",
+        )
+    if not found:
+        raise NotFound(f"there is no page {page} of these findings", f"there are {pages}, from 1 on")
+    return FindingsPage(name, number, show, page, pages, count, tuple(found))
 
 
 def _edited(task: Task, dataset: Dataset, applied: Sequence[Finding]) -> Dataset | None:

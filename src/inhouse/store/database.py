@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -28,7 +29,7 @@ from sqlalchemy import (
     text,
 )
 
-from inhouse.errors import ConfigError
+from inhouse.errors import Busy, ConfigError
 from inhouse.store.paths import disk_guard
 
 SCHEMA_VERSION = "0003"
@@ -196,6 +197,42 @@ class Database:
         """One transaction: committed at the end, rolled back on any error."""
         with disk_guard(self.folder), self.engine.begin() as connection:
             yield connection
+
+    def scrub(self) -> None:
+        """Leave nothing of deleted rows in the database's files: not in free pages, and not in the log.
+
+        Raises:
+            Busy: another process is reading, so that the log cannot be emptied.
+        """
+        with disk_guard(self.folder):
+            if self.engine.dialect.name == "sqlite":
+                self._scrub_sqlite()
+            elif self.engine.dialect.name == "postgresql":  # the server's own log and backups are its keeper's
+                with self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+                    connection.execute(text("VACUUM FULL"))
+
+    def _scrub_sqlite(self) -> None:
+        raw = self.engine.raw_connection()
+        try:
+            cursor = raw.cursor()
+            try:
+                for command in ("PRAGMA secure_delete=ON", "VACUUM", "PRAGMA wal_checkpoint(TRUNCATE)"):
+                    cursor.execute(command)
+                    found = cursor.fetchone()
+                busy = bool(found and found[0])
+            except sqlite3.OperationalError as error:
+                if "locked" not in str(error):
+                    raise
+                busy = True
+            finally:
+                cursor.close()
+        finally:
+            raw.close()
+        if busy:
+            raise Busy(
+                "another process is reading the database, so what was deleted cannot be erased from its files",
+                "stop it (`inhouse serve`?) and run the same command again",
+            )
 
     def close(self) -> None:
         """Close all connections."""

@@ -30,7 +30,7 @@ def save_dataset(workspace: Workspace, dataset: Dataset, added: Sequence[dict[st
 
     `added` holds dictionaries with file, sha256, role, rows and rejected.
     """
-    content = _to_parquet(dataset)
+    content = dataset_bytes(dataset)
     known = workspace.blobs.has(content, PARQUET)
     blob = workspace.blobs.put(content, PARQUET)
     try:
@@ -150,7 +150,8 @@ def forgotten_sources(workspace: Workspace, task: str) -> dict[str, str]:
         return {r.sha256: r.forgotten_at for r in connection.execute(select(table).where(*forgotten))}
 
 
-def _to_parquet(dataset: Dataset) -> bytes:
+def dataset_bytes(dataset: Dataset) -> bytes:
+    """A version's examples as Parquet: the same bytes for the same examples."""
     rows = dataset.examples
     frame = pl.DataFrame(
         {

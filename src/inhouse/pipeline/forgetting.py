@@ -1,0 +1,385 @@
+"""`forget`: rows out of a task's data for good, wherever something of them is kept."""
+
+from __future__ import annotations
+
+import html
+import re
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from inhouse.core import Dataset, ModelVersion, Reporter, Silent, folded, input_key, render_input
+from inhouse.dataset.forget import Remains, Wanted
+from inhouse.errors import UsageError
+from inhouse.pipeline.differences import TEST_CHANGED
+from inhouse.pipeline.versions import form_follows
+from inhouse.store import Workspace, disk_guard, erase, records, registry, sha256_of, write_bytes
+from inhouse.store.database import now
+
+# A shorter text stands in too much that has nothing to do with what is meant.
+LEAST_TEXT = 3
+# Places and files that are listed; the counts are of all.
+LISTED = 20
+# A tag, and what a browser shows nothing of.
+_TAG = re.compile(r"<(style|script)\b.*?</\1>|<[^>]*>", re.DOTALL | re.IGNORECASE)
+_NOTICE = """<!doctype html>
+<html lang="en"><meta charset="utf-8"><title>Report of {name}</title>
+<p>The report of {name} was erased on {day}: it quoted examples that were forgotten. Its figures are kept:
+<code>inhouse status</code>. <code>inhouse evaluate {task} --version {number}</code> writes a new one.</p></html>
+"""
+
+
+@dataclass(frozen=True)
+class Forgotten:
+    """What `forget` erased, or (not `done`) would erase.
+
+    Attributes:
+        rows: different rows, of all dataset versions; `test_rows` of the newest one's test.
+        places: where they come from, `LISTED` of them; `sources` says how many of which source.
+        versions: the dataset versions that held them; `new_dataset` is the one without them, where one was made.
+        predictions, findings, traces, rejected, runs, strays: kept answers, findings, served requests, rejected rows,
+            unfinished trainings and left-over files that were removed.
+        reports: the model versions whose report was erased.
+        classifiers: the model versions whose file had kept something in clear or under a hash.
+        models: the model versions whose training saw what was forgotten: their weights cannot be mended.
+        elsewhere: other tasks whose data hold it too.
+        remaining: files and tables that hold it still, and are not inhouse's to change.
+    """
+
+    task: str
+    done: bool
+    rows: int
+    test_rows: int
+    places: tuple[str, ...]
+    sources: dict[str, int]
+    versions: tuple[int, ...]
+    new_dataset: int | None = None
+    new_fingerprint: str | None = None
+    predictions: int = 0
+    findings: int = 0
+    traces: int = 0
+    rejected: int = 0
+    runs: int = 0
+    strays: int = 0
+    reports: tuple[str, ...] = ()
+    classifiers: tuple[str, ...] = ()
+    models: tuple[str, ...] = ()
+    elsewhere: tuple[str, ...] = ()
+    remaining: tuple[str, ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """For `--json`."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class _Found:
+    """The rows that are to go, in every version: by version how many of which split; and what may remain of them."""
+
+    remains: Remains
+    newest: Dataset
+    held: dict[int, Counter[str]]
+    places: tuple[str, ...]
+    sources: dict[str, int]
+
+    @property
+    def learned(self) -> set[int]:
+        """The versions that held some where models learn from."""
+        return {number for number, splits in self.held.items() if splits["train"] or splits["validation"]}
+
+
+def forget(
+    workspace: Workspace,
+    name: str,
+    reporter: Reporter | None = None,
+    *,
+    source: Path | str | None = None,
+    match: str = "",
+    yes: bool = False,
+) -> Forgotten:
+    """Erase rows: a new dataset version without them, and nothing left of them in older versions or anywhere else.
+
+    Out of older versions, kept answers, findings, reports, rejected rows, served requests and classifiers' files; the
+    checkpoints of unfinished trainings on them go. Version numbers, fingerprints and lineage stay. What models learned
+    stays in their weights: these models are named. Killed at any moment, it can be called again, to the same end: the
+    dataset versions, from which everything else is recognised, are rewritten last.
+
+    Args:
+        source: a file, a name that rows have it under, or a checksum: the rows that came from it.
+        match: a text: the rows that hold it, in whatever case, white space and Unicode form.
+        yes: erase; without it, only say what would be.
+
+    Raises:
+        UsageError: not exactly one of `source` and `match`, or a text of less than `LEAST_TEXT` characters.
+        NotFound: there is no such task, or it has no data.
+        Busy: the task is being trained, or another process reads the database.
+        DiskFull
+    """
+    reporter = reporter or Silent()
+    wanted = _wanted(name, source, match)
+    if not yes:
+        return _told(workspace, name, _look(workspace, name, wanted, reporter))
+    with (
+        disk_guard(workspace.paths.root),
+        _untrained(workspace, name),
+        workspace.changing_data(),
+    ):
+        return _erase(workspace, name, _look(workspace, name, wanted, reporter), reporter)
+
+
+def _wanted(name: str, source: Path | str | None, match: str) -> Wanted:
+    if bool(source) == bool(match):
+        raise UsageError(
+            "name what to forget: a source or a text, one of them",
+            f"inhouse forget {name} --source FILE, or inhouse forget {name} --match TEXT",
+        )
+    if match:
+        if len(text := folded(match)) < LEAST_TEXT:
+            raise UsageError(f"{match!r} is too short to look for", f"give at least {LEAST_TEXT} characters")
+        return Wanted(text=text)
+    path = Path(str(source))
+    if path.is_file():
+        return Wanted(source=path.name, sha256=sha256_of(path))
+    return Wanted(source=str(source), sha256=str(source))
+
+
+@contextmanager
+def _untrained(workspace: Workspace, name: str) -> Iterator[None]:
+    """While nothing trains on the task's data."""
+    workspace.load_task(name)
+    with workspace.lock(f"train-{name}", f"training {name!r}"):
+        yield
+
+
+def _look(workspace: Workspace, name: str, wanted: Wanted, reporter: Reporter) -> _Found:
+    """Every version's rows that are to go."""
+    task = workspace.load_task(name)
+    newest = records.load_dataset(workspace, name)
+    remains = Remains(wanted)
+    held: dict[int, Counter[str]] = {}
+    sources: Counter[str] = Counter()
+    known = records.versions(workspace, name)
+    bar = reporter.bar("versions", len(known))
+    for number in known:
+        dataset = newest if number == newest.number else records.load_dataset(workspace, name, number)
+        for example, split in zip(dataset.examples, dataset.splits, strict=True):
+            if wanted.is_of(example):
+                held.setdefault(number, Counter())[split] += 1
+                if str(example.provenance) not in remains.places:
+                    sources[example.provenance.file] += 1
+                remains.take(example, labelled=task.kind == "classify")
+        bar.update(number)
+    remains.keep(e for e in newest.examples if not wanted.is_of(e))
+    return _Found(remains, newest, held, tuple(sorted(remains.places)[:LISTED]), dict(sources.most_common(LISTED)))
+
+
+def _told(workspace: Workspace, name: str, found: _Found) -> Forgotten:
+    """What would be erased, and what has been before."""
+    models = registry.versions(workspace, name)
+    saw = [m.name for m in models if m.lineage["dataset"] in found.learned or m.lineage.get("forgotten_at")]
+    return Forgotten(
+        task=name,
+        done=False,
+        rows=len(found.remains.places),
+        test_rows=found.held.get(found.newest.number, Counter())["test"],
+        places=found.places,
+        sources=found.sources,
+        versions=tuple(found.held),
+        models=tuple(saw),
+        reports=tuple(m.name for m in models if _quotes(workspace, m, found)),
+        elsewhere=tuple(_elsewhere(workspace, name, found.remains.wanted)),
+    )
+
+
+def _erase(workspace: Workspace, name: str, found: _Found, reporter: Reporter) -> Forgotten:
+    """Erase; the order is what makes it safe to be killed (see `forget`)."""
+    remains, wanted, at = found.remains, found.remains.wanted, now()
+
+    def holds(text: str) -> bool:
+        return remains.in_text(text, cut=False)
+
+    def quotes(text: str) -> bool:
+        return remains.in_text(text, cut=True)
+
+    newer = _new_version(workspace, name, found)
+    _mark_models(workspace, name, found, at)
+    told = _told(workspace, name, found)
+    reports = _erase_reports(workspace, name, found, at)
+    classifiers = _mend_classifiers(workspace, name, remains)
+    erase.forget_results(workspace, name, quotes)
+    predictions = erase.remove_predictions(workspace, name, remains.ids, holds)
+    findings = erase.remove_findings(workspace, name, found.held, quotes)
+    traces = erase.remove_traces(workspace, name, partial(_is_of, remains), holds)
+    rejected = erase.remove_rejects(workspace, name, wanted.is_source, quotes)
+    runs = erase.end_runs(workspace, name, found.held)
+    names = erase.forget_sources(workspace, name, wanted.is_source, wanted.holds)
+    erase.forget_reasons(workspace, name, wanted.holds, names)
+    _regroup(workspace, name, remains)
+    bar = reporter.bar("erasing from versions", len(found.held))
+    for done, (number, splits) in enumerate(found.held.items(), 1):
+        left = remains.without(records.load_dataset(workspace, name, number))
+        erase.rewrite_version(workspace, left, {"at": at, "rows": splits.total()})
+        bar.update(done)
+    strays = erase.remove_strays(workspace, partial(_stray_holds, found=found))
+    workspace.database.scrub()
+    result = replace(
+        told,
+        done=True,
+        new_dataset=newer.number if newer else None,
+        new_fingerprint=newer.fingerprint if newer else None,
+        predictions=predictions,
+        findings=findings,
+        traces=traces,
+        rejected=rejected,
+        runs=runs,
+        strays=strays,
+        reports=tuple(reports),
+        classifiers=tuple(classifiers),
+        remaining=tuple(_remaining(workspace, quotes)),
+    )
+    _tell(result, reporter)
+    return result
+
+
+def _new_version(workspace: Workspace, name: str, found: _Found) -> Dataset | None:
+    """The next version, without the rows; None where the newest holds none (any more)."""
+    newest = found.newest
+    if newest.number not in found.held:
+        return None
+    count = found.held[newest.number].total()
+    left = found.remains.without(newest)
+    newer = replace(left, number=newest.number + 1, parent=newest.number, reason=f"forgot {count} rows", fingerprint="")
+    with workspace.undoing(workspace.paths.task_file(name)):
+        workspace.save_task(form_follows(workspace.load_task(name), newest, newer))
+        records.save_dataset(workspace, newer)
+    return newer
+
+
+def _regroup(workspace: Workspace, name: str, remains: Remains) -> None:
+    """Take the hashes of forgotten inputs out of the groups of other rows, as long as these inputs are known."""
+    for number in records.versions(workspace, name) if remains.input_keys else ():
+        if (changed := remains.regrouped(records.load_dataset(workspace, name, number))) is not None:
+            erase.rewrite_version(workspace, changed)
+
+
+def _mark_models(workspace: Workspace, name: str, found: _Found, at: str) -> None:
+    """Note with the model versions that learned from the rows that they did: when all is erased, nothing else tells."""
+    for version in registry.versions(workspace, name):
+        if version.lineage["dataset"] in found.learned:
+            lineage = {**version.lineage, "forgotten_at": at}
+            registry.update_version(workspace, version.model_copy(update={"lineage": lineage}))
+
+
+def _quotes(workspace: Workspace, version: ModelVersion, found: _Found) -> bool:
+    """Whether the report of a model version shows something of the rows: it quotes test examples."""
+    if found.held.get(version.lineage["dataset"], Counter())["test"] and _reports_of(workspace, version):
+        return True
+    return any(found.remains.in_text(_text_of(path), cut=True) for path in _reports_of(workspace, version))
+
+
+def _reports_of(workspace: Workspace, version: ModelVersion) -> list[Path]:
+    paths = [workspace.paths.report(version.task, version.number)]
+    if version.report:
+        paths.append(workspace.blobs.location(version.report, erase.HTML))
+    return [path for path in paths if path.is_file() and "was erased on" not in path.read_text("utf-8")[:300]]
+
+
+def _text_of(path: Path) -> str:
+    """A page as a browser shows it."""
+    return html.unescape(_TAG.sub("", path.read_text("utf-8")))
+
+
+def _erase_reports(workspace: Workspace, name: str, found: _Found, at: str) -> list[str]:
+    """Put a notice in the place of reports that show something of the rows."""
+    erased = []
+    for version in registry.versions(workspace, name):
+        if not _quotes(workspace, version, found):
+            continue
+        notice = _NOTICE.format(name=version.name, task=name, number=version.number, day=at[:10])
+        write_bytes(workspace.paths.report(name, version.number), notice.encode("utf-8"))
+        registry.update_version(workspace, version.model_copy(update={"report": None}))
+        erase.remove_unreferenced(workspace, version.report or "", erase.HTML)
+        erased.append(version.name)
+    return erased
+
+
+def _mend_classifiers(workspace: Workspace, name: str, remains: Remains) -> list[str]:
+    """Take out of classifiers' files what they keep of the rows beside their weights."""
+    from inhouse.deploy.served import CLASSIFIER
+
+    mended = []
+    for version in registry.versions(workspace, name):
+        file = workspace.blobs.location(version.file_sha256, CLASSIFIER)
+        if version.contender != "fine-tuned-encoder" or not file.is_file():
+            continue
+        with tempfile.TemporaryDirectory(dir=workspace.paths.blobs, prefix=".part-") as folder:
+            to = Path(folder) / "model"
+            if not _without_rows(file, to, remains, records.load_dataset(workspace, name, version.lineage["dataset"])):
+                continue
+            blob = workspace.blobs.put_file(to, CLASSIFIER)
+        registry.update_version(workspace, version.model_copy(update={"file_sha256": blob}))
+        erase.remove_unreferenced(workspace, version.file_sha256, CLASSIFIER)
+        mended.append(version.name)
+    return mended
+
+
+def _is_of(remains: Remains, trace: str, inputs: Mapping[str, str]) -> bool:
+    """Whether a served request is one that a row came from, or asks what a row does."""
+    return trace in remains.traces or input_key(inputs) in remains.input_keys
+
+
+def _stray_holds(path: Path, found: _Found) -> bool:
+    """Whether a file that nothing names holds rows that are to go, or something of them."""
+    from inhouse.deploy.served import CLASSIFIER
+
+    remains = found.remains
+    if path.suffix == erase.HTML:  # a report that no version has any more
+        return True
+    if path.suffix == CLASSIFIER:
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".part-") as folder:
+            return _without_rows(path, Path(folder) / "model", remains, found.newest)
+    return erase.file_holds(
+        path,
+        lambda text: text in remains.ids or remains.wanted.is_source(text, text) or remains.in_text(text, cut=True),
+    )
+
+
+def _without_rows(file: Path, to: Path, remains: Remains, dataset: Dataset) -> bool:
+    """Write a classifier that learned from a version without what its file has of the rows; whether it had anything."""
+    from inhouse.engine.classifier import forget_in_classifier
+
+    kept = (render_input(e.inputs) for e in dataset.learned if not remains.wanted.is_of(e))
+    return forget_in_classifier(file, to, remains.questions, kept)
+
+
+def _elsewhere(workspace: Workspace, name: str, wanted: Wanted) -> Iterator[str]:
+    """Other tasks that hold such rows."""
+    for other in workspace.task_names():
+        if other != name and any(
+            wanted.is_of(example)
+            for number in records.versions(workspace, other)
+            for example in records.load_dataset(workspace, other, number).examples
+        ):
+            yield other
+
+
+def _remaining(workspace: Workspace, holds: Callable[[str], bool]) -> Iterator[str]:
+    """Files and tables that hold something of the rows still."""
+    root = workspace.paths.root
+    yield from (str(p.relative_to(root)) for p in sorted(root.rglob("*")) if p.is_file() and erase.file_holds(p, holds))
+    for table in erase.tables_that_hold(workspace, holds):
+        yield f"the table {table} of the database"
+
+
+def _tell(result: Forgotten, reporter: Reporter) -> None:
+    if result.new_dataset:
+        reporter.say(f"dataset version {result.new_dataset} is without them; {len(result.versions)} versions rewritten")
+    if result.test_rows:
+        reporter.warn(TEST_CHANGED)
+    for name in result.models:
+        reporter.warn(f"{name} learned from what was forgotten: its weights cannot be mended; train again")

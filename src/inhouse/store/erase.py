@@ -1,0 +1,288 @@
+"""Erasing for good: rows out of stored versions and answers, and their traces out of files and database."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import shutil
+from collections.abc import Callable, Collection, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from sqlalchemy import MetaData, delete, select, update
+
+from inhouse.core import Dataset
+from inhouse.store import database as db
+from inhouse.store.paths import write_bytes
+from inhouse.store.records import GOES_ON, PARQUET, dataset_bytes
+from inhouse.store.workspace import Workspace
+
+HTML = ".html"
+FORGOTTEN = "(forgotten)"
+# Larger files are weights, which hold no text.
+MOST_BYTES = 256 * 2**20
+
+Holds = Callable[[str], bool]
+
+
+def rewrite_version(workspace: Workspace, left: Dataset, erased: Mapping[str, Any] | None = None) -> None:
+    """Put what is left of a dataset version in its place; number, fingerprint and lineage stay.
+
+    Args:
+        erased: when rows were taken out of it, and how many.
+    """
+    table = db.datasets
+    here = (table.c.task == left.task, table.c.number == left.number)
+    blob = workspace.blobs.put(dataset_bytes(left), PARQUET)
+    with workspace.database.begin() as connection:
+        before = connection.execute(select(table.c.blob, table.c.erased).where(*here)).one()
+        record = [*(before.erased or ()), *([dict(erased)] if erased else ())]
+        values = {"blob": blob, "counts": left.counts(), "erased": record or None}
+        connection.execute(update(table).where(*here).values(**values))
+    remove_unreferenced(workspace, before.blob, PARQUET)
+
+
+def forget_reasons(workspace: Workspace, task: str, holds: Holds, names: Iterable[str]) -> None:
+    """Take names of forgotten sources, and texts, out of the reasons of versions."""
+    table = db.datasets
+    with workspace.database.begin() as connection:
+        for number, reason in connection.execute(select(table.c.number, table.c.reason).where(table.c.task == task)):
+            told = reason
+            for name in sorted(names, key=len, reverse=True):
+                told = told.replace(name, FORGOTTEN)
+            told = FORGOTTEN if holds(told) else told
+            if told != reason:
+                here = (table.c.task == task, table.c.number == number)
+                connection.execute(update(table).where(*here).values(reason=told))
+
+
+def forget_sources(workspace: Workspace, task: str, is_source: Callable[[str, str], bool], holds: Holds) -> list[str]:
+    """Mark sources as forgotten, so that they are not added again unseen; return the names that they had.
+
+    The checksum of a whole file stays, as it is what an addition is known by.
+    """
+    table = db.sources
+    names = []
+    with workspace.database.begin() as connection:
+        for row in connection.execute(select(table).where(table.c.task == task)).mappings().all():
+            here = [table.c[key] == row[key] for key in ("task", "sha256", "role")]
+            if is_source(row["file"], row["sha256"]):
+                names.append(row["file"])
+                marked = {"file": FORGOTTEN, "forgotten_at": db.now()}
+                connection.execute(update(table).where(*here).values(**marked))
+            elif holds(row["file"]):
+                names.append(row["file"])
+                connection.execute(update(table).where(*here).values(file=FORGOTTEN))
+    return names
+
+
+def remove_predictions(workspace: Workspace, task: str, ids: Collection[str], holds: Holds) -> int:
+    """Take kept answers to examples, and answers that hold something forgotten, out of the predictions; how many."""
+    table = db.predictions
+    keys = ("task", "model_version", "contender", "dataset_fingerprint")
+    with workspace.database.begin() as connection:
+        rows = connection.execute(select(table).where(table.c.task == task)).mappings().all()
+    count = 0
+    for row in rows:
+        path = workspace.blobs.location(row["blob"], PARQUET)
+        if not path.is_file():
+            continue
+        frame = pl.read_parquet(path)
+        left = frame.filter(pl.Series([not gone for gone in _forgotten_answers(frame, ids, holds)], dtype=pl.Boolean))
+        if left.height == frame.height:
+            continue
+        count += frame.height - left.height
+        buffer = io.BytesIO()
+        left.write_parquet(buffer)
+        blob = workspace.blobs.put(buffer.getvalue(), PARQUET)
+        with workspace.database.begin() as connection:
+            connection.execute(update(table).where(*(table.c[k] == row[k] for k in keys)).values(blob=blob))
+        remove_unreferenced(workspace, row["blob"], PARQUET)
+    return count
+
+
+def _forgotten_answers(frame: pl.DataFrame, ids: Collection[str], holds: Holds) -> list[bool]:
+    known: dict[str, bool] = {}
+
+    def told(text: str | None) -> bool:
+        if text is None:
+            return False
+        if text not in known:
+            known[text] = holds(text)
+        return known[text]
+
+    return [
+        r["example"] in ids or any(told(r[column]) for column in ("expected", "answer", "error"))
+        for r in frame.iter_rows(named=True)
+    ]
+
+
+def remove_findings(workspace: Workspace, task: str, numbers: Iterable[int], holds: Holds) -> int:
+    """Remove the findings on versions that held forgotten rows, and others that hold something of them; how many."""
+    table = db.findings
+    with workspace.database.begin() as connection:
+        gone = connection.execute(delete(table).where(table.c.task == task, table.c.dataset.in_(set(numbers)))).rowcount
+        for row in connection.execute(select(table).where(table.c.task == task)).mappings().all():
+            if holds(_json_text(row["finding"])):
+                here = [table.c[key] == row[key] for key in ("task", "dataset", "id")]
+                gone += connection.execute(delete(table).where(*here)).rowcount
+    return gone
+
+
+def remove_traces(
+    workspace: Workspace, task: str, is_of: Callable[[str, Mapping[str, str]], bool], holds: Holds
+) -> int:
+    """Remove served requests with the feedback on them; how many.
+
+    Args:
+        is_of: whether a trace is of something forgotten, by its id and inputs.
+        holds: whether a text is: of what was asked, answered, or said of the answer.
+    """
+    traces, feedback = db.traces, db.feedback
+    gone = 0
+    with workspace.database.begin() as connection:
+        said: dict[str, list[str]] = {}
+        opinions = select(feedback).join(traces, traces.c.id == feedback.c.trace).where(traces.c.task == task)
+        for row in connection.execute(opinions).mappings():
+            said.setdefault(row["trace"], []).extend((row["correction"] or "", row["comment"]))
+        for row in connection.execute(select(traces).where(traces.c.task == task)).mappings().all():
+            texts = [*row["inputs"].values(), row["output"] or "", row["error"] or "", *said.get(row["id"], ())]
+            if is_of(row["id"], row["inputs"]) or any(holds(text) for text in texts):
+                connection.execute(delete(feedback).where(feedback.c.trace == row["id"]))
+                connection.execute(delete(traces).where(traces.c.id == row["id"]))
+                gone += 1
+    return gone
+
+
+def end_runs(workspace: Workspace, task: str, numbers: Collection[int]) -> int:
+    """Remove the checkpoints of trainings on versions that held forgotten rows: none goes on from there. How many."""
+    table = db.runs
+    with workspace.database.begin() as connection:
+        on_them = (table.c.task == task, table.c.dataset.in_(set(numbers)))
+        rows = connection.execute(select(table.c.id, table.c.status).where(*on_them)).all()
+        open_ones = [r.id for r in rows if r.status in GOES_ON]
+        ended = {"status": "abandoned", "finished_at": db.now()}
+        connection.execute(update(table).where(table.c.id.in_(open_ones)).values(**ended))
+    for row in rows:
+        shutil.rmtree(workspace.paths.run(row.id), ignore_errors=True)
+    return len(open_ones)
+
+
+def forget_results(workspace: Workspace, task: str, holds: Holds) -> None:
+    """Put `FORGOTTEN` for texts in the results of trainings and evaluations that hold something forgotten."""
+    runs, versions = db.runs, db.model_versions
+    with workspace.database.begin() as connection:
+        for run, result in connection.execute(select(runs.c.id, runs.c.result).where(runs.c.task == task)).all():
+            if result and (told := without_texts(result, holds)) != result:
+                connection.execute(update(runs).where(runs.c.id == run).values(result=told))
+        for row in connection.execute(select(versions).where(versions.c.task == task)).mappings().all():
+            parts = {part: without_texts(row["version"].get(part), holds) for part in ("training", "evaluation")}
+            if (told := {**row["version"], **parts}) != row["version"]:
+                here = (versions.c.task == task, versions.c.number == row["number"])
+                connection.execute(update(versions).where(*here).values(version=told))
+
+
+def without_texts(value: Any, holds: Holds) -> Any:  # noqa: ANN401 - any JSON
+    """JSON with `FORGOTTEN` in the place of strings that hold something forgotten."""
+    if isinstance(value, str):
+        return FORGOTTEN if holds(value) else value
+    if isinstance(value, Mapping):
+        return {name: without_texts(one, holds) for name, one in value.items()}
+    return [without_texts(one, holds) for one in value] if isinstance(value, list) else value
+
+
+def remove_rejects(workspace: Workspace, task: str, is_source: Callable[[str, str], bool], holds: Holds) -> int:
+    """Take rows out of the files of rejected rows: those of a forgotten source, or that hold something forgotten."""
+    gone = 0
+    for path in sorted(workspace.paths.task_folder(task).glob("rejected/*")):
+        if not path.is_file():
+            continue
+        rows = list(csv.reader(io.StringIO(path.read_text("utf-8", "surrogateescape"), newline="")))
+        of_source = is_source(path.name.removesuffix(".rejected.csv").rpartition(".")[0], "")
+        left = [
+            row
+            for number, row in enumerate(rows)
+            if number == 0 or not (of_source or is_source(row[0] if row else "", "") or any(map(holds, row)))
+        ]
+        gone += len(rows) - len(left)
+        if len(left) == len(rows):
+            continue
+        if len(left) <= 1:
+            path.unlink()
+            continue
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows(left)
+        write_bytes(path, text.getvalue().encode("utf-8", "surrogateescape"))
+    return gone
+
+
+def remove_unreferenced(workspace: Workspace, blob: str, suffix: str) -> None:
+    """Remove a blob, unless some task still has it."""
+    if blob and blob not in referenced(workspace):
+        workspace.blobs.remove(blob, suffix)
+
+
+def referenced(workspace: Workspace) -> set[str]:
+    """The SHA-256 of every blob that something in the database names."""
+    found: set[str] = set()
+    with workspace.database.begin() as connection:
+        for table in (db.datasets, db.predictions):
+            found.update(connection.scalars(select(table.c.blob)))
+        for version in connection.scalars(select(db.model_versions.c.version)):
+            found.update(str(version.get(part) or "") for part in ("file_sha256", "adapter_sha256", "report"))
+    return found
+
+
+def remove_strays(workspace: Workspace, is_forgotten: Callable[[Path], bool]) -> int:
+    """Remove files that nothing names (a command was killed while it wrote them) and that hold something forgotten."""
+    named, root = referenced(workspace), workspace.paths.root
+    gone = 0
+    for path in sorted(root.rglob("*")):
+        unfinished = any(part.startswith(".part-") for part in path.relative_to(root).parts)
+        stray = unfinished or (path.parent.parent == workspace.paths.blobs and path.stem not in named)
+        if stray and path.is_file() and is_forgotten(path):
+            path.unlink()
+            gone += 1
+    return gone
+
+
+def file_holds(path: Path, holds: Holds) -> bool:
+    """Whether a file of a workspace holds something forgotten: in cells of Parquet, else in what reads as UTF-8.
+
+    Weights hold no text, and the database is looked at as tables. Parquet that cannot be read counts as holding it.
+    """
+    if path.stat().st_size > MOST_BYTES or path.suffix in (".gguf", ".safetensors", ".db", ".db-wal", ".db-shm"):
+        return False
+    if path.suffix == PARQUET:
+        try:
+            frame = pl.read_parquet(path)
+        except (pl.exceptions.PolarsError, OSError):
+            return True
+        texts = frame.select(pl.col(pl.String)).iter_columns()
+        return any(holds(text) for column in texts for text in column.unique().to_list() if text)
+    content = path.read_bytes()
+    return b"\0" not in content[:4096] and holds(content.decode("utf-8", "replace"))
+
+
+def tables_that_hold(workspace: Workspace, holds: Holds) -> list[str]:
+    """The tables of the database in which some text still holds something forgotten."""
+    metadata = MetaData()
+    metadata.reflect(workspace.database.engine)
+    found = []
+    with workspace.database.begin() as connection:
+        for table in metadata.sorted_tables:
+            rows = connection.execute(select(table))
+            if any(
+                holds(v if isinstance(v, str) else _json_text(v))
+                for r in rows
+                for v in r
+                if isinstance(v, str | dict | list)
+            ):
+                found.append(table.name)
+    return found
+
+
+def _json_text(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False)
