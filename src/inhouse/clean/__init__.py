@@ -3,6 +3,7 @@
 import inhouse.clean.checks
 import inhouse.clean.language
 import inhouse.clean.overlong
+import inhouse.clean.representative
 import inhouse.clean.text  # noqa: F401 - these register the checks
 from inhouse.clean.look import find, find_in, summary
 from inhouse.clean.registry import CHECKS, COSTS, MODEL_ROWS, Check, CountTokens, EncoderLimit, Limits, Subject, check

@@ -7,7 +7,10 @@ from dataclasses import replace
 from inhouse.clean import EncoderLimit, Limits, Subject
 from inhouse.core import Dataset, Task
 from inhouse.engine import find_spec, get_base, is_here, known_bases
-from inhouse.store import Workspace
+from inhouse.store import Workspace, traffic
+
+# Requests that the data is compared with.
+NEWEST_SERVED = 5000
 
 
 def subject_of(workspace: Workspace, task: Task, dataset: Dataset) -> Subject:
@@ -18,9 +21,10 @@ def subject_of(workspace: Workspace, task: Task, dataset: Dataset) -> Subject:
     """
     causal = find_spec(task.base_model)
     encoder = _encoder_limit(workspace, task)
+    served = traffic.traces(workspace, task.name, newest=NEWEST_SERVED)
     limits = Limits(title=causal.title, languages=causal.languages, encoder=encoder)
     if not is_here(causal, workspace.settings):
-        return Subject(dataset, task.kind, limits=limits)
+        return Subject(dataset, task.kind, limits=limits, served=served)
     from inhouse.engine.chat_template import ChatTemplate
     from inhouse.engine.gguf_fields import context_length, read_fields
     from inhouse.train import max_tokens_of
@@ -30,13 +34,14 @@ def subject_of(workspace: Workspace, task: Task, dataset: Dataset) -> Subject:
     context = context_length(read_fields(base.gguf))
     limits = replace(limits, context=context, longer=_longer(context), special_tokens=template.special_tokens)
     if task.train.model == "encoder":
-        return Subject(dataset, task.kind, limits=limits)
+        return Subject(dataset, task.kind, limits=limits, served=served)
     return Subject(
         dataset,
         task.kind,
         count_tokens=lambda texts: [len(template.text_ids(text)) for text in texts],
         max_tokens=min(max_tokens_of(task), context),
         limits=limits,
+        served=served,
     )
 
 
