@@ -24,6 +24,7 @@ __version__ = "0.1.0"
 VERBS = (
     "add",
     "clean",
+    "diff",
     "doctor",
     "evaluate",
     "export",
@@ -41,6 +42,7 @@ VERBS = (
     "train",
     "train_curve",
     "train_seeds",
+    "undo",
 )
 
 __all__ = ["__version__", "open_workspace", "serve", *VERBS]

@@ -56,6 +56,14 @@ Group = Annotated[
         "--group", metavar="COLUMN", help="a column, or a dotted path into JSON; rows of one group stay in one split"
     ),
 ]
+Key = Annotated[
+    str,
+    typer.Option(
+        "--key",
+        metavar="COLUMN",
+        help="a column that tells rows apart: a row of a corrected file replaces its older form",
+    ),
+]
 FILES = "CSV, TSV, JSONL (chat files too), JSON or XLSX"
 MODEL = "a name of `inhouse models list`, a GGUF file, a model folder, or a hub id (ORG/NAME)"
 KIND = "classify: one label out of a set; extract: a JSON object; generate: a text of fixed structure"
@@ -172,6 +180,7 @@ def add(
     inputs: Inputs = None,
     target: Target = None,
     group: Group = "",
+    key: Key = "",
     test: TestFile = None,
     drop_rare: DropRare = False,
     workspace: Folder = HERE,
@@ -193,6 +202,7 @@ def add(
             inputs=inputs or (),
             target=target or (),
             group=group,
+            key=key,
             drop_rare=drop_rare,
         ),
         _as_dict,
@@ -225,6 +235,51 @@ def clean(
         _as_dict,
         show.cleaned,
     )
+
+
+@app.command(
+    epilog="""\b
+    inhouse diff tickets        the newest version against the one before
+    inhouse diff tickets 2 5    version 2 against version 5"""
+)
+def diff(
+    task: TaskName,
+    before: Annotated[
+        int | None, typer.Argument(metavar="A", help="a dataset version; default: the one before")
+    ] = None,
+    after: Annotated[int | None, typer.Argument(metavar="B", help="a dataset version; default: the newest")] = None,
+    workspace: Folder = HERE,
+    as_json: AsJson = False,
+) -> None:
+    """Show what differs between two dataset versions: rows side by side, counts, and why."""
+    from inhouse import pipeline
+    from inhouse.cli import show_data
+
+    _do(
+        workspace,
+        as_json,
+        lambda w, t: pipeline.diff(w, task, t, before=before, after=after),
+        _as_dict,
+        show_data.differences,
+    )
+
+
+@app.command(
+    epilog="""\b
+    inhouse undo tickets           take the newest change back
+    inhouse undo tickets --to 3    make version 3 the newest again"""
+)
+def undo(
+    task: TaskName,
+    to: Annotated[int | None, typer.Option("--to", metavar="N", help="the dataset version to go back to")] = None,
+    workspace: Folder = HERE,
+    as_json: AsJson = False,
+) -> None:
+    """Take the newest change of the data back, in a new dataset version; nothing is lost."""
+    from inhouse import pipeline
+    from inhouse.cli import show_data
+
+    _do(workspace, as_json, lambda w, t: pipeline.undo(w, task, t, to=to), _as_dict, show_data.undone)
 
 
 @app.command(

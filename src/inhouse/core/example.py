@@ -105,7 +105,8 @@ class Dataset:
 
     `examples` and `splits` have equal length. `fingerprint`, made where none is given, is a hash of their content
     alone: SHA-256 (16 hex digits) over the sorted pairs of example id and split. What is learned from a version, and
-    what is left of it once something was erased, keeps the version's.
+    what is left of it once something was erased, keeps the version's. `test_given`: whether a file was given as the
+    test, so that no later example joins it; None in versions that were stored before this was kept.
     """
 
     task: str
@@ -115,6 +116,7 @@ class Dataset:
     reason: str = ""
     parent: int | None = None
     fingerprint: str = ""
+    test_given: bool | None = None
 
     def __post_init__(self) -> None:
         if not self.fingerprint:

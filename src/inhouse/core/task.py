@@ -44,7 +44,8 @@ class InputSection(_Section):
 
     Several `target` columns make the keys of an extract task's object. `chat`: the one field holds the messages of a
     conversation up to the answer, as a JSON list. `documents`: fields whose cells may name a document, which is read.
-    `rejected`: a column with answers that are worse than the target, where a row has one.
+    `rejected`: a column with answers that are worse than the target, where a row has one. `key`: a column that tells
+    rows apart: a row of a corrected file replaces the one of its key.
     """
 
     fields: tuple[str, ...] = ()
@@ -53,6 +54,7 @@ class InputSection(_Section):
     chat: bool = False
     documents: tuple[str, ...] = ()
     rejected: str = ""
+    key: str = ""
 
     @property
     def targets(self) -> tuple[str, ...]:

@@ -1,6 +1,7 @@
 """Immutable dataset versions: the split, the checks that a dataset can be learned from, and revisions."""
 
 from inhouse.dataset.build import Built, build_dataset, test_was_given, without_leaks
+from inhouse.dataset.diff import Difference, difference, parts_changed
 from inhouse.dataset.from_input import infer_from_input, still_from_input, stray_share
 from inhouse.dataset.learnable import MIN_EXAMPLES, check_learnable
 from inhouse.dataset.outline import describe_outline, infer_outline
@@ -13,18 +14,21 @@ __all__ = [
     "SHARES",
     "SHARES_WITH_TEST",
     "Built",
+    "Difference",
     "apply_findings",
     "assign_splits",
     "build_dataset",
     "check_learnable",
     "describe_outline",
     "describe_schema",
+    "difference",
     "fitted",
     "in_schema_order",
     "infer_from_input",
     "infer_outline",
     "infer_schema",
     "next_version",
+    "parts_changed",
     "still_from_input",
     "stray_share",
     "test_was_given",

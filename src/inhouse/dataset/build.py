@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from inhouse.core import Dataset, Example, Kind, Split
+from inhouse.dataset.keys import merged_by_key
 from inhouse.dataset.learnable import check_learnable, rare_labels
 from inhouse.dataset.split import assign_splits
 from inhouse.dataset.twins import TestTwins
@@ -20,13 +21,15 @@ _Row = tuple[Example, Split | None]
 class Built:
     """A new dataset version; the examples that it leaves out, each with the reason; what to tell the user.
 
-    `leaks` are examples that stay and that nothing learns from (see `without_leaks`), each with the reason.
+    `leaks` are examples that stay and that nothing learns from (see `without_leaks`), each with the reason; `replaced`
+    are rows of the version before that rows of the same key stand in for, each with what stood there.
     """
 
     dataset: Dataset
     dropped: list[tuple[Example, str]] = field(default_factory=list)
     leaks: list[tuple[Example, str]] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    replaced: list[tuple[Example, Example]] = field(default_factory=list)
 
 
 def build_dataset(
@@ -45,7 +48,7 @@ def build_dataset(
     Test examples go in as they are and stay test for ever. What shares input or group with one stays on the train side,
     where `clean` finds it and nothing learns from it. Everything else keeps its split; new groups get one by
     `assign_splits`, and join the test only where no test file was ever given. Rows of a file that `previous` holds add
-    nothing.
+    nothing. A row whose key is there replaces what stands there (see `merged_by_key`).
 
     Args:
         test: the examples of a given test file; None when none was given now.
@@ -56,9 +59,10 @@ def build_dataset(
         TooFewExamples: see `check_learnable`; or nothing is left to validate or to test with.
     """
     old = _placed(previous)
-    new_train = _not_in(train, [e for e, _ in old])
-    new_test = _not_in(test or [], [e for e, s in old if s == "test"])
-    rows: list[_Row] = [*old, *((e, None) for e in new_train), *((e, "test") for e in new_test)]
+    merged = merged_by_key(old, train, test or [])
+    new_train = _not_in(merged.train, [e for e, _ in old])
+    new_test = _not_in(merged.test, [e for e, s in old if s == "test"])
+    rows: list[_Row] = [*merged.rows, *((e, None) for e in new_train), *((e, "test") for e in new_test)]
     twins = TestTwins(e for e, split in rows if split == "test")
     leaking = {i: why for i, (e, split) in enumerate(rows) if split != "test" and (why := twins.why(e))}
     apart = [row for i, row in enumerate(rows) if i not in leaking]
@@ -72,12 +76,13 @@ def build_dataset(
         splits=tuple(split for _, split in placed),
         reason=reason,
         parent=previous.number if previous else None,
+        test_given=test_given,
     )
     whole, leaks = without_leaks(dataset)
     _check_splits(whole, kind)
-    skipped = len(train) + len(test or []) - len(new_train) - len(new_test)
-    again = [f"rows of files that were added before, which add nothing: {skipped}"] if skipped else []
-    return Built(dataset, rare, leaks, again + label_warnings(whole, kind))
+    skipped = len(merged.train) + len(merged.test) - len(new_train) - len(new_test) + merged.unchanged
+    again = [f"rows that are there already, which add nothing: {skipped}"] if skipped else []
+    return Built(dataset, rare, leaks, again + label_warnings(whole, kind), merged.replaced)
 
 
 def without_leaks(dataset: Dataset) -> tuple[Dataset, list[tuple[Example, str]]]:
@@ -156,7 +161,12 @@ def _placed(dataset: Dataset | None) -> list[_Row]:
 
 
 def test_was_given(dataset: Dataset) -> bool:
-    """Whether some file stands in the test split alone, which a file that was split does not."""
+    """Whether a file was given as the test.
+
+    Where that was not kept: whether some file stands in the test split alone, which a file that was split does not.
+    """
+    if dataset.test_given is not None:
+        return dataset.test_given
     rows = _placed(dataset)
     side = {e.provenance.sha256 for e, split in rows if split != "test"}
     return bool({e.provenance.sha256 for e, split in rows if split == "test"} - side - {""})

@@ -16,19 +16,23 @@ from inhouse.pipeline.release import Promoted, promote, rollback
 from inhouse.pipeline.training import plan_training, train, train_seeds
 from inhouse.pipeline.upkeep import Retrained, monitor, retrain, status
 from inhouse.pipeline.use import Predicted, predict
+from inhouse.pipeline.versions import Diff, Undone, diff, undo
 from inhouse.pipeline.whole import Ran, run
 
 __all__ = [
     "Added",
     "Checkup",
     "Cleaned",
+    "Diff",
     "Exported",
     "Predicted",
     "Promoted",
     "Ran",
     "Retrained",
+    "Undone",
     "add",
     "clean",
+    "diff",
     "doctor",
     "evaluate",
     "export",
@@ -46,4 +50,5 @@ __all__ = [
     "train",
     "train_curve",
     "train_seeds",
+    "undo",
 ]

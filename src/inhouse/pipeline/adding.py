@@ -28,6 +28,7 @@ from inhouse.core import (
 from inhouse.core.json_schema import parse_object
 from inhouse.engine import find_spec, require_base
 from inhouse.errors import InputError, UsageError, did_you_mean
+from inhouse.pipeline.differences import tell_replaced
 from inhouse.pipeline.reading import subject_of
 from inhouse.store import Workspace, check_name, disk_guard, records, write_bytes
 
@@ -36,7 +37,8 @@ from inhouse.store import Workspace, check_name, disk_guard, records, write_byte
 class Added:
     """What `add` did. `dataset` is 0 when nothing new was in the files.
 
-    `dropped` examples were set aside, `leaking` ones are kept and not learned from, as they stand in the test too.
+    `dropped` examples were set aside, `leaking` ones are kept and not learned from, as they stand in the test too;
+    `replaced` ones stand in for older rows of their key.
     `form` says in lines what the answers look like: fields of the schema, or structure checks.
     """
 
@@ -51,6 +53,7 @@ class Added:
     rejected_file: str | None
     dropped: int
     leaking: int = 0
+    replaced: int = 0
     warnings: tuple[str, ...] = ()
     kind: Kind = "classify"
     form: tuple[str, ...] = ()
@@ -115,6 +118,7 @@ def add(
     inputs: Sequence[str] = (),
     target: str | Sequence[str] = "",
     group: str = "",
+    key: str = "",
     drop_rare: bool = False,
 ) -> Added:
     """Read files into the task's next dataset version.
@@ -126,6 +130,8 @@ def add(
         test: a file whose examples are the test set, whole and unedited.
         inputs, target, group: column names, or dotted paths into JSON; what is not given is inferred, or taken from
             `task.toml`. Several targets make the object of an extract task.
+        key: a column that tells rows apart: a row whose key is there already replaces that row, and keeps its group and
+            split. Not given: as `task.toml` has it.
         drop_rare: set aside labels that appear once instead of refusing the file.
 
     Raises:
@@ -135,7 +141,9 @@ def add(
     reporter = reporter or Silent()
     with workspace.changing_data():
         task = workspace.load_task(name)
-        prepared = prepare(workspace, task, files, reporter, test=test, inputs=inputs, target=target, group=group)
+        prepared = prepare(
+            workspace, task, files, reporter, test=test, inputs=inputs, target=target, group=group, key=key
+        )
         return store_data(workspace, task, prepared, reporter, drop_rare=drop_rare)
 
 
@@ -157,6 +165,7 @@ def prepare(
     inputs: Sequence[str],
     target: str | Sequence[str],
     group: str,
+    key: str = "",
 ) -> Prepared:
     """Read and map the files; the workspace is only looked at."""
     if not files and test is None:
@@ -167,13 +176,15 @@ def prepare(
         targets=((target,) if isinstance(target, str) else tuple(target)) if target else task.input.targets,
         group=group or task.input.group,
         rejected=task.input.rejected,
+        key=key or task.input.key,
     )
-    train = _read(task, files, "train", names, known, reporter)
+    forgotten = records.forgotten_sources(workspace, task.name) if workspace.exists else {}
+    train = _read(task, files, "train", names, known, forgotten, reporter)
     if test is None:
         return Prepared(train, None)
     if train.mapping is not None:
         names = _columns_of(train.mapping)
-    return Prepared(train, _read(task, [test], "test", names, known, reporter))
+    return Prepared(train, _read(task, [test], "test", names, known, forgotten, reporter))
 
 
 def _refuse_other_columns(task: Task, mapping: sources.Mapping, file: Path | str) -> None:
@@ -198,10 +209,11 @@ class _Columns:
     targets: tuple[str, ...]
     group: str
     rejected: str
+    key: str
 
 
 def _columns_of(mapping: sources.Mapping) -> _Columns:
-    return _Columns(mapping.fields, mapping.targets, mapping.group, mapping.rejected)
+    return _Columns(mapping.fields, mapping.targets, mapping.group, mapping.rejected, mapping.key)
 
 
 def _read(
@@ -210,6 +222,7 @@ def _read(
     role: str,
     names: _Columns,
     known: dict[tuple[str, str], str],
+    forgotten: dict[str, str],
     reporter: Reporter,
 ) -> _Read:
     read = _Read(documents=task.input.documents)
@@ -224,13 +237,17 @@ def _read(
             target=names.targets,
             group=names.group,
             rejected=names.rejected,
+            key=names.key,
         )
         if known_before:
             _refuse_other_columns(task, mapping, file)
         documents = () if mapping.chat else sources.document_columns(source, mapping.fields)
         read.documents = tuple(dict.fromkeys((*read.documents, *documents)))
         source = sources.with_documents(source, documents)
-        if (source.sha256, role) in known:
+        if when := forgotten.get(source.sha256):
+            reporter.warn(f"{file} was forgotten on {when[:10]} and stays so: nothing of it is read")
+            continue
+        if (source.sha256, role) in known and not (mapping.key and not task.input.key):  # it may bring rows their key
             reporter.say(f"{file} was added before: nothing new in it")
             continue
         known[source.sha256, role] = str(file)
@@ -295,12 +312,19 @@ def store_data(
     if changed.kind == "extract":
         built = replace(built, dataset=datasets.in_schema_order(built.dataset, changed.json_schema))
     rejections = [*train.rejections, *(test.rejections if test else [])]
+    if previous is not None and _says_the_same(previous, built.dataset):
+        for rejection in rejections[:5]:
+            reporter.warn(f"{rejection.provenance}: row rejected: {rejection.reason}")
+        reporter.say(f"every other row of {', '.join(files)} is there already: nothing changed")
+        return replace(_unchanged(task, previous), rejected=len(rejections))
     rejected_file = _keep_all(
         workspace, changed, built.dataset, [*train.added, *(test.added if test else [])], rejections
     )
     _tell(built, rejections, rejected_file, task, changed, reporter)
     for found in CHECKS["overlong"](subject_of(workspace, changed, built.dataset)):
         reporter.warn(f"{found.reason}; {found.cost}. {found.action}")
+    if built.replaced and previous is not None:
+        tell_replaced(datasets.difference(previous, built.dataset), reporter)
     return Added(
         task=task.name,
         dataset=number,
@@ -313,6 +337,7 @@ def store_data(
         rejected_file=rejected_file,
         dropped=len(built.dropped),
         leaking=len(built.leaks),
+        replaced=len(built.replaced),
         warnings=tuple(built.warnings),
         kind=task.kind,
         form=form_lines(changed),
@@ -370,6 +395,12 @@ def form_lines(task: Task) -> tuple[str, ...]:
     return tuple(datasets.describe_outline(task.outline)) if task.kind == "generate" else ()
 
 
+def _says_the_same(previous: Dataset, dataset: Dataset) -> bool:
+    """Whether a version would hold the rows of the one before, under the same keys."""
+    keys = ({e.key for e in d.examples} for d in (previous, dataset))
+    return previous.fingerprint == dataset.fingerprint and next(keys) == next(keys)
+
+
 def _unchanged(task: Task, previous: Dataset) -> Added:
     return Added(
         task=task.name,
@@ -397,6 +428,7 @@ def _input_section(task: Task, mapping: sources.Mapping | None, documents: tuple
         chat=mapping.chat,
         documents=documents,
         rejected=mapping.rejected or task.input.rejected,
+        key=mapping.key or task.input.key,
     )
 
 

@@ -6,12 +6,12 @@ import csv
 import io
 from collections.abc import Callable, Collection, Iterable
 
-from inhouse.core import Example, Record, Rejection, folded, input_key
+from inhouse.core import Example, Provenance, Record, Rejection, folded, input_key
 from inhouse.errors import SourceError
 from inhouse.sources.chat import MESSAGES, example_of
 from inhouse.sources.inputs import input_reader
 from inhouse.sources.mapping import Mapping
-from inhouse.sources.places import place_of, text_at
+from inhouse.sources.places import place_of, require_place, text_at
 from inhouse.sources.preferences import rejected_answer
 from inhouse.sources.registry import Source, refuse_if_mostly_rejected
 from inhouse.sources.targets import target_reader
@@ -30,7 +30,7 @@ def to_examples(
     Inputs and target lose their outer white space and are otherwise untouched; the target of an extract task is its
     object as compact JSON. Documents that an input names are read (see `input_reader`). An example's group is its
     value in the group column, case and white space aside (one company is written in several ways); without one, or
-    where it is empty, the `input_key` of its inputs.
+    where it is empty, the `input_key` of its inputs. A key (outer white space aside) is of one row alone.
 
     Args:
         documents: input columns whose cells may name documents, as `document_columns` finds them.
@@ -42,10 +42,14 @@ def to_examples(
     examples: list[Example] = []
     rejections: list[Rejection] = []
     group = place_of(source, mapping.group) if mapping.group else None
+    key_of = _key_reader(source, mapping)
     read = _chat_reader(group.column if group else "") if mapping.chat else _reader(source, mapping, documents)
     for record in source.records:
         inputs, target, reason = read(record)
         worse = ""
+        key = ""
+        if not reason:
+            key, reason = key_of(record)
         if mapping.rejected and not reason:
             try:
                 worse = rejected_answer(record, mapping.rejected)
@@ -58,7 +62,9 @@ def to_examples(
             raise _too_long(source, record, mapping, target)
         given = folded(text_at(record, group) or "") if group else ""
         rejected = worse if worse != target else ""  # no pair
-        examples.append(Example(inputs, target, given or input_key(inputs), record.provenance, rejected=rejected))
+        examples.append(
+            Example(inputs, target, given or input_key(inputs), record.provenance, rejected=rejected, key=key)
+        )
     refuse_if_mostly_rejected(
         source.path, [*rejections, *source.rejections], len(source.records) + len(source.rejections)
     )
@@ -72,6 +78,23 @@ def rejections_csv(rejections: Iterable[Rejection]) -> bytes:
     writer.writerow(["file", "line", "reason", "row"])
     writer.writerows([r.provenance.file, r.provenance.line, r.reason, r.row] for r in rejections)
     return text.getvalue().encode("utf-8", "backslashreplace")
+
+
+def _key_reader(source: Source, mapping: Mapping) -> Callable[[Record], tuple[str, str]]:
+    """What gives a row's key, or why it has none of its own."""
+    if not mapping.key:
+        return lambda _: ("", "")
+    place, seen = require_place(source, mapping.key), dict[str, Provenance]()
+
+    def read(record: Record) -> tuple[str, str]:
+        key = (text_at(record, place) or "").strip()
+        if not key:
+            return "", f"no value for the key {mapping.key!r}"
+        first = seen.setdefault(key, record.provenance)
+        twice = first != record.provenance
+        return key, f"the key {mapping.key} = {key!r} is that of {first} too" if twice else ""
+
+    return read
 
 
 def _reader(source: Source, mapping: Mapping, documents: Collection[str]) -> _Read:

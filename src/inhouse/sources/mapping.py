@@ -25,7 +25,8 @@ class Mapping:
 
     Several `targets` make the keys of an extract task's object. With `chat` the one field `messages` holds both input
     and target, so there are no targets. `rejected` is a column with an answer that is worse than the target, for
-    learning from the pair; rows may lack it. `why` holds sentences on what was inferred.
+    learning from the pair; rows may lack it. `key` is a column that tells rows apart. `why` holds sentences on what was
+    inferred.
     """
 
     kind: Kind
@@ -34,6 +35,7 @@ class Mapping:
     group: str = ""
     chat: bool = False
     rejected: str = ""
+    key: str = ""
     why: tuple[str, ...] = field(default=(), compare=False)
 
     @property
@@ -71,6 +73,7 @@ def infer_mapping(
     target: str | Sequence[str] = (),
     group: str = "",
     rejected: str = "",
+    key: str = "",
 ) -> Mapping:
     """Complete the mapping of a source; names that are given are taken as they are.
 
@@ -81,6 +84,7 @@ def infer_mapping(
         target: the columns with the right answers; several for extract alone. Inferred by name and by what they hold.
         group: rows with equal value in it belong together; never inferred.
         rejected: a column with worse answers, where the source has it. Inferred beside the target `chosen` alone.
+        key: a column whose value tells a row from all others; never inferred.
 
     Raises:
         SourceError: a column is missing, none can be the target or an input, the target does not fit the kind, or the
@@ -91,12 +95,14 @@ def infer_mapping(
     if known is None:
         raise UsageError(f"kind {kind!r} is not known", f"there are {', '.join(_KINDS)}")
     fields, targets = _unique(fields), _unique(target)
-    check_columns(source, (*fields, *targets, group))
+    check_columns(source, (*fields, *targets, group, key))
     if _is_chat(source, fields, targets):
         if known == "generate":
             told = () if fields else ("input: messages; target: the last assistant message with weight 1",)
             worse = REJECTED if REJECTED in source.columns else ""
-            return Mapping("generate", (MESSAGES,), (), group, chat=True, rejected=worse, why=(*source.notes, *told))
+            return Mapping(
+                "generate", (MESSAGES,), (), group, chat=True, rejected=worse, key=key, why=(*source.notes, *told)
+            )
         if not fields:
             raise _conversations(source, known)
     _check_names(source, known, fields, targets, group)
@@ -108,14 +114,14 @@ def infer_mapping(
         why.append(f"target: {CHOSEN}, beside {rejected}")
     columns = {name: column for name, column in columns.items() if name != rejected}
     if not targets:
-        others = [c for c in columns.values() if c.name not in (*fields, group)]
+        others = [c for c in columns.values() if c.name not in (*fields, group, key)]
         targets = (infer_target(source, known, others, why),)
     places = [require_place(source, name) for name in targets]
     _check_target(source, known, places)
     if not fields:
-        taken = {group, *(place.column for place in places)}
+        taken = {group, key, *(place.column for place in places)}
         fields = _infer_fields(source, [c for c in columns.values() if c.name not in taken], why)
-    return Mapping(known, fields, targets, group, rejected=rejected, why=tuple(why))
+    return Mapping(known, fields, targets, group, rejected=rejected, key=key, why=tuple(why))
 
 
 def _rejected(source: Source, named: str, taken: Sequence[str], why: list[str]) -> str:

@@ -31,7 +31,7 @@ from sqlalchemy import (
 from inhouse.errors import ConfigError
 from inhouse.store.paths import disk_guard
 
-SCHEMA_VERSION = "0002"
+SCHEMA_VERSION = "0003"
 
 metadata = MetaData()
 
@@ -46,6 +46,8 @@ datasets = Table(
     Column("blob", String, nullable=False),
     Column("counts", JSON, nullable=False),
     Column("created_at", String, nullable=False),
+    Column("erased", JSON),
+    Column("test_given", Boolean),
 )
 sources = Table(
     "sources",
@@ -58,6 +60,7 @@ sources = Table(
     Column("rows", Integer, nullable=False),
     Column("rejected", Integer, nullable=False),
     Column("created_at", String, nullable=False),
+    Column("forgotten_at", String),
 )
 findings = Table(
     "findings",
@@ -67,6 +70,7 @@ findings = Table(
     Column("id", String, primary_key=True),
     Column("status", String, nullable=False),
     Column("finding", JSON, nullable=False),
+    Column("position", Integer, nullable=False, server_default="0"),
 )
 runs = Table(
     "runs",

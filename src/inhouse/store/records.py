@@ -53,10 +53,13 @@ def _insert_dataset(workspace: Workspace, dataset: Dataset, blob: str, added: Se
                 blob=blob,
                 counts=dataset.counts(),
                 created_at=db.now(),
+                test_given=dataset.test_given,
             )
         )
         for source in added:
             row = {**source, "task": dataset.task, "dataset": dataset.number, "created_at": db.now()}
+            of_source = [db.sources.c[key] == row[key] for key in ("task", "sha256", "role")]
+            connection.execute(delete(db.sources).where(*of_source))  # of a version that was undone since
             connection.execute(insert(db.sources).values(row))
 
 
@@ -85,12 +88,66 @@ def latest_dataset(workspace: Workspace, task: str) -> int:
         return connection.scalar(select(func.max(table.c.number)).where(table.c.task == task)) or 0
 
 
-def known_sources(workspace: Workspace, task: str) -> dict[tuple[str, str], str]:
-    """(SHA-256, role) of every file added to the task, with its name."""
-    table = db.sources
+@dataclass(frozen=True, slots=True)
+class VersionRecord:
+    """A dataset version as the database has it, without its examples.
+
+    `erased`: when rows of it were forgotten, and how many; empty where none were.
+    """
+
+    number: int
+    parent: int | None
+    reason: str
+    fingerprint: str
+    counts: dict[str, int]
+    created_at: str
+    blob: str
+    erased: tuple[dict[str, Any], ...] = ()
+
+
+def versions(workspace: Workspace, task: str) -> dict[int, VersionRecord]:
+    """All dataset versions of a task by number, oldest first."""
+    table = db.datasets
     with workspace.database.begin() as connection:
-        rows = connection.execute(select(table).where(table.c.task == task)).mappings()
+        rows = connection.execute(select(table).where(table.c.task == task).order_by(table.c.number)).mappings()
+        return {
+            r["number"]: VersionRecord(
+                **{name: r[name] for name in ("number", "parent", "reason", "fingerprint", "created_at", "blob")},
+                counts=dict(r["counts"]),
+                erased=tuple(r["erased"] or ()),
+            )
+            for r in rows
+        }
+
+
+def ancestry(known: Mapping[int, VersionRecord], number: int) -> list[int]:
+    """A version and those that it was made from, one after the other, back to the first."""
+    line, step = [], known.get(number)
+    while step is not None:
+        line.append(step.number)
+        step = known.get(step.parent) if step.parent is not None else None
+    return line
+
+
+def known_sources(workspace: Workspace, task: str) -> dict[tuple[str, str], str]:
+    """(SHA-256, role) of every file whose rows the newest version was made from, with its name.
+
+    A file that came with a version that was undone since is not among them: it can be added again.
+    """
+    table, line = db.sources, ancestry(versions(workspace, task), latest_dataset(workspace, task))
+    with workspace.database.begin() as connection:
+        rows = connection.execute(
+            select(table).where(table.c.task == task, table.c.forgotten_at.is_(None), table.c.dataset.in_(line))
+        ).mappings()
         return {(r["sha256"], r["role"]): r["file"] for r in rows}
+
+
+def forgotten_sources(workspace: Workspace, task: str) -> dict[str, str]:
+    """SHA-256 of every file that the task was told to forget, and when: it must not come back unseen."""
+    table = db.sources
+    forgotten = (table.c.task == task, table.c.forgotten_at.is_not(None))
+    with workspace.database.begin() as connection:
+        return {r.sha256: r.forgotten_at for r in connection.execute(select(table).where(*forgotten))}
 
 
 def _to_parquet(dataset: Dataset) -> bytes:
@@ -138,6 +195,7 @@ def _from_parquet(workspace: Workspace, row: RowMapping) -> Dataset:
         reason=row["reason"],
         parent=row["parent"],
         fingerprint=row["fingerprint"],
+        test_given=row["test_given"],
     )
 
 
@@ -162,11 +220,37 @@ def save_findings(workspace: Workspace, dataset: Dataset, found: Sequence[Findin
                 "id": finding.id,
                 "status": "accepted" if finding.id in accepted else "open",
                 "finding": finding.model_dump(mode="json"),
+                "position": position,
             }
-            for finding in found
+            for position, finding in enumerate(found)
         ]
         if rows:
             connection.execute(insert(table), rows)
+
+
+def findings(
+    workspace: Workspace, task: str, dataset: int, *, what: str = "", start: int = 0, most: int = 100
+) -> tuple[int, list[tuple[Finding, str]]]:
+    """Kept findings on a dataset version, in the order in which they were found: how many, and a page of them.
+
+    What a finding would drop, relabel or mask is not kept with it.
+
+    Args:
+        what: a check's name or a finding's id; empty for all.
+        start, most: of the page.
+
+    Returns:
+        How many there are, and each finding of the page with its status, `open` or `accepted`.
+    """
+    table = db.findings
+    wanted = [table.c.task == task, table.c.dataset == dataset]
+    if what:
+        wanted.append((table.c.id == what) | (table.c.finding["check"].as_string() == what))
+    query = select(table.c.finding, table.c.status).where(*wanted).order_by(table.c.position, table.c.id)
+    with workspace.database.begin() as connection:
+        count = connection.scalar(select(func.count()).select_from(table).where(*wanted)) or 0
+        rows = connection.execute(query.offset(start).limit(most)).all()
+    return count, [(Finding.model_validate(found), status) for found, status in rows]
 
 
 # ---------------------------------------------------------------------- runs
