@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import ftfy.bad_codecs  # noqa: F401 - registers encodings that have a character for every byte
@@ -13,8 +14,9 @@ from hypothesis import strategies as st
 
 from inhouse.clean import CHECKS, EncoderLimit, Limits, Subject, find
 from inhouse.clean.language import language_of
-from inhouse.core import Dataset, Example, Provenance, input_key
+from inhouse.core import Dataset, Example, Provenance, Trace, input_key
 from inhouse.dataset import apply_findings
+from inhouse.scoring import examples_to_tell
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
 
@@ -367,3 +369,101 @@ def test_german_among_english_is_found_and_english_alone_is_not_called_foreign()
     planted = range(len(english), len(english) + len(german))
     assert set(found.drop) <= set(planted)
     assert len(found.drop) >= 0.75 * len(german)
+
+
+# --- representativeness
+
+
+def requests(*rows):
+    """Served requests, oldest first, of (text or inputs, answer)."""
+    return [
+        Trace(
+            id=str(i),
+            task="task",
+            model_version="task@1",
+            inputs=text if isinstance(text, dict) else {"text": text},
+            output=answer,
+            confidence=1.0,
+            needs_review=False,
+            latency_ms=1.0,
+            prompt_tokens=1,
+            answer_tokens=1,
+            created_at=f"2026-11-{i:05}",
+        )
+        for i, (text, answer) in enumerate(rows)
+    ]
+
+
+def told(data, served=(), kind="classify"):
+    return {
+        f.reason.partition(":")[0]: f
+        for f in CHECKS["representativeness"](Subject(dataset(*data), kind, served=requests(*served)))
+    }
+
+
+BIG = [(f"{ENGLISH} {i}", "ab"[i % 2], "test" if i % 4 < 2 else "train") for i in range(1000)]
+
+
+def test_data_like_its_requests_tells_nothing():
+    assert told(BIG, [(f"{ENGLISH} {i}", "ab"[i % 2]) for i in range(300)]) == {}
+
+
+def test_a_language_that_requests_have_and_the_data_lacks():
+    served = [(f"{GERMAN if i % 4 == 0 else ENGLISH} {i}", "ab"[i % 2]) for i in range(200)]
+    found = told(BIG, served)
+    language = found["requests differ from the data in language"]
+    assert "German: 25% of the requests, 0% of the examples" in language.reason
+    assert "334 of German" in language.action  # 334 of 1,334 are a quarter
+    words = found["25% of the requests have words that no example has"]
+    assert "rechnung (50)" in words.reason
+
+
+def test_labels_lengths_and_change_over_time():
+    served = [(f"{ENGLISH} {i}" if i < 150 else f"ok, {i}", "a" if i < 150 else "b") for i in range(300)]
+    found = told(BIG[:500] + [(t, "a", s) for t, _, s in BIG[500:]], served)
+    assert (
+        "'b': 50% of the requests, 25% of the examples"
+        in found["requests differ from the data in label (by what was answered, which may be wrong)"].reason
+    )
+    assert "requests differ from the data in length" in found
+    assert "'b' is 0% of the older half and 100% of the newer one" in found["requests change in label"].reason
+
+
+def test_days_after_the_data_ends():
+    def row(i, year):
+        return {"text": f"{ENGLISH} {i}", "day": f"{year}-03-{i % 28 + 1:02}"}
+
+    data = [(row(i, 2025), target, split) for i, (_, target, split) in enumerate(BIG)]
+    found = told(data, [(row(i, 2025 + i % 2), "ab"[i % 2]) for i in range(100)])
+    [time] = [f for reason, f in found.items() if "later 'day'" in reason]
+    assert "50% of the requests have a later 'day' than all examples, which end at 2025-03-28" in time.reason
+    assert time.action == "gather examples from 2025-03-28 to 2026-03-28"
+
+
+def test_few_requests_tell_nothing():
+    assert told(BIG, [(GERMAN, "a")] * 19) == {}
+
+
+def test_a_test_that_is_too_small_and_labels_that_are_too_rare():
+    data = [(f"text {i}", "a" if i % 40 else "b", "test" if i % 4 == 0 else "train") for i in range(200)]
+    data += [(f"more {i}", "a", "train") for i in range(100)]
+    found = told(data)
+    small = found["the test has 50 examples"]
+    needed = examples_to_tell(0.05, 0.15)
+    assert small.reason.endswith(f"takes {needed}")
+    assert small.action.startswith(f"gather {(needed - 50) * 6:,} more examples")
+    lopsided = [(f"t {i}", "rare" if i in (0, 4) else "often", "test" if i % 2 else "train") for i in range(1000)]
+    found = told(lopsided)
+    assert "'rare' (0)" in found["one label of 2 has fewer than 5 test examples"].reason
+    assert found["one label of 2 has fewer than 5 test examples"].action == "gather examples: 10 of 'rare'"
+    assert "'often' has 998 examples, 'rare' has 2" in next(r for r in found if "'rare' has 2" in r)
+
+
+def test_labels_of_one_file_alone():
+    data = dataset(*BIG)
+    examples = [
+        replace(e, provenance=Provenance("one.csv" if e.target == "a" or i % 8 < 4 else "two.csv", i))
+        for i, e in enumerate(data.examples)
+    ]
+    [found] = CHECKS["representativeness"](Subject(replace(data, examples=tuple(examples)), "classify"))
+    assert "one label of 2 has examples from one of the 2 files alone: 'a' (one.csv)" in found.reason
