@@ -29,7 +29,7 @@ from inhouse.core.json_schema import parse_object
 from inhouse.engine import find_spec, require_base
 from inhouse.errors import InputError, UsageError, did_you_mean
 from inhouse.pipeline.differences import tell_replaced
-from inhouse.pipeline.reading import subject_of
+from inhouse.pipeline.subject import subject_of
 from inhouse.store import Workspace, check_name, disk_guard, records, write_bytes
 
 

@@ -12,7 +12,7 @@ from inhouse.core import Dataset, Finding, Reporter, Silent, Task
 from inhouse.errors import NotFound, UsageError
 from inhouse.pipeline.adding import with_form
 from inhouse.pipeline.probabilities import embedder
-from inhouse.pipeline.reading import subject_of
+from inhouse.pipeline.subject import subject_of
 from inhouse.store import Workspace, disk_guard, records
 
 # Findings in `--json`; the counts are of all, and the store keeps the rest.
