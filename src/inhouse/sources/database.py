@@ -47,7 +47,7 @@ def without_password(url: str) -> str:
     """
     parsed = _parsed(url)
     kept = {key: value for key, value in parsed.query.items() if not _SECRET.search(key)}
-    return parsed.set(password=None, query=kept).render_as_string(hide_password=False)
+    return parsed.set(query=kept)._replace(password=None).render_as_string(hide_password=False)
 
 
 def hosts_of(url: str) -> list[str]:
@@ -104,9 +104,7 @@ def _parsed(url: str) -> URL:
             f"this is no URL of a database: {scheme}://...",
             "it has the form postgresql://USER@HOST/DATABASE or sqlite:///FILE",
         ) from None
-    if parsed.drivername in ("postgres", "postgresql"):
-        parsed = parsed.set(drivername="postgresql+psycopg")
-    return parsed
+    return parsed.set(drivername="postgresql") if parsed.drivername == "postgres" else parsed
 
 
 def _engine(url: str, shown: str) -> Engine:
@@ -118,8 +116,9 @@ def _engine(url: str, shown: str) -> Engine:
     arguments: dict[str, Any] = {}
     if parsed.get_backend_name() == "sqlite":
         parsed = _read_only_file(parsed, shown)
-    elif parsed.get_backend_name() == "postgresql" and "connect_timeout" not in parsed.query:
-        arguments["connect_timeout"] = _PATIENCE
+    elif parsed.drivername == "postgresql":
+        parsed = parsed.set(drivername="postgresql+psycopg")
+        arguments = {} if "connect_timeout" in parsed.query else {"connect_timeout": _PATIENCE}
     try:
         return create_engine(parsed, poolclass=NullPool, connect_args=arguments)
     except (NoSuchModuleError, ModuleNotFoundError, ArgumentError) as error:
