@@ -10,9 +10,9 @@ import inhouse.dataset as datasets
 from inhouse.clean import CHECKS, find_in, summary
 from inhouse.core import Dataset, Finding, Reporter, Silent, Task
 from inhouse.errors import NotFound, UsageError
-from inhouse.pipeline.adding import with_form
 from inhouse.pipeline.probabilities import embedder
 from inhouse.pipeline.subject import subject_of
+from inhouse.pipeline.task_form import with_form
 from inhouse.store import Workspace, disk_guard, records
 
 # Findings in `--json`; the counts are of all, and the store keeps the rest.

@@ -9,8 +9,8 @@ from typing import Any
 import inhouse.dataset as datasets
 from inhouse.core import Dataset, Outline, Reporter, Silent, Task
 from inhouse.errors import NotFound, UsageError
-from inhouse.pipeline.adding import with_form
 from inhouse.pipeline.differences import TEST_CHANGED, rows_shown
+from inhouse.pipeline.task_form import with_form
 from inhouse.store import Workspace, disk_guard, records
 from inhouse.store.records import VersionRecord
 

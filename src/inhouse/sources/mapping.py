@@ -27,7 +27,8 @@ class Mapping:
     Several `targets` make the keys of an extract task's object. With `chat` the one field `messages` holds both input
     and target, so there are no targets. `rejected` is a column with an answer that is worse than the target, for
     learning from the pair; rows may lack it. `key` is a column that tells rows apart. `why` holds sentences on what was
-    inferred.
+    inferred. `names` and `target_names` are what the task calls the fields and targets, where it calls them otherwise
+    than the source does.
     """
 
     kind: Kind
@@ -38,6 +39,13 @@ class Mapping:
     rejected: str = ""
     key: str = ""
     why: tuple[str, ...] = field(default=(), compare=False)
+    names: tuple[str, ...] = ()
+    target_names: tuple[str, ...] = ()
+
+    @property
+    def field_names(self) -> tuple[str, ...]:
+        """What the task calls the fields, in their order."""
+        return self.names or self.fields
 
     @property
     def target(self) -> str | tuple[str, ...]:

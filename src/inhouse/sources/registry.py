@@ -13,6 +13,7 @@ from typing import Protocol
 
 from inhouse.core import Provenance, Record, Rejection
 from inhouse.errors import SourceError, UsageError
+from inhouse.sources.rejected import without_notes
 
 _DELIMITER_NAMES = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "bar": "|", "space": " "}
 
@@ -69,6 +70,7 @@ class RawFile:
     path: Path
     sha256: str
     options: ReadOptions = ReadOptions()
+    name: str = ""
 
     @property
     def data(self) -> bytes:
@@ -77,7 +79,7 @@ class RawFile:
 
     def at(self, line: int, part: str = "") -> Provenance:
         """The provenance of the row that starts in `line` (1-based), of a part such as a sheet."""
-        return Provenance(self.path.name, line, self.sha256, part)
+        return Provenance(self.name or self.path.name, line, self.sha256, part)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +122,14 @@ def source(*extensions: str) -> Callable[[Reader], Reader]:
     return register
 
 
-def read_source(path: Path | str, options: ReadOptions = ReadOptions()) -> Source:
+def read_source(path: Path | str, options: ReadOptions = ReadOptions(), name: str = "") -> Source:
     """Read a data file, by its extension.
+
+    A file that `rejects_csv` wrote is read as the rows that it holds: what it says of them beside is left out.
+
+    Args:
+        options: how to read it, where that is not to be found out.
+        name: what the provenance of its rows says; the file's own name where it is empty.
 
     Returns:
         its rows in file order, each with the line it starts in, and the rejected rows.
@@ -131,9 +139,9 @@ def read_source(path: Path | str, options: ReadOptions = ReadOptions()) -> Sourc
             empty, not in the form its extension says, too large for its form, or over half of its rows are rejected.
     """
     path = Path(path)
-    file = RawFile(path, _checksum(path), options)
+    file = RawFile(path, _checksum(path), options, name)
     with _many_objects():
-        result = _reader_for(path)(file)
+        result = without_notes(_reader_for(path)(file))
     if not result.records and not result.rejections:
         raise SourceError("the file has no rows", "put at least ten examples in it", file=path)
     refuse_if_mostly_rejected(path, result.rejections, len(result.records) + len(result.rejections))
@@ -168,7 +176,7 @@ def _many_objects() -> Iterator[None]:
 def _checksum(path: Path) -> str:
     """The SHA-256 of a file's bytes."""
     if path.is_dir():
-        raise SourceError("this is a folder, not a file", "name the files in it one by one", file=path)
+        raise SourceError("this is a folder, not a file", "name a file", file=path)
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
