@@ -49,7 +49,7 @@ def test_overlong_counts_input_and_target():
     assert (train.severity, train.drop, train.count) == ("warning", (0,), 1)
     assert "one example has more tokens than the 4 that are read, up to 5, at d.csv:0" in train.reason
     assert (test.drop, test.evidence[0].note) == ((), "6 tokens")
-    assert find(dataset(*LONG), kind="classify", count_tokens=None, max_tokens=None) == []
+    assert run("overlong", *LONG) == []
 
 
 def test_overlong_shows_the_longest_first_and_counts_only_what_may_be_long():

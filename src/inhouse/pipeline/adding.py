@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from inhouse.core import (
 )
 from inhouse.core.json_schema import compact, ordered, parse_object
 from inhouse.engine import find_spec, require_base
-from inhouse.errors import NotFound, UsageError, did_you_mean
+from inhouse.errors import ModelUnavailable, NotFound, UsageError, did_you_mean
 from inhouse.pipeline.corrections import store_corrected, waiting_corrections
 from inhouse.pipeline.differences import tell_replaced
 from inhouse.pipeline.reading import (
@@ -398,8 +398,7 @@ def store_data(
     _tell(built, rejections, rejected_files, prepared.before or task, changed, reporter)
     if built.replaced and previous is not None:
         tell_replaced(datasets.difference(previous, built.dataset), reporter)
-    for found in CHECKS["overlong"](subject_of(workspace, changed, built.dataset)):
-        reporter.warn(f"{found.reason}; {found.cost}. {found.action}")
+    _tell_overlong(workspace, changed, built.dataset, reporter)
     return replace(
         _result(changed, built.dataset, prepared, rejections, rejected_files),
         dropped=len(built.dropped),
@@ -407,6 +406,14 @@ def store_data(
         replaced=len(built.replaced),
         warnings=tuple(built.warnings),
     )
+
+
+def _tell_overlong(workspace: Workspace, task: Task, dataset: Dataset, reporter: Reporter) -> None:
+    """What no model of the task would read to its end, before anything is trained; a base that is not here tells it
+    when it is used."""
+    with suppress(ModelUnavailable):
+        for found in CHECKS["overlong"](subject_of(workspace, task, dataset)):
+            reporter.warn(f"{found.reason}; {found.cost}. {found.action}")
 
 
 def _says_the_same(previous: Dataset, dataset: Dataset) -> bool:
