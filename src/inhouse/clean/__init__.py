@@ -1,6 +1,7 @@
 """Checks on a dataset: findings with their reasons, and what accepting each would drop."""
 
-import inhouse.clean.checks  # noqa: F401 - registers the checks
+import inhouse.clean.checks
+import inhouse.clean.personal  # noqa: F401 - registers its checks
 from inhouse.clean.look import find, summary
 from inhouse.clean.registry import CHECKS, Check, CountTokens, Subject, check
 

@@ -207,6 +207,13 @@ def clean(
         list[str] | None,
         typer.Option("--apply", metavar="WHAT", help="a finding's id, a check, safe, or all; may be repeated"),
     ] = None,
+    no_map: Annotated[
+        bool, typer.Option("--no-map", help="forget what the placeholders of masked personal data stand for")
+    ] = False,
+    report: Annotated[
+        Path | None,
+        typer.Option("--report", metavar="FILE", help="write a report on personal data for an auditor (.md or .html)"),
+    ] = None,
     workspace: Folder = HERE,
     as_json: AsJson = False,
 ) -> None:
@@ -214,7 +221,13 @@ def clean(
     from inhouse import pipeline
     from inhouse.cli import show
 
-    _do(workspace, as_json, lambda w, t: pipeline.clean(w, task, t, apply=apply or ()), _as_dict, show.cleaned)
+    _do(
+        workspace,
+        as_json,
+        lambda w, t: pipeline.clean(w, task, t, apply=apply or (), keep_map=not no_map, report=report),
+        _as_dict,
+        show.cleaned,
+    )
 
 
 @app.command(

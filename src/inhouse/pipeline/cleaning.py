@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import inhouse.dataset as datasets
@@ -12,6 +13,8 @@ from inhouse.core import Dataset, Finding, Reporter, Silent, Task
 from inhouse.engine import find_spec, get_base
 from inhouse.errors import UsageError
 from inhouse.pipeline.adding import with_form
+from inhouse.pipeline.masking import Masks, numbered, without_names
+from inhouse.pipeline.privacy_report import require_report_name, write_report
 from inhouse.store import Workspace, disk_guard, records
 
 # Findings in `--json`; the counts are of all, and the store keeps the rest.
@@ -55,32 +58,46 @@ def clean(
     reporter: Reporter | None = None,
     *,
     apply: Sequence[str] = (),
+    keep_map: bool = True,
+    report: Path | None = None,
 ) -> Cleaned:
     """Look for problems in the newest dataset version; what is applied makes a new version.
 
     Args:
         apply: ids of findings, names of checks, `safe` (what needs no look) or `all`.
+        keep_map: whether what placeholders stand for is kept, encrypted, so that they are the same in later versions.
+        report: where to write a report on personal data and secrets, a name that ends with .md or .html.
 
     Raises:
-        UsageError: nothing was found that `apply` names.
+        ConfigError: there is no usable key for the map of masks.
+        InputError: the map was made with another key.
+        UsageError: nothing was found that `apply` names, or the report's name ends otherwise.
         Refused: two findings that are applied want different things of one example.
         TooFewExamples: what is left could not be learned from.
         NotFound, DiskFull
     """
     reporter = reporter or Silent()
     task = workspace.load_task(name)
+    if report is not None:
+        require_report_name(report)
     with disk_guard(workspace.paths.root), workspace.changing_data():
         dataset = records.load_dataset(workspace, name)
         found = find(
             dataset, kind=task.kind, count_tokens=_token_counter(workspace, task), max_tokens=_max_tokens(task)
         )
         applied = _applied(found, apply)
-        newer = _edited(task, dataset, applied)
+        masks = Masks.of(workspace, dataset, keep=keep_map) if any(f.mask for f in applied) else None
+        newer = _edited(task, dataset, numbered(dataset, applied, masks) if masks else applied)
         records.save_findings(workspace, dataset, found, {f.id for f in applied})
         if newer is not None:
-            with workspace.undoing(workspace.paths.task_file(name)):
+            with workspace.undoing(workspace.paths.task_file(name), workspace.paths.mask_map(name)):
+                if masks:
+                    newer = without_names(newer, masks)
+                    masks.save(reporter)
                 workspace.save_task(with_form(task, newer))
                 records.save_dataset(workspace, newer)
+    if report is not None:
+        write_report(report, workspace, task, dataset, found, applied, newer)
     removed = len(dataset.examples) - len(newer.examples) if newer else 0
     changed = len({i for f in applied for i in f.touched}) - removed
     if newer is not None:
