@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inhouse.clean import CHECKS, EncoderLimit, Limits, Subject, find
+from inhouse.clean import CHECKS, EncoderLimit, Limits, Subject
 from inhouse.clean.language import language_of
 from inhouse.core import Dataset, Example, Provenance, Trace, input_key
 from inhouse.dataset import apply_findings

@@ -6,6 +6,7 @@ import inhouse.clean.duplicates
 import inhouse.clean.language
 import inhouse.clean.leaks
 import inhouse.clean.overlong
+import inhouse.clean.personal
 import inhouse.clean.representative
 import inhouse.clean.targets
 import inhouse.clean.text  # noqa: F401 - these register the checks

@@ -277,6 +277,13 @@ def clean(
         typer.Option("--show", metavar="WHAT", help="kept findings, side by side: a finding's id, a check, or all"),
     ] = "",
     page: Annotated[int, typer.Option("--page", metavar="K", min=1, help="of what --show shows, 100 a page")] = 1,
+    no_map: Annotated[
+        bool, typer.Option("--no-map", help="forget what the placeholders of masked personal data stand for")
+    ] = False,
+    report: Annotated[
+        Path | None,
+        typer.Option("--report", metavar="FILE", help="write a report on personal data for an auditor (.md or .html)"),
+    ] = None,
     workspace: Folder = HERE,
     as_json: AsJson = False,
 ) -> None:
@@ -285,8 +292,10 @@ def clean(
     from inhouse.cli import show, show_data
 
     if look_up:
-        if apply or whole:
-            raise UsageError("--show only shows what was found; --apply and --whole look again", "give one of them")
+        if apply or whole or report:
+            raise UsageError(
+                "--show only shows what was found; --apply, --whole and --report look again", "give one of them"
+            )
         _do(
             workspace,
             as_json,
@@ -300,7 +309,9 @@ def clean(
     _do(
         workspace,
         as_json,
-        lambda w, t: pipeline.clean(w, task, t, apply=apply or (), whole=whole or ()),
+        lambda w, t: pipeline.clean(
+            w, task, t, apply=apply or (), whole=whole or (), keep_map=not no_map, report=report
+        ),
         _as_dict,
         show.cleaned,
     )

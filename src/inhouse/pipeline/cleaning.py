@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import inhouse.dataset as datasets
 from inhouse.clean import CHECKS, find_in, summary
 from inhouse.core import Dataset, Finding, Reporter, Silent, Task
 from inhouse.errors import NotFound, UsageError
+from inhouse.pipeline.masking import Masks, numbered, without_names
+from inhouse.pipeline.privacy_report import require_report_name, write_report
 from inhouse.pipeline.probabilities import embedder
 from inhouse.pipeline.subject import subject_of
 from inhouse.pipeline.task_form import with_form
@@ -57,15 +60,21 @@ def clean(
     *,
     apply: Sequence[str] = (),
     whole: Sequence[str] = (),
+    keep_map: bool = True,
+    report: Path | None = None,
 ) -> Cleaned:
     """Look for problems in the newest dataset version; what is applied makes a new version.
 
     Args:
         apply: ids of findings, names of checks, `safe` (what needs no look) or `all`.
         whole: checks that a model makes, which are to look at all examples and not at a sample of many.
+        keep_map: whether what placeholders stand for is kept, encrypted, so that they are the same in later versions.
+        report: where to write a report on personal data and secrets, a name that ends with .md or .html.
 
     Raises:
-        UsageError: nothing was found that `apply` names, or `whole` names no check.
+        ConfigError: there is no usable key for the map of masks.
+        InputError: the map was made with another key.
+        UsageError: nothing was found that `apply` names, `whole` names no check, or the report's name ends otherwise.
         Refused: two findings that are applied want different things of one example.
         TooFewExamples: what is left could not be learned from.
         NotFound, DiskFull
@@ -74,17 +83,25 @@ def clean(
     task = workspace.load_task(name)
     if odd := sorted(set(whole) - CHECKS.keys()):
         raise UsageError(f"no check is called {odd[0]!r}", f"there are {', '.join(CHECKS)}")
+    if report is not None:
+        require_report_name(report)
     with disk_guard(workspace.paths.root), workspace.changing_data():
         dataset = records.load_dataset(workspace, name)
         subject = replace(subject_of(workspace, task, dataset), embed=embedder(workspace, task, reporter))
         found = find_in(subject, whole=whole, tell=reporter.say)
         applied = _applied(found, apply)
-        newer = _edited(task, dataset, applied)
+        masks = Masks.of(workspace, dataset, keep=keep_map) if any(f.mask for f in applied) else None
+        newer = _edited(task, dataset, numbered(dataset, applied, masks) if masks else applied)
         records.save_findings(workspace, dataset, found, {f.id for f in applied})
         if newer is not None:
-            with workspace.undoing(workspace.paths.task_file(name)):
+            with workspace.undoing(workspace.paths.task_file(name), workspace.paths.mask_map(name)):
+                if masks:
+                    newer = without_names(newer, masks)
+                    masks.save(reporter)
                 workspace.save_task(with_form(task, newer))
                 records.save_dataset(workspace, newer)
+    if report is not None:
+        write_report(report, workspace, task, dataset, found, applied, newer)
     removed = len(dataset.examples) - len(newer.examples) if newer else 0
     changed = len({i for f in applied for i in f.touched}) - removed
     if newer is not None:

@@ -44,6 +44,9 @@ class Paths:
     def rejects(self, task: str, source: str) -> Path:
         return self.task_folder(task) / "rejected" / f"{source}.rejected.csv"
 
+    def mask_map(self, task: str) -> Path:
+        return self.task_folder(task) / "masks.map"
+
     def report(self, task: str, number: int) -> Path:
         return self.task_folder(task) / "reports" / f"{task}@{number}.html"
 
