@@ -63,7 +63,7 @@ def test_merging_relabels_the_train_side_and_tells_of_the_test():
     data = dataset(rows)
     [one] = [f for f in label_hygiene(Subject(data, "classify")) if "another writing" in f.reason]
     assert one.relabel == {0: "refund", 1: "refund", 2: "refund"}
-    assert "1 test example keep" in one.action or "1 test examples keep" in one.action
+    assert "the test example keeps that name" in one.action
     merged = apply_findings(data, [one], 2, "merged")
     assert [e.target for e in merged.examples] == ["refund"] * 9 + ["Refund", "refund", "refund"]
 

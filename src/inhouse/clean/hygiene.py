@@ -7,6 +7,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
+from statistics import median
 
 import numpy as np
 from numpy.typing import NDArray
@@ -85,7 +86,8 @@ def alike_names(dataset: Dataset, renamed: Mapping[str, str]) -> Iterator[Findin
         mine = [i for i in positions if dataset.splits[i] != "test"]
         tests = len(positions) - len(mine)
         others = sum(e.target == usual for e in dataset.examples)
-        test_told = f"; {tests} test examples keep it, as they are never edited: correct the file" if tests else ""
+        keep = "keeps" if tests == 1 else "keep"
+        test_told = f"; {count(tests, 'test example')} {keep} that name, as it is never edited" if tests else ""
         yield finding(
             dataset,
             "label_hygiene",
@@ -108,6 +110,8 @@ def rare_labels(dataset: Dataset, renamed: Mapping[str, str]) -> Iterator[Findin
     for i, example in enumerate(dataset.examples):
         if dataset.splits[i] != "test":
             places.setdefault(renamed.get(example.target, example.target), []).append(i)
+    if not places or median(map(len, places.values())) < RARE:
+        return  # there is little of all of them, and `add` says that
     for label, positions in places.items():
         if len(positions) < RARE:
             yield finding(

@@ -63,11 +63,9 @@ def cross_validated(subject: Subject, renamed: Mapping[str, str]) -> CrossValida
     Args:
         renamed: labels that are to be taken for another one (the same name in two writings).
     """
-    kept = subject.made.get("cross_validated")
-    if kept is None or kept[0] is not subject.dataset:
-        kept = subject.dataset, _cross_validated(subject, renamed)
-        subject.made["cross_validated"] = kept
-    found: CrossValidated | None = kept[1]
+    if "cross_validated" not in subject.memo:
+        subject.memo["cross_validated"] = _cross_validated(subject, renamed)
+    found: CrossValidated | None = subject.memo["cross_validated"]
     return found
 
 

@@ -189,13 +189,11 @@ def _lengths(texts: Sequence[str]) -> Iterator[Fault]:
 
 
 def _finder(subject: Subject) -> FactFinder:
-    kept = subject.made.get("facts")
-    if kept is None or kept[0] is not subject.dataset:
+    if "facts" not in subject.memo:
         examples = subject.dataset.examples
-        finder = FactFinder.learn([render_input(e.inputs) for e in examples], [e.target for e in examples])
-        kept = subject.dataset, finder
-        subject.made["facts"] = kept
-    found: FactFinder = kept[1]
+        inputs = [render_input(e.inputs) for e in examples]
+        subject.memo["facts"] = FactFinder.learn(inputs, [e.target for e in examples])
+    found: FactFinder = subject.memo["facts"]
     return found
 
 
