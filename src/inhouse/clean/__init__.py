@@ -1,8 +1,24 @@
 """Checks on a dataset: findings with their reasons, and what accepting each would drop."""
 
 import inhouse.clean.checks
-import inhouse.clean.targets  # noqa: F401 - both register checks
+import inhouse.clean.contradictions
+import inhouse.clean.duplicates
+import inhouse.clean.leaks
+import inhouse.clean.targets  # noqa: F401 - these register the checks
+from inhouse.clean.leaks import certain_leaks
 from inhouse.clean.look import find, find_in, summary
 from inhouse.clean.registry import CHECKS, COSTS, MODEL_ROWS, Check, CountTokens, Subject, check
 
-__all__ = ["CHECKS", "COSTS", "MODEL_ROWS", "Check", "CountTokens", "Subject", "check", "find", "find_in", "summary"]
+__all__ = [
+    "CHECKS",
+    "COSTS",
+    "MODEL_ROWS",
+    "Check",
+    "CountTokens",
+    "Subject",
+    "certain_leaks",
+    "check",
+    "find",
+    "find_in",
+    "summary",
+]

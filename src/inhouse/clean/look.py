@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from heapq import nsmallest
 
@@ -41,19 +43,32 @@ def find_in(
     many = len(subject.dataset.examples) > MODEL_ROWS
     sampled = [name for name, cost in COSTS.items() if cost == "model" and many and name not in whole]
     positions = _sample(subject.dataset) if sampled else []
-    sample = replace(subject, dataset=_only(subject.dataset, positions)) if sampled else subject
+    sample = replace(subject, dataset=_only(subject.dataset, positions), memo={}) if sampled else subject
     found: list[Finding] = []
-    for name, check in CHECKS.items():
-        if name in sampled:
-            found += (_moved(finding, positions) for finding in check(sample))
-        else:
-            found += check(subject)
+    with _no_collections():
+        for name, check in CHECKS.items():
+            if name in sampled:
+                found += (_moved(finding, positions) for finding in check(sample))
+            else:
+                found += check(subject)
     if sampled and tell:
         tell(
             f"{', '.join(sampled)}: looked at {MODEL_ROWS:,} of the {len(subject.dataset.examples):,} examples, drawn "
             f"at random; all of them with --whole {sampled[0]}"
         )
     return sorted(found, key=lambda finding: _ORDER[finding.severity])
+
+
+@contextmanager
+def _no_collections() -> Iterator[None]:
+    """Without the collector of cycles, which would go through millions of examples again and again and find none."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
 
 
 def _sample(dataset: Dataset) -> list[int]:

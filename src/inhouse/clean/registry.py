@@ -24,9 +24,8 @@ class Subject:
     """What checks look at: a dataset and its task's kind.
 
     `count_tokens` and `max_tokens` are None where no tokenizer is at hand, `embed` (texts to vectors of unit length)
-    where no sentence encoder is. `schema` is an extract task's, `outline` a generate task's.
-
-    `made` keeps what one check made of the dataset and another one needs too.
+    where no sentence encoder is. `schema` is an extract task's, `outline` a generate task's. `memo` holds what one
+    check has computed and others use too, by its name.
     """
 
     dataset: Dataset
@@ -36,7 +35,7 @@ class Subject:
     embed: Callable[[list[str]], NDArray[np.float32]] | None = None
     schema: Mapping[str, Any] = field(default_factory=dict)
     outline: Outline = field(default_factory=Outline)
-    made: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    memo: dict[str, Any] = field(default_factory=dict, compare=False, kw_only=True)
 
 
 class Check(Protocol):
