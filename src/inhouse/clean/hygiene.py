@@ -7,6 +7,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
+from statistics import median
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +19,7 @@ from inhouse.core import Dataset, Finding, folded
 # Two names of so many letters or more, of which one letter in so many differs, may be a slip of the pen; where the
 # names have digits, these must be the same.
 SLIP_LETTERS = 6
-SLIP_SHARE = 0.9
+SLIP_SHARE = 0.88
 # A label of fewer examples on the train side can hardly be learned.
 RARE = 5
 # Two labels are not told apart where of the examples of each, on average, this share is taken for the other one.
@@ -48,7 +49,7 @@ def one_name(one: str, other: str) -> bool:
     a, b = _bare(one), _bare(other)
     if re.findall(r"\d+", one) != re.findall(r"\d+", other) or not a or not b:
         return False
-    return a == b or _singular(a) == _singular(b) or _slip(a, b)
+    return a == b or _plural(a, b) or _slip(a, b)
 
 
 @lru_cache(maxsize=10_000)
@@ -58,21 +59,22 @@ def _bare(name: str) -> str:
     return _NO_LETTER.sub("", plain)
 
 
-def _singular(bare: str) -> str:
-    for ending, one in (("ies", "y"), ("es", ""), ("s", "")):
-        if bare.endswith(ending) and len(bare) > len(ending) + 2:
-            return bare[: -len(ending)] + one
-    return bare
+def _plural(one: str, other: str) -> bool:
+    """Whether one name is the other's plural."""
+    shorter, longer = sorted((one, other), key=len)
+    if len(shorter) < 3:
+        return False
+    return longer in (f"{shorter}s", f"{shorter}es") or (shorter[-1] == "y" and longer == f"{shorter[:-1]}ies")
 
 
 def _slip(one: str, other: str) -> bool:
-    """One or two letters left out, added, changed or swapped in a long name, the first one never.
+    """A letter in ten left out, added, changed or swapped in a long name, never the first one or the last.
 
     A prefix that turns the meaning round (in-, un-) begins the word, and so is no slip.
     """
     from rapidfuzz.distance import OSA
 
-    if min(len(one), len(other)) < SLIP_LETTERS or one[0] != other[0] or one[-3:] != other[-3:]:
+    if min(len(one), len(other)) < SLIP_LETTERS or one[0] != other[0] or one[-1] != other[-1]:
         return False
     return bool(OSA.normalized_similarity(one, other) >= SLIP_SHARE)
 
@@ -84,7 +86,8 @@ def alike_names(dataset: Dataset, renamed: Mapping[str, str]) -> Iterator[Findin
         mine = [i for i in positions if dataset.splits[i] != "test"]
         tests = len(positions) - len(mine)
         others = sum(e.target == usual for e in dataset.examples)
-        test_told = f"; {tests} test examples keep it, as they are never edited: correct the file" if tests else ""
+        keep = "keeps" if tests == 1 else "keep"
+        test_told = f"; {count(tests, 'test example')} {keep} that name, as it is never edited" if tests else ""
         yield finding(
             dataset,
             "label_hygiene",
@@ -107,6 +110,8 @@ def rare_labels(dataset: Dataset, renamed: Mapping[str, str]) -> Iterator[Findin
     for i, example in enumerate(dataset.examples):
         if dataset.splits[i] != "test":
             places.setdefault(renamed.get(example.target, example.target), []).append(i)
+    if not places or median(map(len, places.values())) < RARE:
+        return  # there is little of all of them, and `add` says that
     for label, positions in places.items():
         if len(positions) < RARE:
             yield finding(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from inhouse.clean.hygiene import alike_names, confused_labels, merged_names, rare_labels
 from inhouse.clean.registry import Subject, check
@@ -50,11 +49,9 @@ def label_hygiene(subject: Subject) -> Iterator[Finding]:
 
 
 def _of_fields(subject: Subject) -> list[Fault]:
-    kept: Any = subject.memo.get("fields")
-    if kept is None or kept[0] is not subject.dataset:
-        kept = subject.dataset, list(field_faults(subject))
-        subject.memo["fields"] = kept
-    found: list[Fault] = kept[1]
+    if "field_faults" not in subject.memo:
+        subject.memo["field_faults"] = list(field_faults(subject))
+    found: list[Fault] = subject.memo["field_faults"]
     return found
 
 

@@ -11,7 +11,7 @@ import inhouse.dataset as datasets
 from inhouse.clean import CHECKS, find_in, summary
 from inhouse.core import Dataset, Finding, Reporter, Silent, Task
 from inhouse.errors import NotFound, UsageError
-from inhouse.pipeline.masking import Masks, numbered, without_names
+from inhouse.pipeline.masking import HIDDEN, Masks, numbered, without_names
 from inhouse.pipeline.privacy_report import require_report_name, write_report
 from inhouse.pipeline.probabilities import embedder
 from inhouse.pipeline.subject import subject_of
@@ -90,8 +90,9 @@ def clean(
         subject = replace(subject_of(workspace, task, dataset), embed=embedder(workspace, task, reporter))
         found = find_in(subject, whole=whole, tell=reporter.say)
         applied = _applied(found, apply)
-        masks = Masks.of(workspace, dataset, keep=keep_map) if any(f.mask for f in applied) else None
-        newer = _edited(task, dataset, numbered(dataset, applied, masks) if masks else applied)
+        hidden, other = [f for f in applied if f.check in HIDDEN], [f for f in applied if f.check not in HIDDEN]
+        masks = Masks.of(workspace, dataset, keep=keep_map) if any(f.mask for f in hidden) else None
+        newer = _edited(task, dataset, [*other, *(numbered(dataset, hidden, masks) if masks else hidden)])
         records.save_findings(workspace, dataset, found, {f.id for f in applied})
         if newer is not None:
             with workspace.undoing(workspace.paths.task_file(name), workspace.paths.mask_map(name)):

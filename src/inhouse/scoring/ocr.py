@@ -38,7 +38,8 @@ def likeness(value: str, text: str) -> float:
         return float(not wanted)
     if len(wanted) < _SHORTEST_FUZZY:
         words = {ocr_folded(word) for word in text.split()}
-        return float(wanted in words or normal_text(value) in normal_text(text))
+        plain = re.escape(normal_text(value))
+        return float(wanted in words or re.search(rf"(?<!\w){plain}(?!\w)", normal_text(text)) is not None)
     if wanted in there:
         return 1.0
     alike = fuzz.partial_ratio(wanted, there) / 100 if len(wanted) <= len(there) else fuzz.ratio(wanted, there) / 100

@@ -7,6 +7,7 @@ examples: what nearly all of them keep, one that does not is told.
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -49,6 +50,8 @@ ROUNDING = 0.02
 SPREADS, TIMES = 6.0, 3.0
 _MOST_QUANTITIES = 12
 _MOST_SHAPES = 3
+# A shorter text stands within other words by chance.
+_LONG = 6
 
 
 def field_faults(subject: Subject) -> Iterator[Fault]:
@@ -89,11 +92,17 @@ class _Input:
     def plain(self) -> str:
         return normal_text(self.text)
 
+    def _has(self, normal: str) -> bool:
+        """Whether a text stands there, a short one as whole words."""
+        if len(normal) >= _LONG or normal not in self.plain:
+            return normal in self.plain
+        return re.search(rf"(?<!\w){re.escape(normal)}(?!\w)", self.plain) is not None
+
     def holds(self, value: Any) -> float:  # noqa: ANN401 - any JSON value
         """How much of a value stands there, from 0 to 1; of a number or a day all or nothing."""
         if isinstance(value, int | float):
             return float(abs(Decimal(str(value))) in self.numbers)
-        if normal_text(value) in self.plain:
+        if self._has(normal_text(value)):
             return 1.0
         day = date_of(value) or bare_day(value)
         if day is not None and day.isoformat() in self.days:
@@ -324,7 +333,7 @@ def _other_shape(path: str, texts: Sequence[tuple[int, str]]) -> Iterator[Fault]
     if len(coded) < 2 * LEAST or len(coded) < ONE_FORM * len(texts):
         return
     shapes = Counter(shape_of(text) for _, text in coded)
-    usual = [shape for shape, _ in shapes.most_common(_MOST_SHAPES)]
+    usual = [shape for shape, times in shapes.most_common(_MOST_SHAPES) if times > (1 - ONE_FORM) * len(coded)]
     share = sum(shapes[shape] for shape in usual) / len(coded)
     if share < ONE_FORM:
         return

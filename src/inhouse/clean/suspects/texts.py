@@ -42,10 +42,7 @@ _STRUCTURE = ("sections", "order")
 
 def broken_texts(subject: Subject) -> Iterator[Fault]:
     """Sections that are missing or in another order, and facts that the input does not hold where that is rare."""
-    texts = [e.target for e in subject.dataset.examples]
-    outline = subject.outline if subject.outline.sections else Outline(sections=usual_sections(texts))
-    for position, text in enumerate(texts):
-        yield from _structure(position, outline, text)
+    yield from _structures(subject)
     yield from _invented(subject, broken=True)
 
 
@@ -57,7 +54,9 @@ def suspect_texts(subject: Subject) -> Iterator[Fault]:
         for name, kept in outline_checks(subject.outline, text).items():
             if not kept and name not in _STRUCTURE:
                 yield Fault(position, f"the outline's {name} are not kept", 0.9, broken=False)
-    yield from _styles(texts)
+    # What lacks a section begins or ends otherwise too: that is told once.
+    cut_up = {fault.position for fault in _structures(subject)}
+    yield from (fault for fault in _styles(texts) if fault.position not in cut_up)
     yield from _lengths(texts)
     yield from _invented(subject, broken=False)
     yield from _left_out(subject)
@@ -80,10 +79,17 @@ def usual_sections(texts: Sequence[str]) -> tuple[str, ...]:
     if len(texts) < LEAST:
         return ()
     lines = [list(dict.fromkeys(text_lines(text))) for text in texts]
-    times = Counter(line for one in lines for line in one if len(line) <= _LONGEST_SECTION)
+    times = Counter(line for one in lines for line in one if len(line) <= _LONGEST_SECTION and not bullet_count(line))
     kept = [line for line, n in times.items() if n >= SECTION * len(texts) and any(map(str.isalpha, line))]
     places = {line: [one.index(line) for one in lines if line in one] for line in kept}
     return tuple(sorted(kept, key=lambda line: median(places[line])))
+
+
+def _structures(subject: Subject) -> Iterator[Fault]:
+    texts = [e.target for e in subject.dataset.examples]
+    outline = subject.outline if subject.outline.sections else Outline(sections=usual_sections(texts))
+    for position, text in enumerate(texts):
+        yield from _structure(position, outline, text)
 
 
 def _structure(position: int, outline: Outline, text: str) -> Iterator[Fault]:
@@ -142,7 +148,7 @@ def _language(text: str) -> str:
 def _identifier() -> Any:  # noqa: ANN401 - py3langid has no types
     from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
-    return LanguageIdentifier.from_pickled_model(MODEL_FILE, norm_probs=True)
+    return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
 
 
 def _bullets(text: str) -> str:
@@ -183,13 +189,11 @@ def _lengths(texts: Sequence[str]) -> Iterator[Fault]:
 
 
 def _finder(subject: Subject) -> FactFinder:
-    kept = subject.memo.get("facts")
-    if kept is None or kept[0] is not subject.dataset:
+    if "facts" not in subject.memo:
         examples = subject.dataset.examples
-        finder = FactFinder.learn([render_input(e.inputs) for e in examples], [e.target for e in examples])
-        kept = subject.dataset, finder
-        subject.memo["facts"] = kept
-    found: FactFinder = kept[1]
+        inputs = [render_input(e.inputs) for e in examples]
+        subject.memo["facts"] = FactFinder.learn(inputs, [e.target for e in examples])
+    found: FactFinder = subject.memo["facts"]
     return found
 
 
