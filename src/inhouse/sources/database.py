@@ -7,7 +7,8 @@ import json
 import math
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
 from datetime import date, datetime, time
 from decimal import Decimal
 from pathlib import Path
@@ -85,7 +86,8 @@ def read_database(url: str, query: str) -> Source:
         with engine.connect() as connection:
             if not query.strip():
                 raise _no_query(connection, shown)
-            return _source(_rows(connection, query, count), shown, count)
+            with closing(_rows(connection, query, count)) as rows:
+                return _source(rows, shown, count)
     except SQLAlchemyError as error:
         raise _failed(error, url, shown, count[0]) from None
     finally:
@@ -142,7 +144,7 @@ def _read_only_file(parsed: URL, shown: str) -> URL:
     return parsed.set(database=path.absolute().as_uri(), query={"mode": "ro", "uri": "true"})
 
 
-def _rows(connection: Connection, query: str, count: list[int]) -> Iterator[Sequence[Any]]:
+def _rows(connection: Connection, query: str, count: list[int]) -> Generator[Sequence[Any], None, None]:
     """The names of the columns, then the rows; `count` says how many rows have come."""
     options: dict[str, Any] = {"stream_results": True, "yield_per": _AT_ONCE, "no_parameters": True}
     if connection.dialect.name == "postgresql":
@@ -150,11 +152,11 @@ def _rows(connection: Connection, query: str, count: list[int]) -> Iterator[Sequ
     result = connection.exec_driver_sql(query.strip().removesuffix(";"), execution_options=options)
     if not result.returns_rows:
         raise SourceError("the query brings no rows", "it must be a SELECT")
-    yield tuple(result.keys())
-    for row in result:
-        count[0] += 1
-        yield row
-    connection.rollback()
+    with result:
+        yield tuple(result.keys())
+        for row in result:
+            count[0] += 1
+            yield row
 
 
 def _source(rows: Iterator[Sequence[Any]], shown: str, count: list[int]) -> Source:
