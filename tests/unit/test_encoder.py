@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import json
 import math
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -844,3 +846,34 @@ def test_the_server_answers_with_a_label(trained_encoder):
     assert answer["usage"]["prompt_tokens"] > 3
     assert label in streamed
     assert streamed.rstrip().endswith("data: [DONE]")
+
+
+# --- what is forgotten
+
+
+def words_of(workspace, version):
+    """What a classifier's file has of texts, beside its base's own vocabulary."""
+    with zipfile.ZipFile(classifier_of(workspace, version)) as archive:
+        return "".join(archive.read(name).decode() for name in ("head.json", "unseen.json"))
+
+
+def test_a_classifier_serves_on_and_tells_nothing_of_what_is_forgotten(trained_encoder, tmp_path):
+    workspace = inhouse.open_workspace(shutil.copytree(trained_encoder[0].paths.root, tmp_path / "copy"))
+    before = registry.find_version(workspace, "intents", "latest")
+    validation = [e.inputs["text"] for e in records.load_dataset(workspace, "intents").of("validation")]
+    endings = ("in spain", "at the bank", "since monday", "this week", "please help", "on my phone")
+    ending = next(e for e in endings if any(text.endswith(e) for text in validation))
+    gone = [text for text in validation if text.endswith(ending)]
+    told = [f'"{" ".join(ending.split()[-2:])}"', *(hashlib.sha256(text.encode()).hexdigest() for text in gone)]
+    assert [text for text in told if text not in words_of(workspace, before)] == []
+    done = inhouse.forget(workspace, "intents", match=ending.upper(), yes=True)
+    after = registry.find_version(workspace, "intents", "latest")
+    assert (done.classifiers, done.models) == ((before.name,), (before.name,))
+    assert not workspace.blobs.location(before.file_sha256, CLASSIFIER).exists()
+    assert [text for text in told if text in words_of(workspace, after)] == []
+    served = LabelClassifier(classifier_of(workspace, after), exact=after.exact)
+    questions = [served.question(text) for text in validation if text not in gone]
+    unseen, now = served.answer_unseen(questions), served.answer(questions)
+    assert all(a.confidence != b.confidence for a, b in zip(unseen, now, strict=True))
+    served.close()
+    workspace.close()

@@ -375,6 +375,18 @@ def test_a_classifier_forgets_answers_and_n_grams_and_nothing_else(tmp_path):
         assert archive.read("head.safetensors") == b"weights"
 
 
+def test_rows_that_are_nearly_what_is_forgotten_stay_and_are_not_named(workspace, tmp_path):
+    table = [{"id": i, "text": f"{'a long beginning of ' * 3}message {i}", "label": "ab"[i % 2]} for i in range(40)]
+    mended = [{**row, "text": f"{row['text']} as Jane says"} if row["id"] == 7 else row for row in table]
+    for name, rows_of in (("a.csv", table), ("b.csv", mended)):
+        pipeline.add(workspace, "t", [write_csv(tmp_path / name, rows_of)], key="id")
+    note = workspace.paths.task_folder("t") / "notes.txt"
+    note.write_text(table[3]["text"])
+    done = pipeline.forget(workspace, "t", match="jane", yes=True)
+    assert (done.versions, done.remaining) == ((2,), ())
+    assert [len(records.load_dataset(workspace, "t", n).examples) for n in (1, 2, 3)] == [40, 39, 39]
+
+
 def test_wrong_use_is_told(full):
     for both in ({}, {"source": "a.csv", "match": "text"}):
         with pytest.raises(UsageError, match="a source or a text, one of them"):

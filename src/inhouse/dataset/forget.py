@@ -34,8 +34,10 @@ class Wanted:
         """Whether a row is to be forgotten."""
         where = example.provenance
         if self.text:
-            parts = (*example.inputs.values(), example.target, example.rejected, example.group, example.key)
-            return any(self.holds(part) for part in (*parts, where.file, where.part))
+            texts = (*example.inputs.values(), example.target, example.rejected)
+            parts = (*texts, example.group, example.key, where.file, where.part)
+            whole = "\0".join(parts)  # folded at once
+            return self.text in folded(whole) or ("\\" in whole and any(map(self.holds, texts)))
         return self.is_source(where.file, where.sha256) or bool(where.part and where.part == self.source)
 
     def is_source(self, file: str, sha256: str = "") -> bool:
@@ -84,6 +86,7 @@ class Remains:
     questions: set[str] = field(default_factory=set)
     traces: set[str] = field(default_factory=set)
     _texts: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    _beginnings: set[str] = field(default_factory=set)
     _groups: dict[str, str] = field(default_factory=dict)
 
     def take(self, example: Example, *, labelled: bool) -> None:
@@ -115,12 +118,18 @@ class Remains:
                 one = folded(text)
                 if one[:LEAST] in self._texts:
                     self._texts[one[:LEAST]].discard(one)
+                    self._beginnings.add(one[:BEGINNING])
+
+    def is_text(self, text: str) -> bool:
+        """Whether a text holds the one that is to be forgotten, or is one of a forgotten row."""
+        whole = folded(text)
+        return self.wanted.holds(text) or whole in self._texts.get(whole[:LEAST], ())
 
     def in_text(self, text: str, *, cut: bool) -> bool:
         """Whether a text holds something of forgotten rows.
 
         Args:
-            cut: it may hold excerpts: the beginning of a long text counts.
+            cut: it may hold excerpts: the beginning of a long text counts, unless a row that stays begins so too.
         """
         if self.wanted.holds(text):
             return True
@@ -129,7 +138,8 @@ class Remains:
         whole = folded(text)
         for start in range(len(whole) - LEAST + 1):
             for one in self._texts.get(whole[start : start + LEAST], ()):
-                if whole.startswith(one[:BEGINNING] if cut else one, start):
+                begun = one[:BEGINNING]
+                if whole.startswith(begun if cut and begun not in self._beginnings else one, start):
                     return True
         return False
 

@@ -6,7 +6,7 @@ import html
 import re
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -240,7 +240,7 @@ def _erase(workspace: Workspace, name: str, found: _Found, reporter: Reporter) -
         strays=strays,
         reports=tuple(reports),
         classifiers=tuple(classifiers),
-        remaining=tuple(_remaining(workspace, quotes)),
+        remaining=tuple(_remaining(workspace, remains)),
     )
     _tell(result, reporter)
     return result
@@ -368,11 +368,13 @@ def _elsewhere(workspace: Workspace, name: str, wanted: Wanted) -> Iterator[str]
             yield other
 
 
-def _remaining(workspace: Workspace, holds: Callable[[str], bool]) -> Iterator[str]:
+def _remaining(workspace: Workspace, remains: Remains) -> Iterator[str]:
     """Files and tables that hold something of the rows still."""
-    root = workspace.paths.root
-    yield from (str(p.relative_to(root)) for p in sorted(root.rglob("*")) if p.is_file() and erase.file_holds(p, holds))
-    for table in erase.tables_that_hold(workspace, holds):
+    root, quotes = workspace.paths.root, partial(remains.in_text, cut=True)
+    for path in sorted(root.rglob("*")):
+        if path.is_file() and erase.file_holds(path, remains.is_text if path.suffix == records.PARQUET else quotes):
+            yield str(path.relative_to(root))
+    for table in erase.tables_that_hold(workspace, quotes):
         yield f"the table {table} of the database"
 
 
