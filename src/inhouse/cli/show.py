@@ -49,6 +49,7 @@ def added(result: Added) -> str:
     ]
     if result.rejected:
         lines.append(f"{result.rejected} rows rejected, with reasons: {result.rejected_file}")
+    lines += [f"card: {result.card}"] if result.card else []
     return _next(lines, f"inhouse clean {result.task}")
 
 
@@ -74,6 +75,7 @@ def cleaned(result: Cleaned) -> str:
         lines.append(f"    apply: {finding.action}")
     if len(found) > SHOWN_FINDINGS:
         lines.append(f"... and {len(found) - SHOWN_FINDINGS} more (--json shows 1,000)")
+    lines += [*result.fit_for, f"card: {result.card}"]
     if result.new_dataset:
         lines.append(
             f"dataset version {result.new_dataset} leaves {result.removed} examples out and changes {result.changed}"

@@ -28,6 +28,7 @@ from inhouse.core import (
 from inhouse.core.json_schema import parse_object
 from inhouse.engine import find_spec, require_base
 from inhouse.errors import InputError, UsageError, did_you_mean
+from inhouse.pipeline.cards import save_version
 from inhouse.pipeline.differences import tell_replaced
 from inhouse.pipeline.reading import subject_of
 from inhouse.store import Workspace, check_name, disk_guard, records, write_bytes
@@ -39,7 +40,8 @@ class Added:
 
     `dropped` examples were set aside, `leaking` ones are kept and not learned from, as they stand in the test too;
     `replaced` ones stand in for older rows of their key.
-    `form` says in lines what the answers look like: fields of the schema, or structure checks.
+    `form` says in lines what the answers look like: fields of the schema, or structure checks. `card` is the data card
+    of a new version.
     """
 
     task: str
@@ -57,6 +59,7 @@ class Added:
     warnings: tuple[str, ...] = ()
     kind: Kind = "classify"
     form: tuple[str, ...] = ()
+    card: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """For `--json`."""
@@ -318,7 +321,7 @@ def store_data(
         reporter.say(f"every other row of {', '.join(files)} is there already: nothing changed")
         return replace(_unchanged(task, previous), rejected=len(rejections))
     rejected_file = _keep_all(
-        workspace, changed, built.dataset, [*train.added, *(test.added if test else [])], rejections
+        workspace, changed, built.dataset, [*train.added, *(test.added if test else [])], rejections, previous
     )
     _tell(built, rejections, rejected_file, task, changed, reporter)
     for found in CHECKS["overlong"](subject_of(workspace, changed, built.dataset)):
@@ -341,6 +344,7 @@ def store_data(
         warnings=tuple(built.warnings),
         kind=task.kind,
         form=form_lines(changed),
+        card=str(workspace.paths.card(task.name, number)),
     )
 
 
@@ -438,6 +442,7 @@ def _keep_all(
     dataset: Dataset,
     added: list[dict[str, Any]],
     rejections: list[Rejection],
+    previous: Dataset | None,
 ) -> str | None:
     """Write rejects file, task and dataset, in this order: the database row makes the version real."""
     rejects = workspace.paths.rejects(task.name, _file_name(added))
@@ -447,7 +452,7 @@ def _keep_all(
         if rejections:
             write_bytes(rejects, sources.rejections_csv(rejections))
         workspace.save_task(task)
-        records.save_dataset(workspace, dataset, added)
+        save_version(workspace, task.kind, dataset, previous, added)
     return str(rejects) if rejections else None
 
 

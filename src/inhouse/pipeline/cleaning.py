@@ -8,9 +8,11 @@ from typing import Any
 
 import inhouse.dataset as datasets
 from inhouse.clean import CHECKS, find_in, summary
+from inhouse.clean.card import fit_for
 from inhouse.core import Dataset, Finding, Reporter, Silent, Task
 from inhouse.errors import UsageError
 from inhouse.pipeline.adding import with_form
+from inhouse.pipeline.cards import save_version, write_card
 from inhouse.pipeline.reading import subject_of
 from inhouse.store import Workspace, disk_guard, records
 
@@ -22,7 +24,8 @@ SHOWN_FINDINGS = 1000
 class Cleaned:
     """What `clean` found, and the version that applying made, if that changed anything.
 
-    `removed` and `changed` examples are of the new version.
+    `removed` and `changed` examples are of the new version. `fit_for` says in five lines what the newest version is fit
+    for, and `card` is its data card.
     """
 
     task: str
@@ -33,6 +36,8 @@ class Cleaned:
     removed: int
     changed: int
     new_fingerprint: str | None = None
+    fit_for: tuple[str, ...] = ()
+    card: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         """For `--json`; `contracts/clean.schema.json` is its shape. The counts are of all findings."""
@@ -46,6 +51,8 @@ class Cleaned:
             "new_fingerprint": self.new_fingerprint,
             "removed": self.removed,
             "changed": self.changed,
+            "fit_for": list(self.fit_for),
+            "card": self.card,
         }
 
 
@@ -78,11 +85,14 @@ def clean(
         found = find_in(subject_of(workspace, task, dataset), whole=whole, tell=reporter.say)
         applied = _applied(found, apply)
         newer = _edited(task, dataset, applied)
-        records.save_findings(workspace, dataset, found, {f.id for f in applied})
+        names = {f.id for f in applied}
+        left = [f for f in found if f.id not in names]
+        records.save_findings(workspace, dataset, found, names)
+        card = write_card(workspace, task.kind, dataset, None, found, CHECKS)
         if newer is not None:
             with workspace.undoing(workspace.paths.task_file(name)):
                 workspace.save_task(with_form(task, newer))
-                records.save_dataset(workspace, newer)
+                card = save_version(workspace, task.kind, newer, dataset, findings=left, checked=CHECKS)
     removed = len(dataset.examples) - len(newer.examples) if newer else 0
     changed = len({i for f in applied for i in f.touched}) - removed
     if newer is not None:
@@ -99,6 +109,8 @@ def clean(
         removed=removed,
         changed=changed,
         new_fingerprint=newer.fingerprint if newer else None,
+        fit_for=fit_for(newer or dataset, task.kind, left, CHECKS),
+        card=str(card),
     )
 
 

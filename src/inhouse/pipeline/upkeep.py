@@ -32,6 +32,7 @@ from inhouse.core.json_schema import parse_object
 from inhouse.engine import ENCODER, get_base, require_base
 from inhouse.errors import NotFound
 from inhouse.pipeline.adding import tell_not_taken, with_form
+from inhouse.pipeline.cards import save_version
 from inhouse.pipeline.evaluation import encoders_of, evaluate
 from inhouse.pipeline.learning_data import to_learn_from
 from inhouse.pipeline.packaging import spread
@@ -301,7 +302,7 @@ def _store_corrected(workspace: Workspace, task: Task, waiting: Waiting, reporte
     for warning in waiting.built.warnings:
         reporter.warn(warning)
     with disk_guard(workspace.paths.root):
-        records.save_dataset(workspace, dataset)
+        save_version(workspace, task.kind, dataset, None)
     changed = with_form(task, dataset)
     if changed != task:
         tell_not_taken(task, changed, reporter)
