@@ -161,6 +161,15 @@ def test_many_sources_are_not_named():
     assert "| .pdf files | ████████████████████ | 40 | 30 | 0 | 10 |" in text
 
 
+def test_of_many_labels_the_most_frequent_and_the_rarest_are_shown():
+    data = [(f"{label} {i}", f"label {label:02}", "train") for label in range(40) for i in range(label + 1)]
+    text = as_markdown(card(dataset(*data)))
+    assert "the 10 between have 155 in all" in text
+    assert "| label 39 | ████████████████████ | 40 |" in text
+    assert "| label 00 | █ | 1 |" in text
+    assert "label 15" not in text
+
+
 def test_large_data_is_sampled_for_lengths_alone_and_says_so():
     data = dataset(*[(f"text {i}", "ab"[i % 2], "train") for i in range(25_000)])
     text = as_markdown(card(data))

@@ -13,7 +13,7 @@ from inhouse.core.json_schema import parse_object
 
 # Examples that lengths and fields are counted of, evenly spread: a second for any size.
 SAMPLE = 10_000
-MAX_ROWS, MAX_NAME = 30, 60
+MOST, RAREST, MAX_NAME = 20, 10, 60
 # With more sources than these their names would make a list of people, in a folder of CVs say.
 MAX_SOURCES = 15
 
@@ -126,16 +126,15 @@ def _filled(value: object) -> bool:
 
 
 def _counted(title: str, what: str, pairs: Sequence[tuple[str, str]], note: str = "") -> Chart:
-    """How often each name stands, by split; the most frequent first, the rest together."""
+    """How often each name stands, by split: the most frequent ones and, of many names, the rarest."""
     counts = Counter(pairs)
-    totals = Counter(name for name, _ in pairs)
-    names = [name for name, _ in totals.most_common(MAX_ROWS)]
-    rows = [(_cut(name), tuple(counts[name, s] for s in SPLITS)) for name in names]
-    if rest := len(totals) - len(names):
-        shown = set(names)
-        others = Counter(split for name, split in pairs if name not in shown)
-        rows.append((f"{rest:,} others", tuple(others[s] for s in SPLITS)))
-    return Chart(title, what, tuple(rows), note)
+    totals = Counter(name for name, _ in pairs).most_common()
+    shown = totals if len(totals) <= MOST + RAREST else [*totals[:MOST], *totals[-RAREST:]]
+    if between := len(totals) - len(shown):
+        many = sum(n for _, n in totals) - sum(n for _, n in shown)
+        note = f"The {MOST} most frequent and the {RAREST} rarest; the {between:,} between have {many:,} in all. {note}"
+    rows = [(_cut(name), tuple(counts[name, s] for s in SPLITS)) for name, _ in shown]
+    return Chart(title, what, tuple(rows), note.strip())
 
 
 def _lengths(title: str, pairs: Sequence[tuple[int, str]], note: str) -> Chart:

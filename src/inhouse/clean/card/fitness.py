@@ -104,9 +104,8 @@ def _verdict(dataset: Dataset, kind: Kind, findings: Sequence[Finding], checked:
     if not checked:
         return f"verdict: look before training: `inhouse clean {dataset.task}`"
     if errors := sum(f.severity == "error" for f in findings):
-        return (
-            f"verdict: not fit for a fair test yet: mend the {'error' if errors == 1 else f'{errors:,} errors'} first"
-        )
+        what = "error" if errors == 1 else f"{errors:,} errors"
+        return f"verdict: not fit for a fair test yet: mend the {what} first{_safely(dataset, findings)}"
     test = dataset.counts()["test"]
     gain = _told_by(test)
     use = {"classify": "sorting", "extract": "reading out fields", "generate": "writing"}[kind]
@@ -119,6 +118,12 @@ def _verdict(dataset: Dataset, kind: Kind, findings: Sequence[Finding], checked:
     doubtful = f"; up to {wrong:,} targets are in doubt" if wrong else ""
     gather = next((f.action for f in findings if f.check == "representativeness"), "")
     return f"verdict: {fit}{doubtful}; next: {gather or f'`inhouse train {dataset.task}`'}"
+
+
+def _safely(dataset: Dataset, findings: Sequence[Finding]) -> str:
+    """How errors are mended that need no look."""
+    safe = all(f.safe and f.edits for f in findings if f.severity == "error")
+    return f": `inhouse clean {dataset.task} --apply safe`" if safe else ""
 
 
 def _told_by(test: int) -> float | None:
