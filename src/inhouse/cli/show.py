@@ -53,6 +53,7 @@ def added(result: Added) -> str:
         lines.append(f"{result.rejected} rows rejected; mend them and add them again: {files}")
     if result.unusable:
         lines.append(f"{len(result.unusable)} files left out: {', '.join(bad.file for bad in result.unusable[:3])}")
+    lines += [f"card: {result.card}"] if result.card else []
     return _next(lines, f"inhouse clean {result.task}")
 
 
@@ -78,6 +79,7 @@ def cleaned(result: Cleaned) -> str:
         lines.append(f"    apply: {finding.action}")
     if len(found) > SHOWN_FINDINGS:
         lines.append(f"... and {len(found) - SHOWN_FINDINGS} more (inhouse clean {result.task} --show all)")
+    lines += [*result.fit_for, f"card: {result.card}"]
     if result.new_dataset:
         lines.append(
             f"dataset version {result.new_dataset} leaves {result.removed} examples out and changes {result.changed}"

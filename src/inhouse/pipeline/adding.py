@@ -25,6 +25,7 @@ from inhouse.core import (
 from inhouse.core.json_schema import compact, ordered, parse_object
 from inhouse.engine import find_spec, require_base
 from inhouse.errors import ModelUnavailable, NotFound, UsageError, did_you_mean
+from inhouse.pipeline.cards import save_version
 from inhouse.pipeline.corrections import store_corrected, waiting_corrections
 from inhouse.pipeline.differences import tell_replaced
 from inhouse.pipeline.reading import (
@@ -62,7 +63,7 @@ class Added:
     `replaced` ones stand in for older rows of their key.
     `rejections` are the first of the rejected rows, each with file, line, reason and remedy; `rejected_files` hold all
     of them, to be mended and added again. `unusable` are files that were left out. `form` says in lines what the
-    answers look like: fields of the schema, or structure checks.
+    answers look like: fields of the schema, or structure checks. `card` is the data card of a new version.
     """
 
     task: str
@@ -82,6 +83,7 @@ class Added:
     warnings: tuple[str, ...] = ()
     kind: Kind = "classify"
     form: tuple[str, ...] = ()
+    card: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """For `--json`."""
@@ -394,7 +396,7 @@ def store_data(
         _show(changed, prepared, reporter)
         if confirm and not confirm("use this?"):
             raise UsageError("nothing was added", "name what is otherwise: --input, --target, --group, --kind")
-    rejected_files = _keep_all(workspace, changed, built.dataset, added, rejections)
+    rejected_files = _keep_all(workspace, changed, built.dataset, added, rejections, previous)
     _tell(built, rejections, rejected_files, prepared.before or task, changed, reporter)
     if built.replaced and previous is not None:
         tell_replaced(datasets.difference(previous, built.dataset), reporter)
@@ -405,6 +407,7 @@ def store_data(
         leaking=len(built.leaks),
         replaced=len(built.replaced),
         warnings=tuple(built.warnings),
+        card=str(workspace.paths.card(task.name, number)),
     )
 
 
@@ -506,6 +509,7 @@ def _keep_all(
     dataset: Dataset,
     added: list[dict[str, Any]],
     rejections: Sequence[tuple[tuple[str, ...], Rejection]],
+    previous: Dataset | None,
 ) -> list[str]:
     """Write rejects files, task and dataset, in this order: the database row makes the version real."""
     rejected = _rejected_files(workspace, task, rejections)
@@ -515,7 +519,7 @@ def _keep_all(
         for file, content in rejected.items():
             write_bytes(file, content)
         workspace.save_task(task)
-        records.save_dataset(workspace, dataset, added)
+        save_version(workspace, task.kind, dataset, previous, added)
     return [str(file) for file in rejected]
 
 

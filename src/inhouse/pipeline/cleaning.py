@@ -9,8 +9,10 @@ from typing import Any
 
 import inhouse.dataset as datasets
 from inhouse.clean import CHECKS, find_in, summary
+from inhouse.clean.card import fit_for
 from inhouse.core import Dataset, Finding, Reporter, Silent, Task
 from inhouse.errors import NotFound, UsageError
+from inhouse.pipeline.cards import save_version, write_card
 from inhouse.pipeline.masking import HIDDEN, Masks, numbered, without_names
 from inhouse.pipeline.privacy_report import require_report_name, write_report
 from inhouse.pipeline.probabilities import embedder
@@ -26,7 +28,8 @@ SHOWN_FINDINGS = 1000
 class Cleaned:
     """What `clean` found, and the version that applying made, if that changed anything.
 
-    `removed` and `changed` examples are of the new version.
+    `removed` and `changed` examples are of the new version. `fit_for` says in five lines what the newest version is fit
+    for, and `card` is its data card.
     """
 
     task: str
@@ -37,6 +40,8 @@ class Cleaned:
     removed: int
     changed: int
     new_fingerprint: str | None = None
+    fit_for: tuple[str, ...] = ()
+    card: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         """For `--json`; `contracts/clean.schema.json` is its shape. The counts are of all findings."""
@@ -50,6 +55,8 @@ class Cleaned:
             "new_fingerprint": self.new_fingerprint,
             "removed": self.removed,
             "changed": self.changed,
+            "fit_for": list(self.fit_for),
+            "card": self.card,
         }
 
 
@@ -90,17 +97,20 @@ def clean(
         subject = replace(subject_of(workspace, task, dataset), embed=embedder(workspace, task, reporter))
         found = find_in(subject, whole=whole, tell=reporter.say)
         applied = _applied(found, apply)
+        names = {f.id for f in applied}
+        left = [f for f in found if f.id not in names]
         hidden, other = [f for f in applied if f.check in HIDDEN], [f for f in applied if f.check not in HIDDEN]
         masks = Masks.of(workspace, dataset, keep=keep_map) if any(f.mask for f in hidden) else None
         newer = _edited(task, dataset, [*other, *(numbered(dataset, hidden, masks) if masks else hidden)])
-        records.save_findings(workspace, dataset, found, {f.id for f in applied})
+        records.save_findings(workspace, dataset, found, names)
+        card = write_card(workspace, task.kind, dataset, None, found, CHECKS)
         if newer is not None:
             with workspace.undoing(workspace.paths.task_file(name), workspace.paths.mask_map(name)):
                 if masks:
                     newer = without_names(newer, masks)
                     masks.save(reporter)
                 workspace.save_task(with_form(task, newer))
-                records.save_dataset(workspace, newer)
+                card = save_version(workspace, task.kind, newer, dataset, findings=left, checked=CHECKS)
     if report is not None:
         write_report(report, workspace, task, dataset, found, applied, newer)
     removed = len(dataset.examples) - len(newer.examples) if newer else 0
@@ -119,6 +129,8 @@ def clean(
         removed=removed,
         changed=changed,
         new_fingerprint=newer.fingerprint if newer else None,
+        fit_for=fit_for(newer or dataset, task.kind, left, CHECKS),
+        card=str(card),
     )
 
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 
 import inhouse.dataset as datasets
 from inhouse.core import Dataset, Example, Feedback, Provenance, Reporter, Task, Trace, input_key, target_key
+from inhouse.pipeline.cards import save_version
 from inhouse.pipeline.task_form import tell_not_taken, with_form
-from inhouse.store import Workspace, disk_guard, records, traffic
+from inhouse.store import Workspace, disk_guard, traffic
 from inhouse.train import max_tokens_of
 
 CORRECTIONS = "corrections"
@@ -73,7 +74,7 @@ def store_corrected(workspace: Workspace, task: Task, waiting: Waiting, reporter
     for warning in waiting.built.warnings:
         reporter.warn(warning)
     with disk_guard(workspace.paths.root):
-        records.save_dataset(workspace, dataset)
+        save_version(workspace, task.kind, dataset, None)
     changed = with_form(task, dataset)
     if changed != task:
         tell_not_taken(task, changed, reporter)

@@ -50,6 +50,9 @@ class Paths:
     def report(self, task: str, number: int) -> Path:
         return self.task_folder(task) / "reports" / f"{task}@{number}.html"
 
+    def card(self, task: str, dataset: int) -> Path:
+        return self.task_folder(task) / "cards" / f"{task}-v{dataset}.html"
+
     def curve(self, task: str) -> Path:
         return self.task_folder(task) / "reports" / "curve.svg"
 
