@@ -349,6 +349,12 @@ def test_a_mail_of_html_alone_is_read_as_html(tmp_path):
     assert text_of(tmp_path / "a.eml") == "Subject: Hi\n\nGrüße"
 
 
+def test_headers_that_no_mail_should_have_do_not_cost_the_mail(tmp_path):
+    """Python's own parser fails on some of them; found by mutating mails."""
+    (tmp_path / "a.eml").write_bytes(b"From: a:;b@\nTo: <<@>,:;@;\nDate: never\nSubject: =?utf-8?q?=zz?=\n\nhello")
+    assert text_of(tmp_path / "a.eml").endswith("hello")
+
+
 def test_mails_in_mails_end_somewhere(tmp_path):
     message = mail("deepest")
     for i in range(12):

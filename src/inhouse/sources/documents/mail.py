@@ -34,7 +34,7 @@ def read_mail(data: bytes, read_part: ReadPart) -> str:
     """
     message = message_from_bytes(data, policy=policy.default)
     text = mail_text(message, read_part)
-    if not text or not any(message[name] for name in _HEAD):
+    if not text or not any(_header(message, name) for name in _HEAD):
         raise Unreadable("is no mail: it has no From, To, Date or Subject")
     return text
 
@@ -57,7 +57,10 @@ def read_mailbox(path: Path, read_part: ReadPart) -> Iterator[tuple[str, str, st
             if name in seen:
                 name = f"{name} ({number})"
             seen.add(name)
-            yield name, mail_text(message, read_part), ""
+            try:
+                yield name, mail_text(message, read_part), ""
+            except Exception as error:  # noqa: BLE001 - one message that no parser understands costs itself alone
+                yield name, "", f"has a message that is damaged ({type(error).__name__}: {str(error)[:80]})"
     finally:
         box.close()
 
