@@ -199,8 +199,10 @@ def _finder(subject: Subject) -> FactFinder:
 
 def _invented(subject: Subject, *, broken: bool) -> Iterator[Fault]:
     """Facts that the input does not hold; whether they break a text depends on how rare that is."""
-    examples, finder = subject.dataset.examples, _finder(subject)
-    found = [finder.invented(render_input(e.inputs), e.target) for e in examples]
+    if "invented" not in subject.memo:
+        finder = _finder(subject)
+        subject.memo["invented"] = [finder.invented(render_input(e.inputs), e.target) for e in subject.dataset.examples]
+    found: list[tuple[str, ...]] = subject.memo["invented"]
     share = sum(not facts for facts in found) / max(1, len(found))
     if len(found) < LEAST or broken != (share >= NOTHING_INVENTED):
         return
