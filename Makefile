@@ -8,6 +8,7 @@ VENV ?= .venv
 INDEX ?=
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 DEMO ?= demo
+MINUTES ?= 60
 
 PIP = $(VENV)/bin/python -m pip --disable-pip-version-check
 FROM = $(if $(INDEX),--index-url $(INDEX))
@@ -15,7 +16,7 @@ ifneq ($(INDEX),)
 export INHOUSE_INDEX_URL := $(INDEX)
 endif
 
-.PHONY: demo install check lint types layers unit test bench bench-train bench-encoder example clean
+.PHONY: demo install check lint types layers unit test fuzz bench bench-train bench-encoder example clean
 
 demo: install
 	$(VENV)/bin/python examples/ledger/demo.py $(DEMO)
@@ -47,6 +48,10 @@ unit: install
 
 test: install
 	$(VENV)/bin/pytest
+
+# Breaks good files of every format for MINUTES, and reads them: rows or an error of ours, never anything else.
+fuzz: install
+	$(VENV)/bin/python tests/fuzz/sources.py $(MINUTES)
 
 bench: install
 	$(VENV)/bin/python benchmarks/journey.py

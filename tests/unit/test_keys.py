@@ -69,6 +69,17 @@ def test_a_file_that_says_the_same_adds_no_version(workspace, tmp_path):
     assert records.latest_dataset(workspace, "t") == 1
 
 
+def test_a_correction_is_taken_back_by_a_file_of_the_same_name(workspace, tmp_path):
+    tables = [rows(40), rows(40, changed=(7,)), [*rows(40), *rows(1, start=90)]]
+    for number, table in enumerate(tables):
+        (tmp_path / str(number)).mkdir()
+        pipeline.add(workspace, "t", [write(tmp_path / str(number) / "a.csv", table)], key="" if number else "id")
+    texts = {e.key: e.inputs["text"] for e in newest(workspace).examples}
+    assert (texts["K7"], len(texts)) == ("message 7", 41)
+    pipeline.add(workspace, "t", [tmp_path / "1" / "a.csv"], key="id")  # known, but to be read again
+    assert {e.key: e.inputs["text"] for e in newest(workspace).examples}["K7"] == "message 7 mended"
+
+
 def test_a_key_twice_in_a_file_and_a_row_without_are_rejected(workspace, tmp_path):
     table = [*rows(40), {"id": "K3", "text": "again", "label": "a"}, {"id": " ", "text": "none", "label": "b"}]
     reporter = Silent()

@@ -6,7 +6,9 @@ import contextlib
 import csv
 import io
 import json
+import random
 import subprocess
+import sys
 
 import pytest
 from hypothesis import given
@@ -14,7 +16,7 @@ from hypothesis import strategies as st
 
 from inhouse.core import input_key
 from inhouse.errors import SourceError, UsageError
-from inhouse.sources import Mapping, infer_mapping, read_source, rejections_csv, to_examples
+from inhouse.sources import Mapping, ReadOptions, infer_mapping, read_source, rejects_csv, to_examples
 from inhouse.sources.mapping import infer_kind
 
 CLASSIFY = Mapping("classify", ("text",), ("label",))
@@ -25,9 +27,12 @@ def write(path, content):
     return path
 
 
-def fails(path, content=None):
+FOUND = ReadOptions()
+
+
+def fails(path, content=None, options=FOUND):
     with pytest.raises(SourceError) as caught:
-        read_source(path if content is None else write(path, content))
+        read_source(path if content is None else write(path, content), options)
     assert caught.value.exit_code == 3
     assert caught.value.file == str(path)
     return caught.value
@@ -49,6 +54,79 @@ def test_the_delimiter_is_found_out(tmp_path, delimiter):
     assert source.columns == ("text", "label")
     assert [r.values["label"] for r in source.records] == ["x", "y"]
     assert source.records[0].values["text"] == "a, b; c | d"
+
+
+@pytest.mark.parametrize("delimiter", ["~", "^", "\x1f", "\x01", "¦", ":", "#"])
+def test_a_delimiter_that_is_unusual_is_found_where_it_cuts_all_rows(tmp_path, delimiter):
+    rows = [["text", "price, EUR", "label"], *([f"message {i}, and more", "1,50", "ab"[i % 2]] for i in range(5))]
+    source = read_source(write(tmp_path / "d.csv", "".join(delimiter.join(row) + "\n" for row in rows)))
+    assert source.columns == ("text", "price, EUR", "label")
+    assert [r.values["label"] for r in source.records] == list("ababa")
+
+
+def test_signs_of_a_text_are_no_delimiter(tmp_path):
+    text = "question: the text\nwhat: one\nor two\n" + "a: b\n" * 9
+    source = read_source(write(tmp_path / "d.csv", text))
+    assert source.columns == ("question: the text",)
+    assert read_source(tmp_path / "d.csv", ReadOptions(delimiter=":")).columns == ("question", "the text")
+
+
+@pytest.mark.parametrize("name", ["tab", "\\t", "\t"])
+def test_a_delimiter_can_be_named(tmp_path, name):
+    path = write(tmp_path / "d.csv", "a,b\tlabel\n1,2\tx\n3,4\ty\n5,6\tx\n")
+    assert read_source(path).columns == ("a", "b\tlabel")
+    assert read_source(path, ReadOptions(delimiter=name)).columns == ("a,b", "label")
+
+
+def test_excels_own_line_on_the_separator(tmp_path):
+    source = read_source(write(tmp_path / "d.csv", "sep=;\r\na,x;label\r\n1,5;p\r\n"))
+    assert (source.columns, source.records[0].provenance.line) == (("a,x", "label"), 3)
+
+
+def test_the_header_can_be_named(tmp_path):
+    path = write(tmp_path / "d.csv", "Report of May\n\ntext;label\none;a\ntwo;b\n")
+    source = read_source(path, ReadOptions(header=3))
+    assert source.columns == ("text", "label")
+    assert [r.provenance.line for r in source.records] == [4, 5]
+    assert "line 9 is no header" in fails(path, options=ReadOptions(header=9)).what
+
+
+def test_lines_and_cells_beyond_all_measure_cost_their_row(tmp_path, monkeypatch):
+    for module in ("bounds", "text", "csv_file"):
+        monkeypatch.setattr(f"inhouse.sources.{module}.MAX_CHARS", 1000)
+    text = "text,label\none,a\n" + "x" * 5000 + ',b\n"two\nlines",a\n"a' + "\n" + "y" * 3000 + '",b\nlast,b\nmore,a\n'
+    source = read_source(write(tmp_path / "d.csv", text))
+    assert [(r.provenance.line, r.values["text"]) for r in source.records] == [
+        (2, "one"), (4, "two\nlines"), (8, "last"), (9, "more"),
+    ]  # fmt: skip
+    assert [(r.provenance.line, r.reason.split(";")[0], len(r.row)) for r in source.rejections] == [
+        (3, "a line of more than 1,000 characters", 200),
+        (6, "line 7, inside a quote, of more than 1,000 characters", 200),
+    ]
+    error = fails(tmp_path / "e.csv", 'text,label\none,a\n"open,b\n' + "three,a\n" * 500)
+    assert (error.line, "more than 1,000 characters" in error.what) == (3, True)
+    source = read_source(write(tmp_path / "d.jsonl", '{"a": "x"}\n{"a": "' + "y" * 2000 + '"}\n{"a": "z"}'))
+    assert [r.provenance.line for r in source.records] == [1, 3]
+    assert "a line of more than" in source.rejections[0].reason
+
+
+def test_a_line_of_a_quarter_of_a_gigabyte_takes_no_memory(tmp_path):
+    path = tmp_path / "d.csv"
+    with path.open("wb") as file:
+        file.write(b"text,label\none,a\n")
+        for _ in range(256):
+            file.write(b"x" * 2**20)
+        file.write(b",b\ntwo,b\n")
+    told = (
+        "import resource\nfrom inhouse.sources import read_source\n"
+        "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        f"source = read_source({str(path)!r})\n"
+        "print([r.provenance.line for r in source.records], [r.provenance.line for r in source.rejections])\n"
+        "print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) < 150_000)"
+    )
+    done = subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, check=True)
+    path.unlink()
+    assert done.stdout.splitlines() == ["[2, 4] [3]", "True"]
 
 
 def test_semicolons_win_over_decimal_commas(tmp_path):
@@ -81,8 +159,11 @@ def test_odd_rows_are_rejected_with_line_and_reason(tmp_path):
     ]
     assert source.rejections[0].row == "too,many,cells"
     assert source.records[-1].values["text"] == 'a "quoted" word'
-    kept = list(csv.DictReader(io.StringIO(rejections_csv(source.rejections).decode())))
-    assert kept[1] == {"file": "d.csv", "line": "9", "reason": source.rejections[1].reason, "row": "few"}
+    kept = list(csv.DictReader(io.StringIO(rejects_csv(source.columns, source.rejections).decode())))
+    assert (kept[1]["text"], kept[1]["label"]) == ("few", "")
+    assert (kept[1]["inhouse_file"], kept[1]["inhouse_line"]) == ("d.csv", "9")
+    assert kept[1]["inhouse_reason"] == source.rejections[1].reason
+    assert "one cell for each column" in kept[1]["inhouse_remedy"]
 
 
 def test_a_stray_carriage_return_costs_one_row_and_no_line_number(tmp_path):
@@ -150,46 +231,126 @@ def test_any_bytes_give_rows_or_a_source_error(tmp_path_factory, data, extension
 # --- text
 
 
-def test_a_byte_order_mark_and_the_command_that_takes_it_off(tmp_path):
-    path = write(tmp_path / "d.csv", b"\xef\xbb\xbf" + table().encode())
-    error = fails(path)
-    assert "byte order mark" in error.what
-    assert error.line == 1
-    subprocess.run(["bash", "-c", error.remedy.partition(": ")[2]], check=True)
-    assert len(read_source(tmp_path / "d.utf8.csv").records) == 20
+ENCODED = {
+    "en": ("cp1252", "The fee is 10 € – it’s “quoted” so."),
+    "nl": ("cp1252", "Waar is mijn café-rekening? Ik heb één factuur van 10 € gekregen."),
+    "de": ("cp1252", "Können Sie mir bitte die Größe der Tür für das Büro schicken? Grüße aus München."),
+    "fr": ("cp1252", "Le numéro de téléphone a été changé, voilà l'adresse à Besançon, où êtes-vous."),
+    "de on DOS": ("cp850", "Können Sie mir bitte die Größe der Tür für das Büro schicken? Grüße aus München."),
+    "de on a Mac": ("mac_roman", "Können Sie mir bitte die Größe der Tür für das Büro schicken? Grüße aus München."),
+    "pl": ("cp1250", "Gdzie jest moja faktura? Proszę o przesłanie łącznej kwoty za żółtą książkę, dziękuję."),
+    "cs": ("cp1250", "Kde je moje faktura? Prosím o zaslání účtu za žlutou knihu, děkuji, příště přijdu."),
+    "cs on DOS": ("cp852", "Kde je moje faktura? Prosím o zaslání účtu za žlutou knihu, děkuji, příště přijdu."),
+    "hu": ("cp1250", "Hol van a számlám? Kérem küldje el az összeget a sárga könyvért, köszönöm szépen, gyűjtő."),
+    "tr": ("cp1254", "Faturam nerede? Lütfen sarı kitap için tutarı gönderin, teşekkür ederim, şişe ığdır."),
+    "lt": ("cp1257", "Kur yra mano sąskaita faktūra? Prašau atsiųsti sumą už geltoną knygą, ačiū."),
+    "ru": ("cp1251", "Где мой счёт? Пожалуйста, пришлите сумму за жёлтую книгу, спасибо."),
+    "ru on Unix": ("koi8_r", "Где мой счёт? Пожалуйста, пришлите сумму за жёлтую книгу, спасибо."),
+    "el": ("cp1253", "Πού είναι το τιμολόγιό μου; Παρακαλώ στείλτε το ποσό."),
+    "ja": ("cp932", "請求書はどこですか。黄色い本の金額を送ってください。ありがとうございます。"),
+    "zh": ("gb18030", "我的发票在哪里?请把黄皮书的金额发给我,谢谢。"),
+    "ko": ("cp949", "제 송장은 어디에 있습니까? 노란 책의 금액을 보내 주세요. 감사합니다."),
+}
 
 
-@pytest.mark.parametrize(("text", "encoding"), [("Café", "LATIN1"), ("10 €", "WINDOWS-1252")])
-def test_latin_1_names_line_and_byte_and_the_command(tmp_path, text, encoding):
-    path = write(tmp_path / "my data.csv", table().encode() + f"{text},a\n".encode("cp1252"))
-    error = fails(path)
-    assert error.line == 22
-    assert f"0x{text[-1].encode('cp1252')[0]:02X}" in error.what
-    assert encoding in error.remedy
-    subprocess.run(["bash", "-c", error.remedy.partition(": ")[2]], check=True)
-    assert read_source(tmp_path / "my data.utf8.csv").records[-1].values["text"] == text
+@pytest.mark.parametrize("language", ENCODED)
+def test_older_encodings_are_found_and_told_with_a_line(tmp_path, language):
+    encoding, text = ENCODED[language]
+    path = write(tmp_path / "d.csv", f'text,label\nplain,a\n"{text}",b\n'.encode(encoding))
+    source = read_source(path)
+    assert [r.values["text"] for r in source.records] == ["plain", text]
+    [note] = source.notes
+    assert note.startswith("the file is read as ")
+    assert "for example in line 3: " in note
+    assert "--encoding NAME" in note
 
 
-def test_one_bad_byte_in_utf_8_is_to_be_mended_not_converted(tmp_path):
-    error = fails(tmp_path / "d.csv", "text,label\nnaïve,a\n".encode() + b"caf\xe9,b\n")
-    assert error.line == 3
-    assert "iconv" not in error.remedy
+@pytest.mark.parametrize("text", ["Café", "10 €"])
+def test_one_word_is_enough_for_the_west(tmp_path, text):
+    source = read_source(write(tmp_path / "d.csv", table().encode() + f"{text},a\n".encode("cp1252")))
+    assert source.records[-1].values["text"] == text
+    assert "Windows-1252" in source.notes[0]
 
 
-def test_utf_16_nul_and_nothing(tmp_path):
-    assert "UTF-16" in fails(tmp_path / "a.csv", table().encode("utf-16")).what
-    assert "NUL" in fails(tmp_path / "b.csv", "text,label\na\0b,c\n").what
-    assert fails(tmp_path / "b.csv").line == 2
+@pytest.mark.parametrize("mark", [True, False])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"])
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "json"])
+def test_unicode_is_read_with_and_without_a_byte_order_mark(tmp_path, kind, encoding, mark):
+    rows = [{"text": f"één {i} счёт", "label": "ab"[i % 2]} for i in range(4)]
+    lines = [json.dumps(row, ensure_ascii=False) for row in rows]
+    text = {
+        "csv": "text,label\r\n" + "".join(f"{row['text']},{row['label']}\r\n" for row in rows),
+        "jsonl": "\n".join(lines),
+        "json": f"[{','.join(lines)}]",
+    }[kind]
+    source = read_source(write(tmp_path / f"d.{kind}", (("\ufeff" if mark else "") + text).encode(encoding)))
+    assert source.columns == ("text", "label")
+    assert [dict(r.values) for r in source.records] == rows
+    assert len(source.notes) == (encoding != "utf-8")
+
+
+def test_a_named_encoding_goes_before_what_is_found(tmp_path):
+    path = write(tmp_path / "d.csv", "text,label\nПривет,a\nsch\u00f6n,b\n".encode("utf-8"))
+    assert read_source(path, ReadOptions(encoding="koi8-r")).records[0].values["text"] != "Привет"
+    path = write(tmp_path / "e.csv", "text,label\nprix 5 ¤,a\n".encode("iso8859-1"))
+    assert read_source(path, ReadOptions(encoding="iso8859-15")).records[0].values["text"] == "prix 5 €"
+    path = write(tmp_path / "f.csv", "\ufefftext,label\nx,a\n".encode())
+    assert read_source(path, ReadOptions(encoding="utf8")).columns == ("text", "label")
+
+
+def test_bytes_that_are_not_utf_8_cost_their_row_alone(tmp_path):
+    lines = ["text,label", "naïve,a", *(f"text {i},b" for i in range(6))]
+    data = "\n".join(lines).encode() + b"\ncaf\xe9,b\nlast \xc3\xa9,b\n"
+    source = read_source(write(tmp_path / "d.csv", data))
+    assert [(r.provenance.line, r.reason) for r in source.rejections] == [(9, "byte 0xE9 is not UTF-8, after 'caf'")]
+    assert source.records[-1].values["text"] == "last é"
+    assert source.notes == ("the file is UTF-8 and 1 of its bytes are not: rows with them are rejected",)
+
+
+@pytest.mark.parametrize("piece", [7, 8, 9, 64])
+def test_characters_that_a_piece_cuts_are_counted_right(tmp_path, monkeypatch, piece):
+    monkeypatch.setattr("inhouse.sources.text._CHUNK", piece)
+    text = "text,label\n" + "ééé😀счёт,a\n" * 9
+    assert read_source(write(tmp_path / "d.csv", text)).notes == ()
+    source = read_source(write(tmp_path / "e.csv", text.encode() + b"x\xff,b\nx,b\n"))
+    assert [r.provenance.line for r in source.rejections] == [11]
+
+
+def test_a_nul_costs_its_row_and_what_is_no_text_is_refused(tmp_path):
+    source = read_source(write(tmp_path / "b.csv", table() + "a\0b,c\n"))
+    assert [(r.provenance.line, r.reason) for r in source.rejections] == [(22, "a NUL byte, after 'a': it is no text")]
+    assert "a NUL byte" in fails(tmp_path / "b.jsonl", '{"a": "x\0"}\n').what
+    for content in (random.Random(0).randbytes(5000), b"\x89PNG\r\n\x1a\n" + bytes(range(32)) * 20):
+        for extension in ("csv", "jsonl", "json"):
+            assert "this is no text" in fails(tmp_path / f"c.{extension}", content).what
+    error = fails(write(tmp_path / "d.csv", table().encode("utf-16-le")), options=ReadOptions(encoding="utf-8"))
+    assert "this is no text" in error.what
     for content in ("", "\n \n"):
         assert "empty" in fails(tmp_path / "c.csv", content).what
         assert "empty" in fails(tmp_path / "c.jsonl", content).what
 
 
+@pytest.mark.parametrize(
+    ("options", "part"),
+    [
+        ({"encoding": "latin-99"}, "the encoding 'latin-99' is not known"),
+        ({"encoding": "base64"}, "the encoding 'base64' is not known"),
+        ({"delimiter": "||"}, "'||' cannot be the delimiter"),
+        ({"delimiter": '"'}, "cannot be the delimiter"),
+        ({"header": -1}, "the header cannot be in line -1"),
+    ],
+)
+def test_options_that_cannot_be(options, part):
+    with pytest.raises(UsageError) as caught:
+        ReadOptions(**options)
+    assert part in caught.value.what
+
+
 def test_files_that_are_none(tmp_path):
     assert "no such file" in fails(tmp_path / "absent.csv").what
     assert "folder" in fails(tmp_path).what
-    for known in (".csv, .tsv", ".jsonl", ".json", ".xlsx"):
-        assert known in fails(tmp_path / "d.parquet", "x").remedy
+    for known in (".csv, .tsv", ".jsonl", ".json", ".xlsx", ".parquet"):
+        assert known in fails(tmp_path / "d.feather", "x").remedy
     assert "no extension" in fails(tmp_path / "data", "x").what
 
 
@@ -233,17 +394,12 @@ def test_bad_lines_are_rejected(tmp_path, line, part):
 
 
 @pytest.mark.parametrize(
-    ("text", "remedy"),
-    [
-        ('[{"text": "a"}]', "ends in .json"),
-        ('\n[\n {"text": "a"}\n]', "ends in .json"),
-        ('{\n "text": "a"\n}\n', "jq -c"),
-    ],
+    ("text", "lines"), [('[{"text": "a"}]', [1]), ('\n[\n {"text": "a"},\n {"text": "b"}\n]', [3, 4])]
 )
-def test_one_json_document_is_refused_with_the_way_out(tmp_path, text, remedy):
-    error = fails(tmp_path / "d.jsonl", text)
-    assert remedy in error.remedy
-    assert error.line == (2 if text.startswith("\n") else 1)
+def test_one_json_document_named_as_lines_is_read_and_told(tmp_path, text, lines):
+    source = read_source(write(tmp_path / "d.jsonl", text))
+    assert [r.provenance.line for r in source.records] == lines
+    assert "one JSON document" in source.notes[0]
 
 
 def test_nested_and_missing_values_reject_the_row_only_where_needed(tmp_path):
@@ -419,3 +575,9 @@ def test_a_target_of_30_000_characters(tmp_path):
     assert caught.value.line == 22
     assert "29,999 characters" in caught.value.what
     assert len(caught.value.what) < 250
+
+
+def test_a_named_utf_16_may_lack_its_byte_order_mark(tmp_path):
+    path = write(tmp_path / "d.csv", table(4).encode("utf-16-le"))
+    assert len(read_source(path, ReadOptions(encoding="utf-16")).records) == 4
+    fails(tmp_path / "e.csv", table(), options=ReadOptions(encoding="utf-16"))

@@ -125,7 +125,7 @@ def test_what_says_nothing_is_passed_over(tmp_path):
         ({"messages": "hello"}, "not valid JSON"),
         ({"messages": {"role": "user"}}, "not a list of messages"),
         ({"messages": None}, "no value for column 'messages'"),
-        ({"prompt": "x"}, "the row has the key 'prompt'"),
+        ({"prompt": "x"}, "no value for column 'messages'"),
     ],
 )
 def test_breaches_reject_the_row_with_line_and_key(tmp_path, row, part):
@@ -136,14 +136,16 @@ def test_breaches_reject_the_row_with_line_and_key(tmp_path, row, part):
     assert part in rejections[0].reason
 
 
-def test_a_group_column_is_no_extra_key(tmp_path):
+def test_columns_beside_the_messages_are_left_out_and_told_and_can_be_the_group(tmp_path):
     rows = [{"messages": [user(f"q {i}"), assistant()], "customer": {"id": f"c{i % 2}"}} for i in range(4)]
     source = read(tmp_path, *rows)
     assert infer_kind(source, group="customer.id")[0] == "generate"
     mapping = infer_mapping(source, kind="generate", group="customer.id")
     assert [e.group for e in to_examples(source, mapping)[0]] == ["c0", "c1", "c0", "c1"]
-    with pytest.raises(SourceError, match="the row has the key 'customer'"):
-        to_examples(source, CHAT)
+    examples, rejections = to_examples(source, CHAT)
+    assert (len(examples), rejections) == (4, [])
+    assert set(examples[0].inputs) == {"messages"}
+    assert source.notes == ("no part of the conversations, and left out where they are learned: customer",)
 
 
 def test_rows_to_answer_may_end_with_a_question_or_an_old_answer(tmp_path):

@@ -9,7 +9,7 @@ import pytest
 import xlsxwriter
 
 from inhouse.errors import SourceError
-from inhouse.sources import infer_mapping, read_source, to_examples
+from inhouse.sources import ReadOptions, infer_mapping, read_source, to_examples
 
 _MANIFEST = (
     '<?xml version="1.0"?><manifest:manifest xmlns:manifest="urn:oasis:names:tc:opendocument:xmlns:manifest:1.0">'
@@ -47,13 +47,16 @@ def edited(path, *changes):
     return path
 
 
+FOUND = ReadOptions()
+
+
 def rows_of(source):
     return [(r.provenance.line, *r.values.values()) for r in source.records]
 
 
-def fails(path):
+def fails(path, options=FOUND):
     with pytest.raises(SourceError) as caught:
-        read_source(path)
+        read_source(path, options)
     assert caught.value.file == str(path)
     return caught.value
 
@@ -109,8 +112,43 @@ def test_the_first_visible_sheet_with_anything_is_read_and_told(tmp_path):
     source = read_source(path)
     assert len(source.records) == 12
     mapping = infer_mapping(source)
-    assert mapping.why[0] == "the sheet 'Now' is read; left out: Notes"
+    assert mapping.why[0] == "the sheet 'Now' is read; left out: Notes (--sheet NAME reads another)"
     assert len(to_examples(source, mapping)[0]) == 12
+
+
+def test_the_sheet_with_a_table_is_found_or_named(tmp_path):
+    rows = [["text", "label"], ["one", "a"], ["two", "b"]]
+    path = book(tmp_path / "d.xlsx", ("Read me", [["Written by Jo"], ["in May"]]), ("Jan", rows), ("Feb", rows[:2]))
+    source = read_source(path)
+    assert [(r.provenance.part, r.provenance.line) for r in source.records] == [("Jan", 2), ("Jan", 3)]
+    assert str(source.records[0].provenance) == "d.xlsx!Jan:2"
+    source = read_source(path, ReadOptions(sheet="Feb"))
+    assert [r.provenance.part for r in source.records] == ["Feb"]
+    assert source.notes == ("the sheet 'Feb' is read; left out: Read me, Jan (--sheet NAME reads another)",)
+    error = fails(path, ReadOptions(sheet="Fev"))
+    assert error.what == "there is no sheet 'Fev'; the sheets there are Read me, Jan, Feb"
+    assert "did you mean `Feb`?" in error.remedy
+
+
+def test_a_hidden_sheet_can_be_named_and_one_sheet_alone_is_no_part(tmp_path):
+    rows = [["text", "label"], ["one", "a"]]
+    path = book(tmp_path / "d.xlsx", ("Empty", []), ("Old", rows), hidden=["Old"])
+    assert rows_of(read_source(path, ReadOptions(sheet="Old"))) == [(2, "one", "a")]
+    path = book(tmp_path / "e.xlsx", ("Only", rows))
+    assert read_source(path).records[0].provenance.part == ""
+
+
+def test_the_header_is_found_under_a_title_or_named(tmp_path):
+    rows = [["Report of May"], None, [None, None, "draft"], ["text", "label", "note"], ["one", "a"], ["two", "b", "x"]]
+    rows += [[f"text {i}", "a", "y"] for i in range(4)]
+    path = book(tmp_path / "d.xlsx", ("S", rows))
+    source = read_source(path)
+    assert source.columns == ("text", "label", "note")
+    assert rows_of(source)[0] == (5, "one", "a", "")
+    assert source.notes == ("the header is row 4; left out above it: 'Report of May', 'draft'",)
+    named = read_source(path, ReadOptions(header=6))
+    assert (named.columns, len(named.records)) == (("two", "b", "x"), 4)
+    assert "row 2 of the sheet 'S' is empty" in fails(path, ReadOptions(header=2)).what
 
 
 @pytest.mark.parametrize(
@@ -148,6 +186,63 @@ def test_a_stray_cell_far_away_does_not_take_all_memory(tmp_path):
     error = fails(tmp_path / "d.xlsx")
     assert error.what.startswith("a sheet reaches to row 1,048,576 and column XFD")
     assert "delete what stands far away" in error.remedy
+
+
+@pytest.mark.parametrize("quote", [b'"', b"'"])
+def test_a_row_far_away_is_seen_whatever_its_quotes(tmp_path, quote):
+    path = book(tmp_path / "d.xlsx", ("S", [["a", "b"], ["1", "2"]]))
+    far = b"<row r=Q9999999Q><c r=QZ9999999Q t=QnQ><v>1</v></c></row>".replace(b"Q", quote)
+    error = fails(edited(path, (b"</sheetData>", far + b"</sheetData>")))
+    assert error.what.startswith("a sheet reaches to row 9,999,999")
+
+
+def test_text_that_looks_like_a_place_is_none(tmp_path):
+    rows = [["text", "label"], ['set r="XFD1048576" here', "a"]]
+    assert len(read_source(book(tmp_path / "d.xlsx", ("S", rows))).records) == 1
+
+
+def packed(path, name, content, times):
+    """A workbook with a part that is `content` that many times."""
+    with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as file, file.open(name, "w", force_zip64=True) as part:
+        for _ in range(times):
+            part.write(content)
+    return path
+
+
+def test_a_zip_bomb_is_told_and_not_unpacked(tmp_path, monkeypatch):
+    rows = [["text", "label"], ["one", "a"]]
+    path = packed(book(tmp_path / "d.xlsx", ("S", rows)), "xl/media/image1.png", bytes(2**20), 20)
+    error = fails(path)
+    assert error.what.startswith("the part 'xl/media/image1.png' of the file unpacks from ")
+    path = book(tmp_path / "e.xlsx", ("S", rows))
+    monkeypatch.setattr("inhouse.sources.bounds.MAX_DOCUMENT_BYTES", 5_000)
+    assert "bytes, 5,000 can be read" in fails(path).what
+    with zipfile.ZipFile(tmp_path / "f.ods", "w") as file:
+        file.writestr("content.xml", b" " * 5_001)
+    assert "unpacks to 5,001 bytes" in fails(tmp_path / "f.ods").what
+
+
+def test_a_part_that_lies_about_its_size_is_damaged(tmp_path):
+    path = packed(
+        book(tmp_path / "d.xlsx", ("S", [["a", "b"], ["1", "2"]])), "xl/big.xml", b"<a>" + b"x" * 999 + b"</a>", 1
+    )
+    data = path.read_bytes().replace((1006).to_bytes(4, "little"), (16).to_bytes(4, "little"))
+    path.write_bytes(data)
+    assert "cannot be read" in fails(path).what
+
+
+def test_cells_repeated_without_end_in_an_open_document(tmp_path):
+    cell = ' table:number-columns-repeated="16384"'
+    error = fails(open_document(tmp_path / "d.ods", cell, ' table:number-rows-repeated="1048576"'))
+    assert error.what.startswith("a sheet reaches to row 2,097,152 and column AVLH")
+
+
+def test_a_cell_beyond_all_measure_costs_its_row(tmp_path, monkeypatch):
+    monkeypatch.setattr("inhouse.sources.excel_file.MAX_CHARS", 100)
+    rows = [["text", "label"], *([f"row {i}", "a"] for i in range(4)), ["x" * 101, "b"]]
+    source = read_source(book(tmp_path / "d.xlsx", ("S", rows)))
+    assert (len(source.records), source.rejections[0].provenance.line) == (4, 6)
+    assert "a cell of more than" in source.rejections[0].reason
 
 
 @pytest.fixture
@@ -331,11 +426,13 @@ def test_merged_rows_of_open_document_spreadsheets_are_refused(tmp_path):
     assert "save it as .xlsx" in error.remedy
 
 
-def open_document(path, attributes=""):
+def open_document(path, attributes="", of_rows=""):
     def cell(text):
         return f'<table:table-cell office:value-type="string"{attributes}><text:p>{text}</text:p></table:table-cell>'
 
-    rows = [f"<table:table-row>{cell(a)}{cell(b)}</table:table-row>" for a, b in (("text", "label"), ("één", "a"))]
+    rows = [
+        f"<table:table-row{of_rows}>{cell(a)}{cell(b)}</table:table-row>" for a, b in (("text", "label"), ("één", "a"))
+    ]
     space = "urn:oasis:names:tc:opendocument:xmlns:{0}:1.0"
     cells = "".join(rows)
     names = " ".join(f'xmlns:{n}="{space.format(n)}"' for n in ("office", "table", "text"))

@@ -119,7 +119,10 @@ def test_rows_of_an_array_have_the_line_where_their_object_starts(tmp_path):
         ('[{"a": 1},\n', 2, "not valid JSON"),
         ('[{"a": 1},\n]', 2, "not valid JSON"),
         ('[{"a": 1}]\n\n[]', 3, "more after the closing ]"),
-        ('{"a": [1]}', 1, "not one JSON array"),
+        ("\n7", 2, "neither a JSON array of objects nor an object"),
+        ('{"a": [1], "b"}', 1, "a key and a colon are missing, at character 15"),
+        ('{"a": [1] "b": 2}', 1, "a comma or the closing } is missing, at character 11"),
+        ('{\n"a": 1}\n{"a": }', 3, "not valid JSON"),
         ('[{"a": ' + "[" * 200_000, 1, "nested"),
         ("[]", None, "no rows"),
     ],
@@ -134,12 +137,38 @@ def test_a_broken_array_names_its_line(tmp_path, text, line, part):
     assert len(caught.value.what) < 200
 
 
-def test_json_lines_named_json_are_told_their_ending(tmp_path):
+@pytest.mark.parametrize(
+    ("text", "rows", "notes"),
+    [
+        ('{"a": 1}\n\n{"a": 2}\nno\n', [(1, "1"), (3, "2")], ["one JSON object per line"]),
+        ('{\n "a": 1\n}\n{"a":\n 2}\n', [(1, "1"), (4, "2")], []),
+        ('{"n": 2, "data":\n[{"a": 1},\n {"a": 2}], "x": [{"y": 1}]}', [(2, "1"), (3, "2")], ["'data'"]),
+        ('{"tickets": [\n{"a": 1},\n {"a": 2}]}', [(2, "1"), (3, "2")], ["'tickets'"]),
+        ('{"a": "1"}', [(1, "1")], []),
+        ('{"a": "1", "items": [{"b": 1}]}', [(1, "1")], []),
+        ("{}\n", [(1, None)], []),
+    ],
+)
+def test_what_a_json_file_may_be(tmp_path, text, rows, notes):
+    for name in ("d.json", "d.jsonl") if text.startswith("{\n") else ("d.json",):
+        (tmp_path / name).write_text(text)
+        source = read_source(tmp_path / name)
+        assert [(r.provenance.line, r.values.get("a")) for r in source.records] == rows
+        assert all(part in "".join(source.notes) for part in notes)
+        assert [r.row for r in source.rejections] == (["no"] if "no" in text else [])
+
+
+def test_a_document_or_row_too_large_to_hold(tmp_path, monkeypatch):
     path = tmp_path / "d.json"
-    path.write_text('{"a": 1}\n{"a": 2}\n')
-    with pytest.raises(SourceError) as caught:
+    path.write_text('[{"a": "x"}, {"a": "y"}, {"a": "' + "z" * 200 + '"}]')
+    monkeypatch.setattr("inhouse.sources.jsonl_file.MAX_CHARS", 100)
+    source = read_source(path)
+    assert (len(source.records), len(source.rejections[0].row)) == (2, 200)
+    assert "an object of more than" in source.rejections[0].reason
+    monkeypatch.setattr("inhouse.sources.bounds.MAX_DOCUMENT_BYTES", 100)
+    with pytest.raises(SourceError, match="the file has 235 bytes, and one JSON document may have 100") as caught:
         read_source(path)
-    assert "ends in .jsonl" in caught.value.remedy
+    assert "JSON Lines" in caught.value.remedy
 
 
 # --- paths

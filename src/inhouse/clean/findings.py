@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from inhouse.core import SHOWN, Dataset, Evidence, Example, Finding, canonical_hash, render_input
@@ -86,3 +87,12 @@ def short(example: Example) -> str:
 def cut(text: str, most: int = 80) -> str:
     """Text for a sentence, in quotes."""
     return repr(text if len(text) <= most else f"{text[: most - 3]}...")
+
+
+def alike(dataset: Dataset, key: Callable[[Example], str]) -> Iterator[tuple[bool, list[int]]]:
+    """Positions that share a key, with whether they are test examples; the two sides are looked at apart."""
+    positions: defaultdict[tuple[bool, str], list[int]] = defaultdict(list)
+    for i, (example, split) in enumerate(zip(dataset.examples, dataset.splits, strict=True)):
+        positions[split == "test", key(example)].append(i)
+    for (in_test, _), same in positions.items():
+        yield in_test, same

@@ -2,26 +2,98 @@
 
 from __future__ import annotations
 
+import gc
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from heapq import nsmallest
 
-from inhouse.clean.registry import CHECKS, CountTokens, Subject
+from inhouse.clean.registry import CHECKS, COSTS, MODEL_ROWS, CountTokens, Subject
 from inhouse.core import Dataset, Finding, Kind
 
-_ORDER = ("error", "warning", "info")
+_ORDER = {"error": 0, "warning": 1, "info": 2}
 
 
-def find(dataset: Dataset, *, kind: Kind, count_tokens: CountTokens | None, max_tokens: int | None) -> list[Finding]:
+def find(
+    dataset: Dataset,
+    *,
+    kind: Kind,
+    count_tokens: CountTokens | None,
+    max_tokens: int | None,
+    whole: Collection[str] = (),
+    tell: Callable[[str], None] | None = None,
+) -> list[Finding]:
     """What the checks find, errors first; within a severity by check, then in the dataset's order.
 
     Args:
         kind: of the dataset's task.
         count_tokens: tokens of each text; None leaves out the check `overlong`.
         max_tokens: how many tokens of input and target training reads.
+        whole: checks of the cost `model` that are to look at all examples, however many there are.
+        tell: given a sentence on what was looked at in part alone.
     """
-    subject = Subject(dataset, kind, count_tokens, max_tokens)
-    found = [finding for check in CHECKS.values() for finding in check(subject)]
-    return sorted(found, key=lambda finding: _ORDER.index(finding.severity))
+    return find_in(Subject(dataset, kind, count_tokens, max_tokens), whole=whole, tell=tell)
+
+
+def find_in(
+    subject: Subject, *, whole: Collection[str] = (), tell: Callable[[str], None] | None = None
+) -> list[Finding]:
+    """What `find` does, over a subject."""
+    many = len(subject.dataset.examples) > MODEL_ROWS
+    sampled = [name for name, cost in COSTS.items() if cost == "model" and many and name not in whole]
+    positions = _sample(subject.dataset) if sampled else []
+    sample = replace(subject, dataset=_only(subject.dataset, positions), memo={}) if sampled else subject
+    found: list[Finding] = []
+    with _no_collections():
+        for name, check in CHECKS.items():
+            if name in sampled:
+                found += (_moved(finding, positions) for finding in check(sample))
+            else:
+                found += check(subject)
+    if sampled and tell:
+        tell(
+            f"{', '.join(sampled)}: looked at {MODEL_ROWS:,} of the {len(subject.dataset.examples):,} examples, drawn "
+            f"at random; all of them with --whole {sampled[0]}"
+        )
+    return sorted(found, key=lambda finding: _ORDER[finding.severity])
+
+
+@contextmanager
+def _no_collections() -> Iterator[None]:
+    """Without the collector of cycles, which would go through millions of examples again and again and find none."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
+
+
+def _sample(dataset: Dataset) -> list[int]:
+    """`MODEL_ROWS` positions, in order, of the smallest ids: these are hashes, so it is chance and always the same."""
+    ids = [example.id for example in dataset.examples]
+    return sorted(nsmallest(MODEL_ROWS, range(len(ids)), key=ids.__getitem__))
+
+
+def _only(dataset: Dataset, positions: Sequence[int]) -> Dataset:
+    return replace(
+        dataset,
+        examples=tuple(dataset.examples[i] for i in positions),
+        splits=tuple(dataset.splits[i] for i in positions),
+    )
+
+
+def _moved(finding: Finding, positions: Sequence[int]) -> Finding:
+    """A finding on a sample, with positions of the whole dataset."""
+    return finding.model_copy(
+        update={
+            "drop": tuple(positions[i] for i in finding.drop),
+            "relabel": {positions[i]: target for i, target in finding.relabel.items()},
+            "mask": {positions[i]: stretches for i, stretches in finding.mask.items()},
+        }
+    )
 
 
 def summary(findings: Iterable[Finding]) -> dict[str, int]:

@@ -2,26 +2,70 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from inhouse.core import Dataset, Finding, Kind
+from inhouse.core import Dataset, Finding, Kind, Outline, Trace
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 CountTokens = Callable[[list[str]], list[int]]
+# `model`: a model reads every example, at a hundred to a thousand a second; everything else reads a million in seconds.
+Cost = Literal["cheap", "model"]
+# Examples that a check of the cost `model` looks at, unless it is asked for by name.
+MODEL_ROWS = 50_000
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderLimit:
+    """The sentence encoder of a task: how many tokens of an input it `reads`, by its own count; whether it is what is
+    `trained`."""
+
+    title: str
+    reads: int
+    count_tokens: CountTokens
+    trained: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What the models of a task can read.
+
+    `context` is the most tokens that the base reads (0: not known), and `longer` are other bases that there are facts
+    about, with theirs, the smallest model first. `languages` the base knows, in words. `special_tokens` are those of
+    its chat template.
+    """
+
+    title: str = ""
+    context: int = 0
+    longer: tuple[tuple[str, int], ...] = ()
+    languages: str = ""
+    special_tokens: frozenset[str] = frozenset()
+    encoder: EncoderLimit | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Subject:
     """What checks look at: a dataset and its task's kind.
 
-    `count_tokens` and `max_tokens` are None where no tokenizer is at hand.
+    `count_tokens` and `max_tokens` are None where no tokenizer is at hand, `embed` (texts to vectors of unit length)
+    where no sentence encoder is. `schema` is an extract task's, `outline` a generate task's. `served` are requests that
+    were answered, oldest first. `memo` holds what one check has computed and others use too, by its name.
     """
 
     dataset: Dataset
     kind: Kind
     count_tokens: CountTokens | None = None
     max_tokens: int | None = None
+    embed: Callable[[list[str]], NDArray[np.float32]] | None = None
+    schema: Mapping[str, Any] = field(default_factory=dict)
+    outline: Outline = field(default_factory=Outline)
+    limits: Limits = Limits()
+    served: Sequence[Trace] = ()
+    memo: dict[str, Any] = field(default_factory=dict, compare=False, repr=False, kw_only=True)
 
 
 class Check(Protocol):
@@ -33,13 +77,20 @@ class Check(Protocol):
 
 
 CHECKS: dict[str, Check] = {}
+COSTS: dict[str, Cost] = {}
 
 
-def check(name: str) -> Callable[[Check], Check]:
-    """Register the decorated function as the check `name`."""
+def check(name: str, *, cost: Cost = "cheap") -> Callable[[Check], Check]:
+    """Register the decorated function as the check `name`.
+
+    Args:
+        cost: of a check of cost `model`, beyond `MODEL_ROWS` examples, `find` shows a sample alone: what its Subject
+            has besides the dataset must take texts or examples, never positions.
+    """
 
     def register(function: Check) -> Check:
         CHECKS[name] = function
+        COSTS[name] = cost
         return function
 
     return register

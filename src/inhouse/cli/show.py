@@ -18,6 +18,7 @@ from inhouse.core import (
 from inhouse.pipeline import Added, Checkup, Cleaned, Exported, Predicted, Promoted
 
 SHOWN_FINDINGS = 20
+_UNREADABLE_SHOWN = 20
 _YES = {True: "yes", False: "no", None: ""}
 
 
@@ -50,7 +51,11 @@ def added(result: Added) -> str:
     if result.replaced:
         lines.append(f"{result.replaced} rows replaced by rows of their key: inhouse diff {result.task}")
     if result.rejected:
-        lines.append(f"{result.rejected} rows rejected, with reasons: {result.rejected_file}")
+        files = ", ".join(result.rejected_files)
+        lines.append(f"{result.rejected} rows rejected; mend them and add them again: {files}")
+    if result.unusable:
+        lines.append(f"{len(result.unusable)} files left out: {', '.join(bad.file for bad in result.unusable[:3])}")
+    lines += [f"card: {result.card}"] if result.card else []
     return _next(lines, f"inhouse clean {result.task}")
 
 
@@ -76,6 +81,7 @@ def cleaned(result: Cleaned) -> str:
         lines.append(f"    apply: {finding.action}")
     if len(found) > SHOWN_FINDINGS:
         lines.append(f"... and {len(found) - SHOWN_FINDINGS} more (inhouse clean {result.task} --show all)")
+    lines += [*result.fit_for, f"card: {result.card}"]
     if result.new_dataset:
         lines.append(
             f"dataset version {result.new_dataset} leaves {result.removed} examples out and changes {result.changed}"
@@ -251,6 +257,9 @@ def predicted(result: Predicted) -> str:
         f"{result.needs_review} need a person's look; {result.errors} have an error: no answer, or one with a fault, "
         "such as a text that was cut off",
     ]
+    if result.unreadable:
+        more = f", the first {_UNREADABLE_SHOWN} of them" if len(result.unreadable) > _UNREADABLE_SHOWN else ""
+        lines += [f"could not be read{more}:", *(f"  {reason}" for reason in result.unreadable[:_UNREADABLE_SHOWN])]
     look = f"look at the rows of {result.out} where needs_review is true"
     return _next(lines, look if result.needs_review or result.errors else "inhouse serve")
 

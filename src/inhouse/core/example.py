@@ -17,16 +17,20 @@ Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 
 _SPACE = re.compile(r"\s+")
+# One for all: `json.dumps` makes a new one at each call, which takes as long as the encoding.
+_CANONICAL = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"))
 
 
 def canonical_hash(value: object, length: int = 16) -> str:
     """First `length` hex digits of the SHA-256 of `value` as sorted, compact JSON."""
-    text = json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    text = _CANONICAL.encode(value)
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:length]
 
 
 def folded(text: str) -> str:
     """Text with Unicode compatibility forms, white space and case folded: what makes two inputs twins."""
+    if text.isascii():  # the same, in a third of the time
+        return " ".join(text.split()).lower()
     return _SPACE.sub(" ", unicodedata.normalize("NFKC", text)).strip().casefold()
 
 
@@ -65,11 +69,12 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """A row that could not be used: place, reason, the row as text."""
+    """A row that could not be used: place, reason, the row as text, and its cells by column, if they were read."""
 
     provenance: Provenance
     reason: str
     row: str
+    values: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +92,7 @@ class Example:
     id: str = field(default="")
     rejected: str = ""
     key: str = ""
+    _input_key: str = field(default="", init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if not self.id:
@@ -95,8 +101,10 @@ class Example:
 
     @property
     def input_key(self) -> str:
-        """See `input_key`: shared by twins."""
-        return input_key(self.inputs)
+        """See `input_key`: shared by twins; made once."""
+        if not self._input_key:
+            object.__setattr__(self, "_input_key", input_key(self.inputs))
+        return self._input_key
 
 
 @dataclass(frozen=True, slots=True)

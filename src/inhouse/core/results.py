@@ -34,12 +34,16 @@ class Evidence(_Frozen):
 
 
 class Masked(_Frozen):
-    """A stretch of an example's text and what to put there: of the input field `field`, or, where empty, the target."""
+    """A stretch of an example's text and what to put there: of the input field `field`, or, where empty, the target.
+
+    `rejected`: of the rejected answer instead.
+    """
 
     field: str
     start: int
     end: int
     text: str
+    rejected: bool = False
 
 
 class Finding(_Frozen):

@@ -72,8 +72,10 @@ def _edited(example: Example, target: str | None, stretches: Collection[Masked])
         return example
     values = {name: _masked(text, [m for m in stretches if m.field == name]) for name, text in example.inputs.items()}
     # A mask is of the target that was there; a relabelled one is as clean as the labels are.
-    answer = _masked(example.target, [m for m in stretches if not m.field]) if target is None else target
-    return replace(example, inputs=values, target=answer, id="")
+    answers = [m for m in stretches if not m.field]
+    answer = _masked(example.target, [m for m in answers if not m.rejected]) if target is None else target
+    rejected = _masked(example.rejected, [m for m in answers if m.rejected])
+    return replace(example, inputs=values, target=answer, rejected=rejected, id="")
 
 
 def _masked(text: str, stretches: Sequence[Masked]) -> str:

@@ -89,6 +89,11 @@ class ChatTemplate:
         """Token ids of user text: special tokens inside it stay text."""
         return self._inner_ids(self._user_tokenizer, text)
 
+    @property
+    def special_tokens(self) -> frozenset[str]:
+        """The tokens that are control and no text: beginnings, ends, roles."""
+        return frozenset(t.content for t in self._tokenizer.get_added_tokens_decoder().values() if t.special)
+
     def decode(self, ids: Sequence[int]) -> str:
         """The text of an answer's ids, without the token that ends it."""
         return self._tokenizer.decode([i for i in ids if i != self.end_of_turn], skip_special_tokens=False)

@@ -162,6 +162,11 @@ def render_report(data: ReportData) -> str:
     return html.encode("utf-8", "replace").decode("utf-8")
 
 
+def page_style() -> str:
+    """The CSS of the pages that are given to people."""
+    return Path(__file__).with_name("report.css").read_text(encoding="utf-8")
+
+
 def require_chart_libraries() -> None:
     """Refuse before the work what could not be drawn after it.
 
@@ -205,7 +210,7 @@ def _context(data: ReportData) -> dict[str, Any]:
         "parts": _parts(ours, theirs),
         "notes": [METRIC_NOTES[name] for name in METRIC_NOTES if name in columns],
         "max_examples": MAX_EXAMPLES,
-        "css": Path(__file__).with_name("report.css").read_text(encoding="utf-8"),
+        "css": page_style(),
     }
 
 

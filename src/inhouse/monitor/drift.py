@@ -16,14 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inhouse.core import DriftSignal
-from inhouse.scoring import holm
+from inhouse.scoring import MAX_PER_SIDE, holm, permutation_p, shares_differ
 
 Floats = NDArray[np.float64]
-Counts = NDArray[np.int64]
 
 ALPHA = 0.01
 MIN_REQUESTS = 20
-MAX_PER_SIDE = 500
 MAX_EXAMPLES = 5
 NO_ANSWER = "(no answer)"
 _TIE = 1e-9
@@ -63,7 +61,7 @@ def input_drift(
     kernel = _kernel(np.concatenate([reference[ours], window[theirs]]).astype(np.float64))
     observed = _mmd(kernel, _members(np.arange(len(kernel))[:, None], n))
     shuffled = rng.permuted(np.tile(np.arange(len(kernel))[:, None], permutations), axis=0)
-    p_value = _p_value(float(observed[0]), _mmd(kernel, _members(shuffled, n)))
+    p_value = permutation_p(float(observed[0]), _mmd(kernel, _members(shuffled, n)))
     witness = kernel[n:, :n].mean(axis=1) - kernel[n:, n:].mean(axis=1)
     strangest = dict.fromkeys(texts[theirs[i]] for i in np.argsort(witness, kind="stable"))
     return _signal("input", float(observed[0]), p_value, list(strangest))
@@ -89,15 +87,8 @@ def output_drift(
     if min(len(reference_labels), len(window_labels)) < MIN_REQUESTS:
         return None
     before, after = Counter(map(_named, reference_labels)), Counter(map(_named, window_labels))
-    labels = sorted(before | after)
-    rng = np.random.default_rng(seed)
-    ours, theirs = _draw_counts(before, labels, rng), _draw_counts(after, labels, rng)
-    seen = ours + theirs > 0
-    pooled, theirs = (ours + theirs)[seen], theirs[seen]
-    observed = float(_chi_square(theirs[None, :], pooled)[0])
-    permuted = rng.multivariate_hypergeometric(pooled, int(theirs.sum()), size=permutations, method="marginals")
-    p_value = _p_value(observed, _chi_square(permuted, pooled))
-    return _signal("output", observed, p_value, _changes(before, after))
+    statistic, p_value = shares_differ(before, after, seed=seed, permutations=permutations)
+    return _signal("output", statistic, p_value, _changes(before, after))
 
 
 def family(*signals: DriftSignal | None) -> tuple[DriftSignal, ...]:
@@ -122,15 +113,6 @@ def _draw(size: int, rng: np.random.Generator) -> NDArray[np.intp]:
     if size <= MAX_PER_SIDE:
         return np.arange(size)
     return np.sort(rng.choice(size, MAX_PER_SIDE, replace=False))
-
-
-def _draw_counts(counts: Counter[str], labels: Sequence[str], rng: np.random.Generator) -> Counts:
-    """Label counts [labels] of at most `MAX_PER_SIDE` answers."""
-    full = np.array([counts[label] for label in labels], dtype=np.int64)
-    if full.sum() <= MAX_PER_SIDE:
-        return full
-    drawn: Counts = rng.multivariate_hypergeometric(full, MAX_PER_SIDE, method="marginals")
-    return drawn
 
 
 def _kernel(points: Floats) -> Floats:
@@ -159,20 +141,6 @@ def _mmd(kernel: Floats, members: Floats) -> Floats:
     rest = kernel.sum() - within - 2.0 * across
     mmd: Floats = within / (n * (n - 1)) + rest / (m * (m - 1)) - 2.0 * across / (n * m)
     return mmd
-
-
-def _chi_square(window: Counts, pooled: Counts) -> Floats:
-    """Pearson's statistic [permutations] of a two-row table: window counts [permutations, labels], the rest."""
-    m, total = int(window[0].sum()), int(pooled.sum())
-    expected = pooled * (m / total)
-    # (a - e)²/e over both rows; the two deviations are equal, and the rows' expectations share `pooled`.
-    statistic: Floats = (np.square(window - expected) / expected).sum(axis=1) * (total / (total - m))
-    return statistic
-
-
-def _p_value(observed: float, permuted: Floats) -> float:
-    """Share of relabellings at least as extreme, the observed one included: never 0."""
-    return float((1 + np.count_nonzero(permuted >= observed - _TIE)) / (1 + len(permuted)))
 
 
 def _signal(name: str, statistic: float, p_value: float, examples: Sequence[str]) -> DriftSignal:

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import inhouse.dataset as datasets
-from inhouse.clean import CHECKS, find, summary
+from inhouse.clean import CHECKS, find_in, summary
+from inhouse.clean.card import fit_for
 from inhouse.core import Dataset, Finding, Reporter, Silent, Task
-from inhouse.engine import find_spec, get_base
 from inhouse.errors import NotFound, UsageError
-from inhouse.pipeline.adding import with_form
+from inhouse.pipeline.cards import save_version, write_card
+from inhouse.pipeline.masking import HIDDEN, Masks, numbered, without_names
+from inhouse.pipeline.privacy_report import require_report_name, write_report
+from inhouse.pipeline.probabilities import embedder
+from inhouse.pipeline.subject import subject_of
+from inhouse.pipeline.task_form import with_form
 from inhouse.store import Workspace, disk_guard, records
 
 # Findings in `--json`; the counts are of all, and the store keeps the rest.
@@ -22,7 +28,8 @@ SHOWN_FINDINGS = 1000
 class Cleaned:
     """What `clean` found, and the version that applying made, if that changed anything.
 
-    `removed` and `changed` examples are of the new version.
+    `removed` and `changed` examples are of the new version. `fit_for` says in five lines what the newest version is fit
+    for, and `card` is its data card.
     """
 
     task: str
@@ -33,6 +40,8 @@ class Cleaned:
     removed: int
     changed: int
     new_fingerprint: str | None = None
+    fit_for: tuple[str, ...] = ()
+    card: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         """For `--json`; `contracts/clean.schema.json` is its shape. The counts are of all findings."""
@@ -46,6 +55,8 @@ class Cleaned:
             "new_fingerprint": self.new_fingerprint,
             "removed": self.removed,
             "changed": self.changed,
+            "fit_for": list(self.fit_for),
+            "card": self.card,
         }
 
 
@@ -55,32 +66,53 @@ def clean(
     reporter: Reporter | None = None,
     *,
     apply: Sequence[str] = (),
+    whole: Sequence[str] = (),
+    keep_map: bool = True,
+    report: Path | None = None,
 ) -> Cleaned:
     """Look for problems in the newest dataset version; what is applied makes a new version.
 
     Args:
         apply: ids of findings, names of checks, `safe` (what needs no look) or `all`.
+        whole: checks that a model makes, which are to look at all examples and not at a sample of many.
+        keep_map: whether what placeholders stand for is kept, encrypted, so that they are the same in later versions.
+        report: where to write a report on personal data and secrets, a name that ends with .md or .html.
 
     Raises:
-        UsageError: nothing was found that `apply` names.
+        ConfigError: there is no usable key for the map of masks.
+        InputError: the map was made with another key.
+        UsageError: nothing was found that `apply` names, `whole` names no check, or the report's name ends otherwise.
         Refused: two findings that are applied want different things of one example.
         TooFewExamples: what is left could not be learned from.
         NotFound, DiskFull
     """
     reporter = reporter or Silent()
     task = workspace.load_task(name)
+    if odd := sorted(set(whole) - CHECKS.keys()):
+        raise UsageError(f"no check is called {odd[0]!r}", f"there are {', '.join(CHECKS)}")
+    if report is not None:
+        require_report_name(report)
     with disk_guard(workspace.paths.root), workspace.changing_data():
         dataset = records.load_dataset(workspace, name)
-        found = find(
-            dataset, kind=task.kind, count_tokens=_token_counter(workspace, task), max_tokens=_max_tokens(task)
-        )
+        subject = replace(subject_of(workspace, task, dataset), embed=embedder(workspace, task, reporter))
+        found = find_in(subject, whole=whole, tell=reporter.say)
         applied = _applied(found, apply)
-        newer = _edited(task, dataset, applied)
-        records.save_findings(workspace, dataset, found, {f.id for f in applied})
+        names = {f.id for f in applied}
+        left = [f for f in found if f.id not in names]
+        hidden, other = [f for f in applied if f.check in HIDDEN], [f for f in applied if f.check not in HIDDEN]
+        masks = Masks.of(workspace, dataset, keep=keep_map) if any(f.mask for f in hidden) else None
+        newer = _edited(task, dataset, [*other, *(numbered(dataset, hidden, masks) if masks else hidden)])
+        records.save_findings(workspace, dataset, found, names)
+        card = write_card(workspace, task.kind, dataset, None, found, CHECKS)
         if newer is not None:
-            with workspace.undoing(workspace.paths.task_file(name)):
+            with workspace.undoing(workspace.paths.task_file(name), workspace.paths.mask_map(name)):
+                if masks:
+                    newer = without_names(newer, masks)
+                    masks.save(reporter)
                 workspace.save_task(with_form(task, newer))
-                records.save_dataset(workspace, newer)
+                card = save_version(workspace, task.kind, newer, dataset, findings=left, checked=CHECKS)
+    if report is not None:
+        write_report(report, workspace, task, dataset, found, applied, newer)
     removed = len(dataset.examples) - len(newer.examples) if newer else 0
     changed = len({i for f in applied for i in f.touched}) - removed
     if newer is not None:
@@ -97,6 +129,8 @@ def clean(
         removed=removed,
         changed=changed,
         new_fingerprint=newer.fingerprint if newer else None,
+        fit_for=fit_for(newer or dataset, task.kind, left, CHECKS),
+        card=str(card),
     )
 
 
@@ -181,22 +215,3 @@ def _applied(found: Sequence[Finding], wanted: Sequence[str]) -> list[Finding]:
         for f in found
         if f.edits and ("all" in names or (f.safe and "safe" in names) or f.id in names or f.check in names)
     ]
-
-
-def _max_tokens(task: Task) -> int:
-    from inhouse.train import max_tokens_of
-
-    return max_tokens_of(task)
-
-
-def _token_counter(workspace: Workspace, task: Task) -> Any:  # noqa: ANN401 - a function, or None
-    """Counts tokens with the base's own tokenizer; None while the base is not on this machine."""
-    from inhouse.engine import is_here
-
-    if not is_here(find_spec(task.base_model), workspace.settings):
-        return None
-    from inhouse.engine.chat_template import ChatTemplate
-
-    base = get_base(task.base_model, workspace.settings)
-    template = ChatTemplate(base.folder, base.spec.end_of_turn)
-    return lambda texts: [len(template.text_ids(text)) for text in texts]

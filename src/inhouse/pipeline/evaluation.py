@@ -8,14 +8,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from inhouse.clean import CHECKS, Subject
+from inhouse.clean import certain_leaks
 from inhouse.core import (
     ContenderResult,
     Dataset,
     EncoderRecipe,
     Evaluation,
     Example,
-    Kind,
     Metric,
     ModelVersion,
     Prediction,
@@ -118,7 +117,7 @@ def _evaluate(
         expected_validation=[e.target for e in validation],
         metrics=task.metrics,
         test_groups=groups,
-        leaked=leaked(dataset, task.kind),
+        leaked=leaked(dataset),
         curve_rises=rises,
         train_examples=len(dataset.of("train")),
     )
@@ -270,10 +269,9 @@ def encoders_of(task: Task) -> tuple[str, ...]:
     return (task.encoder_model,) if task.kind == "classify" else ()
 
 
-def leaked(dataset: Dataset, kind: Kind) -> int:
-    """How many examples that were trained or chosen on stand in the test set too, as the `leakage` check sees it."""
-    found = CHECKS["leakage"](Subject(dataset, kind))
-    return len({place for finding in found for place in finding.drop})
+def leaked(dataset: Dataset) -> int:
+    """How many examples that were trained or chosen on stand in the test set too; nearly the same ones do not count."""
+    return len(certain_leaks(dataset))
 
 
 def _against_champion(

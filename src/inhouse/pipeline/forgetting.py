@@ -16,6 +16,7 @@ from typing import Any
 from inhouse.core import Dataset, ModelVersion, Reporter, Silent, folded, input_key, render_input
 from inhouse.dataset.forget import Remains, Wanted
 from inhouse.errors import UsageError
+from inhouse.pipeline.cards import write_card
 from inhouse.pipeline.differences import TEST_CHANGED
 from inhouse.pipeline.versions import form_follows
 from inhouse.store import Workspace, disk_guard, erase, records, registry, sha256_of, write_bytes
@@ -226,6 +227,7 @@ def _erase(workspace: Workspace, name: str, found: _Found, reporter: Reporter) -
         erase.rewrite_version(workspace, left, {"at": at, "rows": splits.total()})
         bar.update(done)
     strays = erase.remove_strays(workspace, partial(_stray_holds, found=found))
+    _renew_cards(workspace, name)
     workspace.database.scrub()
     result = replace(
         told,
@@ -258,6 +260,16 @@ def _new_version(workspace: Workspace, name: str, found: _Found) -> Dataset | No
         workspace.save_task(form_follows(workspace.load_task(name), newest, newer))
         records.save_dataset(workspace, newer)
     return newer
+
+
+def _renew_cards(workspace: Workspace, name: str) -> None:
+    """Take away the cards of all versions, which name labels, sources and reasons; the newest one gets a new one."""
+    newest = records.latest_dataset(workspace, name)
+    for number in records.versions(workspace, name):
+        page = workspace.paths.card(name, number)
+        page.unlink(missing_ok=True)
+        page.with_suffix(".md").unlink(missing_ok=True)
+    write_card(workspace, workspace.load_task(name).kind, records.load_dataset(workspace, name, newest))
 
 
 def _regroup(workspace: Workspace, name: str, remains: Remains) -> None:

@@ -3,25 +3,40 @@
 from __future__ import annotations
 
 import csv
-import io
 import os
+import re
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import inhouse.sources as sources
-from inhouse.core import Reporter, Silent
+from inhouse.core import Bar, ModelVersion, Reporter, Silent
 from inhouse.errors import InputError, Refused, UsageError
-from inhouse.store import Workspace, registry, write_bytes
+from inhouse.pipeline.answers_kept import Answer, KeptAnswers
+from inhouse.pipeline.batch import COLUMNS, Batch, Row, batch_of
+from inhouse.store import Workspace, registry, replacing
 
-COLUMNS = ("prediction", "confidence", "needs_review", "error")
+if TYPE_CHECKING:
+    from inhouse.deploy.served import Answered, Served
+
+# Rows that are answered together and kept at once: a kill costs no more.
+_TOGETHER = 128
+
+_MOST_LISTED = 1000
+
+# A spreadsheet would compute a cell that begins so (OWASP, "CSV Injection"); numbers with a sign are harmless.
+_FORMULA = re.compile(r"[=+\-@\t\r]")
+_NUMBER = re.compile(r"[-+]?[\d.,' ]*\d ?%?")
 
 
 @dataclass(frozen=True)
 class Predicted:
-    """What `predict` wrote."""
+    """What `predict` wrote.
+
+    `unreadable` says of the first 1,000 rows and documents that could not be read why; `resumed` rows were answered
+    before, by a command that was cut off.
+    """
 
     task: str
     model_version: str
@@ -30,6 +45,8 @@ class Predicted:
     needs_review: int
     errors: int
     seconds: float
+    resumed: int = 0
+    unreadable: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """For `--json`."""
@@ -45,17 +62,17 @@ def predict(
     *,
     which: str = registry.CHAMPION,
 ) -> Predicted:
-    """Answer every row of a file; write its columns plus prediction, confidence, needs_review and error.
+    """Answer every row of a table, or every document of a folder; write a CSV.
 
-    A row that cannot be answered keeps its place with an `error`. `out` is written whole or not at all.
+    The columns are those of the table, or the document's `file` and `part`, plus prediction, confidence, needs_review
+    and error. A row that cannot be answered keeps its place with an `error`. `out` is written whole or not at all;
+    until then the answers are kept beside it, so that the same command goes on where one was cut off.
 
     Raises:
         NotFound: no such task, or nothing was promoted.
-        SourceError: the file cannot be read or lacks a column.
+        SourceError: the file cannot be read or lacks a column, or a folder holds no document.
         UsageError: `out` is the input file.
     """
-    from inhouse.deploy import open_served
-
     reporter = reporter or Silent()
     file, out = Path(file), Path(out)
     workspace.load_task(name)
@@ -65,38 +82,28 @@ def predict(
     if not version.parity.passed:
         raise Refused(f"{version.name} failed the parity gate: {version.parity.reason}", "train again")
     check_writable(out)
-    source = sources.read_source(file)
-    sources.check_columns(source, version.fields)
-    columns = [c for c in source.columns if c not in COLUMNS or c in version.fields]
-    if len(columns) < len(source.columns):
-        reporter.warn(
-            f"the file holds answers already: its {', '.join(sorted(set(source.columns) - set(columns)))} are replaced"
-        )
-    rows = _rows(source, sources.input_reader(source, version.fields, version.documents, chat=version.chat))
-    served = open_served(workspace, version)
+    batch = batch_of(file, version)
+    for note in batch.notes:
+        reporter.warn(note)
+    kept = KeptAnswers(out, {"model": version.name, "file": version.file_sha256, "columns": batch.columns})
     begun = time.perf_counter()
     try:
-        bar = reporter.bar("predicting", len(rows))
-        inputs = [row.inputs for row in rows]
-        given = served.answer(inputs, bar.update)
-        bar.update(len(rows))
+        rows, resumed = _answer_all(workspace, version, batch, kept, reporter)
+        write_table(out, [*batch.columns, *COLUMNS], ([*row.cells, *kept.answers[row.key].cells] for row in rows))
     finally:
-        served.close()
-    seconds = time.perf_counter() - begun
-    errors = [row.fault or a.prediction.error or "" for row, a in zip(rows, given, strict=True)]
-    table = [
-        [*(row.values.get(c, "") for c in columns), *_answer_cells(a.prediction, error, review=a.needs_review)]
-        for row, a, error in zip(rows, given, errors, strict=True)
-    ]
-    write_bytes(out, _csv([*columns, *COLUMNS], table))
+        kept.close()
+    kept.remove()
+    answers = [kept.answers[row.key] for row in rows]
     return Predicted(
         task=name,
         model_version=version.name,
         out=str(out),
         rows=len(rows),
-        needs_review=sum(a.needs_review for a in given),
-        errors=sum(bool(e) for e in errors),
-        seconds=seconds,
+        needs_review=sum(a.cells[-2] == "true" for a in answers),
+        errors=sum(bool(a.cells[-1]) for a in answers),
+        seconds=time.perf_counter() - begun,
+        resumed=resumed,
+        unreadable=tuple(a.unreadable for a in answers if a.unreadable)[:_MOST_LISTED],
     )
 
 
@@ -107,40 +114,76 @@ def check_writable(out: Path) -> None:
         raise InputError(f"--out {out} {what}", "name a file in a folder of yours")
 
 
-@dataclass(frozen=True)
-class _Row:
-    """One row: where it stands, its cells, the task's input in it, and why it cannot be answered, if so."""
-
-    line: int
-    values: Mapping[str, str]
-    inputs: Mapping[str, str]
-    fault: str = ""
+def write_table(out: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Write a CSV whole or not at all, with cells that no spreadsheet computes."""
+    with replacing(out) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(map(escaped, header))
+        writer.writerows([escaped(cell) for cell in row] for row in rows)
 
 
-def _rows(source: sources.Source, read: sources.InputReader) -> list[_Row]:
-    """All rows in file order; what cannot be read has no input, and so costs nothing."""
-    rows = []
-    for record in source.records:
-        inputs, reason = read(record)
-        fault = f"line {record.provenance.line}: {reason}" if reason else ""
-        rows.append(_Row(record.provenance.line, record.values, {} if reason else inputs, fault))
-    for rejected in source.rejections:
-        line = rejected.provenance.line
-        rows.append(_Row(line, {source.columns[0]: rejected.row}, {}, f"line {line}: {rejected.reason}"))
-    return sorted(rows, key=lambda row: row.line)
+def escaped(cell: str) -> str:
+    """A cell that no spreadsheet computes: one that would be, or begins like an escaped one, gets an apostrophe."""
+    bare = cell.lstrip("'")
+    return f"'{cell}" if _FORMULA.match(bare) and not _NUMBER.fullmatch(bare) else cell
 
 
-def _answer_cells(prediction: Any, error: str, *, review: bool) -> list[str]:  # noqa: ANN401 - a Prediction
+def _answer_all(
+    workspace: Workspace, version: ModelVersion, batch: Batch, kept: KeptAnswers, reporter: Reporter
+) -> tuple[list[Row], int]:
+    """All rows in their order, without inputs, each with its answer in `kept`; and how many had one before."""
+    from inhouse.deploy import open_served
+
+    # What could not be read is tried again: somebody may have mended it, or installed what was missing.
+    before = frozenset(key for key, answer in kept.answers.items() if not answer.unreadable)
+    rows: list[Row] = []
+    served: Served | None = None
+    bar = reporter.bar("predicting", batch.total)
+    try:
+        for together in _portions(batch.rows(before)):
+            rows += [Row(row.key, row.place, row.cells) for row in together]
+            todo = [row for row in together if row.key not in before]
+            if todo and served is None:
+                served = open_served(workspace, version)
+            if todo and served is not None:
+                kept.add(_answers(served, todo, bar))
+            bar.update(together[-1].place)
+        bar.update(batch.total)
+    finally:
+        if served is not None:
+            served.close()
+    resumed = sum(row.key in before for row in rows)
+    if resumed:
+        reporter.say(f"{resumed:,} of {len(rows):,} rows were answered before, by a command that was cut off")
+    return rows, resumed
+
+
+def _portions(rows: Iterator[Row]) -> Iterator[list[Row]]:
+    portion: list[Row] = []
+    for row in rows:
+        portion.append(row)
+        if len(portion) == _TOGETHER:
+            yield portion
+            portion = []
+    if portion:
+        yield portion
+
+
+def _answers(served: Served, rows: list[Row], bar: Bar) -> list[tuple[str, Answer]]:
+    """Of each row its key and answer; what could not be read is not asked."""
+    readable = [row for row in rows if not row.fault]
+    done = rows[0].place - 1
+    given = iter(served.answer([row.inputs for row in readable], lambda n: bar.update(done + n)) if readable else ())
+    return [
+        (row.key, Answer(("", "", "true", row.fault), row.fault) if row.fault else Answer(_cells(next(given))))
+        for row in rows
+    ]
+
+
+def _cells(answered: Answered) -> tuple[str, ...]:
+    prediction, error = answered.prediction, answered.prediction.error or ""
     if prediction.target is None:
-        return ["", "", "true", error]
-    if error:  # an answer that was cut off is shown, with what is wrong with it
-        return [prediction.target, f"{prediction.confidence:.4f}", "true", error]
-    return [prediction.target, f"{prediction.confidence:.4f}", "true" if review else "false", ""]
-
-
-def _csv(header: list[str], rows: list[list[str]]) -> bytes:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
-    return text.getvalue().encode("utf-8")
+        return "", "", "true", error
+    # An answer that was cut off is shown, with what is wrong with it.
+    review = "true" if error or answered.needs_review else "false"
+    return prediction.target, f"{prediction.confidence:.4f}", review, error

@@ -9,8 +9,9 @@ from typing import Any
 import inhouse.dataset as datasets
 from inhouse.core import Dataset, Outline, Reporter, Silent, Task
 from inhouse.errors import NotFound, UsageError
-from inhouse.pipeline.adding import with_form
+from inhouse.pipeline.cards import save_version
 from inhouse.pipeline.differences import TEST_CHANGED, rows_shown
+from inhouse.pipeline.task_form import with_form
 from inhouse.store import Workspace, disk_guard, records
 from inhouse.store.records import VersionRecord
 
@@ -102,7 +103,7 @@ def undo(workspace: Workspace, name: str, reporter: Reporter | None = None, *, t
         left = _steps(known, wanted.number, newest.number)[1]
         with workspace.undoing(workspace.paths.task_file(name)):
             workspace.save_task(form_follows(task, newest, made))
-            records.save_dataset(workspace, made)
+            save_version(workspace, task.kind, made, newest)
     reporter.say(f"dataset version {made.number} has the content of version {wanted.number}")
     if wanted.of("test") != newest.of("test"):
         reporter.warn(TEST_CHANGED)

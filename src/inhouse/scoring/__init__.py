@@ -6,6 +6,7 @@ from inhouse.scoring.judge import RIGHT_METRICS, Judged, judge, metric_names, ri
 from inhouse.scoring.objects import field_paths, field_scores, fields_exact, items_f1, object_exact
 from inhouse.scoring.outlines import outline_checks
 from inhouse.scoring.review import EVERYTHING_TO_A_PERSON, review_threshold
+from inhouse.scoring.shares import MAX_PER_SIDE, permutation_p, shares_differ
 from inhouse.scoring.statistics import (
     compare_scores,
     examples_to_tell,
@@ -20,6 +21,7 @@ from inhouse.scoring.statistics import (
 
 __all__ = [
     "EVERYTHING_TO_A_PERSON",
+    "MAX_PER_SIDE",
     "RIGHT_METRICS",
     "FactFinder",
     "Judged",
@@ -40,8 +42,10 @@ __all__ = [
     "outline_checks",
     "paired_difference",
     "paired_f1_difference",
+    "permutation_p",
     "review_threshold",
     "right_metric",
+    "shares_differ",
     "summarise",
     "wilson",
 ]

@@ -17,19 +17,23 @@ _Message = dict[str, object]
 
 _ROLES = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
 # Says nothing where there are no tools.
-_WITHOUT_EFFECT = ("parallel_tool_calls",)
-_OF_TOOLS = ("tools", "functions", "tool_calls", "function_call", "tool_call_id")
+BESIDE = ("parallel_tool_calls",)
+OF_TOOLS = ("tools", "functions", "tool_calls", "function_call", "tool_call_id")
+# A column that would change what is learned of the row.
+_REFUSED = (*OF_TOOLS, "weight")
 _NOTHING = ("", "[]", "{}")
 
 
-def example_of(record: Record, group_column: str) -> tuple[str, str]:
+def example_of(record: Record) -> tuple[str, str]:
     """The messages before the last assistant message with weight 1, as compact JSON, and that message's content.
+
+    Other columns are no part of the conversation, such as an id; but for those of tools, and a weight.
 
     Raises:
         ValueError: why the row cannot be used.
     """
-    for key, value in record.values.items():
-        if key not in (MESSAGES, REJECTED, group_column, *_WITHOUT_EFFECT) and value not in _NOTHING:
+    for key in _REFUSED:
+        if record.values.get(key, "") not in _NOTHING:
             raise ValueError(_extra(key, "the row"))
     messages = _messages(record)
     for position in range(len(messages) - 1, -1, -1):
@@ -112,5 +116,5 @@ def _weight(weight: object, role: str, place: str) -> _Message:
 
 
 def _extra(key: str, place: str) -> str:
-    why = "calls of tools are not learned" if key in _OF_TOOLS else "leave it out"
+    why = "calls of tools are not learned" if key in OF_TOOLS else "leave it out"
     return f"{place} has the key {key!r}: {why}"

@@ -47,7 +47,13 @@ class Column:
 
     def mostly(self, pattern: re.Pattern[str]) -> bool:
         """Whether nearly all values match the whole pattern."""
-        return sum(pattern.fullmatch(v) is not None for v in self.values) >= MOSTLY * max(1, len(self.values))
+        allowed = len(self.values) - MOSTLY * max(1, len(self.values))
+        for value in self.values:
+            if pattern.fullmatch(value) is None:
+                allowed -= 1
+                if allowed < 0:
+                    return False
+        return allowed >= 0
 
 
 def columns_of(source: Source) -> dict[str, Column]:

@@ -1,102 +1,141 @@
-"""CSV and TSV: the delimiter is found out, line numbers are those that an editor shows."""
+"""CSV and TSV: encoding and delimiter are found out, line numbers are those that an editor shows."""
 
 from __future__ import annotations
 
 import csv
 import io
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-from inhouse.core import Record, Rejection
+from inhouse.core import Provenance, Record, Rejection
 from inhouse.errors import SourceError
+from inhouse.sources.bounds import MAX_CHARS, too_long
 from inhouse.sources.registry import RawFile, Source, source
-from inhouse.sources.text import decode
+from inhouse.sources.text import Encoding, Lines, TooLong, encoding_of, fault_in, line_end, open_text
 
 DELIMITERS = (",", ";", "\t", "|")
+# Taken only where they cut all rows alike, into columns with names.
+_UNUSUAL = "\x1f\x1e\x1d\x1c\x01\x02~^¦§¬¤:#!*%@$&"
 SAMPLE_ROWS = 50
+_SAMPLE_CHARS = 2**20
+# The first line of a file that Excel wrote for an Excel of another country.
+_SEPARATOR = re.compile(r"sep=(.)\s*")
 
-_HEADER = "the first line must name each column once"
+_HEADER = "the first line must name each column once; --header NUMBER names another"
 
 
 @dataclass(frozen=True, slots=True)
-class _Row:
-    """One row: the lines it stands in (1-based, inclusive), its cells, and why it cannot be used."""
+class _Start:
+    """Where the header stands, and what separates its columns."""
 
-    first: int
-    last: int
-    cells: list[str]
-    fault: str = ""
+    line: int
+    delimiter: str
 
 
 @source("csv", "tsv")
 def read_csv(file: RawFile) -> Source:
-    """Rows of a file with a header; the separator is a comma, semicolon, tab or bar.
+    """Rows of a file with a header, in any encoding and with any separator of one character.
 
-    Blank lines are passed over. A row with another number of cells than the header, or with broken quotes, is a
-    Rejection. A file of one column can be read: it may hold inputs to answer.
+    Blank lines are passed over. A row with another number of cells than the header, with broken quotes, with what is
+    no text, or with a line or cell beyond all measure is a Rejection. A file of one column can be read: it may hold
+    inputs to answer. The file is read a line at a time.
 
     Raises:
-        SourceError: not UTF-8 text, a header name that is empty or stands twice, or a quote that is never closed.
+        SourceError: no text, a header name that is empty or stands twice, or a quote that is never closed.
     """
-    text = decode(file)
-    lines = list(io.StringIO(text, newline="\n" if "\n" in text else "\r"))
-    csv.field_size_limit(max(csv.field_size_limit(), len(text) + 1))
-    rows = _rows(file, lines, _delimiter(lines))
-    header = next(rows)
-    columns = _columns(file, header)
+    encoding = encoding_of(file)
+    csv.field_size_limit(MAX_CHARS)
+    with open_text(file, encoding) as stream:
+        end = line_end(stream)
+    with open_text(file, encoding, end) as stream:
+        start = _start(file, stream.read(_SAMPLE_CHARS), end)
+        stream.seek(0)
+        return _read(file, Lines(stream, end), start, encoding)
+
+
+def _read(file: RawFile, lines: Lines, start: _Start, encoding: Encoding) -> Source:
+    for _ in islice(lines, start.line - 1):
+        pass
+    rows = _rows(file, lines, start.delimiter)
+    first, cells, fault = next(rows, (start.line, [], ""))
+    if not cells and not fault:
+        raise SourceError(f"line {start.line} is no header: the file ends before it", _HEADER, file=file.path)
+    fault = fault or _odd(lines, encoding)
+    if fault:
+        raise SourceError(f"the header cannot be read: {fault}", _HEADER, file=file.path, line=first)
+    columns = column_names(file, first, cells)
+    name, width, faulty = file.path.name, len(columns), encoding.faulty
     records: list[Record] = []
     rejections: list[Rejection] = []
-    for row in rows:
-        fault = row.fault or _wrong_width(row.cells, columns)
+    for line, cells, fault in rows:
+        if not fault and len(cells) != width:
+            fault = _wrong_width(cells, columns)
+        elif faulty and not fault:
+            fault = _odd(lines, encoding)
         if fault:
-            raw = "".join(lines[row.first - 1 : row.last]).rstrip("\r\n")
-            rejections.append(Rejection(file.at(row.first), fault, raw))
+            raw = "".join(lines.kept) if cells else lines.kept[line - lines.number - 1]
+            rejections.append(Rejection(file.at(line), fault, raw.rstrip("\r\n")))
         else:
-            records.append(Record(dict(zip(columns, row.cells, strict=True)), file.at(row.first)))
-    return Source(file.path, file.sha256, columns, records, rejections)
+            place = Provenance(name, line, file.sha256)
+            records.append(Record(dict(zip(columns, cells, strict=True)), place))
+    notes = (encoding.note,) if encoding.note else ()
+    return Source(file.path, file.sha256, columns, records, rejections, notes=notes)
 
 
-def _rows(file: RawFile, lines: list[str], delimiter: str) -> Iterator[_Row]:
-    """The rows that are not blank. One that runs over lines and then breaks gives a faulty row for each line."""
-    reader = csv.reader(lines, delimiter=delimiter, strict=True, skipinitialspace=True)
+def _odd(lines: Lines, encoding: Encoding) -> str:
+    return fault_in("".join(lines.kept), encoding) if encoding.faulty else ""
+
+
+def _rows(file: RawFile, lines: Lines, delimiter: str) -> Iterator[tuple[int, list[str], str]]:
+    """The rows that are not blank: first line, cells, and without cells a fault.
+
+    A row that runs over lines and then breaks gives a fault for each line.
+    """
+    reader = csv.reader(lines, delimiter=delimiter, strict=True, skipinitialspace=delimiter != " ")
     while True:
-        first = reader.line_num + 1
+        first = lines.begin()
         try:
             cells = next(reader)
         except StopIteration:
             return
+        except TooLong as error:
+            lines.kept[:] = [str(error)] * (lines.number - first + 1)
+            yield first, [], too_long("a line" if first == lines.number else f"line {lines.number}, inside a quote,")
         except csv.Error as error:
-            yield from _broken(file, lines, first, reader.line_num, str(error))
+            yield from ((line, [], fault) for line, fault in _broken(file, lines, first, str(error)))
         else:
             if cells:
-                yield _Row(first, reader.line_num, cells)
+                yield first, cells, ""
 
 
-def _broken(file: RawFile, lines: list[str], first: int, last: int, error: str) -> Iterator[_Row]:
-    if "unexpected end" in error:
-        line = _opening_line(lines, first, last)
+def _broken(file: RawFile, lines: Lines, first: int, error: str) -> list[tuple[int, str]]:
+    """Each line of a row that broke, and why."""
+    last = lines.number
+    if "unexpected end" in error or "field limit" in error:
+        far = "the rest of the file" if "unexpected end" in error else f"more than {MAX_CHARS:,} characters"
         raise SourceError(
-            'a quote (") opens in this line and is never closed, so it takes in the rest of the file',
+            f'a quote (") opens in this line and is never closed, so it takes in {far}',
             'close it, or double each quote that is part of a text ("")',
             file=file.path,
-            line=line,
+            line=_opening_line(lines.kept, first),
         )
     if "new-line character" in error:
         fault = "a carriage return in the middle of the row"
     elif first == last:
         fault = 'text after a closing quote; a quote that is part of a text must be doubled ("")'
     else:
-        fault = f"inside a quote that opens in line {_opening_line(lines, first, last - 1)} and is not closed rightly"
-    for line in range(first, last + 1):
-        yield _Row(line, line, [], fault)
+        opened = _opening_line(lines.kept[:-1], first)
+        fault = f"inside a quote that opens in line {opened} and is not closed rightly"
+    return [(line, fault) for line in range(first, last + 1)]
 
 
-def _opening_line(lines: list[str], first: int, last: int) -> int:
-    """The line in which the quote opened that is still open after line `last`, for a row that starts in `first`."""
+def _opening_line(lines: Sequence[str], first: int) -> int:
+    """The line in which the quote opened that is still open after the last of the lines of a row."""
     opened, inside = first, False
-    for number, line in enumerate(lines[first - 1 : last], start=first):
+    for number, line in enumerate(lines, start=first):
         quotes = line.replace('""', "").count('"')
         if quotes % 2:
             inside = not inside
@@ -105,31 +144,58 @@ def _opening_line(lines: list[str], first: int, last: int) -> int:
     return opened
 
 
+# --- where the header is, and what separates
+
+
+def _start(file: RawFile, sample: str, end: str) -> _Start:
+    lines = list(io.StringIO(sample, newline=end))
+    if len(sample) == _SAMPLE_CHARS and len(lines) > 1:
+        lines.pop()  # cut off
+    line, given = file.options.header or 1, file.options.delimiter
+    if (separator := _SEPARATOR.fullmatch(lines[0])) and line == 1:
+        line, given = 2, given or separator[1]
+    return _Start(line, given or _delimiter(lines[line - 1 :]))
+
+
 def _delimiter(lines: list[str]) -> str:
     """The delimiter that cuts the header into columns and most of the first rows into as many."""
     found = {d: _agreement(lines, d) for d in DELIMITERS}
     best = max(DELIMITERS, key=lambda d: found[d])
+    if found[best][0] < 0.5:
+        header = next((line for line in lines if line.strip()), "")
+        unusual = {d: _agreement(lines, d)[1] for d in _UNUSUAL if d in header and _cuts_all(lines, d)}
+        if unusual:
+            return max(unusual, key=lambda d: unusual[d])
     return best if found[best] > (0.0, 1) else ","
 
 
 def _agreement(lines: list[str], delimiter: str) -> tuple[float, int]:
     """Share of sampled rows that are as wide as the header, and that width; (0, 1) when it does not cut the header."""
-    widths: list[int] = []
-    try:
-        reader = csv.reader(lines, delimiter=delimiter, skipinitialspace=True)
-        widths += (len(cells) for cells in islice((r for r in reader if r), SAMPLE_ROWS))
-    except csv.Error:
-        pass  # a stray carriage return: what was read so far is the sample
+    widths = [len(cells) for cells in _sampled(lines, delimiter)]
     if not widths or widths[0] < 2:
         return 0.0, 1
     return widths.count(widths[0]) / len(widths), widths[0]
 
 
-def _columns(file: RawFile, header: _Row) -> tuple[str, ...]:
-    if header.fault:
-        what = f"the header cannot be read: {header.fault}"
-        raise SourceError(what, _HEADER, file=file.path, line=header.first)
-    return column_names(file, header.first, header.cells)
+def _cuts_all(lines: list[str], delimiter: str) -> bool:
+    """Whether it cuts every sampled row into as many cells as the header, which has a name for each."""
+    rows = _sampled(lines, delimiter)
+    names = {name.strip() for name in rows[0]} - {""} if rows else set()
+    return len(rows) > 1 and len(names) > 1 and all(len(row) == len(names) for row in rows)
+
+
+def _sampled(lines: list[str], delimiter: str) -> list[list[str]]:
+    """The first rows that are not blank."""
+    rows: list[list[str]] = []
+    try:
+        reader = csv.reader(lines, delimiter=delimiter, skipinitialspace=True)
+        rows += islice((cells for cells in reader if cells), SAMPLE_ROWS)
+    except csv.Error:
+        pass  # a stray carriage return: what was read so far is the sample
+    return rows
+
+
+# --- the header
 
 
 def column_names(file: RawFile, line: int, cells: Sequence[str]) -> tuple[str, ...]:
@@ -149,7 +215,5 @@ def column_names(file: RawFile, line: int, cells: Sequence[str]) -> tuple[str, .
 
 
 def _wrong_width(cells: list[str], columns: tuple[str, ...]) -> str:
-    if len(cells) == len(columns):
-        return ""
     hint = "; a text that holds the separator must stand in quotes" if len(cells) > len(columns) else ""
     return f"{len(cells)} cells where the header has {len(columns)}{hint}"

@@ -1,10 +1,10 @@
-"""Records to Examples by a Mapping, and the file in which rejected rows are kept."""
+"""Records to Examples by a Mapping."""
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection
 
 from inhouse.core import Example, Provenance, Record, Rejection, folded, input_key
 from inhouse.errors import SourceError
@@ -43,7 +43,7 @@ def to_examples(
     rejections: list[Rejection] = []
     group = place_of(source, mapping.group) if mapping.group else None
     key_of = _key_reader(source, mapping)
-    read = _chat_reader(group.column if group else "") if mapping.chat else _reader(source, mapping, documents)
+    read = _read_chat if mapping.chat else _reader(source, mapping, documents)
     for record in source.records:
         inputs, target, reason = read(record)
         worse = ""
@@ -56,7 +56,7 @@ def to_examples(
             except ValueError as error:
                 reason = str(error)
         if reason:
-            rejections.append(Rejection(record.provenance, reason, _as_text(record)))
+            rejections.append(Rejection(record.provenance, reason, _as_text(record), record.values))
             continue
         if mapping.kind == "classify" and len(target) > MAX_LABEL_CHARS:
             raise _too_long(source, record, mapping, target)
@@ -69,15 +69,6 @@ def to_examples(
         source.path, [*rejections, *source.rejections], len(source.records) + len(source.rejections)
     )
     return examples, rejections
-
-
-def rejections_csv(rejections: Iterable[Rejection]) -> bytes:
-    """Rejected rows as the bytes of a CSV file with the columns file, line, reason, row."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["file", "line", "reason", "row"])
-    writer.writerows([r.provenance.file, r.provenance.line, r.reason, r.row] for r in rejections)
-    return text.getvalue().encode("utf-8", "backslashreplace")
 
 
 def _key_reader(source: Source, mapping: Mapping) -> Callable[[Record], tuple[str, str]]:
@@ -98,7 +89,8 @@ def _key_reader(source: Source, mapping: Mapping) -> Callable[[Record], tuple[st
 
 
 def _reader(source: Source, mapping: Mapping, documents: Collection[str]) -> _Read:
-    read_inputs, read_target = input_reader(source, mapping.fields, documents), target_reader(source, mapping)
+    read_inputs = input_reader(source, mapping.fields, documents, names=mapping.names)
+    read_target = target_reader(source, mapping)
 
     def read(record: Record) -> tuple[dict[str, str], str, str]:
         inputs, reason = read_inputs(record)
@@ -109,15 +101,12 @@ def _reader(source: Source, mapping: Mapping, documents: Collection[str]) -> _Re
     return read
 
 
-def _chat_reader(group_column: str) -> _Read:
-    def read(record: Record) -> tuple[dict[str, str], str, str]:
-        try:
-            messages, answer = example_of(record, group_column)
-        except ValueError as error:
-            return {}, "", str(error)
-        return {MESSAGES: messages}, answer, ""
-
-    return read
+def _read_chat(record: Record) -> tuple[dict[str, str], str, str]:
+    try:
+        messages, answer = example_of(record)
+    except ValueError as error:
+        return {}, "", str(error)
+    return {MESSAGES: messages}, answer, ""
 
 
 def _too_long(source: Source, record: Record, mapping: Mapping, target: str) -> SourceError:

@@ -1,4 +1,4 @@
-"""Spreadsheets: the first sheet that holds anything, cells as text, rows by the number that Excel shows.
+"""Spreadsheets: the sheet with the table, cells as text, rows by the number that Excel shows.
 
 fastexcel gives values and nothing else. What the sheet's XML says beside them is read here, where it changes what a
 user sees: merged cells, formulas whose result was never stored, formats that fill a number up with zeros.
@@ -16,12 +16,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from inhouse.core import Record, Rejection
-from inhouse.errors import SourceError
+from inhouse.errors import SourceError, did_you_mean
+from inhouse.sources.bounds import MAX_CHARS, check_archive, pieces, too_long
 from inhouse.sources.csv_file import column_names
 from inhouse.sources.registry import RawFile, Source, source
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
+    from xml.parsers.expat import XMLParserType
     from zipfile import ZipFile
 
 _MIDNIGHT = re.compile(r"(\d{4}-\d\d-\d\d) 00:00:00(\.0+)?")
@@ -33,7 +35,11 @@ _COMPOUND_FILE = bytes.fromhex("D0CF11E0A1B11AE1")
 
 # The reader takes memory for every cell up to the last one, empty or not: about a gigabyte for these.
 MAX_CELLS = 30_000_000
-_CELL = re.compile(rb'\br="([A-Z]{1,3})(\d{1,7})"')
+_CELL = re.compile(rb"""\br\s*=\s*["']([A-Za-z]{0,3})(\d{1,7})["']""")
+_ROOT = re.compile(rb"<(?:\w+:)?([A-Za-z]\w*)")
+# As long as a match can be, for one that the end of a piece cuts.
+_CELL_BYTES = 64
+_ROWS_LOOKED_AT = 100
 
 _PLACE = re.compile(r"([A-Z]{1,3})(\d{1,7})")
 # A sheet without one of these, in a workbook without formats of zeros, needs no second look.
@@ -85,61 +91,98 @@ class _Sheet:
 
 @source("xlsx", "xlsm", "ods")
 def read_excel(file: RawFile) -> Source:
-    """Rows of the first visible sheet that holds anything; its first row that is not empty is the header.
+    """Rows of one sheet: the named one, else the first visible one with a table, else the first that holds anything.
+
+    A table has a header, a row below it and two columns. Its header is the first row that fills more than half of the
+    columns which most rows fill: a title above it is passed over and told. Both can be named (see `ReadOptions`).
 
     Numbers lose a needless `.0` and keep the zeros of a format such as `00000`; dates are ISO (2025-03-04), booleans
-    true and false, errors such as #N/A empty. Empty rows are passed over. The line of a row is Excel's row number.
-    Below the header, a value that is merged over several rows counts in each of them that holds anything else. A row is
-    a Rejection where a value is merged over several columns, or where a formula has no stored result.
+    true and false, errors such as #N/A empty. Empty rows are passed over. The line of a row is Excel's row number,
+    and its part the sheet, where there are several that hold anything. Below the header, a value that is merged over
+    several rows counts in each of them that holds anything else. A row is a Rejection where a value is merged over
+    several columns, where a formula has no stored result, or where a cell is beyond all measure.
 
     Raises:
-        SourceError: no such workbook, a password, no sheet with a table, a header name that is empty, twice, or a
-            formula without a stored result, or rows merged in an .ods file.
+        SourceError: no such workbook, a password, no sheet with a table or none of that name, a header name that is
+            empty, twice, or a formula without a stored result, rows merged in an .ods file, or a zip bomb.
     """
-    sheet, others = _first_sheet(file)
+    sheet, others = _chosen(file)
     _refuse_merged_rows(file, sheet.name)
-    rows, unset = sheet.rows, sheet.marks.unset
-    header = min({*rows, *unset})
+    header = _header(file, sheet)
+    rows, unset, part = sheet.rows, sheet.marks.unset, sheet.name if others else ""
     if header in unset:
         raise SourceError(_no_result(sheet, unset[header]), _SAVE, file=file.path, line=header)
-    used = [i for i, column in enumerate(zip(*rows.values(), strict=True)) if any(column)]
+    used = [i for i, column in enumerate(zip(*_from(rows, header), strict=True)) if any(column)]
     columns = column_names(file, header, [rows[header][i] or "" for i in used])
     _pad(sheet)
     spread = _spread(sheet, header)
-    faults = _over_columns(sheet, header, used) | _without_result(sheet)
+    faults = _too_long(sheet) | _over_columns(sheet, header, used) | _without_result(sheet)
     records: list[Record] = []
     rejections: list[Rejection] = []
-    for line in sorted({*rows, *faults} - {header}):
+    for line in sorted(line for line in {*rows, *faults} if line > header):
         cells = [_text(rows[line][i]) for i in used] if line in rows else []
         if line in faults:
-            rejections.append(Rejection(file.at(line), faults[line], _as_csv(cells)))
+            rejections.append(Rejection(file.at(line, part), faults[line], _as_csv(cells)))
         else:
-            records.append(Record(dict(zip(columns, cells, strict=True)), file.at(line)))
-    return Source(file.path, file.sha256, columns, records, rejections, notes=_notes(sheet.name, others, spread))
+            records.append(Record(dict(zip(columns, cells, strict=True)), file.at(line, part)))
+    notes = _notes(sheet, others, header, spread)
+    return Source(file.path, file.sha256, columns, records, rejections, notes=notes)
 
 
-def _notes(name: str, others: list[str], spread: list[str]) -> tuple[str, ...]:
-    notes = [f"the sheet {name!r} is read; left out: {', '.join(others)}"] if others else []
+def _from(rows: _Rows, header: int) -> list[list[str | None]]:
+    return [row for line, row in rows.items() if line >= header]
+
+
+def _notes(sheet: _Sheet, others: list[str], header: int, spread: list[str]) -> tuple[str, ...]:
+    notes = []
+    if others:
+        notes.append(f"the sheet {sheet.name!r} is read; left out: {', '.join(others)} (--sheet NAME reads another)")
+    if above := [next(cell for cell in row if cell)[:40] for line, row in sheet.rows.items() if line < header]:
+        notes.append(f"the header is row {header}; left out above it: {', '.join(map(repr, above[:_NAMED_AREAS]))}")
     if spread:
         more = f" and {len(spread) - _NAMED_AREAS} more" if len(spread) > _NAMED_AREAS else ""
         notes.append(f"merged cells count in each of their rows: {', '.join(spread[:_NAMED_AREAS])}{more}")
     return tuple(notes)
 
 
-def _first_sheet(file: RawFile) -> tuple[_Sheet, list[str]]:
-    """The sheet to read, and the names of the others that hold something."""
+def _chosen(file: RawFile) -> tuple[_Sheet, list[str]]:
+    """The sheet to read, and the names of the other visible ones that hold something."""
     found: _Sheet | None = None
-    others: list[str] = []
+    names: list[str] = []
     for sheet in _sheets(file):
-        if found is None:
+        names.append(sheet.name)
+        if found is None or (not file.options.sheet and not _is_table(file, found) and _is_table(file, sheet)):
             found = sheet
-        else:
-            others.append(sheet.name)
     if found is None:
         raise SourceError(
             "the workbook has no visible sheet with a table", "put a header and rows in it", file=file.path
         )
-    return found, others
+    return found, [name for name in names if name != found.name]
+
+
+def _is_table(file: RawFile, sheet: _Sheet) -> bool:
+    """Whether a sheet has a row below a header of two columns or more."""
+    header = _header(file, sheet)
+    width = sum(bool(cell) for cell in sheet.rows.get(header, ()))
+    return header in sheet.marks.unset or (width > 1 and any(line > header for line in sheet.rows))
+
+
+def _header(file: RawFile, sheet: _Sheet) -> int:
+    """The row that names the columns."""
+    filled = sorted({*sheet.rows, *sheet.marks.unset})
+    if named := file.options.header:
+        if named not in filled:
+            what = f"row {named} of the sheet {sheet.name!r} is empty, and --header names it"
+            raise SourceError(what, f"name the row with the columns' names, such as {filled[0]}", file=file.path)
+        return named
+    looked_at = [sheet.rows[line] for line in filled[:_ROWS_LOOKED_AT] if line in sheet.rows]
+    counts = [sum(map(bool, column)) for column in zip(*looked_at, strict=True)]
+    usual = [i for i, count in enumerate(counts) if 2 * count > len(looked_at)]
+    for line in filled[:_ROWS_LOOKED_AT]:
+        row = sheet.rows.get(line)
+        if row is None or line in sheet.marks.unset or 2 * sum(bool(row[i]) for i in usual) > len(usual):
+            return line
+    return filled[0]
 
 
 def _sheets(file: RawFile) -> Iterator[_Sheet]:
@@ -152,17 +195,32 @@ def _sheets(file: RawFile) -> Iterator[_Sheet]:
             "open it in Excel or LibreOffice and save it as .xlsx without a password",
             file=file.path,
         )
-    _check_parts(file)
+    data = file.data
+    _check_parts(file, data)
     try:
-        book = fastexcel.read_excel(file.data)
-        for name in book.sheet_names:
+        book = fastexcel.read_excel(data)
+        for name in _names(file, book.sheet_names):
             sheet = book.load_sheet(name, header_row=None, skip_rows=0, dtypes="string")
-            if sheet.visible == "visible":
-                rows, marks = _filled_rows(sheet), _marks(file, name)
+            if sheet.visible == "visible" or name == file.options.sheet:
+                rows, marks = _filled_rows(sheet), _marks(data, name)
                 if rows or marks.unset:
                     yield _Sheet(name, rows, marks)
     except fastexcel.FastExcelError as error:
         raise _unreadable(file, str(error).strip().split("\n", 1)[0].removeprefix("calamine error: ")) from error
+
+
+def _names(file: RawFile, names: list[str]) -> list[str]:
+    """The sheets to look at: the named one first, then the others, for their names."""
+    named = file.options.sheet
+    if not named:
+        return names
+    if named not in names:
+        raise SourceError(
+            f"there is no sheet {named!r}; the sheets there are {', '.join(names)}",
+            f"{did_you_mean(named, names)}name one of these: --sheet NAME",
+            file=file.path,
+        )
+    return [named, *(name for name in names if name != named)]
 
 
 def _filled_rows(sheet: Any) -> _Rows:  # noqa: ANN401 - fastexcel is not imported at the top
@@ -173,39 +231,98 @@ def _filled_rows(sheet: Any) -> _Rows:  # noqa: ANN401 - fastexcel is not import
     return {line: [*before, *row] for line, row in enumerate(sheet.to_polars().rows(), start=1) if any(row)}
 
 
-def _check_parts(file: RawFile) -> None:
-    """Raise SourceError for what the reader never ends on, or ends the process on: broken XML, a cell far away."""
+def _check_parts(file: RawFile, data: bytes) -> None:
+    """Raise SourceError for what the reader never ends on, or ends the process on: a zip bomb, broken XML, a cell far
+    away. What a part's own header says of its size is true, as it is unpacked here by that."""
     import zlib
-    from xml.parsers.expat import ExpatError, ParserCreate
+    from xml.parsers.expat import ExpatError
     from zipfile import BadZipFile, ZipFile
 
     damaged = (BadZipFile, ExpatError, zlib.error, OSError, RuntimeError, EOFError, ValueError, LookupError)
     try:
-        with ZipFile(io.BytesIO(file.data)) as book:
+        with ZipFile(io.BytesIO(data)) as book:
+            check_archive(file.path, book)
             for name in book.namelist():
-                if name.endswith((".xml", ".rels")):
-                    xml = book.read(name)
-                    ParserCreate().Parse(xml, True)
-                    if name.startswith("xl/worksheets/"):
-                        _check_size(file, xml)
+                _check_part(file, book, name)
     except SourceError:  # which is a ValueError
         raise
     except damaged as error:
         raise _unreadable(file, str(error)) from error
 
 
-def _check_size(file: RawFile, sheet: bytes) -> None:
-    cells = [(match[1].decode(), int(match[2])) for match in _CELL.finditer(sheet)]
-    if not cells:
-        return
-    letters, row = max((c for c, _ in cells), key=lambda c: (len(c), c)), max(r for _, r in cells)
-    column = _column(letters) + 1
-    if row * column > MAX_CELLS:
-        raise SourceError(
-            f"a sheet reaches to row {row:,} and column {letters}: {row * column:,} cells, {MAX_CELLS:,} can be read",
-            "delete what stands far away from the table, or copy the table into a workbook of its own",
-            file=file.path,
-        )
+def _check_part(file: RawFile, book: ZipFile, name: str) -> None:
+    from xml.parsers.expat import ParserCreate
+
+    xml = name.lower().endswith((".xml", ".rels"))
+    parser, extent, root = ParserCreate(), _Extent(), b""
+    if name == "content.xml":
+        extent.follow(parser)
+    with book.open(name) as part:
+        for piece in pieces(part):
+            if xml:
+                parser.Parse(piece, False)
+                root = root or b"".join(_ROOT.findall(piece)[:1])
+            if root == b"worksheet":
+                extent.see(piece)
+            extent.check(file)
+    if xml:
+        parser.Parse(b"", True)
+        extent.check(file)
+
+
+class _Extent:
+    """How far a sheet reaches: in .xlsx by the places of its rows and cells, in .ods by how often they are repeated."""
+
+    def __init__(self) -> None:
+        self.row = self.column = 0
+        self._before = b""
+        self._rows = self._at = self._repeated = 0
+
+    def see(self, piece: bytes) -> None:
+        """Look at the next piece of a part's XML."""
+        text = self._before + piece
+        for match in _CELL.finditer(text):
+            self.row = max(self.row, int(match[2]))
+            if letters := match[1]:
+                self.column = max(self.column, _column(letters.decode().upper()) + 1)
+        self._before = text[-_CELL_BYTES:]
+
+    def follow(self, parser: XMLParserType) -> None:
+        """Count along in the content of an .ods file."""
+        parser.StartElementHandler = self._starts
+        parser.CharacterDataHandler = self._holds
+
+    def check(self, file: RawFile) -> None:
+        """Raise SourceError for what is too far away."""
+        cells = self.row * max(1, self.column)
+        if cells > MAX_CELLS:
+            raise SourceError(
+                f"a sheet reaches to row {self.row:,} and column {_letters(self.column)}: {cells:,} cells, "
+                f"{MAX_CELLS:,} can be read",
+                "delete what stands far away from the table, or copy the table into a workbook of its own",
+                file=file.path,
+            )
+
+    def _starts(self, name: str, attributes: dict[str, str]) -> None:
+        kind = name.rpartition(":")[2]
+        if kind == "table":
+            self._rows = self._at = 0
+        elif kind == "table-row":
+            self._rows += _repeats(attributes, "number-rows-repeated")
+            self._at = 0
+        elif kind in ("table-cell", "covered-table-cell"):
+            self._at += _repeats(attributes, "number-columns-repeated")
+            if any(key.endswith(":value-type") for key in attributes):
+                self._holds("x")
+
+    def _holds(self, text: str) -> None:
+        if text.strip():
+            self.row, self.column = max(self.row, self._rows), max(self.column, self._at)
+
+
+def _repeats(attributes: dict[str, str], name: str) -> int:
+    number = next((value for key, value in attributes.items() if key.endswith(name)), "1")
+    return max(1, int(number)) if number.isdecimal() and len(number) < 12 else 1
 
 
 def _column(letters: str) -> int:
@@ -213,14 +330,23 @@ def _column(letters: str) -> int:
     return functools.reduce(lambda number, letter: 26 * number + ord(letter) - 64, letters, 0) - 1
 
 
+def _letters(column: int) -> str:
+    """A column, the first being 1, by Excel's name."""
+    name = ""
+    while column:
+        column, letter = divmod(column - 1, 26)
+        name = chr(65 + letter) + name
+    return name or "A"
+
+
 # --- what stands in a sheet beside the values
 
 
-def _marks(file: RawFile, name: str) -> _Marks:
+def _marks(data: bytes, name: str) -> _Marks:
     """The marks of a sheet of an Excel workbook; none of any other."""
     from zipfile import ZipFile
 
-    with ZipFile(io.BytesIO(file.data)) as book:
+    with ZipFile(io.BytesIO(data)) as book:
         parts = {part.replace("\\", "/").lower(): part for part in book.namelist()}
         workbook, links = _xml(book, parts, "xl/workbook.xml"), _xml(book, parts, "xl/_rels/workbook.xml.rels")
         part = _part_of(workbook, links, name)
@@ -329,6 +455,13 @@ def _refuse_merged_rows(file: RawFile, name: str) -> None:
 
 
 # --- what follows from it
+
+
+def _too_long(sheet: _Sheet) -> dict[int, str]:
+    """Why rows cannot be used that have a cell beyond all measure."""
+    return {
+        line: too_long("a cell") for line, row in sheet.rows.items() if any(len(cell or "") > MAX_CHARS for cell in row)
+    }
 
 
 def _without_result(sheet: _Sheet) -> dict[int, str]:

@@ -52,14 +52,23 @@ def with_documents(source: Source, documents: Sequence[str]) -> Source:
 
 
 def input_reader(
-    source: Source, fields: Sequence[str], documents: Collection[str] = (), *, chat: bool = False
+    source: Source,
+    fields: Sequence[str],
+    documents: Collection[str] = (),
+    *,
+    chat: bool = False,
+    records: Sequence[Record] | None = None,
+    names: Sequence[str] = (),
 ) -> InputReader:
     """What reads the inputs of this source's rows, without outer white space; for rows without a target, too.
 
     Args:
         documents: fields in which a cell that looks like a document's name stands for that document's text; it must
             be there and readable.
+        names: what the inputs are called, where that is not what the source calls the fields.
         chat: a last assistant message is left out, as it is the answer that is asked for.
+        records: the rows that will be asked for, in this order; all of the source unless it says less. Their documents
+            are read ahead, several at a time.
 
     Raises:
         SourceError: a field is missing.
@@ -68,10 +77,15 @@ def input_reader(
     if chat:
         return _read_question
     folder = Folder(source.path.parent)
+    named = [place for place in places if place.name in documents]
+    if named:
+        rows = source.records if records is None else records
+        folder.expect(text_at(record, place) or "" for record in rows for place in named)
+    called = list(zip(names or fields, places, strict=True))
 
     def read(record: Record) -> tuple[dict[str, str], str]:
         inputs: dict[str, str] = {}
-        for place in places:
+        for name, place in called:
             text = text_at(record, place)
             if text is None:
                 return {}, no_value(place)
@@ -79,7 +93,7 @@ def input_reader(
                 text, fault = folder.text(text)
                 if fault:
                     return {}, fault
-            inputs[place.name] = text.strip()
+            inputs[name] = text.strip()
         if not any(inputs.values()):
             return {}, f"the input is empty ({', '.join(inputs)})"
         return inputs, ""

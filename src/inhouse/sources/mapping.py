@@ -9,6 +9,7 @@ from typing import get_args
 from inhouse.core.task import Kind
 from inhouse.errors import SourceError, UsageError
 from inhouse.sources.chat import MESSAGES, REJECTED
+from inhouse.sources.chat_forms import INSTRUCTION, OUTPUT, alpaca_table
 from inhouse.sources.columns import Column, column_at, columns_of, holds_json, not_labels, useless_as_input
 from inhouse.sources.documents import Folder
 from inhouse.sources.places import Place, check_columns, listed, require_place
@@ -26,7 +27,8 @@ class Mapping:
     Several `targets` make the keys of an extract task's object. With `chat` the one field `messages` holds both input
     and target, so there are no targets. `rejected` is a column with an answer that is worse than the target, for
     learning from the pair; rows may lack it. `key` is a column that tells rows apart. `why` holds sentences on what was
-    inferred.
+    inferred. `names` and `target_names` are what the task calls the fields and targets, where it calls them otherwise
+    than the source does.
     """
 
     kind: Kind
@@ -37,6 +39,13 @@ class Mapping:
     rejected: str = ""
     key: str = ""
     why: tuple[str, ...] = field(default=(), compare=False)
+    names: tuple[str, ...] = ()
+    target_names: tuple[str, ...] = ()
+
+    @property
+    def field_names(self) -> tuple[str, ...]:
+        """What the task calls the fields, in their order."""
+        return self.names or self.fields
 
     @property
     def target(self) -> str | tuple[str, ...]:
@@ -54,7 +63,7 @@ def infer_kind(
     Raises:
         SourceError: a column that is named is missing.
     """
-    targets = _unique(target)
+    fields, targets = fields or source.fields, _unique(target)
     check_columns(source, (*fields, *targets, group))
     if _is_chat(source, fields, targets):
         return "generate", f"{MESSAGES} holds conversations"
@@ -62,6 +71,10 @@ def infer_kind(
         return "extract", "several targets are the keys of an object"
     if targets:
         return kind_of_target(column_at(source, require_place(source, targets[0])))
+    if not fields and (table := alpaca_table(source)) and table.instructions_differ:
+        answers = column_at(source, require_place(source, OUTPUT))
+        if not (answers.nested or holds_json(answers.values)):
+            return "generate", f"the columns are Alpaca's, with different values of {INSTRUCTION}"
     return kind_for([c for c in columns_of(source).values() if c.name not in (*fields, group)])
 
 
@@ -94,7 +107,7 @@ def infer_mapping(
     known: Kind | None = next((k for k in _KINDS if k == kind), None)
     if known is None:
         raise UsageError(f"kind {kind!r} is not known", f"there are {', '.join(_KINDS)}")
-    fields, targets = _unique(fields), _unique(target)
+    fields, targets = _unique(fields) or source.fields, _unique(target)
     check_columns(source, (*fields, *targets, group, key))
     if _is_chat(source, fields, targets):
         if known == "generate":
@@ -113,6 +126,10 @@ def infer_mapping(
         targets = (CHOSEN,)
         why.append(f"target: {CHOSEN}, beside {rejected}")
     columns = {name: column for name, column in columns.items() if name != rejected}
+    if not targets and not fields and (table := alpaca_table(source)):
+        fields, targets = tuple(name for name in table.fields if name != group), (OUTPUT,)
+        why.append(f"input: {', '.join(fields)}; target: {OUTPUT}, as the columns are Alpaca's")
+        why += [f"left out: {name}" for name in columns if name not in (*fields, *targets, group)]
     if not targets:
         others = [c for c in columns.values() if c.name not in (*fields, group, key)]
         targets = (infer_target(source, known, others, why),)

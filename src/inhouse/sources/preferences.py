@@ -20,7 +20,7 @@ TRL = ("prompt", CHOSEN, REJECTED)
 _Parts = tuple[list[Any], list[Any], list[Any]]
 
 
-def with_conversations(source: Source) -> Source:
+def with_pairs(source: Source) -> Source:
     """The source with its pairs of conversations as `messages` (with the better answer) and `rejected` (the worse one).
 
     OpenAI's rows are `{"input": {"messages": [...]}, "preferred_output": [...], "non_preferred_output": [...]}`, TRL's

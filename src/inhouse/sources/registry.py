@@ -2,14 +2,65 @@
 
 from __future__ import annotations
 
+import codecs
+import gc
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from inhouse.core import Provenance, Record, Rejection
-from inhouse.errors import SourceError
+from inhouse.errors import SourceError, UsageError
+from inhouse.sources.rejected import without_notes
+
+_DELIMITER_NAMES = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "bar": "|", "space": " "}
+
+
+@dataclass(frozen=True, slots=True)
+class ReadOptions:
+    """How to read a file, where it is not to be found out. What a format has no use for is passed over.
+
+    Attributes:
+        sheet: the sheet of a workbook.
+        header: the number of the line, or of the row of a sheet, that names the columns; 0: it is found.
+        encoding: of a text file, such as `cp1252`.
+        delimiter: one character, or its name (tab, comma, semicolon, bar, space).
+
+    Raises:
+        UsageError: no such encoding, a delimiter that cannot be one, or a header before the first line.
+    """
+
+    sheet: str = ""
+    header: int = 0
+    encoding: str = ""
+    delimiter: str = ""
+
+    def __post_init__(self) -> None:
+        if self.header < 0:
+            raise UsageError(f"the header cannot be in line {self.header}", "lines count from 1")
+        if self.encoding and not _is_text_encoding(self.encoding):
+            raise UsageError(
+                f"the encoding {self.encoding!r} is not known",
+                "name one such as utf-8, utf-16, cp1252, cp1250 or cp850",
+            )
+        delimiter = _DELIMITER_NAMES.get(self.delimiter.casefold(), self.delimiter)
+        if len(delimiter) > 1 or delimiter in ('"', "\r", "\n"):
+            raise UsageError(
+                f"{self.delimiter!r} cannot be the delimiter", f"give one character, or {', '.join(_DELIMITER_NAMES)}"
+            )
+        object.__setattr__(self, "delimiter", delimiter)
+
+
+def _is_text_encoding(name: str) -> bool:
+    """Whether Python knows the encoding, and can go on behind bytes that are no text in it."""
+    try:
+        wide = codecs.lookup(name).name.startswith(("utf-16", "utf-32"))
+        decoder = codecs.getincrementaldecoder(name)("replace" if wide else "surrogateescape")
+        return isinstance(decoder.decode(b"\xff\xfe\0\0a" if wide else bytes(range(256))), str)
+    except (LookupError, ValueError, TypeError, AssertionError):  # base64 is a codec and no encoding of text
+        return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,12 +68,18 @@ class RawFile:
     """A file as it lies on disk; what a reader gets."""
 
     path: Path
-    data: bytes
     sha256: str
+    options: ReadOptions = ReadOptions()
+    name: str = ""
 
-    def at(self, line: int) -> Provenance:
-        """The provenance of the row that starts in `line` (1-based)."""
-        return Provenance(self.path.name, line, self.sha256)
+    @property
+    def data(self) -> bytes:
+        """All of its bytes, read anew each time."""
+        return self.path.read_bytes()
+
+    def at(self, line: int, part: str = "") -> Provenance:
+        """The provenance of the row that starts in `line` (1-based), of a part such as a sheet."""
+        return Provenance(self.name or self.path.name, line, self.sha256, part)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +87,8 @@ class Source:
     """A file that was read: its columns in order, its rows, and the rows that could not be read.
 
     `nested` names the columns in which at least one row holds a list or an object, as JSON text. `notes` holds
-    sentences on what was read, where that was a choice.
+    sentences on what was read, where that was a choice. `fields` names the columns that are the input, where the source
+    itself knows it.
     """
 
     path: Path
@@ -40,6 +98,7 @@ class Source:
     rejections: list[Rejection]
     nested: frozenset[str] = frozenset()
     notes: tuple[str, ...] = ()
+    fields: tuple[str, ...] = ()
 
 
 class Reader(Protocol):
@@ -63,19 +122,26 @@ def source(*extensions: str) -> Callable[[Reader], Reader]:
     return register
 
 
-def read_source(path: Path | str) -> Source:
+def read_source(path: Path | str, options: ReadOptions = ReadOptions(), name: str = "") -> Source:
     """Read a data file, by its extension.
+
+    A file that `rejects_csv` wrote is read as the rows that it holds: what it says of them beside is left out.
+
+    Args:
+        options: how to read it, where that is not to be found out.
+        name: what the provenance of its rows says; the file's own name where it is empty.
 
     Returns:
         its rows in file order, each with the line it starts in, and the rejected rows.
 
     Raises:
-        SourceError: no such file, a folder, not readable, an extension that is not known, text that is not UTF-8 or
-            has a byte order mark, empty, not in the form its extension says, or over half of its rows are rejected.
+        SourceError: no such file, a folder, not readable, an extension that is not known, no text in any encoding,
+            empty, not in the form its extension says, too large for its form, or over half of its rows are rejected.
     """
     path = Path(path)
-    file = _load(path)
-    result = _reader_for(path)(file)
+    file = RawFile(path, _checksum(path), options, name)
+    with _many_objects():
+        result = without_notes(_reader_for(path)(file))
     if not result.records and not result.rejections:
         raise SourceError("the file has no rows", "put at least ten examples in it", file=path)
     refuse_if_mostly_rejected(path, result.rejections, len(result.records) + len(result.rejections))
@@ -94,17 +160,31 @@ def refuse_if_mostly_rejected(path: Path, rejections: Sequence[Rejection], rows:
         )
 
 
-def _load(path: Path) -> RawFile:
-    if path.is_dir():
-        raise SourceError("this is a folder, not a file", "name the files in it one by one", file=path)
+@contextmanager
+def _many_objects() -> Iterator[None]:
+    """Keeps the garbage collector from looking at all rows so far again and again; rows make no cycles."""
+    if not gc.isenabled():
+        yield
+        return
+    gc.disable()
     try:
-        data = path.read_bytes()
+        yield
+    finally:
+        gc.enable()
+
+
+def _checksum(path: Path) -> str:
+    """The SHA-256 of a file's bytes."""
+    if path.is_dir():
+        raise SourceError("this is a folder, not a file", "name a file", file=path)
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
     except FileNotFoundError:
         raise SourceError("there is no such file", "check the spelling and the folder you are in", file=path) from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise SourceError(f"the file cannot be read: {reason}", "check its permissions", file=path) from error
-    return RawFile(path, data, hashlib.sha256(data).hexdigest())
 
 
 def _reader_for(path: Path) -> Reader:

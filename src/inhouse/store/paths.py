@@ -44,8 +44,14 @@ class Paths:
     def rejects(self, task: str, source: str) -> Path:
         return self.task_folder(task) / "rejected" / f"{source}.rejected.csv"
 
+    def mask_map(self, task: str) -> Path:
+        return self.task_folder(task) / "masks.map"
+
     def report(self, task: str, number: int) -> Path:
         return self.task_folder(task) / "reports" / f"{task}@{number}.html"
+
+    def card(self, task: str, dataset: int) -> Path:
+        return self.task_folder(task) / "cards" / f"{task}-v{dataset}.html"
 
     def curve(self, task: str) -> Path:
         return self.task_folder(task) / "reports" / "curve.svg"

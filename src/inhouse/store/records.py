@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -148,6 +148,32 @@ def forgotten_sources(workspace: Workspace, task: str) -> dict[str, str]:
     forgotten = (table.c.task == task, table.c.forgotten_at.is_not(None))
     with workspace.database.begin() as connection:
         return {r.sha256: r.forgotten_at for r in connection.execute(select(table).where(*forgotten))}
+
+
+def known_rows(
+    workspace: Workspace, task: str, files: Collection[str], *, of_test: bool = False
+) -> set[tuple[str, str]]:
+    """(id, file) of every example from these files in the newest version and those that it was made from; of the test
+    split alone on request."""
+    known = versions(workspace, task)
+    blobs = {known[number].blob for number in ancestry(known, latest_dataset(workspace, task))}
+    wanted = pl.col("file").is_in(list(files)) & ((pl.col("split") == "test") | pl.lit(not of_test))
+    found = set[tuple[str, str]]()
+    for blob in blobs:
+        rows = pl.scan_parquet(workspace.blobs.path(blob, PARQUET)).filter(wanted).select("id", "file").collect()
+        found.update(rows.iter_rows())
+    return found
+
+
+def newest_keys(workspace: Workspace, task: str) -> set[str]:
+    """The keys of the newest version's examples, as far as they have one."""
+    newest = versions(workspace, task).get(latest_dataset(workspace, task))
+    if newest is None:
+        return set()
+    rows = pl.scan_parquet(workspace.blobs.path(newest.blob, PARQUET))
+    if "key" not in rows.collect_schema().names():
+        return set()
+    return set(rows.select("key").collect()["key"].to_list()) - {""}
 
 
 def dataset_bytes(dataset: Dataset) -> bytes:

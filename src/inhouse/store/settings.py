@@ -19,6 +19,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from inhouse.errors import ConfigError, OutboundForbidden, did_you_mean
 
 ENV_PREFIX = "INHOUSE_"
+# The key of the masks is no setting: it must never stand in a file of the workspace (see `inhouse.store.vault`).
+KEY_VARIABLE = "INHOUSE_MASK_KEY"
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -149,7 +151,7 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
     """
     known = _variables()
     found: dict[str, Any] = {}
-    for variable in sorted(v for v in environment if v.startswith(ENV_PREFIX)):
+    for variable in sorted(v for v in environment if v.startswith(ENV_PREFIX) and v != KEY_VARIABLE):
         if variable not in known:
             remedy = f"{did_you_mean(variable, known)}known are {', '.join(known)}"
             raise ConfigError(f"unknown environment variable {variable}", remedy)

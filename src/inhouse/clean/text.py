@@ -1,0 +1,212 @@
+"""The check `text`: characters, planted tokens and instructions, markup; one finding per kind, however many examples.
+
+Examples are looked at a few hundred at a time: what their texts, put together, do not hold, none of them holds. So a
+million clean rows take seconds.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from inhouse.clean import characters, planted
+from inhouse.clean.findings import TEST_STAYS, cut, finding, places
+from inhouse.clean.registry import Subject, check
+from inhouse.clean.shape import shape_findings
+from inhouse.core import SHOWN, Dataset, Example, Finding, Masked
+from inhouse.core.results import Severity
+
+_AT_ONCE = 256
+
+
+@check("text")
+def text(subject: Subject) -> Iterator[Finding]:
+    """Broken encodings, control and invisible characters, tokens of chat templates, instructions to a model, HTML left
+    over, boilerplate, empty and constant fields, outliers in length."""
+    kinds = _Kinds(subject.limits.special_tokens)
+    examples = subject.dataset.examples
+    for start in range(0, len(examples), _AT_ONCE):
+        kinds.look(start, examples[start : start + _AT_ONCE])
+    yield from kinds.findings(subject.dataset)
+    yield from shape_findings(subject)
+
+
+@dataclass
+class _Seen:
+    """Where something was seen, what to see there, and what would mend it. Notes are kept as far as they are shown."""
+
+    positions: list[int] = field(default_factory=list)
+    notes: dict[int, str] = field(default_factory=dict)
+    mask: dict[int, tuple[Masked, ...]] = field(default_factory=dict)
+
+    def add(self, position: int, note: str, stretches: Iterable[Masked] = ()) -> None:
+        if not self.positions or self.positions[-1] != position:
+            self.positions.append(position)
+        if len(self.notes) < SHOWN:
+            self.notes.setdefault(position, note)
+        if mends := tuple(stretches):
+            self.mask[position] = (*self.mask.get(position, ()), *mends)
+
+
+class _Kinds:
+    """Everything that a look at the texts, one after the other, finds."""
+
+    def __init__(self, special_tokens: frozenset[str]) -> None:
+        self._tokens = planted.tokens_pattern(special_tokens)
+        self._brackets = {token[0] for token in (*planted.COMMON_TOKENS, *special_tokens) if not token[0].isalnum()}
+        self.mojibake, self.lost, self.controls, self.invisible = _Seen(), _Seen(), _Seen(), _Seen()
+        self.tokens, self.instructions, self.tags, self.markup = _Seen(), _Seen(), _Seen(), _Seen()
+
+    def look(self, start: int, examples: Sequence[Example]) -> None:
+        """Look at examples, of which the first has the position `start`."""
+        rows = ["\n".join((*e.inputs.values(), e.target)) for e in examples]
+        whole = "\n".join(rows)
+        lower = whole.lower()
+        suspects: list[tuple[Callable[[str], bool], Callable[[int, str, str], None]]] = []
+        if any(c in whole for c in characters.CONTROLS):
+            suspects.append((_holds_control, self._see_controls))
+        if not whole.isascii():
+            suspects.append((_holds_foreign, self._see_foreign))
+        if any(bracket in whole for bracket in self._brackets):
+            suspects.append((self._holds_bracket, self._see_tokens))
+        if "<" in whole or "&" in whole:
+            suspects.append((_holds_markup, self._see_markup))
+        if "style" in lower or any(needle in lower for needle in planted.NEEDLES):
+            suspects.append((_holds_needle, self._see_instructions))
+        if not suspects:
+            return
+        for position, (row, example) in enumerate(zip(rows, examples, strict=True), start):
+            for holds, see in suspects:
+                if holds(row):
+                    for name, value in (*example.inputs.items(), ("", example.target)):
+                        see(position, name, value)
+
+    def _holds_bracket(self, row: str) -> bool:
+        return any(bracket in row for bracket in self._brackets)
+
+    def _see_controls(self, position: int, name: str, value: str) -> None:
+        if characters.mojibake(value) is not None:  # what looks like one may be half of a letter
+            return
+        if mends := tuple(characters.mend_controls(value, name)):
+            self.controls.add(position, ", ".join(sorted({_code(value[m.start]) for m in mends})), mends)
+
+    def _see_foreign(self, position: int, name: str, value: str) -> None:
+        if value.isascii():
+            return
+        if (fixed := characters.mojibake(value)) is not None:
+            mends = tuple(characters.mend_mojibake(value, fixed, name))
+            shown = (value[mends[0].start : mends[0].end], mends[0].text) if mends else (value, fixed)
+            self.mojibake.add(position, f"{cut(shown[0], 40)} is {cut(shown[1], 40)}", mends)
+        if characters.LOST in value:
+            self.lost.add(position, f"{value.count(characters.LOST)} lost")
+        if mends := tuple(characters.mend_invisible(value, name)):
+            self.invisible.add(position, ", ".join(sorted({_code(value[m.start]) for m in mends})), mends)
+        if mends := tuple(characters.mend_tags(value, name)):
+            self.tags.add(position, cut(characters.read_tags(value)), mends)
+
+    def _see_tokens(self, position: int, name: str, value: str) -> None:
+        if mends := tuple(planted.mend_tokens(value, name, self._tokens)):
+            self.tokens.add(position, ", ".join(sorted({value[m.start : m.end] for m in mends})), mends)
+
+    def _see_markup(self, position: int, name: str, value: str) -> None:
+        if found := planted.markup(value):
+            self.markup.add(position, cut(found, 40))
+
+    def _see_instructions(self, position: int, _name: str, value: str) -> None:
+        if found := planted.instruction(value):
+            self.instructions.add(position, cut(found))
+
+    def findings(self, dataset: Dataset) -> Iterator[Finding]:
+        """One per kind that was seen."""
+        kinds: tuple[tuple[str, _Seen, Severity, str, str, str], ...] = (
+            ("mojibake", self.mojibake, "warning", _MOJIBAKE, _MENDED, _SOURCE_TOO),
+            ("lost", self.lost, "warning", _LOST, _ANEW, "what stood there cannot be known any more"),
+            ("control", self.controls, "warning", _CONTROLS, _TAKEN_OUT, _SOURCE_TOO),
+            ("invisible", self.invisible, "info", _INVISIBLE, _TAKEN_OUT, _SPLIT_WORDS),
+            ("tokens", self.tokens, "warning", _TOKENS, _TAKEN_OUT, _AS_TEXT),
+            ("tags", self.tags, "warning", _TAGS, _TAKEN_OUT, _OBEYED),
+            ("markup", self.markup, "info", _MARKUP, _PLAIN, _MARKUP_COST),
+        )
+        for about, seen, severity, what, action, cost in kinds:
+            if seen.positions:
+                yield _finding(dataset, about, seen, severity, what, action, cost, mask=seen.mask)
+        if self.instructions.positions:
+            drop = tuple(i for i in self.instructions.positions if dataset.splits[i] != "test")
+            action = f"drop {len(drop)} of the train side, where they are no part of the work" if drop else TEST_STAYS
+            yield _finding(
+                dataset, "instructions", self.instructions, "warning", _INSTRUCTIONS, action, _OBEYED, drop=drop
+            )
+
+
+_MOJIBAKE = "were read in a wrong encoding, such as 'Ã¼' for 'ü'"
+_LOST = "hold the sign for a character that was lost on the way (U+FFFD)"
+_CONTROLS = "hold control characters"
+_INVISIBLE = "hold characters that are not to be seen (soft hyphens, zero-width spaces, turns of direction)"
+_TOKENS = "hold special tokens of a chat template"
+_TAGS = "hold text that is not to be seen, written in Unicode tag characters"
+_MARKUP = "hold HTML that was left over"
+_INSTRUCTIONS = "hold instructions to a model, or text that is hidden from a reader"
+_MENDED = "put the right characters in, in the test too"
+_TAKEN_OUT = "take them out, in the test too"
+_ANEW = "nothing is changed: export the file anew, as UTF-8"
+_PLAIN = "nothing is changed: export plain text, unless requests come with HTML too"
+_SOURCE_TOO = "words with them are strange to the model; mend the source too, or requests come with them"
+_SPLIT_WORDS = "words with them are other words to the model"
+_AS_TEXT = "an answer may begin to write them; other programs may take them for the end of a turn"
+_OBEYED = "a prompted model may obey them, and a trained one learns what they make of the answer"
+_MARKUP_COST = "it takes room that the text could have"
+
+
+def _finding(
+    dataset: Dataset,
+    about: str,
+    seen: _Seen,
+    severity: Severity,
+    what: str,
+    action: str,
+    cost: str,
+    **edits: Any,  # noqa: ANN401 - `mask` or `drop`
+) -> Finding:
+    number = len(seen.positions)
+    mended = len(seen.mask)
+    if about == "mojibake" and mended < number:
+        action = f"{action}, where it is certain which they are ({mended} of {number})" if mended else _ANEW
+    subject = "one example" if number == 1 else f"{number:,} examples"
+    if number == 1:
+        what = re.sub(r"^(hold|were) ", lambda verb: {"hold": "holds", "were": "was"}[verb[1]] + " ", what)
+    first = seen.positions[0]
+    return finding(
+        dataset,
+        "text",
+        severity,
+        seen.positions,
+        f"{subject} {what}, at {places(dataset, seen.positions)}: {seen.notes[first]}",
+        action,
+        about=about,
+        notes=seen.notes,
+        cost=cost,
+        **edits,
+    )
+
+
+def _holds_control(row: str) -> bool:
+    return any(c in row for c in characters.CONTROLS)
+
+
+def _holds_foreign(row: str) -> bool:
+    return not row.isascii()
+
+
+def _holds_markup(row: str) -> bool:
+    return "<" in row or "&" in row
+
+
+def _holds_needle(row: str) -> bool:
+    lower = row.lower()
+    return "style" in lower or any(needle in lower for needle in planted.NEEDLES)
+
+
+def _code(character: str) -> str:
+    return f"U+{ord(character):04X}"

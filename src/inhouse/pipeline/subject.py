@@ -1,0 +1,73 @@
+"""What the models of a task can read: what `add` and `clean` measure its examples by."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from inhouse.clean import EncoderLimit, Limits, Subject
+from inhouse.core import Dataset, Task
+from inhouse.engine import find_spec, get_base, is_here, known_bases
+from inhouse.store import Workspace, traffic
+
+# Requests that the data is compared with.
+NEWEST_SERVED = 5000
+
+
+def subject_of(workspace: Workspace, task: Task, dataset: Dataset) -> Subject:
+    """The dataset as checks look at it. Without what only a model that is not on this machine could tell.
+
+    Raises:
+        ModelUnavailable: the task names a base that there is not.
+    """
+    causal = find_spec(task.base_model)
+    encoder = _encoder_limit(workspace, task)
+    served = traffic.traces(workspace, task.name, newest=NEWEST_SERVED)
+    limits = Limits(title=causal.title, languages=causal.languages, encoder=encoder)
+    told = Subject(dataset, task.kind, schema=task.json_schema, outline=task.outline, limits=limits, served=served)
+    if not is_here(causal, workspace.settings):
+        return told
+    from inhouse.engine.chat_template import ChatTemplate
+    from inhouse.engine.gguf_fields import context_length, read_fields
+    from inhouse.train import max_tokens_of
+
+    base = get_base(task.base_model, workspace.settings)
+    template = ChatTemplate(base.folder, base.spec.end_of_turn)
+    context = context_length(read_fields(base.gguf))
+    limits = replace(limits, context=context, longer=_longer(context), special_tokens=template.special_tokens)
+    told = replace(told, limits=limits)
+    if task.train.model == "encoder":
+        return told
+    return replace(
+        told,
+        count_tokens=lambda texts: [len(template.text_ids(text)) for text in texts],
+        max_tokens=min(max_tokens_of(task), context),
+    )
+
+
+def _longer(context: int) -> tuple[tuple[str, int], ...]:
+    """Bases that read more than `context` tokens, the smallest model first."""
+    longer = sorted((spec for spec in known_bases() if spec.context > context), key=lambda spec: spec.parameters)
+    return tuple((spec.name, spec.context) for spec in longer)
+
+
+def _encoder_limit(workspace: Workspace, task: Task) -> EncoderLimit | None:
+    """Of the encoder that the task's contenders or its training use; None where there is none, or it is not here."""
+    if task.kind != "classify":
+        return None
+    spec = find_spec(task.encoder_model)
+    if not is_here(spec, workspace.settings):
+        return None
+    from inhouse.engine.encoder import MAX_TOKENS, TextTokens
+    from inhouse.engine.encoder_model import facts_of
+
+    folder = get_base(task.encoder_model, workspace.settings).folder
+    facts = facts_of(folder)
+    tokens = TextTokens.of_folder(folder, facts.longest, facts.prefix)
+    trained = task.train.model == "encoder"
+    wished = (task.train.max_tokens if trained else None) or MAX_TOKENS
+    return EncoderLimit(
+        spec.title,
+        reads=min(wished, facts.longest),
+        count_tokens=lambda texts: [len(ids) for ids in tokens.whole(texts)],
+        trained=trained,
+    )

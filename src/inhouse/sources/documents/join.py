@@ -1,0 +1,263 @@
+"""A folder of documents as a source: which files are documents, and what the target of each is."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Literal
+
+from inhouse.core import Provenance, Record, Rejection, canonical_hash
+from inhouse.core.json_schema import compact
+from inhouse.errors import SourceError
+from inhouse.sources.documents.bounds import Unreadable, load
+from inhouse.sources.documents.plain import read_plain
+from inhouse.sources.documents.pool import read_documents
+from inhouse.sources.documents.reading import ENDINGS
+from inhouse.sources.json_rows import decode
+from inhouse.sources.registry import Source
+
+DOCUMENT, TARGET, FILE = "document", "target", "file"
+
+SIDECARS = (".json", ".txt")
+
+# What systems and programs leave in folders.
+_LITTER = ("Thumbs.db", "desktop.ini", "__MACOSX")
+_LITTER_BEGINS = (".", "~$")
+
+_NAMED = 5
+
+Join = Literal["sidecar", "folder", ""]
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentFile:
+    """A document in a folder: its path, its name from the folder on, and where its target stands, if anywhere."""
+
+    path: Path
+    name: str
+    sidecar: Path | None = None
+    label: str = ""
+
+    def sha256(self) -> str:
+        """Of the file's bytes; empty where it cannot be read, as reading it tells why."""
+        return _sha256(self.path)
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentFolder:
+    """The documents of a folder in the order of their names, how they get their targets, and what else is there.
+
+    `why` and `left_out` say the latter two in a sentence each.
+    """
+
+    path: Path
+    files: tuple[DocumentFile, ...]
+    join: Join
+    why: str = ""
+    left_out: str = ""
+    refused: tuple[tuple[str, str], ...] = ()
+
+
+def document_files(path: Path | str) -> DocumentFolder:
+    """List the documents at and below a folder, or the one document that `path` is; nothing is read.
+
+    Links that lead out of the folder are never followed: such files stand in `refused` with the reason.
+
+    Raises:
+        SourceError: no such folder, or no document in it.
+    """
+    path = Path(path)
+    if path.is_file():
+        return DocumentFolder(path, (DocumentFile(path, path.name),), "")
+    if not path.is_dir():
+        raise SourceError("there is no such folder", "check the spelling and the folder you are in", file=path)
+    root = path.resolve()
+    names: list[str] = []
+    others: list[str] = []
+    refused: list[tuple[str, str]] = []
+    for name, fault in _walk(root):
+        if fault:
+            refused.append((name, fault))
+        elif PurePosixPath(name).suffix.lower() in (*ENDINGS, *SIDECARS):
+            names.append(name)
+        else:
+            others.append(name)
+    sidecars = _sidecars(names)
+    files, join = _joined(root, names, sidecars)
+    if not files and not refused:
+        raise SourceError(
+            f"the folder holds no document ({', '.join(others[:_NAMED]) or 'it is empty'})",
+            f"documents end in {', '.join(ENDINGS)}",
+            file=path,
+        )
+    taken = {f.name for f in files} | {str(f.sidecar.relative_to(root).as_posix()) for f in files if f.sidecar}
+    others += [name for name in names if name not in taken]
+    return DocumentFolder(path, tuple(files), join, _why(files, join), _left_out(sorted(others)), tuple(refused))
+
+
+def read_document_folder(path: Path | str, *, targets: bool = True) -> Source:
+    """A folder of documents as a source of the columns `document` (the text), `target` and `file`.
+
+    The target of `invoice1.pdf` is the content of `invoice1.json`, `invoice1.txt`, `invoice1.pdf.json` or
+    `invoice1.pdf.txt` beside it; where most documents have none, the name of the folder that it lies in. `notes` tells
+    which of the two it is. A message of a mailbox is a row, its id the `part` of its provenance. What cannot be read
+    or has no target is a rejection with the reason.
+
+    Args:
+        targets: the documents need a target; without it there is no such column.
+
+    Raises:
+        SourceError: no such folder, no document in it, or no target for most of them.
+    """
+    folder = document_files(path)
+    if targets and not folder.join:
+        raise SourceError(
+            f"the {len(folder.files):,} documents of the folder have no targets",
+            "put invoice1.json or invoice1.txt with the target beside invoice1.pdf, or sort the documents into "
+            "folders that are named as their labels, or write a table with a column of file names",
+            file=path,
+        )
+    records: list[Record] = []
+    rejections = [Rejection(Provenance(name, 1), fault, name) for name, fault in folder.refused]
+    nested = set()
+    hashes: list[tuple[str, ...]] = []
+    for file, (_, parts) in zip(folder.files, read_documents(f.path for f in folder.files), strict=True):
+        sha256 = file.sha256()
+        target, is_json, fault = _target(file) if targets else ("", False, "")
+        hashes.append((file.name, sha256, target))
+        nested |= {TARGET} if is_json else set()
+        for part in parts:
+            place = Provenance(file.name, 1, sha256, part.name)
+            reason = (f"the file {file.name!r} {part.fault}" if part.fault else "") or fault
+            if reason:
+                rejections.append(Rejection(place, reason, file.name))
+                continue
+            values = {DOCUMENT: part.text, **({TARGET: target} if targets else {}), FILE: file.name}
+            records.append(Record(values, place, frozenset({TARGET} if is_json else ())))
+    return Source(
+        path=folder.path,
+        sha256=canonical_hash(sorted(hashes), length=64),
+        columns=(DOCUMENT, TARGET, FILE) if targets else (DOCUMENT, FILE),
+        records=records,
+        rejections=rejections,
+        nested=frozenset(nested),
+        notes=tuple(filter(None, [folder.why if targets else "", folder.left_out])),
+        fields=(DOCUMENT,),
+    )
+
+
+def _walk(root: Path) -> Iterator[tuple[str, str]]:
+    """Files at and below a folder by name, and why one of them is not taken."""
+    for folder, folders, files in os.walk(root):
+        here = Path(folder)
+        folders[:] = sorted(f for f in folders if not _is_litter(f))
+        for name in folders:
+            if (here / name).is_symlink():  # os.walk does not follow it
+                yield (here / name).relative_to(root).as_posix(), "is a link to a folder; copy the folder there"
+        for name in sorted(f for f in files if not _is_litter(f)):
+            yield (here / name).relative_to(root).as_posix(), _leads_out(here / name, root)
+
+
+def _is_litter(name: str) -> bool:
+    return name in _LITTER or name.startswith(_LITTER_BEGINS)
+
+
+def _leads_out(path: Path, root: Path) -> str:
+    if not path.is_symlink():
+        return "" if path.is_file() else "is no ordinary file"
+    try:
+        inside = path.resolve(strict=True).is_relative_to(root)
+    except (OSError, RuntimeError):
+        return "is a link to nothing"
+    return "" if inside else "is a link to a file outside the folder; copy the file there"
+
+
+def _sidecars(names: list[str]) -> dict[str, str]:
+    """Of each document that has one, the file with its target; JSON before text."""
+    known = set(names)
+    found = {}
+    for name in names:
+        path = PurePosixPath(name)
+        if path.suffix.lower() not in ENDINGS:
+            continue
+        stems = [str(path.with_suffix("")), name]
+        endings = SIDECARS[:1] if path.suffix.lower() in SIDECARS else SIDECARS
+        sidecar = next((s + e for e in endings for s in stems if s + e in known and s + e != name), None)
+        if sidecar:
+            found[name] = sidecar
+    return found
+
+
+def _joined(root: Path, names: list[str], sidecars: dict[str, str]) -> tuple[list[DocumentFile], Join]:
+    targets = set(sidecars.values())
+    documents = [n for n in names if n not in targets and PurePosixPath(n).suffix.lower() in ENDINGS]
+    if sidecars and 2 * len(sidecars) >= len(documents):
+        files = [DocumentFile(root / n, n, root / sidecars[n] if n in sidecars else None) for n in documents]
+        return files, "sidecar"
+    documents = [n for n in names if PurePosixPath(n).suffix.lower() in ENDINGS]
+    labels = _labels(documents)
+    return [DocumentFile(root / n, n, label=labels.get(n, "")) for n in documents], "folder" if labels else ""
+
+
+def _labels(names: list[str]) -> dict[str, str]:
+    """The first folder in which the documents differ; nothing where most lie in no folder or all in one."""
+    parts = {name: PurePosixPath(name).parts[:-1] for name in names}
+    shared = 0
+    while parts and len({folders[shared : shared + 1] for folders in parts.values()}) == 1:
+        if any(len(folders) <= shared for folders in parts.values()):
+            return {}
+        shared += 1
+    labels = {name: folders[shared] for name, folders in parts.items() if len(folders) > shared}
+    return labels if len(set(labels.values())) > 1 and 2 * len(labels) > len(names) else {}
+
+
+def _why(files: list[DocumentFile], join: Join) -> str:
+    if join == "sidecar":
+        pairs = [(f.sidecar.name, f.path.name) for f in files if f.sidecar]
+        return (
+            f"the target of a document is the file beside it with the same name, as {pairs[0][0]} is of "
+            f"{pairs[0][1]}: {len(pairs):,} of {len(files):,} have one"
+        )
+    if join == "folder":
+        counts = Counter(f.label for f in files if f.label)
+        named = ", ".join(f"{label} ({n:,})" for label, n in counts.most_common(_NAMED))
+        rest = f" and {len(counts) - _NAMED} more" if len(counts) > _NAMED else ""
+        return f"the target of a document is the name of its folder: {named}{rest}"
+    return ""
+
+
+def _left_out(others: list[str]) -> str:
+    if not others:
+        return ""
+    more = f" and {len(others) - _NAMED:,} more" if len(others) > _NAMED else ""
+    return f"files that are no documents were left out: {', '.join(others[:_NAMED])}{more}"
+
+
+def _target(file: DocumentFile) -> tuple[str, bool, str]:
+    """The target of a document, whether it is JSON, and why there is none."""
+    if file.sidecar is None:
+        stem = PurePosixPath(file.name).stem
+        missing = f"there is no {stem}.json or {stem}.txt beside it" if not file.label else ""
+        return file.label, False, f"the file {file.name!r} has no target: {missing}" if missing else ""
+    try:
+        text = read_plain(load(file.sidecar)).strip()
+        if file.sidecar.suffix.lower() != SIDECARS[0]:
+            return text, False, ""
+        value = decode(text)
+    except (Unreadable, ValueError) as error:
+        return "", False, f"the target of {file.name!r}, {file.sidecar.name}, cannot be read: {error}"
+    if value is None or isinstance(value, str):
+        return value or "", False, ""
+    return compact(value), True, ""
+
+
+def _sha256(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return ""
