@@ -17,12 +17,13 @@ Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 
 _SPACE = re.compile(r"\s+")
+# Made once: `json.dumps` with options makes an encoder for each value.
+_CANONICAL = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode
 
 
 def canonical_hash(value: object, length: int = 16) -> str:
     """First `length` hex digits of the SHA-256 of `value` as sorted, compact JSON."""
-    text = json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:length]
+    return hashlib.sha256(_CANONICAL(value).encode("utf-8", "surrogatepass")).hexdigest()[:length]
 
 
 def folded(text: str) -> str:
