@@ -229,7 +229,7 @@ def test_predict_keeps_rows_and_names_what_it_could_not_answer(kinds, cli, tmp_p
         "--out",
         tmp_path / "out.csv",
         "--version",
-        "latest",
+        "1",
     )
     assert done.code == 0, done.err
     found = list(csv.DictReader((tmp_path / "out.csv").read_text().splitlines()))

@@ -19,6 +19,7 @@ from conftest import INTENTS, many_intents, write_csv
 import inhouse
 from inhouse.core import Feedback, Silent, Trace
 from inhouse.errors import NotFound, Refused, UsageError
+from inhouse.pipeline.learning_data import to_learn_from
 from inhouse.store import Workspace, records, registry, traffic
 from inhouse.store.database import now
 
@@ -219,8 +220,9 @@ def test_a_test_example_stays_test_whatever_is_added(trained, tmp_path, tiny_ggu
     given = write_csv(tmp_path / "test.csv", [{"text": rows[0]["text"], "category": rows[0]["category"]}, rows[1]])
     silent = Silent()
     inhouse.add(workspace, "intents", [], silent, test=given)
-    dataset = records.load_dataset(workspace, "intents")
+    dataset = to_learn_from(workspace, "intents", reporter=silent)
     workspace.close()
+    assert any("stand in the test too and are not learned from" in line for line in silent.warned)
     tests = [e.id for e in dataset.of("test")]
     assert {i for i, split in seen.items() if split == "test"} <= set(tests)
     assert not set(tests) & {e.id for s in ("train", "validation") for e in dataset.of(s)}

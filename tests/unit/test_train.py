@@ -260,7 +260,7 @@ def test_a_plan_with_written_answers_takes_longer(template):
 @pytest.mark.parametrize(
     ("loss", "scores", "better"),
     [
-        (0.9, [1, 1, 1, 1, 1, 1, 0, 0], True),  # clearly more right answers, at a higher loss
+        (0.9, [1, 1, 1, 1, 1, 1, 1, 1], True),  # clearly more right answers, at a higher loss
         (0.1, [0, 0, 0, 0, 0, 0, 0, 0], False),  # clearly fewer, at a lower one
         (0.1, [1, 1, 1, 0, 0, 0, 0, 1], True),  # a tie in answers: the loss decides
         (0.9, [1, 1, 1, 0, 0, 0, 0, 1], False),

@@ -22,6 +22,9 @@ from inhouse.train.processes import like, whole
 
 # A training has diverged when its smoothed loss is so many times that of before the first step.
 EXPLODED = 1.5
+# Standard errors that a difference in scores exceeds by chance 5 times in 100. With one standard error (32 times) the
+# best of several looks at twenty answers was a lucky one (docs/log.md).
+CHANCE = 1.96
 # It goes on from its best look with so much of the learning rate, once.
 SMALLER_RATE = 0.3
 
@@ -69,9 +72,9 @@ class Position:
     def better(self, loss: float, scores: Sequence[float]) -> bool:
         """Whether a look saw something better than the best before it.
 
-        The scores of the same answers decide; where they differ by no more than chance (one standard error of the
-        paired difference), the loss does, which is the finer measure. Then the answers must not be worse, by more than
-        chance, than those of any look before: a little less each time adds up.
+        The scores of the same answers decide; where they differ by no more than chance (95 times in 100, by the
+        standard error of the paired difference), the loss does, which is the finer measure. Then the answers must not
+        be worse, by more than chance, than those of any look before: a little less each time adds up.
         """
         if not self.best_scores:
             return loss < self.best_loss
@@ -178,10 +181,10 @@ def gone_back(before: Position, diverged: Position, loss: float, learning_rate: 
 
 
 def _gain(scores: Sequence[float], before: Sequence[float]) -> float:
-    """How much better scores are on the same examples; 0 within one standard error."""
+    """How much better scores are on the same examples; 0 within what chance does."""
     gains = [now - then for now, then in zip(scores, before, strict=True)]
     gain = fmean(gains)
-    chance = stdev(gains) / math.sqrt(len(gains)) if len(gains) > 1 else math.inf
+    chance = CHANCE * stdev(gains) / math.sqrt(len(gains)) if len(gains) > 1 else math.inf
     return gain if abs(gain) > chance else 0.0
 
 
