@@ -211,7 +211,9 @@ def test_shapes_of_one_folder_and_keys_of_an_object(workspace, data):
 def test_a_source_without_the_group_column_is_taken(workspace, data):
     grouped = [{**r, "customer": f"c{n % 15}"} for n, r in enumerate(ROWS[:30])]
     pipeline.add(workspace, "intents", [write_jsonl(data / "a.jsonl", grouped)], group="customer")
-    pipeline.add(workspace, "intents", [write_csv(data / "b.csv", ROWS[30:])])
+    told = Silent()
+    pipeline.add(workspace, "intents", [write_csv(data / "b.csv", ROWS[30:])], told)
+    assert any("no column 'customer' for the group" in line for line in told.said)
     assert len(stored(workspace).examples) == len(ROWS)
 
 

@@ -17,6 +17,8 @@ from inhouse.store.settings import Settings, is_loopback, require_outbound
 # Files from which on a bar shows how far the reading is.
 _MANY_FILES = 50
 _TOLD = 5
+# Rows from which kind and columns of a new task are inferred.
+_LOOKED_AT = 20_000
 # Folders of a workspace in which inhouse keeps its own files.
 _OWN = ("blobs", "tasks", "runs", "locks", "mlruns")
 
@@ -189,7 +191,8 @@ def _require_any(opening: Opening) -> None:
 def lead(opening: Opening, wishes: Wishes) -> sources.Source:
     """The rows of the most frequent shape, as one source: what a new task is inferred from.
 
-    Where columns are named, shapes that have them go first.
+    Where columns are named, shapes that have them go first. Of more than `_LOOKED_AT` rows every second, third, ... is
+    taken: what a column holds shows in these.
     """
     shapes: Counter[tuple[str, ...]] = Counter()
     for one in opening.opened:
@@ -198,9 +201,10 @@ def lead(opening: Opening, wishes: Wishes) -> sources.Source:
     missing = {shape: sum(name.split(".")[0] not in shape and name not in shape for name in named) for shape in shapes}
     best = min(shapes, key=lambda shape: (missing[shape], -shapes[shape]))
     alike = [one.source for one in opening.opened if one.source.columns == best]
+    records = [record for source in alike for record in source.records]
     return replace(
         alike[0],
-        records=[record for source in alike for record in source.records],
+        records=records[:: -(-len(records) // _LOOKED_AT) or 1],
         nested=frozenset[str]().union(*(source.nested for source in alike)),
     )
 
