@@ -139,15 +139,19 @@ def test_a_bad_file_beside_good_data(tmp_path, cli, copy_of_trained, name):
 def test_a_bad_test_file_undoes_the_good_one(tmp_path, cli, workspace, encoder, verb):
     good = write_csv(tmp_path / "good.csv", ROWS)
     test = tmp_path / "test.csv"
-    test.write_bytes(b"text,categories\nwhere is my card,card_arrival\n")
+    test.write_bytes(b"text\nwhere is my card\n")
     folder = workspace if verb == "add" else tmp_path / "fresh"
     before = tree(folder)
     done = cli(folder, verb, "intents", good, "--test", test, "--json")
-    check(done, "column 'category' is missing; the columns there are text, categories", file="test.csv")
+    check(
+        done,
+        "column 'category' is missing, and no other can only be meant by it; the columns there are text",
+        file="test.csv",
+    )
     assert tree(folder) == before
 
 
-@pytest.mark.parametrize(("file", "said"), [("none.csv", "no such file"), ("", "this is a folder")])
+@pytest.mark.parametrize(("file", "said"), [("none.csv", "no such file"), ("", "no table and no JSON file is there")])
 def test_a_file_that_is_none(tmp_path, cli, workspace, file, said):
     before = tree(workspace)
     check(cli(workspace, "add", "intents", tmp_path / file, "--json"), said, file=file or tmp_path.name)

@@ -28,8 +28,8 @@ from inhouse.engine.passage_grammar import passage_rules
 from inhouse.engine.protocol import Engine, Generation
 from inhouse.engine.schema_grammar import schema_grammar
 from inhouse.errors import ConfigError
-from inhouse.pipeline.adding import tell_not_taken
 from inhouse.pipeline.held import better_left_free
+from inhouse.pipeline.task_form import tell_not_taken
 from inhouse.scoring.mentions import mentioned, mentioned_fields
 from inhouse.store import Workspace, registry
 

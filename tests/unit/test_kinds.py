@@ -288,7 +288,7 @@ def test_a_conversation_which_nothing_judges_goes_to_a_person(kinds):
 
 
 def test_corrections_of_people_become_targets_as_the_model_may_write_them(kinds):
-    from inhouse.pipeline.upkeep import waiting_corrections
+    from inhouse.pipeline.corrections import waiting_corrections
 
     workspace = Workspace(kinds[0])
     task = workspace.load_task("orders")

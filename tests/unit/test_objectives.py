@@ -19,7 +19,7 @@ from inhouse.engine.lora import adapter_state, attach, learned_parameters, write
 from inhouse.engine.torch_model import load_model
 from inhouse.errors import NothingToLearn
 from inhouse.pipeline import upkeep
-from inhouse.pipeline.upkeep import waiting_corrections
+from inhouse.pipeline.corrections import waiting_corrections
 from inhouse.sources import infer_mapping, read_source, to_examples
 from inhouse.store import Workspace, records, registry, traffic
 from inhouse.store.database import now

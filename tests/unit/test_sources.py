@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from inhouse.core import input_key
 from inhouse.errors import SourceError, UsageError
-from inhouse.sources import Mapping, infer_mapping, read_source, rejections_csv, to_examples
+from inhouse.sources import Mapping, infer_mapping, read_source, rejects_csv, to_examples
 from inhouse.sources.mapping import infer_kind
 
 CLASSIFY = Mapping("classify", ("text",), ("label",))
@@ -81,8 +81,11 @@ def test_odd_rows_are_rejected_with_line_and_reason(tmp_path):
     ]
     assert source.rejections[0].row == "too,many,cells"
     assert source.records[-1].values["text"] == 'a "quoted" word'
-    kept = list(csv.DictReader(io.StringIO(rejections_csv(source.rejections).decode())))
-    assert kept[1] == {"file": "d.csv", "line": "9", "reason": source.rejections[1].reason, "row": "few"}
+    kept = list(csv.DictReader(io.StringIO(rejects_csv(source.columns, source.rejections).decode())))
+    assert (kept[1]["text"], kept[1]["label"]) == ("few", "")
+    assert (kept[1]["inhouse_file"], kept[1]["inhouse_line"]) == ("d.csv", "9")
+    assert kept[1]["inhouse_reason"] == source.rejections[1].reason
+    assert "one cell for each column" in kept[1]["inhouse_remedy"]
 
 
 def test_a_stray_carriage_return_costs_one_row_and_no_line_number(tmp_path):

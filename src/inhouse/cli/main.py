@@ -16,6 +16,7 @@ from inhouse.launched import process_count, process_rank
 
 if TYPE_CHECKING:
     from inhouse.cli.terminal import Terminal
+    from inhouse.sources import ReadOptions
     from inhouse.store import Workspace
 
 app = typer.Typer(
@@ -38,8 +39,8 @@ Inputs = Annotated[
     typer.Option(
         "--input",
         metavar="COLUMN",
-        help="input column, or a dotted path into JSON; may be repeated. Where it holds names of .pdf, .docx, .txt or "
-        ".md files, their text is read",
+        help="input column, a dotted path into JSON, or NAME=COLUMN; may be repeated. Where it holds "
+        "names of .pdf, .docx, .txt or .md files, their text is read",
     ),
 ]
 Target = Annotated[
@@ -57,10 +58,24 @@ Group = Annotated[
     ),
 ]
 FILES = "CSV, TSV, JSONL (chat files too), JSON or XLSX"
+PATHS = f"{FILES}; a folder of them, a pattern such as 'exports/*.csv', or the URL of a database"
 MODEL = "a name of `inhouse models list`, a GGUF file, a model folder, or a hub id (ORG/NAME)"
 KIND = "classify: one label out of a set; extract: a JSON object; generate: a text of fixed structure"
+Kind = Annotated[str, typer.Option("--kind", help=f"of a new task; not given, it is inferred. {KIND}")]
 TestFile = Annotated[Path | None, typer.Option("--test", metavar="FILE", help="a file that is the test set, unedited")]
 DropRare = Annotated[bool, typer.Option("--drop-rare", help="set labels that appear once aside")]
+Query = Annotated[
+    str, typer.Option("--query", metavar="SQL", help="what to read from a database; only reading is allowed")
+]
+Sheet = Annotated[str, typer.Option("--sheet", metavar="NAME", help="the sheet of a workbook")]
+Header = Annotated[
+    int, typer.Option("--header", metavar="ROW", min=0, help="the row that names the columns, the first is 1")
+]
+Encoding = Annotated[str, typer.Option("--encoding", metavar="NAME", help="of text files, such as cp1252")]
+Delimiter = Annotated[
+    str, typer.Option("--delimiter", metavar="TEXT", help=r"between the cells of a CSV file; \t is a tab")
+]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="take what is inferred without asking")]
 Which = Annotated[str, typer.Option("--version", metavar="N", help="a version number, champion, candidate or latest")]
 TrainedModel = Annotated[
     str,
@@ -133,6 +148,19 @@ def _require_one_process() -> None:
         )
 
 
+def _options(sheet: str, header: int, encoding: str, delimiter: str) -> ReadOptions:
+    """How files are read; a tab is hard to type."""
+    from inhouse.sources import ReadOptions
+
+    return ReadOptions(sheet, header, encoding, delimiter.replace("\\t", "\t"))
+
+
+def _confirm(terminal: Terminal, *, yes: bool, as_json: bool) -> Callable[[str], bool] | None:
+    """What asks the person at the terminal; None where there is nobody to ask, or nothing to be asked."""
+    talking = sys.stdin.isatty() and sys.stderr.isatty()
+    return terminal.confirm if talking and not yes and not as_json else None
+
+
 def _dump(result: Any) -> Any:  # noqa: ANN401
     return result.model_dump(mode="json")
 
@@ -165,19 +193,33 @@ def init(
     )
 
 
-@app.command(epilog="inhouse add tickets messages.csv --input text --target category")
+@app.command(
+    epilog="""\b
+    inhouse add tickets messages.csv --input text --target category
+    inhouse add tickets exports/                  all files below the folder
+    inhouse add tickets old.csv --input text=body --target category=class
+    inhouse add tickets postgresql://me@localhost/crm --query "SELECT text, category FROM mails"
+    inhouse add tickets traces                    the corrections of what was served"""
+)
 def add(
     task: TaskName,
-    files: Annotated[list[Path] | None, typer.Argument(metavar="FILE", help=FILES)] = None,
+    paths: Annotated[list[str] | None, typer.Argument(metavar="PATH", help=f"{PATHS}, or the word traces")] = None,
+    kind: Kind = "",
     inputs: Inputs = None,
     target: Target = None,
     group: Group = "",
     test: TestFile = None,
     drop_rare: DropRare = False,
+    query: Query = "",
+    sheet: Sheet = "",
+    header: Header = 0,
+    encoding: Encoding = "",
+    delimiter: Delimiter = "",
+    yes: Yes = False,
     workspace: Folder = HERE,
     as_json: AsJson = False,
 ) -> None:
-    """Read files into the task's next dataset version; columns that are not named are inferred."""
+    """Read files into the task's next dataset version; what is not named is inferred, shown and asked once."""
     from inhouse import pipeline
     from inhouse.cli import show
 
@@ -187,13 +229,17 @@ def add(
         lambda w, t: pipeline.add(
             w,
             task,
-            files or [],
+            paths or [],
             t,
             test=test,
+            kind=kind,
             inputs=inputs or (),
             target=target or (),
             group=group,
             drop_rare=drop_rare,
+            options=_options(sheet, header, encoding, delimiter),
+            query=query,
+            confirm=_confirm(t, yes=yes, as_json=as_json),
         ),
         _as_dict,
         show.added,
@@ -404,13 +450,19 @@ def retrain(task: TaskName, workspace: Folder = HERE, as_json: AsJson = False) -
 )
 def run(
     task: TaskName,
-    files: Annotated[list[Path], typer.Argument(metavar="FILE", help=FILES)],
-    kind: Annotated[str, typer.Option("--kind", help=f"of a new task; not given, it is inferred. {KIND}")] = "",
+    paths: Annotated[list[str], typer.Argument(metavar="PATH", help=PATHS)],
+    kind: Kind = "",
     inputs: Inputs = None,
     target: Target = None,
     group: Group = "",
     test: TestFile = None,
     drop_rare: DropRare = False,
+    query: Query = "",
+    sheet: Sheet = "",
+    header: Header = 0,
+    encoding: Encoding = "",
+    delimiter: Delimiter = "",
+    yes: Yes = False,
     epochs: Annotated[int | None, typer.Option("--epochs", min=1, max=50, help="passes over the data")] = None,
     model: TrainedModel = "",
     workspace: Folder = HERE,
@@ -426,7 +478,7 @@ def run(
         lambda w, t: pipeline.run(
             w,
             task,
-            files,
+            paths,
             t,
             test=test,
             inputs=inputs or (),
@@ -434,6 +486,9 @@ def run(
             target=target or (),
             group=group,
             drop_rare=drop_rare,
+            options=_options(sheet, header, encoding, delimiter),
+            query=query,
+            confirm=_confirm(t, yes=yes, as_json=as_json),
             epochs=epochs,
             model=model,
         ),

@@ -49,7 +49,10 @@ def added(result: Added) -> str:
         f"reads {', '.join(result.fields)}; {_answers(result)}",
     ]
     if result.rejected:
-        lines.append(f"{result.rejected} rows rejected, with reasons: {result.rejected_file}")
+        files = ", ".join(result.rejected_files)
+        lines.append(f"{result.rejected} rows rejected; mend them and add them again: {files}")
+    if result.unusable:
+        lines.append(f"{len(result.unusable)} files left out: {', '.join(bad.file for bad in result.unusable[:3])}")
     return _next(lines, f"inhouse clean {result.task}")
 
 

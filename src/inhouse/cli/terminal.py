@@ -43,6 +43,17 @@ class Terminal:
             progress.stop_task(task.id)
         return _LiveBar(progress, progress.add_task(title, total=total, note=""), total)
 
+    def confirm(self, question: str) -> bool:
+        """Ask the person, on standard error; the return key says yes, and the end of the input no."""
+        self.close()
+        while True:
+            print(f"{question} [Y/n] ", end="", file=sys.stderr, flush=True)
+            answer = sys.stdin.readline()
+            if answer.strip().casefold() in ("y", "yes") or answer == "\n":
+                return True
+            if answer.strip().casefold() in ("n", "no") or not answer:
+                return False
+
     def close(self) -> None:
         """Leave the terminal tidy."""
         if self._rich is not None:

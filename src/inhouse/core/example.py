@@ -65,11 +65,12 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """A row that could not be used: place, reason, the row as text."""
+    """A row that could not be used: place, reason, the row as text, and its cells by column, if they were read."""
 
     provenance: Provenance
     reason: str
     row: str
+    values: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

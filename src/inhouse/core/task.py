@@ -62,6 +62,25 @@ class InputSection(_Section):
         return (self.target,) if self.target else ()
 
 
+class SourceSection(_Section):
+    """How sources of one kind are read that are not simply files with the task's own columns.
+
+    Attributes:
+        pattern: the name of the source, as its provenance has it, with `*` for any letters.
+        columns: what the task calls a column (a field, a target, the group) to what this source calls it.
+        query: of a database, the SQL that was accepted; the URL has no password.
+        sheet, header, encoding, delimiter: how its files are read, where that is not found out.
+    """
+
+    pattern: str
+    columns: dict[str, str] = Field(default_factory=dict)
+    query: str = ""
+    sheet: str = ""
+    header: int = Field(default=0, ge=0)
+    encoding: str = ""
+    delimiter: str = ""
+
+
 class MetricsSection(_Section):
     """The metric that decides, the smallest gain worth having, and the bar that a champion must reach."""
 
@@ -175,6 +194,7 @@ class Task(_Section):
     `labels` are a classify task's, `json_schema` (in the file: `[schema]`) an extract task's, `outline` a generate
     task's. `from_input` names fields of the schema (`total`, `items.price`) whose value always stands in the input: one
     of its dates or numbers, or a passage of it; answers are held to those (None: the data has shown none yet).
+    `sources` says how sources of other columns are read: `add` writes down what was accepted, and uses it again.
     `remotes` names the remote models of `inhouse.toml` that take part in the comparison. `base_model` writes answers;
     `encoder_model` turns a classify task's texts into vectors: `train.model` says which of the two is fine-tuned, and
     both are compared with.
@@ -193,6 +213,7 @@ class Task(_Section):
     remotes: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
     input: InputSection = InputSection()
+    sources: tuple[SourceSection, ...] = ()
     metrics: MetricsSection = MetricsSection()
     train: TrainSection = TrainSection()
     review: ReviewSection = ReviewSection()

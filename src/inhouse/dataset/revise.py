@@ -116,7 +116,7 @@ def next_version(dataset: Dataset, corrections: Sequence[Example], number: int, 
         elif len(agreeing) == len(same):
             dropped.append((correction, f"dropped: {dataset.examples[said[0]].provenance} says the same"))
     revised = _with(dataset, gone, added, number, reason, kind)
-    return Built(revised, dropped, label_warnings(revised, kind))
+    return Built(revised, dropped, warnings=label_warnings(revised, kind))
 
 
 def _replaced(example: Example, correction: Example, *, again: bool) -> str:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,20 +15,39 @@ from inhouse.core import (
     PRIMARY_METRICS,
     Dataset,
     Example,
-    InputSection,
     Kind,
-    Outline,
     Rejection,
     Reporter,
     Silent,
     Task,
-    labels_of,
-    render_input,
 )
-from inhouse.core.json_schema import parse_object
+from inhouse.core.json_schema import compact, ordered, parse_object
 from inhouse.engine import find_spec, require_base
-from inhouse.errors import InputError, UsageError, did_you_mean
+from inhouse.errors import NotFound, UsageError, did_you_mean
+from inhouse.pipeline.corrections import store_corrected, waiting_corrections
+from inhouse.pipeline.reading import (
+    Opening,
+    Read,
+    Unusable,
+    Wishes,
+    infer_input,
+    infer_kind,
+    lead,
+    merged,
+    names_in_source,
+    open_sources,
+    read_all,
+)
+from inhouse.pipeline.task_form import form_lines, tell_not_taken, with_form
 from inhouse.store import Workspace, check_name, disk_guard, records, write_bytes
+
+# What `add` takes in place of a path: the Corrections of what was served.
+TRACES = "traces"
+# Rejected rows and unusable files that the result lists; the files of rejected rows hold all.
+LISTED = 1000
+
+# Whether a person takes what is shown: lines, and a question.
+Confirm = Callable[[str], bool]
 
 
 @dataclass(frozen=True)
@@ -35,7 +55,9 @@ class Added:
     """What `add` did. `dataset` is 0 when nothing new was in the files.
 
     `dropped` examples were set aside, `leaking` ones are kept and not learned from, as they stand in the test too.
-    `form` says in lines what the answers look like: fields of the schema, or structure checks.
+    `rejections` are the first of the rejected rows, each with file, line, reason and remedy; `rejected_files` hold all
+    of them, to be mended and added again. `unusable` are files that were left out. `form` says in lines what the
+    answers look like: fields of the schema, or structure checks.
     """
 
     task: str
@@ -45,9 +67,11 @@ class Added:
     labels: tuple[str, ...]
     fields: tuple[str, ...]
     target: str | tuple[str, ...]
-    rejected: int
-    rejected_file: str | None
-    dropped: int
+    rejected: int = 0
+    rejected_files: tuple[str, ...] = ()
+    rejections: tuple[Unusable, ...] = ()
+    unusable: tuple[Unusable, ...] = ()
+    dropped: int = 0
     leaking: int = 0
     warnings: tuple[str, ...] = ()
     kind: Kind = "classify"
@@ -56,17 +80,6 @@ class Added:
     def as_dict(self) -> dict[str, Any]:
         """For `--json`."""
         return asdict(self)
-
-
-@dataclass
-class _Read:
-    """Source files as examples, before anything is stored."""
-
-    examples: list[Example] = field(default_factory=list)
-    rejections: list[Rejection] = field(default_factory=list)
-    added: list[dict[str, Any]] = field(default_factory=list)
-    mapping: sources.Mapping | None = None
-    documents: tuple[str, ...] = ()
 
 
 def init(
@@ -110,171 +123,240 @@ def add(
     reporter: Reporter | None = None,
     *,
     test: Path | str | None = None,
+    kind: str = "",
     inputs: Sequence[str] = (),
-    target: str | Sequence[str] = "",
+    target: str | Sequence[str] = (),
     group: str = "",
     drop_rare: bool = False,
+    options: sources.ReadOptions | None = None,
+    query: str = "",
+    confirm: Confirm | None = None,
 ) -> Added:
     """Read files into the task's next dataset version.
 
-    Everything is read and checked before anything is written: on an error the workspace is as it was.
+    Everything is read and checked before anything is written: on an error the workspace is as it was. Of several files
+    those that cannot be used are told and left out. A task that is not there is made, its kind inferred.
 
     Args:
-        files: tables or JSON; each added as training data.
+        files: tables or JSON, folders of them, patterns such as `exports/**/*.csv`, URLs of databases as text, and the
+            word `traces` for the Corrections of what was served; all of it is training data.
         test: a file whose examples are the test set, whole and unedited.
+        kind: of a task that is not there; empty: inferred.
         inputs, target, group: column names, or dotted paths into JSON; what is not given is inferred, or taken from
-            `task.toml`. Several targets make the object of an extract task.
+            `task.toml`. `NAME=COLUMN` where the task calls a column otherwise than the source. Several targets make the
+            object of an extract task.
         drop_rare: set aside labels that appear once instead of refusing the file.
+        options: how files are read, where that is not to be found out.
+        query: the SQL for a database.
+        confirm: asked once whether what was inferred is right; not of what `task.toml` holds already.
 
     Raises:
         SourceError, TooFewExamples: with file, line, value and remedy.
-        NotFound, ConfigError, DiskFull
+        NotFound, ConfigError, DiskFull, OutboundForbidden
+        UsageError: the answer to `confirm` was no.
     """
     reporter = reporter or Silent()
-    with workspace.changing_data():
-        task = workspace.load_task(name)
-        prepared = prepare(workspace, task, files, reporter, test=test, inputs=inputs, target=target, group=group)
-        return store_data(workspace, task, prepared, reporter, drop_rare=drop_rare)
+    wishes = wishes_of(inputs, target, group, options, query)
+    with workspace.changing_data(), _few_collections():
+        task = _task_to_add_to(workspace, name, kind)
+        paths = [f for f in files if not is_traces(f)]
+        if not paths and test is None and len(files) > 0:
+            return _add_corrections(workspace, workspace.load_task(name), reporter)
+        prepared = prepare(workspace, task or name, paths, reporter, test=test, wishes=wishes, kind=kind)
+        added = store_data(workspace, prepared, reporter, drop_rare=drop_rare, confirm=confirm)
+        return added if len(paths) == len(files) else _add_corrections(workspace, workspace.load_task(name), reporter)
+
+
+def wishes_of(
+    inputs: Sequence[str],
+    target: str | Sequence[str],
+    group: str,
+    options: sources.ReadOptions | None,
+    query: str,
+) -> Wishes:
+    """What a command says of its sources."""
+    targets = (target,) if isinstance(target, str) and target else tuple(target)
+    return Wishes(tuple(inputs), targets, group, options or sources.ReadOptions(), query)
+
+
+def is_traces(path: Path | str) -> bool:
+    """Whether a path that was given is the word for the Corrections of served answers."""
+    return str(path) == TRACES and not Path(TRACES).exists()
+
+
+def _task_to_add_to(workspace: Workspace, name: str, kind: str) -> Task | None:
+    """The task; None where it is to be made. A name that is nearly another task's is a slip."""
+    check_name(name)
+    task = task_there(workspace, name, kind)
+    if task is None and workspace.exists and (hint := did_you_mean(name, workspace.task_names())):
+        raise NotFound(f"there is no task {name!r}", f"{hint}A new one is made with `inhouse init {name}`")
+    return task
+
+
+def task_there(workspace: Workspace, name: str, kind: str) -> Task | None:
+    """The task where there is one, which must be of `kind`, if one was given.
+
+    Raises:
+        UsageError: it is of another kind.
+    """
+    if not (workspace.exists and workspace.has_task(name)):
+        return None
+    task = workspace.load_task(name)
+    if kind and kind != task.kind:
+        raise UsageError(
+            f"the task {name!r} is of kind {task.kind}, not {kind}", "leave --kind out, or name another task"
+        )
+    return task
+
+
+@contextmanager
+def _few_collections() -> Iterator[None]:
+    """Python looks for circles among millions of rows again and again, and there are none."""
+    import gc
+
+    was = gc.get_threshold()
+    gc.set_threshold(1_000_000, 50, 1000)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*was)
+
+
+# ---------------------------------------------------------------------- reading
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """Files read and mapped, nothing stored: `store_data` goes on from here."""
+    """Files read and mapped, nothing stored: `store_data` goes on from here. `task` has its columns, and no form yet.
 
-    train: _Read
-    test: _Read | None
+    `before` is the task as it was; None where it was not there.
+    """
+
+    task: Task
+    before: Task | None
+    train: Read
+    test: Read | None
+
+    @property
+    def reads(self) -> list[Read]:
+        """What was read, the training side first."""
+        return [self.train] if self.test is None else [self.train, self.test]
+
+    @property
+    def is_news(self) -> bool:
+        """Whether something of the mapping is not yet in `task.toml`."""
+        if self.before is None or not self.before.input.fields:
+            return True
+        return self.task.sources != self.before.sources
 
 
 def prepare(
     workspace: Workspace,
-    task: Task,
+    task: Task | str,
     files: Sequence[Path | str],
     reporter: Reporter,
     *,
     test: Path | str | None,
-    inputs: Sequence[str],
-    target: str | Sequence[str],
-    group: str,
+    wishes: Wishes,
+    kind: str = "",
 ) -> Prepared:
-    """Read and map the files; the workspace is only looked at."""
+    """Read and map the files; the workspace is only looked at.
+
+    Args:
+        task: the task, or the name of one to be made.
+        kind: of a new task; empty: inferred from what most rows look like.
+    """
+    before = None if isinstance(task, str) else task
+    name = task if isinstance(task, str) else task.name
     if not files and test is None:
-        raise UsageError("no file was given", f"inhouse add {task.name} FILE")
-    known = records.known_sources(workspace, task.name) if workspace.exists else {}
-    names = _Columns(
-        fields=tuple(inputs) or task.input.fields,
-        targets=((target,) if isinstance(target, str) else tuple(target)) if target else task.input.targets,
-        group=group or task.input.group,
-        rejected=task.input.rejected,
+        raise UsageError("no file was given", f"inhouse add {name} FILE")
+    kept = before.sources if before else ()
+    opened = open_sources(workspace, files, wishes, kept, reporter) if files else Opening()
+    asked = open_sources(workspace, [test], replace(wishes, query=""), kept, reporter) if test is not None else None
+    source = lead(opened if opened.opened or asked is None else asked, wishes)
+    task = before or new_task(name, kind or _kind_of(source, wishes, reporter))
+    if before is None or not records.latest_dataset(workspace, name):
+        task = task.model_copy(update={"input": infer_input(source, task, wishes, reporter)})
+    named = names_in_source(wishes, task)
+    known = set(records.known_sources(workspace, name)) if workspace.exists else set()
+    train = read_all(opened, task, named, "train", known, reporter) if files else Read()
+    tested = None if asked is None else read_all(asked, task, named, "test", known, reporter)
+    reads = [read for read in (train, tested) if read]
+    for read in reads:
+        _leave_out_known_rows(workspace, task, read, reporter, of_test=read is tested)
+    documents = tuple(dict.fromkeys(name for read in reads for name in read.documents))
+    task = task.model_copy(
+        update={
+            "input": task.input.model_copy(update={"documents": documents}),
+            "sources": merged([s for read in reads for s in read.sections], task.sources),
+        }
     )
-    train = _read(task, files, "train", names, known, reporter)
-    if test is None:
-        return Prepared(train, None)
-    if train.mapping is not None:
-        names = _columns_of(train.mapping)
-    return Prepared(train, _read(task, [test], "test", names, known, reporter))
+    return Prepared(task, before, train, tested)
 
 
-def _refuse_other_columns(task: Task, mapping: sources.Mapping, file: Path | str) -> None:
-    """A task reads and answers the same columns for ever: its models and traces rest on them."""
-    mine = task.input
-    for option, asked, has in (
-        ("--input", ", ".join(mapping.fields), ", ".join(mine.fields)),
-        ("--target", ", ".join(mapping.targets), ", ".join(mine.targets)),
-        ("--group", mapping.group, mine.group),
-    ):
-        if asked != has:
-            raise InputError(
-                f"{option} {asked or 'none'}: the data that the task {task.name!r} has is of {has or 'none'}",
-                "leave the option out, rename the file's columns, or begin another task",
-                file=file,
-            )
+def _kind_of(source: sources.Source, wishes: Wishes, reporter: Reporter) -> Kind:
+    kind, why = infer_kind(source, wishes)
+    reporter.say(f"kind of task: {kind}, as {why} (--kind KIND overrules this)")
+    return kind
 
 
-@dataclass(frozen=True)
-class _Columns:
-    fields: tuple[str, ...]
-    targets: tuple[str, ...]
-    group: str
-    rejected: str
+def _leave_out_known_rows(workspace: Workspace, task: Task, read: Read, reporter: Reporter, *, of_test: bool) -> None:
+    """Leave out rows that a source of the same name brought before: a file that was saved again is no news.
+
+    What an older version held counts too: a row that `clean` dropped or mended does not come back.
+    """
+    if not workspace.exists or not read.examples:
+        return
+    files = {e.provenance.file for e in read.examples}
+    known = records.known_rows(workspace, task.name, files, of_test=of_test)
+    if not known:
+        return
+    fresh = [e for e in read.examples if not known & {(e.id, e.provenance.file), _as_stored(task, e)}]
+    if again := len(read.examples) - len(fresh):
+        told = ", ".join(sorted(files)[:3]) + (", ..." if len(files) > 3 else "")
+        reporter.say(f"{again:,} rows of {told} were added before: nothing new in them")
+    read.examples = fresh
 
 
-def _columns_of(mapping: sources.Mapping) -> _Columns:
-    return _Columns(mapping.fields, mapping.targets, mapping.group, mapping.rejected)
+def _as_stored(task: Task, example: Example) -> tuple[str, str]:
+    """Id and file of an example as the train side holds it: objects are written in the schema's order."""
+    found = parse_object(example.target) if task.kind == "extract" and task.json_schema else None
+    if found is None:
+        return example.id, example.provenance.file
+    target = compact(ordered(task.json_schema, datasets.fitted(task.json_schema, found)))
+    return replace(example, target=target, id="").id, example.provenance.file
 
 
-def _read(
-    task: Task,
-    files: Sequence[Path | str],
-    role: str,
-    names: _Columns,
-    known: dict[tuple[str, str], str],
-    reporter: Reporter,
-) -> _Read:
-    read = _Read(documents=task.input.documents)
-    known_before = bool(known)
-    known = dict(known)
-    for file in files:
-        source = sources.read_source(file)
-        mapping = sources.infer_mapping(
-            source,
-            kind=task.kind,
-            fields=names.fields,
-            target=names.targets,
-            group=names.group,
-            rejected=names.rejected,
-        )
-        if known_before:
-            _refuse_other_columns(task, mapping, file)
-        documents = () if mapping.chat else sources.document_columns(source, mapping.fields)
-        read.documents = tuple(dict.fromkeys((*read.documents, *documents)))
-        source = sources.with_documents(source, documents)
-        if (source.sha256, role) in known:
-            reporter.say(f"{file} was added before: nothing new in it")
-            continue
-        known[source.sha256, role] = str(file)
-        for sentence in mapping.why:
-            reporter.say(sentence)
-        examples, rejections = sources.to_examples(source, mapping, read.documents)
-        read.mapping = mapping
-        read.examples += examples
-        read.rejections += [*source.rejections, *rejections]
-        read.added.append(
-            {
-                "sha256": source.sha256,
-                "role": role,
-                "file": str(file),
-                "rows": len(examples),
-                "rejected": len(source.rejections) + len(rejections),
-            }
-        )
-        names = _columns_of(mapping)
-    return read
+# ---------------------------------------------------------------------- storing
 
 
 def store_data(
     workspace: Workspace,
-    task: Task,
     prepared: Prepared,
     reporter: Reporter,
     *,
     drop_rare: bool,
     models: Sequence[str] = (),
+    confirm: Confirm | None = None,
 ) -> Added:
     """Make and store the next dataset version out of what was read.
 
     Args:
         models: base models that the next steps need: one that cannot be had is told before anything is written.
+        confirm: asked whether a new mapping is right.
+
+    Raises:
+        UsageError: it is not.
     """
+    task, train, test = prepared.task, prepared.train, prepared.test
     previous = None
     if workspace.exists and (newest := records.latest_dataset(workspace, task.name)):
         previous = records.load_dataset(workspace, task.name, newest)
     number = (previous.number if previous else 0) + 1
-    train, test = prepared.train, prepared.test
-    if previous is not None and not train.examples and (test is None or not test.examples):
-        if task != workspace.load_task(task.name):
-            workspace.save_task(task)
-        return _unchanged(task, previous)
-    files = [a["file"] for a in (*train.added, *(test.added if test else []))]
+    rejections = [rejected for read in prepared.reads for rejected in read.rejections]
+    if previous is not None and not any(read.examples for read in prepared.reads):
+        return _unchanged(workspace, prepared, previous, rejections, reporter)
+    added = [source for read in prepared.reads for source in read.added]
     built = datasets.build_dataset(
         task.name,
         number,
@@ -283,117 +365,103 @@ def store_data(
         kind=task.kind,
         previous=previous,
         drop_rare=drop_rare,
-        reason=f"added {', '.join(files)}",
+        reason=f"added {_some([source['file'] for source in added])}",
     )
     for model in models:
         require_base(model, workspace.settings)
-    mapping = train.mapping or (test.mapping if test else None)
-    documents = tuple(dict.fromkeys((*train.documents, *(test.documents if test else ()))))
-    changed = with_form(task.model_copy(update={"input": _input_section(task, mapping, documents)}), built.dataset)
+    changed = with_form(task, built.dataset)
     if changed.kind == "extract":
         built = replace(built, dataset=datasets.in_schema_order(built.dataset, changed.json_schema))
-    rejections = [*train.rejections, *(test.rejections if test else [])]
-    rejected_file = _keep_all(
-        workspace, changed, built.dataset, [*train.added, *(test.added if test else [])], rejections
-    )
-    _tell(built, rejections, rejected_file, task, changed, reporter)
-    return Added(
-        task=task.name,
-        dataset=number,
-        dataset_fingerprint=built.dataset.fingerprint,
-        counts=built.dataset.counts(),
-        labels=changed.labels,
-        fields=changed.input.fields,
-        target=changed.input.target,
-        rejected=len(rejections),
-        rejected_file=rejected_file,
+    if prepared.is_news:
+        _show(changed, prepared, reporter)
+        if confirm and not confirm("use this?"):
+            raise UsageError("nothing was added", "name what is otherwise: --input, --target, --group, --kind")
+    rejected_files = _keep_all(workspace, changed, built.dataset, added, rejections)
+    _tell(built, rejections, rejected_files, prepared.before or task, changed, reporter)
+    return replace(
+        _result(changed, built.dataset, prepared, rejections, rejected_files),
         dropped=len(built.dropped),
         leaking=len(built.leaks),
         warnings=tuple(built.warnings),
-        kind=task.kind,
-        form=form_lines(changed),
     )
 
 
-def with_form(task: Task, dataset: Dataset) -> Task:
-    """The task with what its answers look like: labels, JSON Schema or outline, as the train side shows them.
-
-    A schema that is there gains what new examples hold beyond it; an outline that is there is the user's and stays.
-    """
-    side = dataset.learned
-    if task.kind == "classify":
-        return task.model_copy(update={"labels": labels_of(side)})
-    if task.kind == "extract":
-        return task.model_copy(update=_object_form(task, side))
-    if task.outline == Outline() and not task.input.chat:
-        return task.model_copy(update={"outline": datasets.infer_outline([e.target for e in side])})
-    return task
+def _some(names: Sequence[str], most: int = 3) -> str:
+    return ", ".join(names[:most]) + (f" and {len(names) - most:,} more" if len(names) > most else "")
 
 
-def _object_form(task: Task, side: Sequence[Example]) -> dict[str, Any]:
-    """The JSON Schema of the targets, and which of its fields are taken from the input."""
-    objects, groups = [parse_object(e.target) or {} for e in side], [e.group for e in side]
-    texts = [render_input(e.inputs) for e in side]
-    schema = (
-        datasets.widened(task.json_schema, objects, groups)[0]
-        if task.json_schema
-        else datasets.infer_schema(objects, groups)
-    )
-    fitted = [datasets.fitted(schema, one) for one in objects]
-    if task.from_input is None:  # an empty table would be a user's no
-        taken = datasets.infer_from_input(schema, fitted, texts) or None
-    else:
-        taken = datasets.still_from_input(task.from_input, schema, fitted, texts)
-    return {"json_schema": schema, "from_input": taken}
+def _show(task: Task, prepared: Prepared, reporter: Reporter) -> None:
+    """What was inferred, to be looked at before it is used."""
+    reporter.say(f"kind: {task.kind}")
+    reporter.say(f"input: {', '.join(task.input.fields)}")
+    target = ", ".join(task.input.targets) or "the last answer of each conversation"
+    labels = f", {len(task.labels)} labels: {_some(task.labels, 10)}" if task.kind == "classify" else ""
+    reporter.say(f"target: {target}{labels}")
+    before = prepared.before.sources if prepared.before else ()
+    for section in (s for s in task.sources if s not in before and s.columns):
+        called = ", ".join(f"{its} is {mine}" for mine, its in section.columns.items())
+        reporter.say(f"{section.pattern}: {called}")
 
 
-def tell_not_taken(before: Task, after: Task, reporter: Reporter) -> None:
-    """Warn of fields that the examples no longer show to be taken from the input."""
-    forms = before.from_input or {}
-    for path in sorted(set(forms) - set(after.from_input or {})):
-        share = datasets.stray_share(forms[path])
-        what = "is no passage of their input" if forms[path] == "text" else "their input does not mention"
-        reporter.warn(
-            f"{path} is no longer taken from the input: its type is another now, or over {share:.0%} of its values "
-            f"are such as {what}"
-        )
+def _unchanged(
+    workspace: Workspace,
+    prepared: Prepared,
+    previous: Dataset,
+    rejections: Sequence[tuple[tuple[str, ...], Rejection]],
+    reporter: Reporter,
+) -> Added:
+    """What is told where no example is new; rejected rows and mappings are kept all the same."""
+    task = prepared.task
+    rejected_files = _rejected_files(workspace, task, rejections)
+    with disk_guard(workspace.paths.root), workspace.undoing(workspace.paths.task_file(task.name), *rejected_files):
+        for file, content in rejected_files.items():
+            write_bytes(file, content)
+        if task != workspace.load_task(task.name):
+            workspace.save_task(task)
+    _tell_rejected(rejections, [str(file) for file in rejected_files], reporter)
+    return _result(task, previous, prepared, rejections, [str(file) for file in rejected_files])
 
 
-def form_lines(task: Task) -> tuple[str, ...]:
-    """What the task's answers look like, for a person."""
-    if task.kind == "extract":
-        return tuple(datasets.describe_schema(task.json_schema, task.from_input))
-    return tuple(datasets.describe_outline(task.outline)) if task.kind == "generate" else ()
-
-
-def _unchanged(task: Task, previous: Dataset) -> Added:
+def _result(
+    task: Task,
+    dataset: Dataset,
+    prepared: Prepared,
+    rejections: Sequence[tuple[tuple[str, ...], Rejection]],
+    rejected_files: Sequence[str],
+) -> Added:
+    listed = [
+        Unusable(r.provenance.file, r.provenance.line, r.reason, sources.remedy_of(r.reason))
+        for _, r in rejections[:LISTED]
+    ]
     return Added(
         task=task.name,
-        dataset=previous.number,
-        dataset_fingerprint=previous.fingerprint,
-        counts=previous.counts(),
+        dataset=dataset.number,
+        dataset_fingerprint=dataset.fingerprint,
+        counts=dataset.counts(),
         labels=task.labels,
         fields=task.input.fields,
         target=task.input.target,
-        rejected=0,
-        rejected_file=None,
-        dropped=0,
+        rejected=len(rejections),
+        rejected_files=tuple(rejected_files),
+        rejections=tuple(listed),
+        unusable=tuple([bad for read in prepared.reads for bad in read.unusable][:LISTED]),
         kind=task.kind,
         form=form_lines(task),
     )
 
 
-def _input_section(task: Task, mapping: sources.Mapping | None, documents: tuple[str, ...]) -> InputSection:
-    if mapping is None:
-        return task.input
-    return InputSection(
-        fields=mapping.fields,
-        target=mapping.target,
-        group=mapping.group,
-        chat=mapping.chat,
-        documents=documents,
-        rejected=mapping.rejected or task.input.rejected,
-    )
+def _add_corrections(workspace: Workspace, task: Task, reporter: Reporter) -> Added:
+    """The version with the Corrections of what was served, as `retrain` makes it."""
+    dataset = records.load_dataset(workspace, task.name)
+    waiting = waiting_corrections(workspace, task, dataset)
+    if waiting.of_test:
+        reporter.warn(f"{waiting.of_test} corrections are of test examples: left out, or the test would be learned")
+    if waiting.usable:
+        dataset = store_corrected(workspace, task, waiting, reporter)
+    else:
+        reporter.say("no correction of a served answer waits: nothing new in the traces")
+    task = workspace.load_task(task.name)
+    return _result(task, dataset, Prepared(task, task, Read(), None), [], [])
 
 
 def _keep_all(
@@ -401,30 +469,56 @@ def _keep_all(
     task: Task,
     dataset: Dataset,
     added: list[dict[str, Any]],
-    rejections: list[Rejection],
-) -> str | None:
-    """Write rejects file, task and dataset, in this order: the database row makes the version real."""
-    rejects = workspace.paths.rejects(task.name, _file_name(added))
-    files = (workspace.paths.task_file(task.name), rejects)
+    rejections: Sequence[tuple[tuple[str, ...], Rejection]],
+) -> list[str]:
+    """Write rejects files, task and dataset, in this order: the database row makes the version real."""
+    rejected = _rejected_files(workspace, task, rejections)
+    files = (workspace.paths.task_file(task.name), *rejected)
     with disk_guard(workspace.paths.root), workspace.undoing(*files):
         workspace.create()
-        if rejections:
-            write_bytes(rejects, sources.rejections_csv(rejections))
+        for file, content in rejected.items():
+            write_bytes(file, content)
         workspace.save_task(task)
         records.save_dataset(workspace, dataset, added)
-    return str(rejects) if rejections else None
+    return [str(file) for file in rejected]
 
 
-def _file_name(added: list[dict[str, Any]]) -> str:
-    """Of the first file added: its name and the first digits of its checksum, as two folders may hold a data.csv."""
-    name = re.sub(r"[^\w.-]", "_", Path(added[0]["file"]).name)
-    return f"{name}.{added[0]['sha256'][:8]}"
+def _rejected_files(
+    workspace: Workspace, task: Task, rejections: Sequence[tuple[tuple[str, ...], Rejection]]
+) -> dict[Path, bytes]:
+    """The content of each file of rejected rows: one for each set of columns that sources have.
+
+    Its name is that of the first source, and the first digits of its checksum, as two folders may hold a data.csv.
+    """
+    by_columns: dict[tuple[str, ...], list[Rejection]] = {}
+    for columns, rejection in rejections:
+        by_columns.setdefault(columns, []).append(rejection)
+    files: dict[Path, bytes] = {}
+    for columns, rows in by_columns.items():
+        place = rows[0].provenance
+        name = re.sub(r"[^\w.-]", "_", place.file.rpartition("/")[2])[-100:]
+        file = workspace.paths.rejects(task.name, f"{name}.{place.sha256[:8]}")
+        files[file] = sources.rejects_csv(columns, rows)
+    return files
+
+
+def _tell_rejected(
+    rejections: Sequence[tuple[tuple[str, ...], Rejection]], files: Sequence[str], reporter: Reporter
+) -> None:
+    for _, rejection in rejections[:5]:
+        remedy = sources.remedy_of(rejection.reason)
+        reporter.warn(f"{rejection.provenance}: row rejected: {rejection.reason}\n  -> {remedy}")
+    if rejections:
+        reporter.warn(
+            f"{len(rejections)} rows were rejected; mend them in {_some(files)} and add that file: it has each row "
+            "with its reason and remedy"
+        )
 
 
 def _tell(
     built: datasets.Built,
-    rejections: Sequence[Rejection],
-    rejected_file: str | None,
+    rejections: Sequence[tuple[tuple[str, ...], Rejection]],
+    rejected_files: Sequence[str],
     before: Task,
     after: Task,
     reporter: Reporter,
@@ -435,24 +529,8 @@ def _tell(
         f"dataset version {built.dataset.number}: {counts['train']} training, {counts['validation']} validation and "
         f"{counts['test']} test examples{labels} (fingerprint {built.dataset.fingerprint})"
     )
-    if (lines := form_lines(after)) and form_lines(before) != lines:
-        told = "answers meet this schema" if after.kind == "extract" else "answers are checked for this structure"
-        reporter.say(f"{told}, kept in task.toml and yours to edit:")
-        for line in lines:
-            reporter.say(f"  {line}")
-    if before.json_schema and before.json_schema != after.json_schema:
-        objects = [parse_object(e.target) or {} for e in built.dataset.learned]
-        for change in datasets.widened(before.json_schema, objects)[1][:10]:
-            reporter.warn(f"the schema was widened for the new examples: {change}")
-        reporter.warn("models trained before answer in the old schema: train again")
-    tell_not_taken(before, after, reporter)
-    new = sorted(set(after.labels) - set(before.labels)) if before.labels else []
-    if new:
-        reporter.warn(f"new labels: {', '.join(new[:10])}; models trained before do not know them")
-    for rejection in rejections[:5]:
-        reporter.warn(f"{rejection.provenance}: row rejected: {rejection.reason}")
-    if rejections:
-        reporter.warn(f"{len(rejections)} rows were rejected; they are kept with their reasons in {rejected_file}")
+    _tell_form(built.dataset, before, after, reporter)
+    _tell_rejected(rejections, rejected_files, reporter)
     for _, why in built.leaks[:5]:
         reporter.warn(why)
     if built.leaks:
@@ -466,3 +544,21 @@ def _tell(
         reporter.warn(f"... {len(built.dropped)} examples were left out in all, for such reasons")
     for warning in built.warnings:
         reporter.warn(warning)
+
+
+def _tell_form(dataset: Dataset, before: Task, after: Task, reporter: Reporter) -> None:
+    """What the answers look like, where that is new."""
+    if (lines := form_lines(after)) and form_lines(before) != lines:
+        told = "answers meet this schema" if after.kind == "extract" else "answers are checked for this structure"
+        reporter.say(f"{told}, kept in task.toml and yours to edit:")
+        for line in lines:
+            reporter.say(f"  {line}")
+    if before.json_schema and before.json_schema != after.json_schema:
+        objects = [parse_object(e.target) or {} for e in dataset.learned]
+        for change in datasets.widened(before.json_schema, objects)[1][:10]:
+            reporter.warn(f"the schema was widened for the new examples: {change}")
+        reporter.warn("models trained before answer in the old schema: train again")
+    tell_not_taken(before, after, reporter)
+    new = sorted(set(after.labels) - set(before.labels)) if before.labels else []
+    if new:
+        reporter.warn(f"new labels: {', '.join(new[:10])}; models trained before do not know them")

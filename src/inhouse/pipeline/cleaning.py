@@ -11,7 +11,7 @@ from inhouse.clean import CHECKS, find, summary
 from inhouse.core import Dataset, Finding, Reporter, Silent, Task
 from inhouse.engine import find_spec, get_base
 from inhouse.errors import UsageError
-from inhouse.pipeline.adding import with_form
+from inhouse.pipeline.task_form import with_form
 from inhouse.store import Workspace, disk_guard, records
 
 # Findings in `--json`; the counts are of all, and the store keeps the rest.

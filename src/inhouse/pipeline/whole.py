@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import inhouse.sources as sources
 from inhouse.clean import summary
-from inhouse.core import Evaluation, Kind, Reporter, Silent, Task, TrainResult
-from inhouse.errors import UsageError
-from inhouse.pipeline.adding import Added, new_task, prepare, store_data
+from inhouse.core import Evaluation, Reporter, Silent, TrainResult
+from inhouse.pipeline.adding import Added, Confirm, prepare, store_data, task_there, wishes_of
 from inhouse.pipeline.cleaning import Cleaned, clean
 from inhouse.pipeline.evaluation import encoders_of, evaluate
 from inhouse.pipeline.preparation import wished
@@ -54,13 +53,16 @@ def run(
     target: str | Sequence[str] = "",
     group: str = "",
     drop_rare: bool = False,
+    options: sources.ReadOptions | None = None,
+    query: str = "",
+    confirm: Confirm | None = None,
     epochs: int | None = None,
     model: str = "",
 ) -> Ran:
     """init (a task of `kind`), add, clean (what is safe), train, evaluate.
 
     `epochs` and `model` (`causal`, `encoder`) go into `task.toml`. The new version becomes the candidate. The kind of a
-    new task is inferred from the first file where none is given.
+    new task is inferred where none is given. For all else that is about data see `add`.
 
     Nothing is written before the files were read and found usable. Run again after an interruption, it goes on.
 
@@ -70,47 +72,21 @@ def run(
     reporter = reporter or Silent()
     check_name(name)
     with workspace.changing_data():
-        task = _task_there(workspace, name, kind)
-        if task is None:
-            task = new_task(name, kind or _kind_of(files, reporter, inputs, target, group))
-        task = wished(task, model=model)
+        there = task_there(workspace, name, kind)
+        wishes = wishes_of(inputs, target, group, options, query)
+        prepared = prepare(workspace, there or name, files, reporter, test=test, wishes=wishes, kind=kind)
+        task = wished(prepared.task, model=model)
         if epochs is not None:
             task = task.model_copy(update={"train": task.train.model_copy(update={"epochs": epochs})})
-        prepared = prepare(workspace, task, files, reporter, test=test, inputs=inputs, target=target, group=group)
         needed = (task.base_model, *encoders_of(task))
-        added = store_data(workspace, task, prepared, reporter, drop_rare=drop_rare, models=needed)
+        added = store_data(
+            workspace, replace(prepared, task=task), reporter, drop_rare=drop_rare, models=needed, confirm=confirm
+        )
     cleaned = clean(workspace, name, reporter, apply=["safe"])
     _tell_findings(cleaned, name, reporter)
     trained = train_to_the_end(workspace, name, reporter)
     evaluation = evaluate(workspace, name, reporter, which=trained.model_version.partition("@")[2])
     return Ran(name, added, cleaned, trained, evaluation, trained.model_version)
-
-
-def _task_there(workspace: Workspace, name: str, kind: str) -> Task | None:
-    """The task where there is one, which must be of `kind`, if one was given."""
-    if not (workspace.exists and workspace.has_task(name)):
-        return None
-    task = workspace.load_task(name)
-    if kind and kind != task.kind:
-        raise UsageError(
-            f"the task {name!r} is of kind {task.kind}, not {kind}", "leave --kind out, or name another task"
-        )
-    return task
-
-
-def _kind_of(
-    files: Sequence[Path | str],
-    reporter: Reporter,
-    inputs: Sequence[str],
-    target: str | Sequence[str],
-    group: str,
-) -> Kind:
-    """The kind of task that the first file does for, told with its reason."""
-    if not files:  # `prepare` refuses that
-        return "classify"
-    kind, why = sources.infer_kind(sources.read_source(files[0]), fields=inputs, target=target, group=group)
-    reporter.say(f"kind of task: {kind}, as {why} (--kind KIND overrules this)")
-    return kind
 
 
 def _tell_findings(cleaned: Cleaned, name: str, reporter: Reporter) -> None:

@@ -7,13 +7,17 @@ one new file.
 import importlib
 import pkgutil
 
+from inhouse.sources.database import hosts_of, is_url, read_database, without_password
 from inhouse.sources.documents import ENDINGS as DOCUMENT_ENDINGS
-from inhouse.sources.documents import document_files, read_document_folder, read_documents
-from inhouse.sources.examples import MAX_LABEL_CHARS, rejections_csv, to_examples
+from inhouse.sources.documents import DocumentFolder, document_files, read_document_folder, read_documents
+from inhouse.sources.examples import MAX_LABEL_CHARS, to_examples
 from inhouse.sources.inputs import InputReader, document_columns, input_reader, with_documents
 from inhouse.sources.mapping import Mapping, infer_kind, infer_mapping
+from inhouse.sources.onto import Columns, fits, map_onto
 from inhouse.sources.places import check_columns
-from inhouse.sources.registry import READERS, RawFile, Reader, Source, read_source, source
+from inhouse.sources.registry import READERS, RawFile, Reader, ReadOptions, Source, read_source, source
+from inhouse.sources.rejected import escaped, rejects_csv, remedy_of
+from inhouse.sources.walk import Found, Walk, find_files
 
 for _module in pkgutil.iter_modules(__path__):
     importlib.import_module(f"{__name__}.{_module.name}")
@@ -22,22 +26,36 @@ __all__ = [
     "DOCUMENT_ENDINGS",
     "MAX_LABEL_CHARS",
     "READERS",
+    "Columns",
+    "DocumentFolder",
+    "Found",
     "InputReader",
     "Mapping",
     "RawFile",
+    "ReadOptions",
     "Reader",
     "Source",
+    "Walk",
     "check_columns",
     "document_columns",
     "document_files",
+    "escaped",
+    "find_files",
+    "fits",
+    "hosts_of",
     "infer_kind",
     "infer_mapping",
     "input_reader",
+    "is_url",
+    "map_onto",
+    "read_database",
     "read_document_folder",
     "read_documents",
     "read_source",
-    "rejections_csv",
+    "rejects_csv",
+    "remedy_of",
     "source",
     "to_examples",
     "with_documents",
+    "without_password",
 ]

@@ -1,10 +1,10 @@
-"""Records to Examples by a Mapping, and the file in which rejected rows are kept."""
+"""Records to Examples by a Mapping."""
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection
 
 from inhouse.core import Example, Record, Rejection, folded, input_key
 from inhouse.errors import SourceError
@@ -52,7 +52,7 @@ def to_examples(
             except ValueError as error:
                 reason = str(error)
         if reason:
-            rejections.append(Rejection(record.provenance, reason, _as_text(record)))
+            rejections.append(Rejection(record.provenance, reason, _as_text(record), record.values))
             continue
         if mapping.kind == "classify" and len(target) > MAX_LABEL_CHARS:
             raise _too_long(source, record, mapping, target)
@@ -65,17 +65,9 @@ def to_examples(
     return examples, rejections
 
 
-def rejections_csv(rejections: Iterable[Rejection]) -> bytes:
-    """Rejected rows as the bytes of a CSV file with the columns file, line, reason, row."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["file", "line", "reason", "row"])
-    writer.writerows([r.provenance.file, r.provenance.line, r.reason, r.row] for r in rejections)
-    return text.getvalue().encode("utf-8", "backslashreplace")
-
-
 def _reader(source: Source, mapping: Mapping, documents: Collection[str]) -> _Read:
-    read_inputs, read_target = input_reader(source, mapping.fields, documents), target_reader(source, mapping)
+    read_inputs = input_reader(source, mapping.fields, documents, names=mapping.names)
+    read_target = target_reader(source, mapping)
 
     def read(record: Record) -> tuple[dict[str, str], str, str]:
         inputs, reason = read_inputs(record)

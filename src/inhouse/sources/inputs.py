@@ -58,12 +58,14 @@ def input_reader(
     *,
     chat: bool = False,
     records: Sequence[Record] | None = None,
+    names: Sequence[str] = (),
 ) -> InputReader:
     """What reads the inputs of this source's rows, without outer white space; for rows without a target, too.
 
     Args:
         documents: fields in which a cell that looks like a document's name stands for that document's text; it must
             be there and readable.
+        names: what the inputs are called, where that is not what the source calls the fields.
         chat: a last assistant message is left out, as it is the answer that is asked for.
         records: the rows that will be asked for, in this order; all of the source unless it says less. Their documents
             are read ahead, several at a time.
@@ -79,10 +81,11 @@ def input_reader(
     if named:
         rows = source.records if records is None else records
         folder.expect(text_at(record, place) or "" for record in rows for place in named)
+    called = list(zip(names or fields, places, strict=True))
 
     def read(record: Record) -> tuple[dict[str, str], str]:
         inputs: dict[str, str] = {}
-        for place in places:
+        for name, place in called:
             text = text_at(record, place)
             if text is None:
                 return {}, no_value(place)
@@ -90,7 +93,7 @@ def input_reader(
                 text, fault = folder.text(text)
                 if fault:
                     return {}, fault
-            inputs[place.name] = text.strip()
+            inputs[name] = text.strip()
         if not any(inputs.values()):
             return {}, f"the input is empty ({', '.join(inputs)})"
         return inputs, ""

@@ -25,7 +25,8 @@ class Mapping:
 
     Several `targets` make the keys of an extract task's object. With `chat` the one field `messages` holds both input
     and target, so there are no targets. `rejected` is a column with an answer that is worse than the target, for
-    learning from the pair; rows may lack it. `why` holds sentences on what was inferred.
+    learning from the pair; rows may lack it. `why` holds sentences on what was inferred. `names` and `target_names` are
+    what the task calls the fields and targets, where it calls them otherwise than the source does.
     """
 
     kind: Kind
@@ -35,6 +36,13 @@ class Mapping:
     chat: bool = False
     rejected: str = ""
     why: tuple[str, ...] = field(default=(), compare=False)
+    names: tuple[str, ...] = ()
+    target_names: tuple[str, ...] = ()
+
+    @property
+    def field_names(self) -> tuple[str, ...]:
+        """What the task calls the fields, in their order."""
+        return self.names or self.fields
 
     @property
     def target(self) -> str | tuple[str, ...]:

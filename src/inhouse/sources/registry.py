@@ -10,6 +10,7 @@ from typing import Protocol
 
 from inhouse.core import Provenance, Record, Rejection
 from inhouse.errors import SourceError
+from inhouse.sources.rejected import without_notes
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,10 +20,25 @@ class RawFile:
     path: Path
     data: bytes
     sha256: str
+    options: ReadOptions
+    name: str
 
     def at(self, line: int) -> Provenance:
         """The provenance of the row that starts in `line` (1-based)."""
-        return Provenance(self.path.name, line, self.sha256)
+        return Provenance(self.name, line, self.sha256)
+
+
+@dataclass(frozen=True, slots=True)
+class ReadOptions:
+    """How a file is read where the user says so; what is empty, or 0, is found out.
+
+    `sheet` names a sheet of a workbook, `header` the row (1-based) that holds the names of the columns.
+    """
+
+    sheet: str = ""
+    header: int = 0
+    encoding: str = ""
+    delimiter: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +81,14 @@ def source(*extensions: str) -> Callable[[Reader], Reader]:
     return register
 
 
-def read_source(path: Path | str) -> Source:
+def read_source(path: Path | str, options: ReadOptions | None = None, name: str = "") -> Source:
     """Read a data file, by its extension.
+
+    A file that `rejects_csv` wrote is read as the rows that it holds: what it says of them beside is left out.
+
+    Args:
+        options: how to read it, where that is not to be found out.
+        name: what the provenance of its rows says; the file's own name where it is empty.
 
     Returns:
         its rows in file order, each with the line it starts in, and the rejected rows.
@@ -76,8 +98,8 @@ def read_source(path: Path | str) -> Source:
             has a byte order mark, empty, not in the form its extension says, or over half of its rows are rejected.
     """
     path = Path(path)
-    file = _load(path)
-    result = _reader_for(path)(file)
+    file = _load(path, options or ReadOptions(), name or path.name)
+    result = without_notes(_reader_for(path)(file))
     if not result.records and not result.rejections:
         raise SourceError("the file has no rows", "put at least ten examples in it", file=path)
     refuse_if_mostly_rejected(path, result.rejections, len(result.records) + len(result.rejections))
@@ -96,9 +118,9 @@ def refuse_if_mostly_rejected(path: Path, rejections: Sequence[Rejection], rows:
         )
 
 
-def _load(path: Path) -> RawFile:
+def _load(path: Path, options: ReadOptions, name: str) -> RawFile:
     if path.is_dir():
-        raise SourceError("this is a folder, not a file", "name the files in it one by one", file=path)
+        raise SourceError("this is a folder, not a file", "name a file", file=path)
     try:
         data = path.read_bytes()
     except FileNotFoundError:
@@ -106,7 +128,7 @@ def _load(path: Path) -> RawFile:
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise SourceError(f"the file cannot be read: {reason}", "check its permissions", file=path) from error
-    return RawFile(path, data, hashlib.sha256(data).hexdigest())
+    return RawFile(path, data, hashlib.sha256(data).hexdigest(), options, name)
 
 
 def _reader_for(path: Path) -> Reader:

@@ -29,7 +29,8 @@ def target_reader(source: Source, mapping: Mapping) -> TargetReader:
     cells = [_Cell(source, place) for place in places]
     if len(cells) == 1 and any(isinstance(value, dict) for value in cells[0].values(source.records)):
         return _object_reader(cells[0])
-    return _keys_reader(cells)
+    keys = [name.rpartition(".")[2] for name in mapping.target_names] or [cell.place.last for cell in cells]
+    return _keys_reader(list(zip(keys, cells, strict=True)))
 
 
 def _text_reader(place: Place) -> TargetReader:
@@ -64,18 +65,18 @@ def _object_reader(cell: _Cell) -> TargetReader:
     return read
 
 
-def _keys_reader(cells: list[_Cell]) -> TargetReader:
-    """Columns that make the keys of the object. An empty cell is null there."""
+def _keys_reader(cells: list[tuple[str, _Cell]]) -> TargetReader:
+    """Columns that make the keys of the object, each with its key. An empty cell is null there."""
 
     def read(record: Record) -> tuple[str, str]:
         target: dict[str, object] = {}
-        for cell in cells:
+        for key, cell in cells:
             value, fault = cell.value(record)
             if fault:
                 return "", fault
-            target[cell.place.last] = None if value == "" and not cell.place.path else value
+            target[key] = None if value == "" and not cell.place.path else value
         if all(value in (None, "", [], {}) for value in target.values()) and None in target.values():
-            return "", f"the target is empty ({', '.join(cell.place.name for cell in cells)})"
+            return "", f"the target is empty ({', '.join(cell.place.name for _, cell in cells)})"
         return compact(target), ""
 
     return read

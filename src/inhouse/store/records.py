@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -91,6 +91,21 @@ def known_sources(workspace: Workspace, task: str) -> dict[tuple[str, str], str]
     with workspace.database.begin() as connection:
         rows = connection.execute(select(table).where(table.c.task == task)).mappings()
         return {(r["sha256"], r["role"]): r["file"] for r in rows}
+
+
+def known_rows(
+    workspace: Workspace, task: str, files: Collection[str], *, of_test: bool = False
+) -> set[tuple[str, str]]:
+    """(id, file) of every example from these files in any version of the task; of the test split alone on request."""
+    table = db.datasets
+    with workspace.database.begin() as connection:
+        blobs = connection.scalars(select(table.c.blob).where(table.c.task == task).distinct()).all()
+    wanted = pl.col("file").is_in(list(files)) & ((pl.col("split") == "test") | pl.lit(not of_test))
+    found = set[tuple[str, str]]()
+    for blob in blobs:
+        rows = pl.scan_parquet(workspace.blobs.path(blob, PARQUET)).filter(wanted).select("id", "file").collect()
+        found.update(rows.iter_rows())
+    return found
 
 
 def _to_parquet(dataset: Dataset) -> bytes:

@@ -135,9 +135,13 @@ class Workspace:
         path = self.paths.task_file(task.name)
         document = tomlkit.parse(path.read_text("utf-8")) if path.is_file() else _new_task_document(task.name)
         left_out = {"name", *(key for key, kind in _KEYS_OF_ONE_KIND.items() if kind != task.kind)}
-        values = task.model_dump(exclude=left_out, exclude_none=True, by_alias=True)
+        values = task.model_dump(exclude={*left_out, "sources"}, exclude_none=True, by_alias=True)
         schema, taken = values.pop("schema", None), values.pop("from_input", None)
+        kept = [section.model_dump(exclude_defaults=True) for section in task.sources]
         _merge(document, values)
+        if document.unwrap().get("sources", []) != kept:
+            document.pop("sources", None)
+            document |= {"sources": _tables(kept)} if kept else {}
         if schema and document.get("schema") != schema:  # replaced as a whole: a key that is gone from it must go
             document["schema"] = schema
         if taken is not None:
@@ -211,6 +215,13 @@ def _merge(document: tomlkit.TOMLDocument | tomlkit.items.Table, values: dict[st
             _merge(table, value)
         elif key not in document or document[key] != _plain(value):
             document[key] = _plain(value)
+
+
+def _tables(rows: list[dict[str, object]]) -> tomlkit.items.AoT:
+    tables = tomlkit.aot()
+    for row in rows:
+        tables.append(tomlkit.item(row))
+    return tables
 
 
 def _plain(value: object) -> object:

@@ -1,0 +1,409 @@
+"""From paths to examples: files, folders, patterns and databases, each read as the task's columns."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import inhouse.sources as sources
+from inhouse.core import Example, InputSection, Kind, Rejection, Reporter, SourceSection, Task
+from inhouse.errors import InputError, SourceError, UsageError
+from inhouse.store import Workspace
+from inhouse.store.settings import Settings, is_loopback, require_outbound
+
+# Files from which on a bar shows how far the reading is.
+_MANY_FILES = 50
+_TOLD = 5
+# Folders of a workspace in which inhouse keeps its own files.
+_OWN = ("blobs", "tasks", "runs", "locks", "mlruns")
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What a command says of its sources; what is empty is found out, or was kept.
+
+    Items of `inputs`, `targets`, and `group` are columns of the source, or `NAME=COLUMN` where the task calls a column
+    otherwise. `query` is for databases.
+    """
+
+    inputs: tuple[str, ...] = ()
+    targets: tuple[str, ...] = ()
+    group: str = ""
+    options: sources.ReadOptions = field(default_factory=sources.ReadOptions)
+    query: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Unusable:
+    """A file that nothing was read from, why, and what to do about it."""
+
+    file: str
+    line: int | None
+    reason: str
+    remedy: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """A source that was read, and how: its name, and the options or the query under which that is kept."""
+
+    source: sources.Source
+    name: str
+    how: SourceSection
+    documents: bool = True
+
+
+@dataclass
+class Opening:
+    """All sources that paths mean, read and not yet understood."""
+
+    opened: list[_Opened] = field(default_factory=list)
+    unusable: list[Unusable] = field(default_factory=list)
+    errors: list[InputError] = field(default_factory=list)
+    count: int = 0
+
+    def failed(self, error: InputError, name: str) -> None:
+        """Note a source that cannot be used; raises the error where it is the only one."""
+        error.file = error.file or name
+        if self.count < 2:
+            raise error
+        self.errors.append(error)
+        self.unusable.append(Unusable(error.file, error.line, error.what, error.remedy))
+
+
+@dataclass
+class Read:
+    """Sources as examples, before anything is stored. Each rejection comes with the columns of its source."""
+
+    examples: list[Example] = field(default_factory=list)
+    rejections: list[tuple[tuple[str, ...], Rejection]] = field(default_factory=list)
+    added: list[dict[str, Any]] = field(default_factory=list)
+    documents: tuple[str, ...] = ()
+    sections: tuple[SourceSection, ...] = ()
+    unusable: list[Unusable] = field(default_factory=list)
+
+
+# ---------------------------------------------------------------------- opening
+
+
+def open_sources(
+    workspace: Workspace,
+    paths: Sequence[Path | str],
+    wishes: Wishes,
+    kept: Sequence[SourceSection],
+    reporter: Reporter,
+) -> Opening:
+    """Read every file, folder, pattern and database that is named.
+
+    One that cannot be read is told and left out, unless it is the only one.
+
+    Raises:
+        SourceError: nothing can be read.
+        OutboundForbidden: a database elsewhere, and INHOUSE_OFFLINE is set.
+    """
+    urls = [path for path in paths if isinstance(path, str) and sources.is_url(path)]
+    if wishes.query and not urls:
+        raise UsageError("--query is for a database", "name it, such as postgresql://USER@HOST/DATABASE")
+    own = [workspace.paths.root / name for name in _OWN]
+    walk = sources.find_files([p for p in paths if p not in urls], own)
+    folders = _document_folders(walk, [Path(p) for p in paths if p not in urls], own)
+    _tell_passed_over(walk, reporter)
+    opening = Opening(count=len(urls) + len(walk.files) + len(folders))
+    if not opening.count:
+        raise _nothing_there(paths, walk)
+    bar = reporter.bar("reading", opening.count) if opening.count >= _MANY_FILES else None
+    for number, found in enumerate(walk.files, start=1):
+        how = _how(found, wishes.options, kept)
+        try:
+            source = sources.read_source(found.path, _options(how), found.name)
+            opening.opened.append(_Opened(source, found.name, how))
+        except InputError as error:
+            opening.failed(error, str(found.path))
+        if bar:
+            bar.update(number)
+    for folder in folders:
+        name = folder.path.resolve().name
+        try:
+            source = sources.read_document_folder(folder)
+            opening.opened.append(_Opened(source, name, SourceSection(pattern=name), documents=False))
+        except InputError as error:
+            opening.failed(error, name)
+    for url in urls:
+        name = sources.without_password(url)
+        try:
+            opening.opened.append(_open_database(url, name, wishes, kept, workspace.settings))
+        except InputError as error:
+            opening.failed(error, name)
+    _require_any(opening)
+    return opening
+
+
+def _document_folders(walk: sources.Walk, paths: Sequence[Path], own: Sequence[Path]) -> list[sources.DocumentFolder]:
+    """The folders whose documents have their targets beside them, or which hold no table that could name documents.
+
+    Their documents, and the files with their targets, are taken out of the walk.
+    """
+    found = []
+    for path in paths:
+        if not path.is_dir():
+            continue
+        try:
+            folder = sources.document_files(path, own)
+        except SourceError:  # no document in it
+            continue
+        if folder.join == "sidecar" or not any(path in one.path.parents for one in walk.files):
+            found.append(folder)
+    taken = {file for folder in found for one in folder.files for file in (one.path, one.sidecar)}
+    walk.files = [one for one in walk.files if one.path.resolve() not in taken]
+    walk.documents = [one for one in walk.documents if one.path.resolve() not in taken]
+    return found
+
+
+def _open_database(url: str, name: str, wishes: Wishes, kept: Sequence[SourceSection], settings: Settings) -> _Opened:
+    for host in sources.hosts_of(url):
+        if not is_loopback(host):
+            require_outbound(settings, "reading the database", host)
+    query = wishes.query or next((s.query for s in kept if s.pattern == name and s.query), "")
+    how = SourceSection(pattern=name, query=query)
+    return _Opened(sources.read_database(url, query), name, how, documents=False)
+
+
+def _how(found: sources.Found, options: sources.ReadOptions, kept: Sequence[SourceSection]) -> SourceSection:
+    """How a file is read: as the command says, or as was kept of its likes."""
+    if options == sources.ReadOptions():
+        options = next((o for s in kept if sources.fits(s, found.name) and (o := _options(s)) != options), options)
+    return SourceSection(
+        pattern=found.pattern,
+        sheet=options.sheet,
+        header=options.header,
+        encoding=options.encoding,
+        delimiter=options.delimiter,
+    )
+
+
+def _options(how: SourceSection) -> sources.ReadOptions:
+    return sources.ReadOptions(how.sheet, how.header, how.encoding, how.delimiter)
+
+
+def _tell_passed_over(walk: sources.Walk, reporter: Reporter) -> None:
+    if walk.passed_over:
+        told = ", ".join(f"{count:,} {reason}" for reason, count in walk.passed_over.most_common())
+        reporter.say(f"files passed over: {told}")
+    if walk.documents:
+        reporter.say(f"{len(walk.documents):,} documents are read where a column of a table names them")
+
+
+def _nothing_there(paths: Sequence[Path | str], walk: sources.Walk) -> SourceError:
+    passed = sum(walk.passed_over.values())
+    what = f"no table and no JSON file is there ({passed:,} other files, {len(walk.documents):,} documents)"
+    known = ", ".join(f".{name}" for name in sources.READERS)
+    return SourceError(what, f"known are {known}; a column of a table can name documents", file=str(paths[0]))
+
+
+def _require_any(opening: Opening) -> None:
+    if not opening.opened:
+        first = opening.errors[0]
+        if len(opening.errors) > 1:
+            first.what += f" (and {len(opening.errors) - 1} more files cannot be used)"
+        raise first
+
+
+# ---------------------------------------------------------------------- what a task calls its columns
+
+
+def lead(opening: Opening, wishes: Wishes) -> sources.Source:
+    """The rows of the most frequent shape, as one source: what a new task is inferred from.
+
+    Where columns are named, shapes that have them go first.
+    """
+    shapes: Counter[tuple[str, ...]] = Counter()
+    for one in opening.opened:
+        shapes[one.source.columns] += len(one.source.records)
+    named = [_split(item)[1] for item in (*wishes.inputs, *wishes.targets, wishes.group) if item]
+    missing = {shape: sum(name.split(".")[0] not in shape and name not in shape for name in named) for shape in shapes}
+    best = min(shapes, key=lambda shape: (missing[shape], -shapes[shape]))
+    alike = [one.source for one in opening.opened if one.source.columns == best]
+    return replace(
+        alike[0],
+        records=[record for source in alike for record in source.records],
+        nested=frozenset[str]().union(*(source.nested for source in alike)),
+    )
+
+
+def infer_kind(source: sources.Source, wishes: Wishes) -> tuple[Kind, str]:
+    """The kind of task that a source does for, and the reason."""
+    its = _theirs(wishes)
+    return sources.infer_kind(source, fields=its.inputs, target=its.targets, group=its.group)
+
+
+def infer_input(source: sources.Source, task: Task, wishes: Wishes, reporter: Reporter) -> InputSection:
+    """What a new task calls its columns: as the user says, else as its first source does."""
+    its = _theirs(wishes)
+    mapping = sources.infer_mapping(
+        source,
+        kind=task.kind,
+        fields=its.inputs or task.input.fields,
+        target=its.targets or task.input.targets,
+        group=its.group or task.input.group,
+        rejected=task.input.rejected,
+    )
+    for sentence in mapping.why:
+        reporter.say(sentence)
+    mine = {its: mine for mine, its in map(_split, (*wishes.inputs, *wishes.targets, wishes.group))}
+    targets = tuple(mine.get(name, name) for name in mapping.targets)
+    return InputSection(
+        fields=tuple(mine.get(name, name) for name in mapping.fields),
+        target=targets if len(targets) > 1 else "".join(targets),
+        group=mine.get(mapping.group, mapping.group),
+        chat=mapping.chat,
+        documents=task.input.documents,
+        rejected=mapping.rejected or task.input.rejected,
+    )
+
+
+def names_in_source(wishes: Wishes, task: Task) -> dict[str, str]:
+    """What the user calls the task's columns in these sources: by name (`text=body`), else by their order.
+
+    Raises:
+        InputError: other columns than the task has: its models and traces rest on those.
+    """
+    mine, named = task.input, dict[str, str]()
+    for option, given, known in (
+        ("--input", wishes.inputs, mine.fields),
+        ("--target", wishes.targets, mine.targets),
+        ("--group", (wishes.group,) if wishes.group else (), (mine.group,) if mine.group else ()),
+    ):
+        pairs = [_split(item) for item in given]
+        if given and all(name in known for name, _ in pairs):
+            named |= dict(pairs)
+        elif given and len(given) == len(known) and not any("=" in item for item in given):
+            named |= dict(zip(known, given, strict=True))
+        elif given:
+            raise InputError(
+                f"{option} {', '.join(given)}: the data that the task {task.name!r} has is of "
+                f"{', '.join(known) or 'none'}",
+                f"say which column is which ({option} NAME=COLUMN), leave the option out, or begin another task",
+            )
+    return named
+
+
+def _split(item: str) -> tuple[str, str]:
+    """`text=body` as the task's name and the source's; a name alone is both."""
+    mine, equals, its = item.partition("=")
+    return (mine, its) if equals and mine and its else (item, item)
+
+
+def _theirs(wishes: Wishes) -> Wishes:
+    """The wishes with the columns as the source calls them."""
+    return replace(
+        wishes,
+        inputs=tuple(_split(item)[1] for item in wishes.inputs),
+        targets=tuple(_split(item)[1] for item in wishes.targets),
+        group=_split(wishes.group)[1],
+    )
+
+
+# ---------------------------------------------------------------------- reading
+
+
+def read_all(
+    opening: Opening,
+    task: Task,
+    named: Mapping[str, str],
+    role: str,
+    known: Collection[tuple[str, str]],
+    reporter: Reporter,
+) -> Read:
+    """The examples of all sources, in their order. A source that cannot be mapped is told and left out, unless it is
+    the only one.
+
+    Args:
+        named: what the user calls the task's columns here.
+        role: `train` or `test`.
+        known: checksum and role of the sources that the task has; they add nothing.
+
+    Raises:
+        SourceError: no source can be used.
+    """
+    read = Read(documents=task.input.documents)
+    wanted = sources.Columns(task.kind, task.input, frozenset(task.labels), task.sources, dict(named))
+    known, said, used = set(known), set[str](), 0
+    for one in opening.opened:
+        try:
+            mapping, its = sources.map_onto(one.source, one.name, wanted, guess=not named or opening.count > 1)
+            part = _examples(one, mapping, read.documents)
+        except InputError as error:
+            if error.file == str(one.source.path) and not one.documents:
+                error.file = one.name
+            opening.failed(error, one.name)
+            continue
+        used += 1
+        if (part.sha256, role) in known:
+            reporter.say(f"{one.name} was added before: nothing new in it")
+            continue
+        known.add((part.sha256, role))
+        _tell_once(mapping, one, its, said, reporter)
+        read.documents = part.documents
+        read.examples += part.examples
+        read.rejections += [(one.source.columns, rejection) for rejection in part.rejections]
+        read.added.append(
+            {
+                "sha256": part.sha256,
+                "role": role,
+                "file": one.name,
+                "rows": len(part.examples),
+                "rejected": len(part.rejections),
+            }
+        )
+        if (section := one.how.model_copy(update={"columns": its})) != SourceSection(pattern=one.how.pattern):
+            read.sections = merged([section], read.sections)
+    if not used:
+        opening.opened = []
+        _require_any(opening)
+    read.unusable = opening.unusable
+    for bad in read.unusable[:_TOLD]:
+        place = bad.file if bad.line is None else f"{bad.file}:{bad.line}"
+        reporter.warn(f"{place}: left out: {bad.reason}\n  -> {bad.remedy}")
+    if len(read.unusable) > _TOLD:
+        reporter.warn(f"... {len(read.unusable):,} files were left out in all")
+    return read
+
+
+def merged(new: Iterable[SourceSection], old: Sequence[SourceSection]) -> tuple[SourceSection, ...]:
+    """Kept sections with new ones before them; a new one replaces what was kept of the same files and columns."""
+    sections = {(s.pattern, tuple(sorted(s.columns.items()))): s for s in [*new, *old][::-1]}
+    return tuple(reversed(sections.values()))
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """What one source gives."""
+
+    sha256: str
+    examples: list[Example]
+    rejections: list[Rejection]
+    documents: tuple[str, ...]
+
+
+def _examples(one: _Opened, mapping: sources.Mapping, documents: tuple[str, ...]) -> _Part:
+    """The examples of a source; `documents` are the fields that are known to name documents, by the task's names."""
+    source, mine = one.source, dict(zip(mapping.fields, mapping.field_names, strict=True))
+    if one.documents and not mapping.chat:
+        its = sources.document_columns(source, mapping.fields)
+        source = sources.with_documents(source, its)
+        documents = tuple(dict.fromkeys((*documents, *(mine[name] for name in its))))
+    examples, rejections = sources.to_examples(source, mapping, [its for its in mine if mine[its] in documents])
+    return _Part(source.sha256, examples, [*source.rejections, *rejections], documents)
+
+
+def _tell_once(
+    mapping: sources.Mapping, one: _Opened, its: Mapping[str, str], said: set[str], reporter: Reporter
+) -> None:
+    """What was found out of a source; of many of one shape once."""
+    for sentence in mapping.why:
+        if sentence not in said:
+            said.add(sentence)
+            reporter.say(f"{one.name}: {sentence}" if its else sentence)
