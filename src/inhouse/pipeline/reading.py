@@ -156,6 +156,8 @@ def _document_folders(walk: sources.Walk, paths: Sequence[Path], own: Sequence[P
             continue
         if folder.join == "sidecar" or not any(path in one.path.parents for one in walk.files):
             found.append(folder)
+    if not found:
+        return []
     taken = {file for folder in found for one in folder.files for file in (one.path, one.sidecar)}
     walk.files = [one for one in walk.files if one.path.resolve() not in taken]
     walk.documents = [one for one in walk.documents if one.path.resolve() not in taken]
