@@ -83,10 +83,15 @@ def test_a_key_that_comes_later_is_learned_from_the_rows_that_are_there(workspac
     first = write(tmp_path / "a.csv", rows(40))
     pipeline.add(workspace, "t", [first], inputs=["text"], target="label")
     before = newest(workspace)
+    reporter = Silent()
+    pipeline.add(workspace, "t", [write(tmp_path / "c.csv", rows(2, start=90))], reporter, key="id")
+    assert any("no row can replace: 40" in w for w in reporter.warned)
+    pipeline.undo(workspace, "t")
+    assert pipeline.add(workspace, "t", [first]).dataset == 3  # nothing new in it
     pipeline.add(workspace, "t", [first], key="id")
-    keyed = newest(workspace)
-    assert keyed.fingerprint == before.fingerprint
-    assert {e.key for e in keyed.examples} == {f"K{i}" for i in range(40)}
+    assert newest(workspace).fingerprint == before.fingerprint
+    assert {e.key for e in newest(workspace).examples} == {f"K{i}" for i in range(40)}
+    assert pipeline.add(workspace, "t", [first], key="id").dataset == 4
     added = pipeline.add(workspace, "t", [write(tmp_path / "b.csv", rows(40, changed=(7,)))])
     assert (added.replaced, len(newest(workspace).examples)) == (1, 40)
 

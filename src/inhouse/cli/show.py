@@ -48,6 +48,8 @@ def added(result: Added) -> str:
         f"validation and {counts['test']} test examples",
         f"reads {', '.join(result.fields)}; {_answers(result)}",
     ]
+    if result.replaced:
+        lines.append(f"{result.replaced} rows replaced by rows of their key: inhouse diff {result.task}")
     if result.rejected:
         files = ", ".join(result.rejected_files)
         lines.append(f"{result.rejected} rows rejected; mend them and add them again: {files}")

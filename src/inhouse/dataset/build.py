@@ -82,6 +82,8 @@ def build_dataset(
     _check_splits(whole, kind)
     skipped = len(merged.train) + len(merged.test) - len(new_train) - len(new_test) + merged.unchanged
     again = [f"rows that are there already, which add nothing: {skipped}"] if skipped else []
+    if any(e.key for e in (*train, *(test or []))) and (without := sum(not e.key for e, _ in merged.rows)):
+        again.append(f"rows that came before there was a key, which no row can replace: {without}")
     return Built(dataset, rare, leaks, again + label_warnings(whole, kind), merged.replaced)
 
 

@@ -194,7 +194,10 @@ def without_texts(value: Any, holds: Holds) -> Any:  # noqa: ANN401 - any JSON
 
 
 def remove_rejects(workspace: Workspace, task: str, is_source: Callable[[str, str], bool], holds: Holds) -> int:
-    """Take rows out of the files of rejected rows: those of a forgotten source, or that hold something forgotten."""
+    """Take rows out of the files of rejected rows: those of a forgotten source, or that hold something forgotten.
+
+    Each row names its source in a cell.
+    """
     gone = 0
     for path in sorted(workspace.paths.task_folder(task).glob("rejected/*")):
         if not path.is_file():
@@ -204,7 +207,7 @@ def remove_rejects(workspace: Workspace, task: str, is_source: Callable[[str, st
         left = [
             row
             for number, row in enumerate(rows)
-            if number == 0 or not (of_source or is_source(row[0] if row else "", "") or any(map(holds, row)))
+            if number == 0 or not (of_source or any(is_source(cell, "") or holds(cell) for cell in row))
         ]
         gone += len(rows) - len(left)
         if len(left) == len(rows):
