@@ -3,7 +3,8 @@
 import inhouse.clean.checks
 import inhouse.clean.contradictions
 import inhouse.clean.duplicates
-import inhouse.clean.leaks  # noqa: F401 - these register the checks
+import inhouse.clean.leaks
+import inhouse.clean.targets  # noqa: F401 - these register the checks
 from inhouse.clean.leaks import certain_leaks
 from inhouse.clean.look import find, find_in, summary
 from inhouse.clean.registry import CHECKS, COSTS, MODEL_ROWS, Check, CountTokens, Subject, check

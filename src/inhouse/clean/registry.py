@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from inhouse.core import Dataset, Finding, Kind
+from inhouse.core import Dataset, Finding, Kind, Outline
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 CountTokens = Callable[[list[str]], list[int]]
 # `model`: a model reads every example, at a hundred to a thousand a second; everything else reads a million in seconds.
@@ -19,14 +23,18 @@ MODEL_ROWS = 50_000
 class Subject:
     """What checks look at: a dataset and its task's kind.
 
-    `count_tokens` and `max_tokens` are None where no tokenizer is at hand. `memo` holds what one check has computed and
-    others use too, by its name.
+    `count_tokens` and `max_tokens` are None where no tokenizer is at hand, `embed` (texts to vectors of unit length)
+    where no sentence encoder is. `schema` is an extract task's, `outline` a generate task's. `memo` holds what one
+    check has computed and others use too, by its name.
     """
 
     dataset: Dataset
     kind: Kind
     count_tokens: CountTokens | None = None
     max_tokens: int | None = None
+    embed: Callable[[list[str]], NDArray[np.float32]] | None = None
+    schema: Mapping[str, Any] = field(default_factory=dict)
+    outline: Outline = field(default_factory=Outline)
     memo: dict[str, Any] = field(default_factory=dict, compare=False, kw_only=True)
 
 

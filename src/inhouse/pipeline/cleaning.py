@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import inhouse.dataset as datasets
-from inhouse.clean import CHECKS, find, summary
+from inhouse.clean import CHECKS, Subject, find_in, summary
 from inhouse.core import Dataset, Finding, Reporter, Silent, Task
 from inhouse.engine import find_spec, get_base
 from inhouse.errors import UsageError
 from inhouse.pipeline.adding import with_form
+from inhouse.pipeline.probabilities import embedder
 from inhouse.store import Workspace, disk_guard, records
 
 # Findings in `--json`; the counts are of all, and the store keeps the rest.
@@ -75,14 +76,16 @@ def clean(
         raise UsageError(f"no check is called {odd[0]!r}", f"there are {', '.join(CHECKS)}")
     with disk_guard(workspace.paths.root), workspace.changing_data():
         dataset = records.load_dataset(workspace, name)
-        found = find(
+        subject = Subject(
             dataset,
-            kind=task.kind,
-            count_tokens=_token_counter(workspace, task),
-            max_tokens=_max_tokens(task),
-            whole=whole,
-            tell=reporter.say,
+            task.kind,
+            _token_counter(workspace, task),
+            _max_tokens(task),
+            embed=embedder(workspace, task, reporter),
+            schema=task.json_schema,
+            outline=task.outline,
         )
+        found = find_in(subject, whole=whole, tell=reporter.say)
         applied = _applied(found, apply)
         newer = _edited(task, dataset, applied)
         records.save_findings(workspace, dataset, found, {f.id for f in applied})

@@ -99,6 +99,13 @@ class FactFinder:
         facts |= {fact for text in texts for fact in self._facts(text) if _holds(expected, fact)}
         return sum(_holds(answer, fact) for fact in facts) / len(facts) if facts else None
 
+    def told_share(self, input_text: str, answer: str) -> float | None:
+        """Share of the input's names, numbers, dates and values that stand in the answer; None of fewer than four."""
+        values, texts = _parts(input_text)
+        facts = {v for v in values if normal_text(v) not in _BARE}
+        facts |= {fact for text in texts for fact in self._facts(text)}
+        return sum(_holds(answer, fact) for fact in facts) / len(facts) if len(facts) >= 4 else None
+
     def invented(self, input_text: str, answer: str) -> tuple[str, ...]:
         """Names, numbers and dates of the answer, and values that other inputs had, which this input does not hold.
 
