@@ -385,3 +385,12 @@ def test_questions_to_a_bank_hold_no_personal_data():
     data = dataset(*(row["text"] for row in rows))
     assert personal(data, "classify") == {}
     assert secret(data, "classify") == {}
+
+
+@pytest.mark.parametrize(
+    "piece", ["A. ", "a.", "a-", "Anna van der ", "Hauptstr. 1, ", "12 Rue De La Abc\n", "1 ", "://a:"]
+)
+def test_long_rows_of_the_same_are_looked_at_in_linear_time(piece):
+    text = piece * 5000
+    assert all(0 <= text.find(stretch) for _, stretch in found(text))
+    assert list(secrets(text)) == []
