@@ -93,7 +93,7 @@ _PLACED = (
     r"(?-u:\b)os\.|λ\.|οδός|λεωφόρος|box |allée|stra(?:ß|ss)e|str\.|weg |gasse|platz|allee|ufer|damm|chaussee|"
     r"straat|laan|plein|"
     r"gracht|kade|dijk|"
-    r"singel|steeg|hof|park|vej|vænget|gade|allé|vägen|gatan|gata|veien|gate |terrasse|katu|kuja|polku|utca| út|"
+    r"singel|steeg|hof|park|vej|vænget|gade|allé|vägen|gatan|gata|veien|gate | u\.|terrasse|katu|kuja|polku|utca| út|"
     r" tér|krt\.|"
     r"náměstí|třída|iela|gatvė|tänav|puiestee|tie )"
 )
