@@ -16,7 +16,7 @@ ifneq ($(INDEX),)
 export INHOUSE_INDEX_URL := $(INDEX)
 endif
 
-.PHONY: demo install check lint types layers unit test fuzz bench bench-train bench-encoder example clean
+.PHONY: demo install check lint types layers unit test fuzz bench bench-train bench-encoder bench-data example clean
 
 demo: install
 	$(VENV)/bin/python examples/ledger/demo.py $(DEMO)
@@ -64,6 +64,11 @@ bench-train: install
 # Reads the data sets of DATA (../shared/data), which are no part of the project; CASES are some of it, all without.
 bench-encoder: install
 	$(VENV)/bin/python benchmarks/encoder.py $(CASES)
+
+# As above, with PARTS; installs datasketch and semhash beside the project, to be compared with.
+bench-data: install
+	$(PIP) install --quiet $(FROM) -c constraints.txt -e ".[bench]"
+	$(VENV)/bin/python benchmarks/data.py $(PARTS)
 
 # Writes the examples' data and key files anew (they are committed; the result is the same byte for byte).
 example: install

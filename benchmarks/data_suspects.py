@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 import inhouse
 from inhouse.clean import Subject
 from inhouse.clean.suspects.texts import suspicion
-from inhouse.clean.targets import suspect_target
+from inhouse.clean.targets import broken_target, suspect_target
 from inhouse.core import Dataset, Example, Finding, Provenance, canonical_hash, input_key, render_input
 from inhouse.dataset import apply_findings
 from inhouse.engine import ENCODER, get_base
@@ -49,6 +49,7 @@ def measure(shared: Path = SHARED, seeds: Sequence[int] = SEEDS) -> dict[str, An
     return {
         "banking77_flipped_labels": flipped_labels(shared / "banking77", seeds),
         "e2e_mismatch": mismatched_texts(shared / "e2e" / "devel.csv"),
+        "receipts_swapped_values": swapped_values(shared / "receipts" / "receipts.jsonl"),
         "examples": {name: planted(name) for name in EXAMPLES},
     }
 
@@ -121,6 +122,32 @@ def _accuracy(dataset: Dataset, test: Sequence[dict[str, str]], embed: Embed) ->
     best = max(STRENGTHS, key=lambda c: float(np.mean(fitted(c, ~held).predict(read[held]) == targets[held])))
     model = fitted(best, np.ones_like(held))
     return float(np.mean(model.predict(embed([r["text"] for r in test])) == [r["category"] for r in test]))
+
+
+# --- objects
+
+
+def swapped_values(file: Path, number: int = 30) -> dict[str, float]:
+    """Receipts read by text recognition, in `number` of which one field has the value of another receipt."""
+    dice = random.Random(0)
+    rows = [json.loads(line) for line in file.read_text("utf-8").splitlines()]
+    wrong = set(dice.sample(range(len(rows)), number))
+    targets = []
+    for i, row in enumerate(rows):
+        target = dict(row["fields"])
+        if i in wrong:
+            field = dice.choice(list(target))
+            target[field] = dice.choice(
+                [r["fields"][field] for r in rows if r["fields"].get(field, target[field]) != target[field]]
+            )
+        targets.append(json.dumps(target))
+    found = broken_target(Subject(_dataset([row["text"] for row in rows], targets), "extract"))
+    lines = {_line(finding) for finding in found}
+    return {
+        "planted": number,
+        "precision": len(lines & wrong) / max(1, len(lines)),
+        "recall": len(lines & wrong) / number,
+    }
 
 
 # --- texts

@@ -86,7 +86,7 @@ def test_a_folder_of_mixed_files(workspace, data):
 
 def test_one_bad_file_that_is_named_alone_is_an_error(workspace, data):
     (data / "broken.jsonl").write_text("[1, 2\n")
-    with pytest.raises(SourceError, match="JSON array"):
+    with pytest.raises(SourceError, match="closing ]"):
         pipeline.add(workspace, "intents", [data / "broken.jsonl"])
     (data / "other.csv").write_text("")
     with pytest.raises(SourceError, match="and 1 more files cannot be used"):
@@ -211,7 +211,9 @@ def test_shapes_of_one_folder_and_keys_of_an_object(workspace, data):
 def test_a_source_without_the_group_column_is_taken(workspace, data):
     grouped = [{**r, "customer": f"c{n % 15}"} for n, r in enumerate(ROWS[:30])]
     pipeline.add(workspace, "intents", [write_jsonl(data / "a.jsonl", grouped)], group="customer")
-    pipeline.add(workspace, "intents", [write_csv(data / "b.csv", ROWS[30:])])
+    told = Silent()
+    pipeline.add(workspace, "intents", [write_csv(data / "b.csv", ROWS[30:])], told)
+    assert any("no column 'customer' for the group" in line for line in told.said)
     assert len(stored(workspace).examples) == len(ROWS)
 
 
@@ -322,12 +324,12 @@ def test_rejected_rows_as_they_are_stay_rejected(workspace, data):
         pipeline.add(workspace, "intents", [added.rejected_files[0]])
 
 
-@given(st.lists(st.tuples(st.text(), st.text()), min_size=1, max_size=5))
+PRINTABLE = st.text(st.characters(exclude_categories=["Cc", "Cs"], include_characters="\n\t"))
+
+
+@given(st.lists(st.tuples(PRINTABLE, PRINTABLE), min_size=1, max_size=5))
 def test_cells_come_back_as_they_were(tmp_path_factory, cells):
-    cells = [
-        tuple(c.replace("\0", "").replace("\r", "\n").encode("utf-8", "ignore").decode().strip() for c in row)
-        for row in cells
-    ]
+    cells = [tuple(c.strip() for c in row) for row in cells]
     rows = [Rejection(Provenance("f", n), "bad", "", {"one": a, "two": b}) for n, (a, b) in enumerate(cells)]
     file = tmp_path_factory.mktemp("rejects") / "f.csv"
     file.write_bytes(rejects_csv(("one", "two"), rows))

@@ -122,6 +122,7 @@ def test_the_page_is_whole_offline_without_script_and_can_be_read_aloud():
     assert all(attrs.get("aria-hidden") == "true" for tag, attrs in page.tags if tag == "svg")  # numbers stand beside
     assert all("scope" in attrs for tag, attrs in page.tags if tag == "th")
     assert "<b>odd|label</b>" in page.text
+    assert "`" not in page.text
 
 
 def test_bars_are_as_long_as_their_numbers():

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from inhouse.clean import CHECKS
-from inhouse.clean.personal import KINDS
+from inhouse.clean.personal import KINDS, look
 from inhouse.clean.personal.fields import kind_of_field
 from inhouse.clean.personal.found import hidden
 from inhouse.clean.personal.look import personal, secret
@@ -385,3 +385,22 @@ def test_questions_to_a_bank_hold_no_personal_data():
     data = dataset(*(row["text"] for row in rows))
     assert personal(data, "classify") == {}
     assert secret(data, "classify") == {}
+
+
+@pytest.mark.parametrize(
+    "piece", ["A. ", "a.", "a-", "Anna van der ", "Hauptstr. 1, ", "12 Rue De La Abc\n", "1 ", "://a:"]
+)
+def test_long_rows_of_the_same_are_looked_at_in_linear_time(piece):
+    text = piece * 5000
+    assert all(text.find(stretch) >= 0 for _, stretch in found(text))
+    assert list(secrets(text)) == []
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="../shared/data is not here")
+def test_the_quick_pass_leaves_nothing_out_that_the_slow_looks_find():
+    texts = [row["full_text"] for row in json.loads((SHARED / "pii" / "sentences.json").read_text("utf-8"))]
+    data = dataset(*texts)
+    names = look._learned(data.examples, range(len(texts)), "classify")
+    all_groups = {"@", "digits", "born", "placed", "named"}
+    slow = {i: look._of_example(e, "classify", all_groups, names) for i, e in enumerate(data.examples)}
+    assert {i: stretches for i, stretches in slow.items() if stretches} == personal(data, "classify")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import ftfy.bad_codecs  # noqa: F401 - registers encodings that have a character for every byte
 import pytest
+from conftest import write_csv
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -86,6 +87,16 @@ def test_overlong_looks_at_the_encoder_by_its_own_count():
     assert "more tokens than the 4 that the sentence encoder MiniLM reads, up to 5, at d.csv:2" in found.reason
     [trained] = run("overlong", *LONG, limits=Limits(encoder=EncoderLimit("MiniLM", 4, words, trained=True)))
     assert trained.severity == "warning"
+
+
+def test_add_and_clean_tell_what_the_base_on_this_machine_cannot_read(tmp_path, cli, tiny_base, tiny_gguf):
+    data = [{"text": f"message {i} for you", "category": "ab"[i % 2]} for i in range(30)]
+    write_csv(tmp_path / "t.csv", [*data, {"text": "word " * 4000, "category": "a"}])
+    cli(tmp_path, "init", "t", "--base", tiny_gguf)
+    added = cli(tmp_path, "add", "t", tmp_path / "t.csv")
+    assert "one example has more tokens than the 1,024 that are read" in added.err
+    [found] = [f for f in cli(tmp_path, "clean", "t", "--json").json["findings"] if f["check"] == "overlong"]
+    assert "take a base_model that reads it all, such as" in found["action"]
 
 
 # --- text: characters

@@ -20,7 +20,8 @@ import inhouse
 from inhouse.cli import show
 from inhouse.core import Silent
 from inhouse.errors import InputError, SourceError, UsageError
-from inhouse.pipeline.use import escaped, write_table
+from inhouse.pipeline.use import write_table
+from inhouse.sources import escaped
 
 TEXTS = [row["text"] for row in many_intents()]
 

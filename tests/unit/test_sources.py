@@ -249,6 +249,15 @@ ENCODED = {
     "el": ("cp1253", "Πού είναι το τιμολόγιό μου; Παρακαλώ στείλτε το ποσό."),
     "ja": ("cp932", "請求書はどこですか。黄色い本の金額を送ってください。ありがとうございます。"),
     "zh": ("gb18030", "我的发票在哪里?请把黄皮书的金额发给我,谢谢。"),
+    "fi": ("cp1252", "Missä laskuni on? Lähettäkää keltaisen kirjan summa, kiitos hyvää päivää."),
+    "es on DOS": ("cp850", "¿Dónde está la factura del señor Muñoz? Año nuevo, ¡gracias!"),
+    "fr on a Mac": ("mac_roman", "Le numéro de téléphone a été changé, voilà l'adresse à Besançon, où êtes-vous."),
+    "hr": ("cp1250", "Gdje je moj račun? Molim vas pošaljite iznos za žutu knjigu, hvala, džem, đak."),
+    "he": ("cp1255", "היכן החשבונית שלי? אנא שלחו את הסכום של הספר הצהוב"),
+    "ar": ("cp1256", "أين فاتورتي؟ يرجى إرسال المبلغ"),
+    "th": ("cp874", "ใบแจ้งหนี้ของฉันอยู่ที่ไหน"),
+    "zh in Taiwan": ("big5", "我的發票在哪裡?請把黃皮書的金額發給我,謝謝。"),
+    "ja on Unix": ("euc_jp", "請求書はどこですか。黄色い本の金額を送ってください。"),
     "ko": ("cp949", "제 송장은 어디에 있습니까? 노란 책의 금액을 보내 주세요. 감사합니다."),
 }
 

@@ -236,3 +236,19 @@ def test_a_cell_beyond_all_measure_costs_its_row(tmp_path, monkeypatch):
     source = read_source(tmp_path / "d.parquet")
     assert [r.provenance.line for r in source.records] == [1, 3]
     assert (source.rejections[0].provenance.line, "a cell of more than" in source.rejections[0].reason) == (2, True)
+
+
+def test_a_damaged_file_prints_nothing_by_itself(tmp_path, capfd):
+    path = tmp_path / "d.parquet"
+    pl.DataFrame({"text": ["a", None, "c"] * 9, "items": [[1], [], None] * 9}).write_parquet(
+        path, compression="uncompressed"
+    )
+    data, refused = path.read_bytes(), 0
+    for at in range(150, 170):
+        path.write_bytes(data[:at] + bytes([data[at] ^ 0xFF]) + data[at + 1 :])
+        try:
+            read_source(path)
+        except SourceError:
+            refused += 1
+    assert refused > 5
+    assert capfd.readouterr() == ("", "")

@@ -47,7 +47,8 @@ def near_duplicate(subject: Subject) -> Iterator[Finding]:
     nodes = _nodes(subject)
     links: list[tuple[_Node, _Node, float]] = [
         ((i, *side), (j, *side), likeness)
-        for i, j, likeness in twins.links
+        for i, j, likeness in ((twins.bare.get(i, i), twins.bare.get(j, j), score) for i, j, score in twins.links)
+        if i != j
         for side in sorted(nodes.get(i, {}).keys() & nodes.get(j, {}).keys())
     ]
     linked = clusters((one, other) for one, other, _ in links)
@@ -61,18 +62,17 @@ def near_duplicate(subject: Subject) -> Iterator[Finding]:
 
 
 def _nodes(subject: Subject) -> dict[int, dict[tuple[bool, str], list[int]]]:
-    """The texts that have a twin or different writings, each with its positions by side and target."""
+    """The texts that have a twin or different writings, punctuation aside, with their positions by side and target."""
     dataset, twins = subject.dataset, twins_of(subject)
     wanted = {i for link in twins.links for i in link[:2]}
     wanted |= {i for i, same in enumerate(twins.places) if len(same) > 1}
-    found: dict[int, dict[tuple[bool, str], list[int]]] = {}
+    found: defaultdict[int, defaultdict[tuple[bool, str], list[int]]] = defaultdict(lambda: defaultdict(list))
     for i in sorted(wanted):
-        sides: defaultdict[tuple[bool, str], list[int]] = defaultdict(list)
+        sides = found[twins.bare.get(i, i)]
         for position in twins.places[i]:
             target = target_key(dataset.examples[position].target, subject.kind)
             sides[dataset.splits[position] == "test", target].append(position)
-        found[i] = dict(sides)
-    return found
+    return {i: {side: sorted(rows) for side, rows in sides.items()} for i, sides in found.items()}
 
 
 def _finding(

@@ -7,7 +7,6 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import TypeVar
 
 from inhouse.clean.registry import Subject
@@ -30,11 +29,13 @@ class Twins:
         texts: inputs, case and white space folded; every one is there once.
         places: by text, the positions of the examples that have it, in order.
         links: pairs of texts, each with how alike they are; 1.0 where punctuation alone tells them apart.
+        bare: by text, the first one that punctuation alone tells from it, where that is another.
     """
 
     texts: list[str]
     places: list[list[int]]
     links: list[tuple[int, int, float]]
+    bare: dict[int, int]
 
 
 def texts_of(dataset: Dataset) -> tuple[list[str], list[list[int]]]:
@@ -53,10 +54,10 @@ def twins_of(subject: Subject) -> Twins:
     """The twins among all examples, whatever their split; looked for once per subject."""
     if "twins" not in subject.memo:
         texts, places = texts_of(subject.dataset)
-        links = [(i, j, 1.0) for same in bare_twins(texts) for i, j in pairwise(same)]
-        said = {(i, j) for i, j, _ in links}
-        links += (link for link in near_twins(texts) if link[:2] not in said)
-        subject.memo["twins"] = Twins(texts, places, links)
+        first = {i: same[0] for same in bare_twins(texts) for i in same[1:]}
+        links = [(i, j, 1.0) for j, i in first.items()]
+        links += (link for link in near_twins(texts) if first.get(link[1]) not in (link[0], first.get(link[0], -1)))
+        subject.memo["twins"] = Twins(texts, places, links, first)
     found: Twins = subject.memo["twins"]
     return found
 

@@ -293,7 +293,7 @@ def prepare(
     elif wishes.key and not task.input.key:
         task = task.model_copy(update={"input": task.input.model_copy(update={"key": task_name_of(wishes.key)})})
     named = names_in_source(wishes, task)
-    with_keys = bool(wishes.key)  # known rows may be to get them
+    with_keys = bool(wishes.key)  # a file that was added before may bring its rows their keys
     known = set(records.known_sources(workspace, name)) if workspace.exists and not with_keys else set()
     forgotten = records.forgotten_sources(workspace, name) if workspace.exists else {}
     train = read_all(opened, task, named, "train", known, forgotten, reporter) if files else Read()

@@ -17,6 +17,8 @@ from inhouse.store.settings import Settings, is_loopback, require_outbound
 # Files from which on a bar shows how far the reading is.
 _MANY_FILES = 50
 _TOLD = 5
+# Rows from which kind and columns of a new task are inferred.
+_LOOKED_AT = 20_000
 # Folders of a workspace in which inhouse keeps its own files.
 _OWN = ("blobs", "tasks", "runs", "locks", "mlruns")
 
@@ -110,8 +112,9 @@ def open_sources(
         raise UsageError("--query is for a database", "name it, such as postgresql://USER@HOST/DATABASE")
     own = [workspace.paths.root / name for name in _OWN]
     walk = sources.find_files([p for p in paths if p not in urls], own)
+    folders = _document_folders(walk, [Path(p) for p in paths if p not in urls], own)
     _tell_passed_over(walk, reporter)
-    opening = Opening(count=len(urls) + len(walk.files))
+    opening = Opening(count=len(urls) + len(walk.files) + len(folders))
     if not opening.count:
         raise _nothing_there(paths, walk)
     bar = reporter.bar("reading", opening.count) if opening.count >= _MANY_FILES else None
@@ -124,6 +127,13 @@ def open_sources(
             opening.failed(error, str(found.path))
         if bar:
             bar.update(number)
+    for folder in folders:
+        name = folder.path.resolve().name
+        try:
+            source = sources.read_document_folder(folder)
+            opening.opened.append(_Opened(source, name, SourceSection(pattern=name), documents=False))
+        except InputError as error:
+            opening.failed(error, name)
     for url in urls:
         name = sources.without_password(url)
         try:
@@ -132,6 +142,29 @@ def open_sources(
             opening.failed(error, name)
     _require_any(opening)
     return opening
+
+
+def _document_folders(walk: sources.Walk, paths: Sequence[Path], own: Sequence[Path]) -> list[sources.DocumentFolder]:
+    """The folders whose documents have their targets beside them, or which hold no table that could name documents.
+
+    Their documents, and the files with their targets, are taken out of the walk.
+    """
+    found = []
+    for path in paths:
+        if not path.is_dir():
+            continue
+        try:
+            folder = sources.document_files(path, own)
+        except SourceError:  # no document in it
+            continue
+        if folder.join == "sidecar" or not any(path in one.path.parents for one in walk.files):
+            found.append(folder)
+    if not found:
+        return []
+    taken = {file for folder in found for one in folder.files for file in (one.path, one.sidecar)}
+    walk.files = [one for one in walk.files if one.path.resolve() not in taken]
+    walk.documents = [one for one in walk.documents if one.path.resolve() not in taken]
+    return found
 
 
 def _open_database(url: str, name: str, wishes: Wishes, kept: Sequence[SourceSection], settings: Settings) -> _Opened:
@@ -189,7 +222,8 @@ def _require_any(opening: Opening) -> None:
 def lead(opening: Opening, wishes: Wishes) -> sources.Source:
     """The rows of the most frequent shape, as one source: what a new task is inferred from.
 
-    Where columns are named, shapes that have them go first.
+    Where columns are named, shapes that have them go first. Of more than `_LOOKED_AT` rows every second, third, ... is
+    taken: what a column holds shows in these.
     """
     shapes: Counter[tuple[str, ...]] = Counter()
     for one in opening.opened:
@@ -198,9 +232,10 @@ def lead(opening: Opening, wishes: Wishes) -> sources.Source:
     missing = {shape: sum(name.split(".")[0] not in shape and name not in shape for name in named) for shape in shapes}
     best = min(shapes, key=lambda shape: (missing[shape], -shapes[shape]))
     alike = [one.source for one in opening.opened if one.source.columns == best]
+    records = [record for source in alike for record in source.records]
     return replace(
         alike[0],
-        records=[record for source in alike for record in source.records],
+        records=records[:: -(-len(records) // _LOOKED_AT) or 1],
         nested=frozenset[str]().union(*(source.nested for source in alike)),
     )
 

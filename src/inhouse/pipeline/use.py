@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import os
-import re
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -15,6 +14,7 @@ from inhouse.core import Bar, ModelVersion, Reporter, Silent
 from inhouse.errors import InputError, Refused, UsageError
 from inhouse.pipeline.answers_kept import Answer, KeptAnswers
 from inhouse.pipeline.batch import COLUMNS, Batch, Row, batch_of
+from inhouse.sources import escaped
 from inhouse.store import Workspace, registry, replacing
 
 if TYPE_CHECKING:
@@ -24,10 +24,6 @@ if TYPE_CHECKING:
 _TOGETHER = 128
 
 _MOST_LISTED = 1000
-
-# A spreadsheet would compute a cell that begins so (OWASP, "CSV Injection"); numbers with a sign are harmless.
-_FORMULA = re.compile(r"[=+\-@\t\r]")
-_NUMBER = re.compile(r"[-+]?[\d.,' ]*\d ?%?")
 
 
 @dataclass(frozen=True)
@@ -120,12 +116,6 @@ def write_table(out: Path, header: Sequence[str], rows: Iterable[Sequence[str]])
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(map(escaped, header))
         writer.writerows([escaped(cell) for cell in row] for row in rows)
-
-
-def escaped(cell: str) -> str:
-    """A cell that no spreadsheet computes: one that would be, or begins like an escaped one, gets an apostrophe."""
-    bare = cell.lstrip("'")
-    return f"'{cell}" if _FORMULA.match(bare) and not _NUMBER.fullmatch(bare) else cell
 
 
 def _answer_all(

@@ -113,7 +113,7 @@ def _rarity(sample: Sequence[str], buckets: int) -> NDArray[np.float32]:
         once = np.unique(text_of * buckets + (hashes & np.uint64(buckets - 1)).astype(np.int64))
         seen.append(once & (buckets - 1))
     shown = np.bincount(np.concatenate(seen), minlength=buckets)
-    return ((np.log((1 + len(sample)) / (1 + shown)) + 0.1) ** 2).astype(np.float32)
+    return ((np.log((1 + len(sample)) / (1 + shown)) + 1) ** 2).astype(np.float32)
 
 
 def _buckets(texts: Sequence[str]) -> int:
@@ -266,7 +266,7 @@ def _is_typing_error(one: str, other: str) -> bool:
     if len(odd) != 1:
         return False
     x, y = odd[0]
-    return min(len(x), len(y)) >= _TYPO_LETTERS and bool(OSA.distance(x, y, score_cutoff=1) <= 1)
+    return max(len(x), len(y)) >= _TYPO_LETTERS and bool(OSA.distance(x, y, score_cutoff=1) <= 1)
 
 
 class Likeness:

@@ -9,14 +9,14 @@ import pkgutil
 
 from inhouse.sources.database import hosts_of, is_url, read_database, without_password
 from inhouse.sources.documents import ENDINGS as DOCUMENT_ENDINGS
-from inhouse.sources.documents import document_files, read_document_folder, read_documents
+from inhouse.sources.documents import DocumentFolder, document_files, read_document_folder, read_documents
 from inhouse.sources.examples import MAX_LABEL_CHARS, to_examples
 from inhouse.sources.inputs import InputReader, document_columns, input_reader, with_documents
 from inhouse.sources.mapping import Mapping, infer_kind, infer_mapping
 from inhouse.sources.onto import Columns, fits, map_onto
 from inhouse.sources.places import check_columns
 from inhouse.sources.registry import READERS, RawFile, Reader, ReadOptions, Source, read_source, source
-from inhouse.sources.rejected import rejects_csv, remedy_of
+from inhouse.sources.rejected import escaped, rejects_csv, remedy_of
 from inhouse.sources.walk import Found, Walk, find_files
 
 for _module in pkgutil.iter_modules(__path__):
@@ -27,6 +27,7 @@ __all__ = [
     "MAX_LABEL_CHARS",
     "READERS",
     "Columns",
+    "DocumentFolder",
     "Found",
     "InputReader",
     "Mapping",
@@ -38,6 +39,7 @@ __all__ = [
     "check_columns",
     "document_columns",
     "document_files",
+    "escaped",
     "find_files",
     "fits",
     "hosts_of",

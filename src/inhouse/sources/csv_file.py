@@ -67,7 +67,7 @@ def _read(file: RawFile, lines: Lines, start: _Start, encoding: Encoding) -> Sou
     if fault:
         raise SourceError(f"the header cannot be read: {fault}", _HEADER, file=file.path, line=first)
     columns = column_names(file, first, cells)
-    name, width, faulty = file.path.name, len(columns), encoding.faulty
+    name, width, faulty = file.name or file.path.name, len(columns), encoding.faulty
     records: list[Record] = []
     rejections: list[Rejection] = []
     for line, cells, fault in rows:

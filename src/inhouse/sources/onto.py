@@ -84,6 +84,8 @@ def _mapping(source: Source, wanted: Columns, called: AbcMapping[str, str]) -> M
         key=called.get(wanted.input.key, ""),
     )
     why = tuple(f"{its} is the task's {mine}" for mine, its in called.items() if mine != its)
+    if lacking := [group for group in wanted.group if group not in called]:
+        why = (*why, f"there is no column {lacking[0]!r} for the group: each input is a group of its own")
     return replace(mapping, names=fields, target_names=targets, why=(*source.notes, *why))
 
 

@@ -57,6 +57,11 @@ _SCRIPTS = {
 # Fewer letters beyond ASCII tell nothing: a currency sign is a letter in the wrong encoding.
 _FEW_LETTERS = 4
 _WORD = re.compile(r"[^\W\d_]+")
+# What letters become in a wrong encoding: a byte without a sign, a capital inside a word, a sign inside or behind one.
+_ODD_IN_WORDS = re.compile(
+    r"\ufffd|[\x80-\x9f]|(?<=[a-zß-öø-ÿ])[À-ÖØ-ÞŒŠŽŸĀĂĄĆČĎĐĒĖĘĚĢĪĶĹĻŁŃŅŇŌŐŖŘŚŞŢŤŪŮŰŲŹŻİĞ]"
+    r"|(?<=[A-Za-z])[^\x00-\x7f\w’‘'·](?=[a-z])|(?<=[A-Za-z])[‰ˆ˜¸‡†•¨´¯˙˝˛ˇ∞∂∑∏π∫ªº¬√ƒ≈∆◊≠≤≥±µ¶§¤¢£¥¦¿¡„‚▒░█▄▀│┤╣║╗╝┐└┴┬├─┼╚╔╩╦╠═╬┘┌■]"
+)
 # Latin letters have other bytes in each part of Europe: the language says which; then Windows', DOS' or a Mac's.
 _WESTERN = ("cp1252", "cp850", "mac_roman")
 _LATIN = {
@@ -281,30 +286,25 @@ def _without_mark(scan: _Scan) -> str:
 
 def _older(sample: bytes) -> str:
     """The most likely encoding from before UTF-8."""
-    chaos = _chaos(sample, tuple(_SCRIPTS))
-    least = min(chaos.values(), default=0.0)
-    likely = [name for name in _SCRIPTS if chaos.get(name, 1.0) <= least + 0.02]
-    for name in likely:
+    for name in _likely_scripts(sample):
         text = sample.decode(name, "replace")
         if _is_other_script(text) and _language(text) in _SCRIPTS[name].split():
             return name
     language = _language(sample.decode("cp1252", "replace"), tuple(_OF_LANGUAGE))
-    of_language = _OF_LANGUAGE[language]
-    if sum(sample.count(byte) for byte in range(0x80, 0x100)) < _FEW_LETTERS:
-        return of_language[0]
-    chaos = _chaos(sample, of_language)
-    return min(of_language, key=lambda name: chaos.get(name, 1.0))
+    return min(_OF_LANGUAGE[language], key=lambda name: len(_ODD_IN_WORDS.findall(sample.decode(name, "replace"))))
 
 
-def _chaos(sample: bytes, names: tuple[str, ...]) -> dict[str, float]:
-    """How much the sample looks like no text in each of the encodings, from 0; what it cannot be is left out."""
+def _likely_scripts(sample: bytes) -> list[str]:
+    """The encodings of other scripts that look least like no text; the most like a language first."""
     from charset_normalizer import from_bytes
 
-    found: dict[str, float] = {}
-    for match in from_bytes(sample, cp_isolation=list(names), enable_fallback=False):
+    found: dict[str, tuple[float, float]] = {}
+    for match in from_bytes(sample, cp_isolation=list(_SCRIPTS), enable_fallback=False):
         for name in match.could_be_from_charset:
-            found.setdefault(name, match.chaos)
-    return found
+            found.setdefault(name, (match.chaos, -match.coherence))
+    least = min((chaos for chaos, _ in found.values()), default=0.0)
+    likely = [name for name in _SCRIPTS if name in found and found[name][0] <= least + 0.02]
+    return sorted(likely, key=lambda name: found[name][1])
 
 
 def _is_other_script(text: str) -> bool:

@@ -41,14 +41,14 @@ def as_html(card: Card, style: str) -> str:
     title = escape(f"{card.task}: data card of version {card.number}")
     body = [
         f'<header><h1>{title}</h1><p class="sub">{escape(_about(card))}</p></header>\n<main>',
-        f"<h2>Fit for</h2>\n<ul>{''.join(f'<li>{escape(line)}</li>' for line in card.lines)}</ul>",
+        f"<h2>Fit for</h2>\n<ul>{''.join(f'<li>{_with_code(line)}</li>' for line in card.lines)}</ul>",
     ]
     body += [_html_chart(chart) for chart in card.charts]
     body.append("<h2>Findings</h2>")
     body.append(
         _html_table(_CHECK_HEAD, _check_rows(card), "Findings by check", numbers=(1, 2, 3, 4, 5))
         if card.checks
-        else f"<p>{escape(_found_nothing(card).replace('`', ''))}</p>"
+        else f"<p>{_with_code(_found_nothing(card))}</p>"
     )
     versions = _html_table(_VERSION_HEAD, _version_rows(card), "Versions, the newest first", numbers=(2,))
     body.append(f'<h2>Versions</h2>\n{versions}\n<p class="note">{_NO_TEXT}</p>\n</main>')
@@ -117,6 +117,14 @@ def _markdown_chart(chart: Chart) -> str:
 
 
 # --- HTML
+
+
+def _with_code(text: str) -> str:
+    """Text, escaped, with what stands between backticks as code."""
+    parts = escape(text).split("`")
+    if len(parts) % 2 == 0:  # one that has no other half
+        return escape(text)
+    return "".join(f"<code>{part}</code>" if i % 2 else part for i, part in enumerate(parts))
 
 
 def _html_chart(chart: Chart) -> str:

@@ -93,7 +93,7 @@ _PLACED = (
     r"(?-u:\b)os\.|λ\.|οδός|λεωφόρος|box |allée|stra(?:ß|ss)e|str\.|weg |gasse|platz|allee|ufer|damm|chaussee|"
     r"straat|laan|plein|"
     r"gracht|kade|dijk|"
-    r"singel|steeg|hof|park|vej|vænget|gade|allé|vägen|gatan|gata|veien|gate |terrasse|katu|kuja|polku|utca| út|"
+    r"singel|steeg|hof|park|vej|vænget|gade|allé|vägen|gatan|gata|veien|gate | u\.|terrasse|katu|kuja|polku|utca| út|"
     r" tér|krt\.|"
     r"náměstí|třída|iela|gatvė|tänav|puiestee|tie )"
 )
@@ -261,21 +261,31 @@ def _of_field(piece: Piece, kinds: Sequence[str]) -> Iterator[Found]:
 
 def _apart(text: str, found: Iterable[Found]) -> list[Found]:
     """Stretches that do not overlap: of two that do, the one that came first, the longer of two of the same kind."""
-    order: list[str] = []
     by_kind: defaultdict[str, list[Found]] = defaultdict(list)
     for one in found:
-        if one.kind not in by_kind:
-            order.append(one.kind)
         by_kind[one.kind].append(one)
-    kept: list[Found] = []
-    for kind in order:
-        for one in sorted(by_kind[kind], key=lambda f: f.start - f.end):
-            if all(one.end <= other.start or one.start >= other.end for other in kept):
-                kept.append(one)
     masked = [m.span() for m in PLACEHOLDER.finditer(text)] if "_" in text else []
-    return sorted(
-        (f for f in kept if all(f.end <= start or f.start >= end for start, end in masked)), key=lambda f: f.start
-    )
+    taken = _taken(text, masked)
+    kept: list[Found] = []
+    for one in (one for same in by_kind.values() for one in sorted(same, key=lambda f: f.start - f.end)):
+        kept += _take(taken, one)
+    return sorted(kept, key=lambda f: f.start)
+
+
+def _taken(text: str, spans: Iterable[tuple[int, int]]) -> bytearray:
+    """For each character whether it is within one of the spans."""
+    taken = bytearray(len(text))
+    for start, end in spans:
+        taken[start:end] = b"\1" * (end - start)
+    return taken
+
+
+def _take(taken: bytearray, one: Found) -> list[Found]:
+    """The stretch, which is then taken; nothing where a part of it was taken before."""
+    if taken.find(1, one.start, one.end) >= 0:
+        return []
+    taken[one.start : one.end] = b"\1" * (one.end - one.start)
+    return [one]
 
 
 def _repeated(example: Example, kind: Kind, stretches: list[tuple[Piece, Found]]) -> list[tuple[Piece, Found]]:
@@ -291,13 +301,10 @@ def _repeated(example: Example, kind: Kind, stretches: list[tuple[Piece, Found]]
     result = []
     for piece in pieces(example, kind):
         more = [Found(kinds[m[0]], m.start(), m.end()) for m in pattern.finditer(piece.text)]
-        result += [(piece, found) for found in _apart_from(there[piece], more)]
+        taken = _taken(piece.text, [(f.start, f.end) for f in there[piece]])
+        free = [f for one in more for f in _take(taken, one)]
+        result += [(piece, f) for f in sorted((*there[piece], *free), key=lambda f: f.start)]
     return result
-
-
-def _apart_from(sure: list[Found], more: list[Found]) -> list[Found]:
-    free = [f for f in more if all(f.end <= s.start or f.start >= s.end for s in sure)]
-    return sorted((*sure, *free), key=lambda f: f.start)
 
 
 def _sayings(kind: str, value: str) -> Iterator[str]:

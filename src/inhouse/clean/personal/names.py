@@ -13,13 +13,16 @@ from inhouse.clean.personal.found import Found
 _CAPITALS = "".join(c for c in map(chr, range(0x41, 0x530)) if c.isupper())
 _SMALL = r"[^\W\d_]"
 _WORD = rf"[{_CAPITALS}]{_SMALL}*(?:['’‘-]{_SMALL}+)*(?!\w)"
-_INITIAL = rf"[{_CAPITALS}]\.(?:[ ]?-?[{_CAPITALS}]\.)*"
+_INITIAL = rf"[{_CAPITALS}]\."
 _LINK = (
     r"(?:van der|van den|van de|van 't|van|von der|von und zu|von|vom|zu|zur|de la|de los|de|del|della|di|da|dos|"
     r"do|du|des|"
     r"le|la|ter|ten|te|el|al|bin|ben|af|av|y|den|der)"
 )
-NAME = rf"(?:(?:{_INITIAL}[ ]?)*(?:{_LINK}[ ])?{_WORD})(?:[ ](?:{_INITIAL}[ ])*(?:{_LINK}[ ])*{_WORD}){{0,3}}"
+NAME = (
+    rf"(?:(?:{_INITIAL}[ -]?){{0,4}}(?:{_LINK}[ ])?{_WORD})"
+    rf"(?:[ ](?:{_INITIAL}[ ]){{0,3}}(?:{_LINK}[ ]){{0,2}}{_WORD}){{0,3}}"
+)
 _TITLE = (
     r"(?:(?:Mr|Mrs|Ms|Miss|Mister|Madam|Sir|Lady|Dr|Prof|Professor|Herrn?|Frau|Fräulein|Hr|Fr|Dhr|Mevr|Mevrouw|"
     r"Meneer|Mw|"
@@ -115,7 +118,7 @@ _GIVEN = re.compile(
     rf"(?<![\w@./-])(?P<given>{_WORD})(?P<rest>(?:[ ](?:{_INITIAL}|[{_CAPITALS}](?=[ ])|{_LINK}[ ]|"
     rf"{_WORD})){{0,5}})(?![\w@])"
 )
-_REST = re.compile(rf"(?:[ ](?:{_INITIAL}|{_LINK}(?=[ ])|{_WORD}))*[ ]{_WORD}")
+_REST = re.compile(rf"(?:[ ](?:{_INITIAL}|{_LINK}(?=[ ])|{_WORD})){{0,5}}[ ]{_WORD}")
 _WITH_INITIAL = re.compile(
     rf"(?<![\w@./-])[{_CAPITALS}]{_SMALL}{{2,}} [{_CAPITALS}]\.? (?:{_LINK} )?[{_CAPITALS}]{_SMALL}{{2,}}(?:-{_WORD})?"
 )

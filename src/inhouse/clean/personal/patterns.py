@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from inhouse.clean.personal.found import Found
 
-_EMAIL = re.compile(r"(?<![\w.+-])[\w.+'-]*[\w+]@(?:[^\W_](?:[\w-]*[^\W_])?\.)+[^\W\d_]{2,24}(?![\w@])")
+_EMAIL = re.compile(r"(?<![\w.+-])[\w.+'-]{0,63}[\w+]@(?:[^\W_](?:[\w-]*[^\W_])?\.)+[^\W\d_]{2,24}(?![\w@])")
 
 
 def emails(text: str) -> Iterator[Found]:
@@ -124,7 +124,7 @@ def birth_dates(text: str) -> Iterator[Found]:
 
 # ---------------------------------------------------------------------- address
 
-_WORD = r"[^\W\d_][\w'’.-]*"
+_WORD = r"[^\W\d_][\w'’.-]{0,30}"
 _HOUSE = r"\d{1,5}(?:[ ]?[-/][ ]?\d{1,4})?(?:[ ]?[a-zA-Z])?(?![\w*])"
 _ENGLISH = (
     r"(?:Street|St|Road|Rd|Avenue|Ave|Lane|Ln|Drive|Dr|Boulevard|Blvd|Court|Ct|Square|Sq|Squares|Terrace|"
@@ -144,11 +144,11 @@ _PREFIX = (
     r"strada|bulevardul|ulice|οδός|λεωφόρος|λ\.)"
 )
 # A sentence about a street is no address: a house number must stand beside it.
-_CAPITAL = r"(?-i:[^\W\d_a-z])[\w'’.-]*"
+_CAPITAL = r"(?-i:[^\W\d_a-z])[\w'’.-]{0,30}"
 _STREET = re.compile(
     rf"(?<![\w#])(?:"
     rf"(?:\d{{1,6}}[ ])?{_HOUSE},?[ ](?:{_CAPITAL}[ ]){{1,4}}?(?-i:{_ENGLISH})\b\.?"
-    rf"|(?:{_CAPITAL}[ ]){{0,3}}(?-i:[^\W\d_a-z])[\w'’.-]*{_SUFFIX},?[ ](?:(?:nr|no|č)\.?[ ])?{_HOUSE}"
+    rf"|(?:{_CAPITAL}[ ]){{0,3}}(?-i:[^\W\d_a-z])[\w'’.-]{{0,30}}{_SUFFIX},?[ ](?:(?:nr|no|č)\.?[ ])?{_HOUSE}"
     rf"|{_CAPITAL}(?:[ ]{_WORD}){{0,2}}[ ](?-i:{_SUFFIX}),?[ ]{_HOUSE}"
     rf"|(?:\d{{1,6}}[ ])?\d{{1,5}}(?:[ ]?(?:bis|ter|"
     rf"[a-d]))?,?[ ]{_PREFIX}[ ](?:{_LINK}[ ])*{_CAPITAL}(?:[ ](?:{_LINK}[ ])*{_CAPITAL}){{0,3}}"
@@ -169,7 +169,7 @@ _POSTCODE = (
 _PART = r"[^\W\d_][^\n,;:?!\d]{0,30}"
 # Behind the street: a flat, up to three parts of it (district, town, country), the postal code, its town.
 _TAIL = re.compile(
-    rf"(?:[,\s]{{1,6}}(?i:{_UNIT})){{0,2}}(?:(?:(?:\s*,\s*|\s*\n\s*|[ ])+{_PART}){{0,3}}?[,\s]{{1,6}}{_POSTCODE}"
+    rf"(?:[,\s]{{1,6}}(?i:{_UNIT})){{0,2}}(?:(?:[,\s]{{1,6}}{_PART}){{0,3}}?[,\s]{{1,6}}{_POSTCODE}"
     rf"(?:[ ](?:{_CAPITAL}[ ]?){{1,3}})?)?"
 )
 _ADDRESS_IS = re.compile(

@@ -41,7 +41,7 @@ _IS = re.compile(
     rf"luidt)[ ]+[\"'`]?(?P<value>[^\s\"'`,;<>{{}}]{{4,200}})",
     re.IGNORECASE,
 )
-_IN_ADDRESS = re.compile(r"\b[a-z][a-z0-9+.-]*://[^\s/:@]+:(?P<value>[^\s/@]{3,})@", re.IGNORECASE)
+_IN_ADDRESS = re.compile(r"\b[a-z][a-z0-9+.-]{0,20}://[^\s/:@]{1,100}:(?P<value>[^\s/@]{3,100})@", re.IGNORECASE)
 _BEARER = re.compile(r"\b(?:bearer|basic)[ ]+(?P<value>[A-Za-z0-9_\-.~+/]{16,}={0,2})", re.IGNORECASE)
 _LONG_WORD = re.compile(r"(?<![\w+/=.@#&?%-])[A-Za-z0-9+/_-]{24,200}={0,2}(?![\w+/.@-])")
 _CAMEL = re.compile(r"[a-z][A-Z]")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Literal
@@ -62,10 +62,13 @@ class DocumentFolder:
     refused: tuple[tuple[str, str], ...] = ()
 
 
-def document_files(path: Path | str) -> DocumentFolder:
+def document_files(path: Path | str, own: Collection[Path] = ()) -> DocumentFolder:
     """List the documents at and below a folder, or the one document that `path` is; nothing is read.
 
     Links that lead out of the folder are never followed: such files stand in `refused` with the reason.
+
+    Args:
+        own: folders that are passed over: inhouse keeps its own files there.
 
     Raises:
         SourceError: no such folder, or no document in it.
@@ -79,7 +82,7 @@ def document_files(path: Path | str) -> DocumentFolder:
     names: list[str] = []
     others: list[str] = []
     refused: list[tuple[str, str]] = []
-    for name, fault in _walk(root):
+    for name, fault in _walk(root, {folder.resolve() for folder in own}):
         if fault:
             refused.append((name, fault))
         elif PurePosixPath(name).suffix.lower() in (*ENDINGS, *SIDECARS):
@@ -99,7 +102,7 @@ def document_files(path: Path | str) -> DocumentFolder:
     return DocumentFolder(path, tuple(files), join, _why(files, join), _left_out(sorted(others)), tuple(refused))
 
 
-def read_document_folder(path: Path | str, *, targets: bool = True) -> Source:
+def read_document_folder(path: Path | str | DocumentFolder, *, targets: bool = True) -> Source:
     """A folder of documents as a source of the columns `document` (the text), `target` and `file`.
 
     The target of `invoice1.pdf` is the content of `invoice1.json`, `invoice1.txt`, `invoice1.pdf.json` or
@@ -108,18 +111,19 @@ def read_document_folder(path: Path | str, *, targets: bool = True) -> Source:
     or has no target is a rejection with the reason.
 
     Args:
+        path: the folder, or what `document_files` found in it.
         targets: the documents need a target; without it there is no such column.
 
     Raises:
         SourceError: no such folder, no document in it, or no target for most of them.
     """
-    folder = document_files(path)
+    folder = path if isinstance(path, DocumentFolder) else document_files(path)
     if targets and not folder.join:
         raise SourceError(
             f"the {len(folder.files):,} documents of the folder have no targets",
             "put invoice1.json or invoice1.txt with the target beside invoice1.pdf, or sort the documents into "
             "folders that are named as their labels, or write a table with a column of file names",
-            file=path,
+            file=folder.path,
         )
     records: list[Record] = []
     rejections = [Rejection(Provenance(name, 1), fault, name) for name, fault in folder.refused]
@@ -150,11 +154,11 @@ def read_document_folder(path: Path | str, *, targets: bool = True) -> Source:
     )
 
 
-def _walk(root: Path) -> Iterator[tuple[str, str]]:
+def _walk(root: Path, avoided: Collection[Path]) -> Iterator[tuple[str, str]]:
     """Files at and below a folder by name, and why one of them is not taken."""
     for folder, folders, files in os.walk(root):
         here = Path(folder)
-        folders[:] = sorted(f for f in folders if not _is_litter(f))
+        folders[:] = sorted(f for f in folders if not _is_litter(f) and here / f not in avoided)
         for name in folders:
             if (here / name).is_symlink():  # os.walk does not follow it
                 yield (here / name).relative_to(root).as_posix(), "is a link to a folder; copy the folder there"

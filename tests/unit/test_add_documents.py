@@ -1,0 +1,92 @@
+"""`add` takes folders of documents: the task, its kind and its columns come from where the targets stand."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from conftest import many_intents, write_csv
+
+import inhouse
+from inhouse.core import Silent
+from inhouse.errors import SourceError
+from inhouse.store import records
+
+
+@pytest.fixture
+def workspace(tmp_path):
+    opened = inhouse.open_workspace(tmp_path / "work")
+    yield opened
+    opened.close()
+
+
+def newest(workspace, name):
+    return records.load_dataset(workspace, name, records.latest_dataset(workspace, name))
+
+
+def labelled(folder):
+    for i, row in enumerate(many_intents(4)):
+        file = folder / row["category"] / f"{i:02}.html"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(f"<p>{row['text']}")
+    return folder
+
+
+def test_folders_named_as_labels_make_a_classify_task(workspace, tmp_path):
+    reporter = Silent()
+    added = inhouse.add(workspace, "mails", [labelled(tmp_path / "mails")], reporter)
+    assert (added.kind, added.fields, added.target) == ("classify", ("document",), "target")
+    assert set(added.labels) == {row["category"] for row in many_intents(1)}
+    assert sum(added.counts.values()) == 48
+    assert any("the name of its folder" in sentence for sentence in reporter.said)
+    example = newest(workspace, "mails").examples[0]
+    assert example.provenance.file.startswith(f"{example.target}/")
+    assert len(example.provenance.sha256) == 64
+    again = inhouse.add(workspace, "mails", [tmp_path / "mails"], reporter)
+    assert again.dataset_fingerprint == added.dataset_fingerprint
+
+
+def test_files_beside_documents_make_an_extract_task_and_what_cannot_be_used_is_rejected(workspace, tmp_path):
+    folder = tmp_path / "invoices"
+    folder.mkdir()
+    for i in range(40):
+        (folder / f"{i}.html").write_text(f"<h1>Invoice {i}</h1><table><tr><td>Total</td><td>{i}.50</td></tr></table>")
+        (folder / f"{i}.json").write_text(json.dumps({"number": str(i), "total": f"{i}.50"}))
+    (folder / "alone.html").write_text("<p>nothing beside it")
+    (folder / "broken.pdf").write_bytes(b"%PDF-1.4 broken")
+    (folder / "broken.json").write_text('{"number": "1", "total": "1"}')
+    added = inhouse.add(workspace, "invoices", [folder])
+    assert (added.kind, added.fields, added.rejected) == ("extract", ("document",), 2)
+    assert {r.file: r.reason.split(" ")[3] for r in added.rejections} == {"alone.html": "has", "broken.pdf": "is"}
+    example = next(e for e in newest(workspace, "invoices").examples if e.provenance.file == "7.html")
+    assert example.inputs == {"document": "Invoice 7\n\nTotal | 7.50"}
+    assert json.loads(example.target) == {"number": "7", "total": "7.50"}
+
+
+def test_documents_that_a_table_names_are_read_by_it_alone(workspace, tmp_path):
+    folder = tmp_path / "data"
+    rows = []
+    for i, row in enumerate(many_intents(4)):
+        (folder / "texts").mkdir(parents=True, exist_ok=True)
+        (folder / "texts" / f"{i}.html").write_text(f"<p>{row['text']}")
+        rows.append({"mail": f"texts/{i}.html", "category": row["category"]})
+    write_csv(folder / "table.csv", rows)
+    added = inhouse.add(workspace, "mails", [folder])
+    assert (added.fields, sum(added.counts.values())) == (("mail",), 48)
+
+
+def test_documents_without_targets_are_refused_with_the_ways_to_give_them(workspace, tmp_path):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.html").write_text("<p>x")
+    with pytest.raises(SourceError, match="have no targets") as caught:
+        inhouse.add(workspace, "mails", [tmp_path / "in"])
+    assert "sort the documents into folders" in caught.value.remedy
+
+
+def test_a_second_folder_goes_to_the_same_task_beside_a_table(workspace, tmp_path):
+    table = write_csv(tmp_path / "t.csv", many_intents(2))
+    inhouse.add(workspace, "mails", [table])
+    folder = labelled(tmp_path / "mails")
+    added = inhouse.add(workspace, "mails", [folder])
+    assert added.fields == ("text",)
+    assert sum(added.counts.values()) == 24 + 48  # what is there twice is for `clean` to find
