@@ -28,6 +28,8 @@ FEW = 4000
 _FOLDS_OF_FEW, _FOLDS = 10, 5
 _PARTS = 256
 _MOST_GRAMS = 50_000
+# Rows up to which a model has as many weights as there are rows.
+_OWN_SPACE = 1500
 _STRENGTHS = (3.0, 10.0, 30.0)
 _TREES = 300
 
@@ -115,7 +117,7 @@ def _by_models(
         dense, by = np.hstack([embedded, dense]), "sentence embeddings and letter n-grams"
     chances = _linear(dense, given, len(labels), learned, folds)
     if len(texts) <= FEW:
-        others = _linear(letters, given, len(labels), learned, folds)
+        others = _linear(_in_own_space(letters, learned), given, len(labels), learned, folds)
         numbers = _numbers(subject.dataset)
         chances = (chances + others) / 2
         if numbers.shape[1]:
@@ -174,6 +176,27 @@ def _linear(
         return -float(np.log(chances[np.arange(len(chances)), given[here]]).mean())
 
     return _held_out(min(models, key=loss), read, given, labels, learned, folds)
+
+
+def _in_own_space(read: Any, learned: NDArray[np.bool_]) -> Any:  # noqa: ANN401 - a sparse matrix, or a dense one
+    """Rows in the space that the learned ones span, where these are few; as they are otherwise.
+
+    The weights of an L2-penalised model are sums of the rows it learned from (the representer theorem), so the chances
+    are the same. There are as many weights a label as rows, instead of tens of thousands. A hair on the diagonal tells
+    rows apart that are alike.
+    """
+    from scipy.linalg import solve_triangular
+
+    rows, rest = np.flatnonzero(learned), np.flatnonzero(~learned)
+    if len(rows) > _OWN_SPACE:
+        return read
+    likeness = (read[rows] @ read[rows].T).toarray()
+    likeness[np.diag_indices_from(likeness)] += 1e-6
+    root = np.linalg.cholesky(likeness)
+    found = np.empty((len(learned), len(rows)))
+    found[rows] = root
+    found[rest] = solve_triangular(root, (read[rows] @ read[rest].T).toarray(), lower=True).T
+    return found
 
 
 def _forest() -> Any:  # noqa: ANN401 - scikit-learn has no types
