@@ -124,7 +124,7 @@ def infer_target(source: Source, kind: Kind, columns: list[Column], why: list[st
     if len(source.columns) == 1:
         raise SourceError(
             f"there is one column only, {source.columns[0]!r}; an input and a target are needed",
-            "separate columns with a comma, semicolon, tab or bar, and name them in the first line",
+            "separate columns by a comma and name them in the first line; or name another sign: --delimiter SIGN",
             file=source.path,
         )
     infer = {"classify": _labels, "extract": _objects, "generate": _texts}[kind]
