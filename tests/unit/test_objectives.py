@@ -18,7 +18,7 @@ from inhouse.engine.chat_template import ChatTemplate
 from inhouse.engine.lora import adapter_state, attach, learned_parameters, write_adapter
 from inhouse.engine.torch_model import load_model
 from inhouse.errors import NothingToLearn
-from inhouse.pipeline import upkeep
+from inhouse.pipeline import corrections
 from inhouse.pipeline.corrections import waiting_corrections
 from inhouse.sources import infer_mapping, read_source, to_examples
 from inhouse.store import Workspace, records, registry, traffic
@@ -572,9 +572,9 @@ def test_a_label_needs_no_pair(tmp_path):
         id="t", task="t", model_version="t@1", inputs={"text": "hello"}, output="a", confidence=0.5, needs_review=True,
         latency_ms=1.0, prompt_tokens=9, answer_tokens=2, created_at=now(),
     )  # fmt: skip
-    made = upkeep._corrected(task, trace, Feedback(trace="t", correction="b", accepted=False))
+    made = corrections._corrected(task, trace, Feedback(trace="t", correction="b", accepted=False))
     assert (made.target, made.rejected) == ("b", "")
-    text = upkeep._corrected(
+    text = corrections._corrected(
         task.model_copy(update={"kind": "generate"}), trace, Feedback(trace="t", correction="b", accepted=False)
     )
     assert (text.target, text.rejected) == ("b", "a")
