@@ -7,10 +7,11 @@ from collections.abc import Iterator
 
 from inhouse.core import Masked
 
-# Control characters without tab, line feed and carriage return: of C0, DEL, and C1 (ISO 6429).
-CONTROLS = tuple(chr(i) for i in (*range(9), 11, 12, *range(14, 32), *range(127, 160)))
-# Vertical tab and form feed break lines; the four information separators keep apart what they stand between.
-_AS_BREAK = {"\x0b": "\n", "\x0c": "\n", "\x1c": "\n", "\x1d": " ", "\x1e": "\n", "\x1f": " ", "\x85": "\n"}
+# Control characters without tab, line feed, carriage return, and form feed, which parts the pages of a document: of C0,
+# DEL, and C1 (ISO 6429).
+CONTROLS = tuple(chr(i) for i in (*range(9), 11, *range(14, 32), *range(127, 160)))
+# A vertical tab breaks lines; the four information separators keep apart what they stand between.
+_AS_BREAK = {"\x0b": "\n", "\x1c": "\n", "\x1d": " ", "\x1e": "\n", "\x1f": " ", "\x85": "\n"}
 _CONTROL_RUN = re.compile(f"[{re.escape(''.join(CONTROLS))}]+")
 # Characters without a glyph: soft hyphen, zero-width space, word joiner, byte order mark, what turns the direction of
 # writing, joiners and variation selectors in a row (one alone shapes emoji and letters of many scripts).
