@@ -37,9 +37,10 @@ def likeness(value: str, text: str) -> float:
     if not wanted or not there:
         return float(not wanted)
     if len(wanted) < _SHORTEST_FUZZY:
-        words = {ocr_folded(word) for word in text.split()}
+        words, size = text.split(), len(value.split())
+        runs = {ocr_folded(" ".join(words[i : i + size])) for i in range(len(words))}
         plain = re.escape(normal_text(value))
-        return float(wanted in words or re.search(rf"(?<!\w){plain}(?!\w)", normal_text(text)) is not None)
+        return float(wanted in runs or re.search(rf"(?<!\w){plain}(?!\w)", normal_text(text)) is not None)
     if wanted in there:
         return 1.0
     alike = fuzz.partial_ratio(wanted, there) / 100 if len(wanted) <= len(there) else fuzz.ratio(wanted, there) / 100
