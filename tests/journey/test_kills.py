@@ -50,7 +50,6 @@ def fresh(folder: Path, data: Path, model: str, bases: tuple[Path, Path], models
     changed = {"encoder_model": encoder, "train": task.train.model_copy(update=wish)}
     workspace.save_task(task.model_copy(update=changed))
     inhouse.add(workspace, "intents", [data], inputs=["text"], target="category")
-    inhouse.clean(workspace, "intents", apply=["safe"])
     workspace.close()
     return folder
 

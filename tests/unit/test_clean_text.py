@@ -186,11 +186,11 @@ def test_right_text_is_left_alone_and_mending_gives_it_back(text, encoding):
 
 
 def test_control_characters_are_taken_out_and_breaks_stay_breaks():
-    rows = [("in\x00voi\x07ce\x0cpage 2\x1fof 3\t!\r\n", "a", "train"), ("clean\ttext\n", "a", "test")]
+    rows = [("in\x00voi\x07ce\x0bpage 2\x1fof 3\t!\r\n", "a", "train"), ("clean\ttext\fpage 2\n", "a", "test")]
     assert mended(*rows, about="controls")[0][0] == {"text": "invoice\npage 2 of 3\t!\r\n"}
     found = kinds(run("text", *rows))["controls"]
     assert (found.count, found.severity) == (1, "warning")
-    assert found.evidence[0].note == "U+0000, U+0007, U+000C, U+001F"
+    assert found.evidence[0].note == "U+0000, U+0007, U+000B, U+001F"
 
 
 def test_characters_without_a_glyph_are_taken_out_where_they_have_no_use():
