@@ -46,7 +46,10 @@ def fresh(folder: Path, data: Path, model: str, bases: tuple[Path, Path], models
     workspace = inhouse.open_workspace(folder)
     causal, encoder = map(str, bases)
     task = inhouse.init(workspace, "intents", base_model=causal)
-    wish = {"model": model, "epochs": 40, "batch_size": 1 if model == "causal" else 8}
+    wish = {
+        "model": model,
+        **({"epochs": 40, "batch_size": 1} if model == "causal" else {"epochs": 8, "batch_size": 8}),
+    }
     changed = {"encoder_model": encoder, "train": task.train.model_copy(update=wish)}
     workspace.save_task(task.model_copy(update=changed))
     inhouse.add(workspace, "intents", [data], inputs=["text"], target="category")
