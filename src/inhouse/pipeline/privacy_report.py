@@ -6,6 +6,7 @@ from __future__ import annotations
 import html
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
 
@@ -63,11 +64,9 @@ def _sections(
     applied: Sequence[Finding],
     newer: Dataset | None,
 ) -> list[Section]:
-    from inhouse import __version__
-
     counts = dataset.counts()
     about = [
-        f"Written on {now()[:16].replace('T', ' at ')} UTC by inhouse {__version__}.",
+        f"Written on {now()[:16].replace('T', ' at ')} UTC by inhouse {version('inhouse')}.",
         f"Dataset version {dataset.number} (fingerprint {dataset.fingerprint}): {len(dataset.examples)} examples, "
         + ", ".join(f"{counts[s]} {s}" for s in SPLITS)
         + ".",

@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
-import inhouse
 from inhouse.sources.documents.reading import PLAIN, Part, read_parts
 
 # Without a sign of life; the longest step, a scanned page, ends itself before (see image.PAGE_LIMIT_S).
@@ -103,7 +102,7 @@ class _Worker:
     """One process."""
 
     def __init__(self) -> None:
-        package = Path(inhouse.__file__).resolve().parent.parent
+        package = Path(__file__).resolve().parents[3]
         known = os.environ.get("PYTHONPATH")
         environment = {**os.environ, "PYTHONPATH": f"{package}{os.pathsep}{known}" if known else str(package)}
         self._process = subprocess.Popen(
