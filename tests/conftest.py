@@ -228,6 +228,17 @@ def inhouse_command() -> list[str]:
 # ---------------------------------------------------------------------- the whole product, on the tiny base
 
 
+def dataset(*rows: tuple[Any, str, str]) -> Any:
+    """Rows of (text or inputs, target, split); the line is the position."""
+    from inhouse.core import Dataset, Example, Provenance, input_key
+
+    examples = []
+    for line, (text, target, _) in enumerate(rows):
+        inputs = text if isinstance(text, dict) else {"text": text}
+        examples.append(Example(inputs, target, input_key(inputs), Provenance("d.csv", line)))
+    return Dataset("task", 1, tuple(examples), tuple(split for _, _, split in rows))
+
+
 def many_intents(repeats: int = 8) -> list[dict[str, str]]:
     """Different short messages, `4 * repeats` for each of three labels."""
     endings = ["now", "today", "since monday", "at the bank", "please help", "in spain", "on my phone", "this week"]

@@ -8,23 +8,14 @@ from pathlib import Path
 
 import jsonschema
 import pytest
+from conftest import dataset
 from hypothesis import given
 from hypothesis import strategies as st
 
 from inhouse.clean import CHECKS, COSTS, Subject, check, find, find_in, summary
 from inhouse.clean.findings import finding
-from inhouse.core import Dataset, Example, Provenance, input_key
 
 CONTRACT = Path(__file__).parents[1] / "contracts" / "clean.schema.json"
-
-
-def dataset(*rows):
-    """Rows of (text or inputs, target, split); the line is the position."""
-    examples = []
-    for line, (text, target, _) in enumerate(rows):
-        inputs = text if isinstance(text, dict) else {"text": text}
-        examples.append(Example(inputs, target, input_key(inputs), Provenance("d.csv", line)))
-    return Dataset("task", 1, tuple(examples), tuple(split for _, _, split in rows))
 
 
 # What these tests are of; so few rows have other faults too.

@@ -7,25 +7,16 @@ import random
 from pathlib import Path
 
 import pytest
+from conftest import dataset
 from hypothesis import given
 from hypothesis import strategies as st
 
 from inhouse.clean import Subject
 from inhouse.clean.hygiene import merged_names, one_name
 from inhouse.clean.targets import label_hygiene
-from inhouse.core import Dataset, Example, Provenance, input_key
 from inhouse.dataset import apply_findings
 
 BANKING = Path(__file__).parents[3] / "shared" / "data" / "banking77" / "train.csv"
-
-
-def dataset(rows):
-    """Rows of (text, label, split)."""
-    examples = [
-        Example({"text": text}, label, input_key({"text": text}), Provenance("d.csv", line))
-        for line, (text, label, _) in enumerate(rows)
-    ]
-    return Dataset("task", 1, tuple(examples), tuple(split for _, _, split in rows))
 
 
 @pytest.mark.parametrize(
@@ -55,12 +46,12 @@ def test_one_name_reads_both_ways(one, other):
 def test_the_labels_of_banking77_are_all_different():
     with BANKING.open(newline="", encoding="utf-8") as lines:
         rows = [(row["text"], row["category"], "train") for row in csv.DictReader(lines)]
-    assert merged_names(dataset(rows)) == {}
+    assert merged_names(dataset(*rows)) == {}
 
 
 def test_merging_relabels_the_train_side_and_tells_of_the_test():
     rows = [(f"text {i}", "Refund" if i < 3 or i == 9 else "refund", "test" if i == 9 else "train") for i in range(12)]
-    data = dataset(rows)
+    data = dataset(*rows)
     [one] = [f for f in label_hygiene(Subject(data, "classify")) if "another writing" in f.reason]
     assert one.relabel == {0: "refund", 1: "refund", 2: "refund"}
     assert "the test example keeps that name" in one.action
@@ -70,7 +61,7 @@ def test_merging_relabels_the_train_side_and_tells_of_the_test():
 
 def test_rare_labels_are_told_with_how_many_to_gather():
     rows = [(f"text {i}", "a" if i < 10 else "b", "train") for i in range(12)]
-    [one] = label_hygiene(Subject(dataset(rows), "classify"))
+    [one] = label_hygiene(Subject(dataset(*rows), "classify"))
     assert "'b' has 2 examples" in one.reason
     assert "gather 3 more" in one.action
     assert not one.edits
@@ -84,7 +75,7 @@ def test_labels_that_nobody_can_tell_apart():
             (f"my parcel number {i} has not come {dice.random():.3f}", dice.choice(["late", "missing"]), "train")
         )
         rows.append((f"what does the blue chair {i} cost {dice.random():.3f}", "price", "train"))
-    [one] = label_hygiene(Subject(dataset(rows), "classify"))
+    [one] = label_hygiene(Subject(dataset(*rows), "classify"))
     assert "'late' and 'missing' are hardly told apart" in one.reason
     assert not one.edits
     assert 0.35 <= one.score <= 0.7
@@ -92,4 +83,4 @@ def test_labels_that_nobody_can_tell_apart():
 
 
 def test_other_kinds_have_no_labels():
-    assert list(label_hygiene(Subject(dataset([("a", "{}", "train")]), "extract"))) == []
+    assert list(label_hygiene(Subject(dataset(("a", "{}", "train")), "extract"))) == []

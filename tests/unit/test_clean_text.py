@@ -9,26 +9,17 @@ from pathlib import Path
 
 import ftfy.bad_codecs  # noqa: F401 - registers encodings that have a character for every byte
 import pytest
-from conftest import write_csv
+from conftest import dataset, write_csv
 from hypothesis import given
 from hypothesis import strategies as st
 
 from inhouse.clean import CHECKS, EncoderLimit, Limits, Subject
 from inhouse.clean.language import language_of
-from inhouse.core import Dataset, Example, Provenance, Trace, input_key
+from inhouse.core import Provenance, Trace
 from inhouse.dataset import apply_findings
 from inhouse.scoring import examples_to_tell
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
-
-
-def dataset(*rows):
-    """Rows of (text or inputs, target, split); the line is the position."""
-    examples = []
-    for line, (text, target, _) in enumerate(rows):
-        inputs = text if isinstance(text, dict) else {"text": text}
-        examples.append(Example(inputs, target, input_key(inputs), Provenance("d.csv", line)))
-    return Dataset("task", 1, tuple(examples), tuple(split for _, _, split in rows))
 
 
 def run(check, *rows, kind="classify", **more):

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import gc
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 from heapq import nsmallest
 
 from inhouse.clean.registry import CHECKS, COSTS, MODEL_ROWS, CountTokens, Subject
 from inhouse.core import Dataset, Finding, Kind
+from inhouse.core.collector import no_collections
 
 _ORDER = {"error": 0, "warning": 1, "info": 2}
 
@@ -45,7 +44,7 @@ def find_in(
     positions = _sample(subject.dataset) if sampled else []
     sample = replace(subject, dataset=_only(subject.dataset, positions), memo={}) if sampled else subject
     found: list[Finding] = []
-    with _no_collections():
+    with no_collections():
         for name, check in CHECKS.items():
             if name in sampled:
                 found += (_moved(finding, positions) for finding in check(sample))
@@ -57,18 +56,6 @@ def find_in(
             f"at random; all of them with --whole {sampled[0]}"
         )
     return sorted(found, key=lambda finding: _ORDER[finding.severity])
-
-
-@contextmanager
-def _no_collections() -> Iterator[None]:
-    """Without the collector of cycles, which would go through millions of examples again and again and find none."""
-    was = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was:
-            gc.enable()
 
 
 def _sample(dataset: Dataset) -> list[int]:

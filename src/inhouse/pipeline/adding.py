@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from inhouse.core import (
     Silent,
     Task,
 )
+from inhouse.core.collector import no_collections
 from inhouse.core.json_schema import compact, ordered, parse_object
 from inhouse.engine import find_spec, require_base
 from inhouse.errors import ModelUnavailable, NotFound, UsageError, did_you_mean
@@ -168,7 +169,7 @@ def add(
     """
     reporter = reporter or Silent()
     wishes = wishes_of(inputs, target, group, options, query, key=key)
-    with workspace.changing_data(), _few_collections():
+    with workspace.changing_data(), no_collections():
         task = _task_to_add_to(workspace, name, kind)
         paths = [f for f in files if not is_traces(f)]
         if not paths and test is None and len(files) > 0:
@@ -220,19 +221,6 @@ def task_there(workspace: Workspace, name: str, kind: str) -> Task | None:
             f"the task {name!r} is of kind {task.kind}, not {kind}", "leave --kind out, or name another task"
         )
     return task
-
-
-@contextmanager
-def _few_collections() -> Iterator[None]:
-    """Python looks for circles among millions of rows again and again, and there are none."""
-    import gc
-
-    was = gc.get_threshold()
-    gc.set_threshold(1_000_000, 50, 1000)
-    try:
-        yield
-    finally:
-        gc.set_threshold(*was)
 
 
 # ---------------------------------------------------------------------- reading

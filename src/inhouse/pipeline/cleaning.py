@@ -18,10 +18,12 @@ from inhouse.pipeline.privacy_report import require_report_name, write_report
 from inhouse.pipeline.probabilities import embedder
 from inhouse.pipeline.subject import subject_of
 from inhouse.pipeline.task_form import with_form
-from inhouse.store import Workspace, disk_guard, records
+from inhouse.store import Workspace, disk_guard, records, traffic
 
 # Findings in `--json`; the counts are of all, and the store keeps the rest.
 SHOWN_FINDINGS = 1000
+# Requests that the data is compared with.
+NEWEST_SERVED = 5000
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,11 @@ def clean(
         require_report_name(report)
     with disk_guard(workspace.paths.root), workspace.changing_data():
         dataset = records.load_dataset(workspace, name)
-        subject = replace(subject_of(workspace, task, dataset), embed=embedder(workspace, task, reporter))
+        subject = replace(
+            subject_of(workspace, task, dataset),
+            embed=embedder(workspace, task, reporter),
+            served=traffic.traces(workspace, name, newest=NEWEST_SERVED),
+        )
         found = find_in(subject, whole=whole, tell=reporter.say)
         applied = _applied(found, apply)
         names = {f.id for f in applied}

@@ -7,10 +7,7 @@ from dataclasses import replace
 from inhouse.clean import EncoderLimit, Limits, Subject
 from inhouse.core import Dataset, Task
 from inhouse.engine import find_spec, get_base, is_here, known_bases
-from inhouse.store import Workspace, traffic
-
-# Requests that the data is compared with.
-NEWEST_SERVED = 5000
+from inhouse.store import Workspace
 
 
 def subject_of(workspace: Workspace, task: Task, dataset: Dataset) -> Subject:
@@ -21,9 +18,8 @@ def subject_of(workspace: Workspace, task: Task, dataset: Dataset) -> Subject:
     """
     causal = find_spec(task.base_model)
     encoder = _encoder_limit(workspace, task)
-    served = traffic.traces(workspace, task.name, newest=NEWEST_SERVED)
     limits = Limits(title=causal.title, languages=causal.languages, encoder=encoder)
-    told = Subject(dataset, task.kind, schema=task.json_schema, outline=task.outline, limits=limits, served=served)
+    told = Subject(dataset, task.kind, schema=task.json_schema, outline=task.outline, limits=limits)
     if not is_here(causal, workspace.settings):
         return told
     from inhouse.engine.chat_template import ChatTemplate

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from inhouse.core import Provenance, Record
 from inhouse.core.json_schema import compact
+from inhouse.sources.text import NO_TEXT
 
 # Deeper than any document; what later walks through the values needs no care for the depth then.
 MAX_DEPTH = 50
-
-NO_TEXT = re.compile("[\0\ud800-\udfff]")
 
 
 class _Written(str):

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import codecs
-import gc
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from inhouse.core import Provenance, Record, Rejection
+from inhouse.core.collector import no_collections
 from inhouse.errors import SourceError, UsageError
 from inhouse.sources.rejected import without_notes
 
@@ -140,7 +139,7 @@ def read_source(path: Path | str, options: ReadOptions = ReadOptions(), name: st
     """
     path = Path(path)
     file = RawFile(path, _checksum(path), options, name)
-    with _many_objects():
+    with no_collections():
         result = without_notes(_reader_for(path)(file))
     if not result.records and not result.rejections:
         raise SourceError("the file has no rows", "put at least ten examples in it", file=path)
@@ -158,19 +157,6 @@ def refuse_if_mostly_rejected(path: Path, rejections: Sequence[Rejection], rows:
             file=path,
             line=first.provenance.line,
         )
-
-
-@contextmanager
-def _many_objects() -> Iterator[None]:
-    """Keeps the garbage collector from looking at all rows so far again and again; rows make no cycles."""
-    if not gc.isenabled():
-        yield
-        return
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
 
 
 def _checksum(path: Path) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inhouse.engine.label_head import Floats, LabelHead, Linear, NGrams, pooled_chances
+from inhouse.scoring.row_space import row_space
 from inhouse.train.encoder_needs import CHOSEN_ON, OWN_SPACE
 
 # scikit-learn and scipy have no types; features are dense or sparse.
@@ -18,7 +19,6 @@ Model = Any
 Held = NDArray[np.bool_]
 
 FOLDS = 5
-HAIR = 1e-6
 # What an SVM's margins may be multiplied by.
 MARGINS = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0)
 # Validation rows that the guess counts for that both classifiers are right about themselves: a few rows must not turn
@@ -171,16 +171,10 @@ def _margin(models: Sequence[Model], features: Features, wanted: NDArray[np.intp
 
 
 def _turned(features: Features) -> tuple[Floats, Callable[[Floats], Floats]]:
-    """Rows in their own space: Z [n, n] with Z Z' = X X', and what turns weights on Z into weights on X.
-
-    L2-penalised weights are sums of rows (the representer theorem), so nothing is lost. Rows that are alike are told
-    apart by a hair, as a Cholesky factor wants it.
-    """
+    """Rows in their own space (see `row_space`), and what turns weights on it into weights on the features."""
     from scipy.linalg import solve_triangular
 
-    likeness = (features @ features.T).toarray()
-    likeness[np.diag_indices_from(likeness)] += HAIR
-    root = np.linalg.cholesky(likeness)
+    root = row_space(features)
     return root, lambda weights: np.asarray((features.T @ solve_triangular(root, weights.T, trans="T", lower=True)).T)
 
 

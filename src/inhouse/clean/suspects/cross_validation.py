@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from inhouse.clean.registry import Subject
 from inhouse.core import Dataset, Example, canonical_hash, render_input
+from inhouse.scoring.row_space import row_space
 from inhouse.scoring.values import amount_of
 
 Floats = NDArray[np.float64]
@@ -179,20 +180,16 @@ def _linear(
 
 
 def _in_own_space(read: Any, learned: NDArray[np.bool_]) -> Any:  # noqa: ANN401 - a sparse matrix, or a dense one
-    """Rows in the space that the learned ones span, where these are few; as they are otherwise.
+    """Rows in the space that the learned ones span (see `row_space`), where these are few; as they are otherwise.
 
-    The weights of an L2-penalised model are sums of the rows it learned from (the representer theorem), so the chances
-    are the same. There are as many weights a label as rows, instead of tens of thousands. A hair on the diagonal tells
-    rows apart that are alike.
+    There are as many weights a label as learned rows, instead of tens of thousands, and the chances are the same.
     """
     from scipy.linalg import solve_triangular
 
     rows, rest = np.flatnonzero(learned), np.flatnonzero(~learned)
     if len(rows) > _OWN_SPACE:
         return read
-    likeness = (read[rows] @ read[rows].T).toarray()
-    likeness[np.diag_indices_from(likeness)] += 1e-6
-    root = np.linalg.cholesky(likeness)
+    root = row_space(read[rows])
     found = np.empty((len(learned), len(rows)))
     found[rows] = root
     found[rest] = solve_triangular(root, (read[rows] @ read[rest].T).toarray(), lower=True).T

@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 
 from inhouse.sources.documents.bounds import Unreadable
-from inhouse.sources.json_rows import NO_TEXT
+from inhouse.sources.text import NO_TEXT
 
 # Longest first: the mark of UTF-32 begins with that of UTF-16.
 _MARKS = (

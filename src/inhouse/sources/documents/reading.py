@@ -13,7 +13,7 @@ from inhouse.sources.documents.mail import read_mail, read_mailbox
 from inhouse.sources.documents.pdf import PAGE_BREAK, read_pdf
 from inhouse.sources.documents.plain import read_plain
 from inhouse.sources.documents.word import read_word
-from inhouse.sources.json_rows import NO_TEXT
+from inhouse.sources.text import NO_TEXT
 
 
 class Part(NamedTuple):
