@@ -370,3 +370,14 @@ def test_the_learning_rate_and_the_loss_of_every_step_are_drawn_where_they_were_
     assert "Learning rate by training step" not in without
     assert drawn.count("Learning rate by training step") >= 2  # in both widths
     assert len(drawn) > len(without)
+
+
+def test_an_encoder_trains_on_another_loss_than_it_is_looked_at_by():
+    steps = [{"step": n, "loss": 5.0 - n / 20, "learning_rate": 1e-5} for n in range(1, 40)]
+    together = render_report(replace(DATA, steps=steps))
+    encoder = DATA.train.model_copy(update={"recipe": {"method": "encoder"}})
+    apart = render_report(replace(DATA, train=encoder, steps=steps))
+    name = "Loss by training step"
+    assert apart.count(name) == 2 * together.count(name) > 0
+    assert "a scale of its own" in apart
+    assert "a scale of its own" not in together

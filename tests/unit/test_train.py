@@ -282,6 +282,8 @@ def test_overfitting_is_told_with_its_evidence():
     assert "after step 20" in told
     assert "0.5 to 0.1" in told
     assert "0.8 to 1.1" in told
+    near_zero = tuple(row | {"validation_loss": row["validation_loss"] / 50} for row in history)
+    assert training.overfitting(Position(step=40, best_step=20, history=near_zero)) == ""
     assert training.overfitting(Position(step=20, best_step=20, history=history[:2])) == ""
     assert training.overfitting(Position(step=40, best_step=10, history=history[:1])) == ""
 

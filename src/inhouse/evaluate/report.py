@@ -30,6 +30,18 @@ MAX_ROWS = 10
 MAX_INPUT = 280
 MAX_CURVE_POINTS = 150
 WIDE, NARROW = 760, 340
+# What stands under the curves of the losses.
+WRONG_BOTH = (
+    "How wrong the model was while it learned. The validation line, on examples that it did not learn from, should "
+    "fall and level off; where it turns up again, the model only memorises."
+)
+WRONG_UNSEEN = (
+    "How wrong the labels of validation examples were, which it did not learn from: the line should fall and level off."
+)
+WRONG_CONTRAST = (
+    "How badly texts of one label were told from those of others in each batch that it learned from, which has a scale "
+    "of its own: more texts in a batch are harder to tell apart, so the last batch of a pass, a smaller one, is low."
+)
 
 ACCENT, GREY, SECOND = "#2a78b5", "#9aa3ad", "#d9822b"
 
@@ -197,7 +209,7 @@ def _context(data: ReportData) -> dict[str, Any]:
         "ours": ours,
         "theirs": theirs,
         "bars": _both_widths(lambda width: _comparison_chart(ranking, data.evaluation.primary_metric, width)),
-        "curve": _curve(data.history, data.steps, data.train.best_step),
+        "curves": _curves(data),
         "rates": _rates(data.steps),
         "accuracies": _series(data.history, "validation_score"),
         "metric_of_looks": _metric_name(data.train.validation_metric or data.evaluation.primary_metric),
@@ -356,22 +368,27 @@ def _comparison_chart(ranking: Sequence[ContenderResult], metric: str, width: in
     return _svg(alt.layer(bars, intervals, values), width, alt.Step(28), f"{_metric_name(metric)} of each contender")
 
 
-def _curve(
-    history: Sequence[Mapping[str, float]], steps: Sequence[Mapping[str, float]], best_step: int
-) -> list[tuple[str, Markup]]:
-    """The learning curve in both widths; empty if fewer than two losses were logged.
+def _curves(data: ReportData) -> list[tuple[list[tuple[str, Markup]], str, bool]]:
+    """The losses by step: drawings in both widths, caption, whether there are two lines; none of fewer than two losses.
 
-    The training loss is that of every step, as far as it was kept, else the mean since the look before.
+    The training loss is that of every step, as far as it was kept, else the mean since the look before. An encoder
+    trains on another loss than it is looked at by: they get a drawing each.
     """
-    learned = _series(steps, "loss") or _series(history, "train_loss")
-    rows = [
-        {"step": step, "loss": loss, "kind": kind}
-        for series, kind in ((learned, "training"), (_series(history, "validation_loss"), "validation"))
-        for step, loss in _thinned(series)
-    ]
-    if len(rows) < 2:
-        return []
-    return _both_widths(lambda width: _curve_chart(rows, best_step, width))
+    learned = _losses("training", _series(data.steps, "loss") or _series(data.history, "train_loss"))
+    seen = _losses("validation", _series(data.history, "validation_loss"))
+    if data.train.recipe.get("method") == "encoder":
+        parts = [(seen, WRONG_UNSEEN, False), (learned, WRONG_CONTRAST, False)]
+    else:
+        parts = [([*learned, *seen], WRONG_BOTH, True)]
+
+    def drawn(rows: Sequence[Mapping[str, Any]]) -> list[tuple[str, Markup]]:
+        return _both_widths(lambda width: _curve_chart(rows, data.train.best_step, width))
+
+    return [(drawn(rows), caption, legend) for rows, caption, legend in parts if len(rows) > 1]
+
+
+def _losses(kind: str, series: Sequence[tuple[float, float]]) -> list[dict[str, Any]]:
+    return [{"step": step, "loss": loss, "kind": kind} for step, loss in _thinned(series)]
 
 
 def _rates(steps: Sequence[Mapping[str, float]]) -> list[tuple[str, Markup]]:

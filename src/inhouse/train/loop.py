@@ -35,8 +35,9 @@ from inhouse.train.trainer import Learned, Look, Steps, Trainer, Watch, unwatche
 # How often memory that lies in pieces is given back: it costs a second, as it is soon asked for again.
 TIDY_SECONDS = 60.0
 # Overfitting is told where since the best look the training loss fell below, and the validation loss rose above, so
-# much of what they were then.
+# much of what they were then; and by so much at least: a loss near zero doubles without an answer getting worse.
 BY_HEART = (0.9, 1.05)
+WORSE_BY = 0.02
 # The estimate of a training rests on so much work.
 PROBE_SECONDS = 3.0
 
@@ -180,7 +181,7 @@ def overfitting(position: Position) -> str:
         return ""
     best, last = after[0], after[-1]
     learns_on = last["train_loss"] < BY_HEART[0] * best["train_loss"]
-    forgets = last["validation_loss"] > BY_HEART[1] * best["validation_loss"]
+    forgets = last["validation_loss"] > max(BY_HEART[1] * best["validation_loss"], best["validation_loss"] + WORSE_BY)
     if not (learns_on and forgets):
         return ""
     return (
