@@ -149,7 +149,8 @@ def test_applying_what_is_safe_leaves_nothing_safe(rows):
 def check_of_a_model(monkeypatch):
     """A check that says which examples it was shown, at 5 of which a model stops."""
     # by its name: `inhouse.clean` as an attribute is the verb
-    monkeypatch.setattr(importlib.import_module("inhouse.clean.look"), "MODEL_ROWS", 5)
+    for name in ("MODEL_ROWS", "MODEL_SAMPLE"):
+        monkeypatch.setattr(importlib.import_module("inhouse.clean.look"), name, 5)
     seen = []
 
     def every(subject):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -90,9 +89,11 @@ def cut(text: str, most: int = 80) -> str:
 
 
 def alike(dataset: Dataset, key: Callable[[Example], str]) -> Iterator[tuple[bool, list[int]]]:
-    """Positions that share a key, with whether they are test examples; the two sides are looked at apart."""
-    positions: defaultdict[tuple[bool, str], list[int]] = defaultdict(list)
+    """Positions, two or more, that share a key, with whether they are test examples; the sides are looked at apart."""
+    first: tuple[dict[str, int], dict[str, int]] = ({}, {})
+    more: dict[int, list[int]] = {}
     for i, (example, split) in enumerate(zip(dataset.examples, dataset.splits, strict=True)):
-        positions[split == "test", key(example)].append(i)
-    for (in_test, _), same in positions.items():
-        yield in_test, same
+        if (one := first[split == "test"].setdefault(key(example), i)) != i:
+            more.setdefault(one, [one]).append(i)
+    for one in sorted(more):
+        yield dataset.splits[one] == "test", more[one]

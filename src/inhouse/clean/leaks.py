@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from inhouse.clean.findings import count, cut, finding, places, short
 from inhouse.clean.registry import Subject, check
-from inhouse.clean.twins import bare, clusters, neighbours, texts_of, twins_of
+from inhouse.clean.twins import bare, clusters, first_bare, neighbours, texts_of, twins_of
 from inhouse.core import Dataset, Finding, folded
 
 # A field of so many characters is a document. One that more than a hundredth of all rows hold is part of a form.
@@ -22,7 +22,7 @@ def leakage(subject: Subject) -> Iterator[Finding]:
 
     Only nearly the same inputs need a look: they may be asked by different people who never read each other.
     """
-    certain = [*_of_inputs(subject.dataset, twins_of(subject).texts, twins_of(subject).places)]
+    certain = [*_of_inputs(subject.dataset, twins_of(subject).places, twins_of(subject).bare)]
     yield from certain
     leaking = {i for one in certain for i in one.drop}
     for one in (*_of_groups(subject.dataset), *_of_documents(subject.dataset)):
@@ -33,16 +33,18 @@ def leakage(subject: Subject) -> Iterator[Finding]:
 
 def certain_leaks(dataset: Dataset) -> set[int]:
     """Positions of the train side whose input or group a test example has, punctuation aside."""
-    found = (*_of_inputs(dataset, *texts_of(dataset)), *_of_groups(dataset))
+    texts, rows = texts_of(dataset)
+    found = (*_of_inputs(dataset, rows, first_bare(texts)), *_of_groups(dataset))
     return {i for one in found for i in one.drop}
 
 
-def _of_inputs(dataset: Dataset, texts: list[str], rows: list[list[int]]) -> Iterator[Finding]:
-    tests = {bare(text) for text, same in zip(texts, rows, strict=True) if any(_is_test(dataset, i) for i in same)}
-    sides: defaultdict[str, tuple[list[int], list[int]]] = defaultdict(lambda: ([], []))
+def _of_inputs(dataset: Dataset, rows: list[list[int]], first: Mapping[int, int]) -> Iterator[Finding]:
+    """Args: rows: by text, the positions that have it; first: see `Twins.bare`."""
+    tests = {first.get(text, text) for text, same in enumerate(rows) if any(_is_test(dataset, i) for i in same)}
+    sides: defaultdict[int, tuple[list[int], list[int]]] = defaultdict(lambda: ([], []))
     if tests:
-        for text, same in zip(texts, rows, strict=True):
-            if (key := bare(text)) in tests:
+        for text, same in enumerate(rows):
+            if (key := first.get(text, text)) in tests:
                 for i in same:
                     sides[key][_is_test(dataset, i)].append(i)
     for same, in_test in sides.values():

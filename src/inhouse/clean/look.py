@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 from heapq import nsmallest
 
-from inhouse.clean.registry import CHECKS, COSTS, MODEL_ROWS, CountTokens, Subject
+from inhouse.clean.registry import CHECKS, COSTS, MODEL_ROWS, MODEL_SAMPLE, CountTokens, Subject
 from inhouse.core import Dataset, Finding, Kind
 from inhouse.core.collector import no_collections
 
@@ -52,16 +52,16 @@ def find_in(
                 found += check(subject)
     if sampled and tell:
         tell(
-            f"{', '.join(sampled)}: looked at {MODEL_ROWS:,} of the {len(subject.dataset.examples):,} examples, drawn "
-            f"at random; all of them with --whole {sampled[0]}"
+            f"{', '.join(sampled)}: looked at {MODEL_SAMPLE:,} of the {len(subject.dataset.examples):,} examples, "
+            f"drawn at random; all of them with --whole {sampled[0]}"
         )
     return sorted(found, key=lambda finding: _ORDER[finding.severity])
 
 
 def _sample(dataset: Dataset) -> list[int]:
-    """`MODEL_ROWS` positions, in order, of the smallest ids: these are hashes, so it is chance and always the same."""
+    """`MODEL_SAMPLE` positions, in order, of the smallest ids: these are hashes, so it is chance, always the same."""
     ids = [example.id for example in dataset.examples]
-    return sorted(nsmallest(MODEL_ROWS, range(len(ids)), key=ids.__getitem__))
+    return sorted(nsmallest(MODEL_SAMPLE, range(len(ids)), key=ids.__getitem__))
 
 
 def _only(dataset: Dataset, positions: Sequence[int]) -> Dataset:

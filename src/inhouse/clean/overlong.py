@@ -8,6 +8,9 @@ from inhouse.clean.findings import TEST_STAYS, count, finding, places, short
 from inhouse.clean.registry import CountTokens, Subject, check
 from inhouse.core import Dataset, Finding, render_input
 
+# Tokens that begin and end a text, at most.
+_ENDS = 2
+
 
 @check("overlong")
 def overlong(subject: Subject) -> Iterator[Finding]:
@@ -21,23 +24,30 @@ def overlong(subject: Subject) -> Iterator[Finding]:
             yield _of_training(subject, lengths, subject.max_tokens, in_test=in_test)
     if limits.encoder is not None:
         for in_test, lengths in _longer(
-            subject.dataset, limits.encoder.count_tokens, limits.encoder.reads, targets=False
+            subject.dataset,
+            limits.encoder.count_tokens,
+            limits.encoder.reads,
+            targets=False,
+            skips_spaces=limits.encoder.skips_spaces,
         ):
             yield _of_encoder(subject, lengths, in_test=in_test)
 
 
 def _longer(
-    dataset: Dataset, count_tokens: CountTokens, most: int, *, targets: bool
+    dataset: Dataset, count_tokens: CountTokens, most: int, *, targets: bool, skips_spaces: bool = False
 ) -> Iterator[tuple[bool, dict[int, int]]]:
     """By side, positions of what is longer with its tokens, the longest first.
 
-    A token is a byte of UTF-8 at least: what has no more bytes than tokens are read need not be counted.
+    A token is a byte of UTF-8 at least: what has no more bytes than tokens are read need not be counted. An encoder
+    also reads the tokens that begin and end a text.
     """
+    room = most if targets else most - _ENDS
     texts: dict[int, str] = {}
     for i, example in enumerate(dataset.examples):
         text = render_input(example.inputs)
         text = f"{text}\n{example.target}" if targets else text
-        if len(text) > most or (not text.isascii() and len(text.encode("utf-8", "surrogatepass")) > most):
+        size = len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
+        if size > room and (not skips_spaces or size - text.count(" ") > room):
             texts[i] = text
     lengths = dict(zip(texts, count_tokens(list(texts.values())), strict=True)) if texts else {}
     order = sorted((i for i, length in lengths.items() if length > most), key=lambda i: -lengths[i])

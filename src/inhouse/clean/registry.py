@@ -15,19 +15,22 @@ if TYPE_CHECKING:
 CountTokens = Callable[[list[str]], list[int]]
 # `model`: a model reads every example, at a hundred to a thousand a second; everything else reads a million in seconds.
 Cost = Literal["cheap", "model"]
-# Examples that a check of the cost `model` looks at, unless it is asked for by name.
+# Of more examples than these, a check of the cost `model` looks at a sample, unless it is asked for by name. The sample
+# tells what share of the examples is at fault within half a point, in a minute; a look at 50,000 takes many.
 MODEL_ROWS = 50_000
+MODEL_SAMPLE = 5_000
 
 
 @dataclass(frozen=True, slots=True)
 class EncoderLimit:
     """The sentence encoder of a task: how many tokens of an input it `reads`, by its own count; whether it is what is
-    `trained`."""
+    `trained`; whether it `skips_spaces`, so that spaces are never tokens."""
 
     title: str
     reads: int
     count_tokens: CountTokens
     trained: bool = False
+    skips_spaces: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,8 +73,8 @@ class _Kinds:
             suspects.append((self._holds_bracket, self._see_tokens))
         if "<" in whole or "&" in whole:
             suspects.append((_holds_markup, self._see_markup))
-        if "style" in lower or any(needle in lower for needle in planted.NEEDLES):
-            suspects.append((_holds_needle, self._see_instructions))
+        if needles := [needle for needle in ("style", *planted.NEEDLES) if needle in lower]:
+            suspects.append((lambda row: _holds_any(row, needles), self._see_instructions))
         if not suspects:
             return
         for position, (row, example) in enumerate(zip(rows, examples, strict=True), start):
@@ -203,9 +203,9 @@ def _holds_markup(row: str) -> bool:
     return "<" in row or "&" in row
 
 
-def _holds_needle(row: str) -> bool:
+def _holds_any(row: str, needles: Sequence[str]) -> bool:
     lower = row.lower()
-    return "style" in lower or any(needle in lower for needle in planted.NEEDLES)
+    return any(needle in lower for needle in needles)
 
 
 def _code(character: str) -> str:

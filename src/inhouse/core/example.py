@@ -9,6 +9,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from json.encoder import encode_basestring as _quoted
 from typing import Literal
 
 from inhouse.core.task import Kind
@@ -23,20 +24,28 @@ _CANONICAL = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",
 
 def canonical_hash(value: object, length: int = 16) -> str:
     """First `length` hex digits of the SHA-256 of `value` as sorted, compact JSON."""
-    text = _CANONICAL.encode(value)
+    return _hashed(_CANONICAL.encode(value), length)
+
+
+def _hashed(text: str, length: int = 16) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:length]
 
 
 def folded(text: str) -> str:
     """Text with Unicode compatibility forms, white space and case folded: what makes two inputs twins."""
-    if text.isascii():  # the same, in a third of the time
-        return " ".join(text.split()).lower()
+    if text.isascii():  # the same, in a third of the time; and in a tenth where there is no white space to fold
+        return (text.strip() if text.isprintable() and "  " not in text else " ".join(text.split())).lower()
     return _SPACE.sub(" ", unicodedata.normalize("NFKC", text)).strip().casefold()
 
 
 def input_key(inputs: Mapping[str, str]) -> str:
     """A hash that two inputs share when they differ in case and white space alone."""
-    return canonical_hash({name: folded(value) for name, value in inputs.items()})
+    return _hashed(_as_json({name: folded(value) for name, value in inputs.items()}))
+
+
+def _as_json(inputs: Mapping[str, str]) -> str:
+    """What `_CANONICAL` makes of them, in half the time."""
+    return f"{{{','.join([f'{_quoted(name)}:{_quoted(inputs[name])}' for name in sorted(inputs)])}}}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +90,7 @@ class Rejection:
 class Example:
     """One input with its target. Immutable; `id` is a hash of the content, so equal content has equal id.
 
+    `group` is what belongs on one side of a split; where none is given, the `input_key`.
     `rejected` is an answer that is worse than the target, where one is known: the two are a preference pair. `key` is
     what the row is called in its source (`--key`): a row of the same key replaces it.
     """
@@ -96,8 +106,11 @@ class Example:
 
     def __post_init__(self) -> None:
         if not self.id:
-            pair = [self.rejected] if self.rejected else []
-            object.__setattr__(self, "id", canonical_hash([dict(self.inputs), self.target, *pair]))
+            texts = [self.target, self.rejected] if self.rejected else [self.target]
+            content = ",".join([_as_json(self.inputs), *map(_quoted, texts)])
+            object.__setattr__(self, "id", _hashed(f"[{content}]"))
+        if not self.group:
+            object.__setattr__(self, "group", self.input_key)
 
     @property
     def input_key(self) -> str:

@@ -52,12 +52,17 @@ def assign_splits(
 
 
 def _groups_by_label(examples: Sequence[Example]) -> dict[str, list[str]]:
+    label_of: dict[str, str] = {}
+    several = {e.group for e in examples if label_of.setdefault(e.group, e.target) != e.target}
     targets: defaultdict[str, Counter[str]] = defaultdict(Counter)
-    for example in examples:
-        targets[example.group][example.target] += 1
-    by_label: defaultdict[str, list[str]] = defaultdict(list)
+    for example in examples if several else ():
+        if example.group in several:
+            targets[example.group][example.target] += 1
     for group, counts in targets.items():
-        by_label[min(counts, key=lambda target: (-counts[target], target))].append(group)
+        label_of[group] = min(counts, key=lambda target: (-counts[target], target))
+    by_label: defaultdict[str, list[str]] = defaultdict(list)
+    for group, label in label_of.items():
+        by_label[label].append(group)
     return by_label
 
 

@@ -64,6 +64,7 @@ def _encoder_limit(workspace: Workspace, task: Task) -> EncoderLimit | None:
     return EncoderLimit(
         spec.title,
         reads=min(wished, facts.longest),
-        count_tokens=lambda texts: [len(ids) for ids in tokens.whole(texts)],
+        count_tokens=tokens.counts,
         trained=trained,
+        skips_spaces=tokens.skips_spaces,
     )

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -46,7 +46,8 @@ _TOKENS = 100
 _SEED = 20261127
 _CHUNK = 1 << 17  # characters, or pairs, at a time
 
-_NUMBER = re.compile(r"(?:(?<!\w)[-+])?\d+(?:[.,]\d+)*")
+_NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
+_SIGN = re.compile(r"(?<!\w)[-+]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +97,7 @@ def _signatures(texts: Sequence[str]) -> NDArray[np.uint8]:
         kept = (hashes >> np.uint64(40)).astype(np.float32) < chances * np.float32(1 << 24)
         offsets = np.concatenate(([0], np.cumsum(kept)))[upto].astype(np.uint64)
         digest = RMinHash.digest_matrix_from_flat_token_hashes(hashes[kept], offsets, _HASHES, _SEED).to_rows()
-        rows = np.fromiter((value for row in digest for value in row), np.uint32, (end - start) * _HASHES)
+        rows = np.fromiter(chain.from_iterable(digest), np.uint32, (end - start) * _HASHES)
         found[start:end] = ((rows * np.uint32(2654435761)) >> np.uint32(24)).reshape(-1, _HASHES)
     return found
 
@@ -223,7 +224,9 @@ def _verified(texts: Sequence[str], left: Ints, right: Ints) -> Pairs:
     from rapidfuzz import fuzz, process
 
     ones, others = [texts[i] for i in left.tolist()], [texts[i] for i in right.tolist()]
-    ratios = process.cpdist(ones, others, scorer=fuzz.token_sort_ratio, score_cutoff=_ROUGH, dtype=np.float32)
+    ratios = process.cpdist(
+        ones, others, scorer=fuzz.token_sort_ratio, score_cutoff=_ROUGH, dtype=np.float32, workers=-1
+    )
     long_ones = np.fromiter((len(one) > _LONG for one in ones), np.bool_, len(ones))
     rough = ratios >= np.where(long_ones, _ROUGH_LONG, _ROUGH)
     left, right = left[rough], right[rough]
@@ -245,7 +248,7 @@ def _verified(texts: Sequence[str], left: Ints, right: Ints) -> Pairs:
 
 def _same_numbers(one: str, other: str) -> bool:
     """Whether the same numbers stand in both, in any order; of twenty one may differ, as where a scan was misread."""
-    a, b = sorted(_NUMBER.findall(one)), sorted(_NUMBER.findall(other))
+    a, b = _numbers(one), _numbers(other)
     if a == b:
         return True
     if min(len(a), len(b)) < 20:
@@ -253,6 +256,14 @@ def _same_numbers(one: str, other: str) -> bool:
     from collections import Counter
 
     return sum((Counter(a) & Counter(b)).values()) >= 0.95 * max(len(a), len(b))
+
+
+def _numbers(text: str) -> list[str]:
+    """The numbers of a text with their signs, sorted."""
+    return sorted(
+        m[0] if not m.start() or not _SIGN.match(text, m.start() - 1) else text[m.start() - 1 : m.end()]
+        for m in _NUMBER.finditer(text)
+    )
 
 
 def _is_typing_error(one: str, other: str) -> bool:

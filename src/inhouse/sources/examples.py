@@ -6,7 +6,7 @@ import csv
 import io
 from collections.abc import Callable, Collection
 
-from inhouse.core import Example, Provenance, Record, Rejection, folded, input_key
+from inhouse.core import Example, Provenance, Record, Rejection, folded
 from inhouse.errors import SourceError
 from inhouse.sources.chat import MESSAGES, example_of
 from inhouse.sources.inputs import input_reader
@@ -62,9 +62,7 @@ def to_examples(
             raise _too_long(source, record, mapping, target)
         given = folded(text_at(record, group) or "") if group else ""
         rejected = worse if worse != target else ""  # no pair
-        examples.append(
-            Example(inputs, target, given or input_key(inputs), record.provenance, rejected=rejected, key=key)
-        )
+        examples.append(Example(inputs, target, given, record.provenance, rejected=rejected, key=key))
     refuse_if_mostly_rejected(
         source.path, [*rejections, *source.rejections], len(source.records) + len(source.rejections)
     )

@@ -119,13 +119,15 @@ def infer_mapping(
         if not fields:
             raise _conversations(source, known)
     _check_names(source, known, fields, targets, group)
-    columns = columns_of(source)
     why = list(source.notes)
     rejected = _rejected(source, rejected, (*fields, *targets, group), why)
-    if rejected and not targets and CHOSEN in columns:
+    if rejected and not targets and CHOSEN in source.columns:
         targets = (CHOSEN,)
         why.append(f"target: {CHOSEN}, beside {rejected}")
-    columns = {name: column for name, column in columns.items() if name != rejected}
+    if not targets or not fields:
+        columns = {name: column for name, column in columns_of(source).items() if name != rejected}
+    else:  # nothing is to be inferred: a look at all cells less
+        columns = {}
     if not targets and not fields and (table := alpaca_table(source)):
         fields, targets = tuple(name for name in table.fields if name != group), (OUTPUT,)
         why.append(f"input: {', '.join(fields)}; target: {OUTPUT}, as the columns are Alpaca's")

@@ -13,9 +13,9 @@ from typing import NamedTuple
 
 from inhouse.clean.personal.fields import holds, kind_of_field
 from inhouse.clean.personal.found import PLACEHOLDER, Found
-from inhouse.clean.personal.names import given_names, introduced, persons
-from inhouse.clean.personal.numbers import cards, ibans, national_numbers, vats
-from inhouse.clean.personal.patterns import addresses, birth_dates, emails, phones
+from inhouse.clean.personal.names import cued_persons, given_names, introduced, named_persons
+from inhouse.clean.personal.numbers import SIGNS, cards, ibans, national_numbers, tells, vats
+from inhouse.clean.personal.patterns import DIAL_SIGNS, PLACE_SIGNS, addresses, birth_dates, dials, emails, phones
 from inhouse.clean.personal.pieces import Piece, pieces
 from inhouse.clean.personal.secrets import secrets
 from inhouse.core import Dataset, Example, Kind
@@ -63,39 +63,17 @@ _AFTER_NAMES = (
     r"complained|wohnt|schrieb|sagte|woont|belde|schreef|habite"
 )
 _LINKS = r"(?:(?:van|von|vom|ter|ten|te|de|den|der|da|di|dos|do|du|del|della|la|le|zu|zur|el|al) )*"
-_NAMED = (
+_CUED = (
     rf"(?-u:\b)(?:{_TITLES}\.? +){_LINKS}\p{{Lu}}(?:[\pL.]|['’]\p{{Lu}})|"
     rf"{_EDGE}(?i:{_BEFORE_NAMES})\.?(?:[?]?[ \t]*[:=][ \t]*| |[,.!]?[ \t]*\n\s*)"
     rf"(?:{_TITLES}\.? +)*{_LINKS}\p{{Lu}}(?:[\pL.]|['’]\p{{Lu}})|"
     rf"\p{{Lu}}[\pL.'’-]* \p{{Lu}}[\pL'’-]+,? (?:{_AFTER_NAMES})(?-u:\b)|"
     rf"(?-u:\b)\p{{Lu}}\pL+ \p{{Lu}}\. "
 )
-_DIGITS = (
-    r"\d(?:[ \x{a0}.\-/()]{0,2}\d){5}|[A-Z]{6} ?[0-9LMNP-V]{2} ?[A-Z][0-9LMNP-V]{2}|[XYZ][ -]?\d{4}|"
-    r"\d{3,}[A-Z](?-u:\b)|"
-    r"[A-Z]{2} ?\d\d ?\d\d ?\d\d|[A-Za-z]{2}\d\d[ -]?[A-Za-z0-9]{4}"
-)
+_SIX_DIGITS = r"\d(?:[ \x{a0}.\-/()]{0,2}\d){5}"
 _BORN = (
     r"(?i)born|birth|d\.?o\.?b|(?-u:\b)geb|(?-u:\b)n[eé]e? |naissance|nat[oa] |nascita|nacid|nacimi|nasc|urodz|naroz|"
     r"f[øö]d[dt]|synty|születe|născut"
-)
-_PLACED = (
-    r"(?i)(?-u:\b)(?:street|st|road|rd|ave|avenue|lane|ln|drive|dr|boulevard|blvd|bd|court|ct|squares?|sq|terrace|"
-    r"crescent|close|hwy|"
-    r"highway|parkway|pkwy|way|pl|place|gardens|grove|row|mews|circle|trail|streets|roads|alley|rue|via|viale|"
-    r"piazza|corso|calle|"
-    r"plaza|rua|chemin|quai|cours|impasse|vicolo|largo|paseo|praça|travessa|avenida|avda|strada|carrer|route|"
-    r"ulica|aleja|"
-    r"bulevardul|ulice|psc|postfach|postbus|apartado|casella|apt|apartment|suite|address|adresse?|"
-    r"adres|anschrift|"
-    r"indirizzo|dirección|domicilio|endereço|morada|adresa|osoite|osoitteeni|cím|addresses)(?-u:\b)|(?:(?-u:\b)c/|(?-u:\b)av\.|"
-    r"(?-u:\b)ul\.|(?-u:\b)al\.|"
-    r"(?-u:\b)os\.|λ\.|οδός|λεωφόρος|box |allée|stra(?:ß|ss)e|str\.|weg |gasse|platz|allee|ufer|damm|chaussee|"
-    r"straat|laan|plein|"
-    r"gracht|kade|dijk|"
-    r"singel|steeg|hof|park|vej|vænget|gade|allé|vägen|gatan|gata|veien|gate | u\.|terrasse|katu|kuja|polku|utca| út|"
-    r" tér|krt\.|"
-    r"náměstí|třída|iela|gatvė|tänav|puiestee|tie )"
 )
 _SECRET = (
     r"(?i)(?:pass\w{0,6}|pwd|wachtwoord|kennwort|mdp|mot de passe|parola(?: d'ordine)?|contraseña|palavra-passe|senha|"
@@ -103,6 +81,12 @@ _SECRET = (
     r"was |ist |"
     r"lautet |est |è |es |luidt )|private key|eyj|bearer |basic |://[^\s/@]+:|[A-Z0-9+/_\-.]{20}|xox|sk-|[sr]k_"
 )
+
+
+# What is looked for in rows with a digit alone.
+_WITH_DIGITS = {**SIGNS, "digits": _SIX_DIGITS, "dialled": DIAL_SIGNS, "born": _BORN, "placed": PLACE_SIGNS}
+# Signs that say nothing by themselves.
+_BESIDE = ("dialled",)
 
 
 class _Names(NamedTuple):
@@ -116,15 +100,15 @@ class _Names(NamedTuple):
 def personal(dataset: Dataset, kind: Kind) -> dict[int, list[tuple[Piece, Found]]]:
     """Personal data by position, each stretch once, in the order of the example's texts."""
     rows = dataset.examples
-    hits = _hits(rows, {"@": "@", "named": _named_pattern()}, kind)
-    hits |= _hits(rows, {"digits": _DIGITS, "born": _BORN, "placed": _PLACED}, kind, where=r"\d")
-    names = _learned(rows, hits["named"], kind)
+    hits = _hits(rows, {"@": "@", "cued": _CUED, "given": _given_pattern()}, kind)
+    hits |= _hits(rows, _WITH_DIGITS, kind, where=r"\d")
+    names = _learned(rows, hits["cued"], kind)
     again = _hits_of_words(rows, [*names.full, *(f"{name} " for name in names.given)], kind) if names.full else set()
-    named = hits["named"] | again
+    hits["again"] = again
+    alone = [positions for group, positions in hits.items() if group not in _BESIDE]
     found: dict[int, list[tuple[Piece, Found]]] = {}
-    for position in sorted(named.union(*hits.values(), _by_field(rows, "personal_data", kind))):
+    for position in sorted(set[int]().union(*alone, _by_field(rows, "personal_data", kind))):
         there = {group for group, positions in hits.items() if position in positions}
-        there |= {"named"} if position in again else set()
         if stretches := _of_example(rows[position], kind, there, names):
             found[position] = stretches
     return found
@@ -149,9 +133,8 @@ def secret(dataset: Dataset, kind: Kind) -> dict[int, list[tuple[Piece, Found]]]
 # ---------------------------------------------------------------------- the quick pass
 
 
-def _named_pattern() -> str:
-    names = "|".join(sorted(given_names()))
-    return rf"{_NAMED}|{_EDGE}(?:{names})(?:[^\pL]|$)"
+def _given_pattern() -> str:
+    return rf"{_EDGE}(?:{'|'.join(sorted(given_names()))})(?:[^\pL]|$)"
 
 
 def _hits(rows: Sequence[Example], patterns: dict[str, str], kind: Kind, where: str = "") -> dict[str, set[int]]:
@@ -164,13 +147,13 @@ def _hits(rows: Sequence[Example], patterns: dict[str, str], kind: Kind, where: 
 
     hits: dict[str, set[int]] = {name: set() for name in patterns}
     for first in range(0, len(rows), BATCH):
-        texts = pl.Series([_joined(example, kind) for example in rows[first : first + BATCH]], dtype=pl.String)
-        positions = pl.arange(first, first + len(texts), eager=True)
+        texts = pl.DataFrame({"text": [_joined(example, kind) for example in rows[first : first + BATCH]]})
+        texts = texts.with_row_index("position", offset=first)
         if where:
-            there = texts.str.contains(where)
-            texts, positions = texts.filter(there), positions.filter(there)
-        for name, pattern in patterns.items():
-            hits[name].update(positions.filter(texts.str.contains(pattern)).to_list())
+            texts = texts.filter(pl.col("text").str.contains(where))
+        seen = texts.select("position", **{name: pl.col("text").str.contains(p) for name, p in patterns.items()})
+        for name in patterns:
+            hits[name].update(seen.filter(name)["position"].to_list())
     return hits
 
 
@@ -231,23 +214,29 @@ def _of_piece(piece: Piece, groups: Collection[str], names: _Names) -> Iterator[
     yield from _of_field(
         piece, ("EMAIL", "IBAN", "CARD", "NATIONAL_ID", "VAT", "PHONE", "BIRTH_DATE", "ADDRESS", "PERSON")
     )
+    said = label.replace("_", " ")
     if "@" in groups:
         yield from emails(text)
-    if "digits" in groups:
-        said = label.replace("_", " ")
+    if "iban" in groups:
         yield from ibans(text)
+    if "card" in groups:
         yield from cards(text, said)
+    if "told" in groups or "alone" in groups or tells(said):
         yield from national_numbers(text, said)
+    if "vat" in groups:
         yield from vats(text, said)
     if "born" in groups:
         yield from birth_dates(text)
-    if "digits" in groups:
-        yield from phones(text, label.replace("_", " "))
+    if "digits" in groups and ("dialled" in groups or dials(said)):
+        yield from phones(text, said)
     if "placed" in groups:
         yield from addresses(text)
-    if "named" in groups:
+    if "cued" in groups:
         yield from (Found("PERSON", start, end) for start, end in names.spans.get(text, ()))
-        yield from persons(text, names.given)
+        yield from cued_persons(text)
+    if not {"cued", "given", "again"}.isdisjoint(groups):
+        yield from named_persons(text, names.given)
+    if not {"cued", "again"}.isdisjoint(groups):
         yield from _known(text, names.full)
 
 
@@ -291,7 +280,7 @@ def _take(taken: bytearray, one: Found) -> list[Found]:
 def _repeated(example: Example, kind: Kind, stretches: list[tuple[Piece, Found]]) -> list[tuple[Piece, Found]]:
     """The stretches, and what else in the example says the same: of a person, also the first or the last name alone."""
     words = {(f.kind, w) for piece, f in stretches for w in _sayings(f.kind, piece.text[f.start : f.end])}
-    if not words:
+    if all(sum(piece.text.count(w) for piece in pieces(example, kind)) < 2 for _, w in words):
         return stretches
     pattern = re.compile("|".join(rf"(?<!\w){re.escape(w)}(?!\w)" for _, w in sorted(words, key=lambda x: -len(x[1]))))
     kinds = {w: k for k, w in words}

@@ -12,7 +12,8 @@ from inhouse.clean.personal.found import Found
 
 _CAPITALS = "".join(c for c in map(chr, range(0x41, 0x530)) if c.isupper())
 _SMALL = r"[^\W\d_]"
-_WORD = rf"[{_CAPITALS}]{_SMALL}*(?:['’‘-]{_SMALL}+)*(?!\w)"
+_LETTERS = rf"{_SMALL}*(?:['’‘-]{_SMALL}+)*(?!\w)"
+_WORD = rf"[{_CAPITALS}]{_LETTERS}"
 _INITIAL = rf"[{_CAPITALS}]\."
 _LINK = (
     r"(?:van der|van den|van de|van 't|van|von der|von und zu|von|vom|zu|zur|de la|de los|de|del|della|di|da|dos|"
@@ -115,40 +116,44 @@ def given_names() -> frozenset[str]:
 
 
 _GIVEN = re.compile(
-    rf"(?<![\w@./-])(?P<given>{_WORD})(?P<rest>(?:[ ](?:{_INITIAL}|[{_CAPITALS}](?=[ ])|{_LINK}[ ]|"
+    rf"(?P<given>[{_CAPITALS}](?<![\w@./-].){_LETTERS})(?P<rest>(?:[ ](?:{_INITIAL}|[{_CAPITALS}](?=[ ])|{_LINK}[ ]|"
     rf"{_WORD})){{0,5}})(?![\w@])"
 )
+_ONE_WORD = re.compile(_WORD)
 _REST = re.compile(rf"(?:[ ](?:{_INITIAL}|{_LINK}(?=[ ])|{_WORD})){{0,5}}[ ]{_WORD}")
 _WITH_INITIAL = re.compile(
     rf"(?<![\w@./-])[{_CAPITALS}]{_SMALL}{{2,}} [{_CAPITALS}]\.? (?:{_LINK} )?[{_CAPITALS}]{_SMALL}{{2,}}(?:-{_WORD})?"
 )
 
 
-def persons(text: str, learned: Collection[str] = ()) -> Iterator[Found]:
-    """Names of persons in a text, beside those that are `introduced`.
-
-    Args:
-        learned: given names that the same data has introduced, beside the usual ones.
-    """
+def cued_persons(text: str) -> Iterator[Found]:
+    """Names of persons by what stands beside them or by an initial, beside those that are `introduced`."""
     for pattern in _WEAK_CUES:
         for m in pattern.finditer(text):
             start, end = _clipped(text, m.start("name"), m.end("name"))
             words = text[start:end].split(" ")
             if len(words) > 1 and words[0].casefold() not in _ARTICLES:
                 yield Found("PERSON", start, end)
+    for m in _WITH_INITIAL.finditer(text):
+        start, end = _clipped(text, m.start(), m.end())
+        if (start, end) == m.span() and m[0].split(" ")[1].endswith("."):
+            yield Found("PERSON", start, end)
+
+
+def named_persons(text: str, learned: Collection[str] = ()) -> Iterator[Found]:
+    """Names of persons that begin with a usual given name, or with one of `learned` that the same data introduced."""
     usual = given_names()
     for m in _GIVEN.finditer(text):
-        for word in re.finditer(_WORD, m[0]):
+        words = m[0].split(" ")
+        if usual.isdisjoint(words) and not any(word in learned for word in words):
+            continue
+        for word in _ONE_WORD.finditer(m[0]):
             if word[0] in usual or word[0] in learned:
                 rest = _REST.match(m[0], word.end())
                 start, end = _clipped(text, m.start() + word.start(), m.start() + (rest.end() if rest else word.end()))
                 if " " in text[start:end] or (end > start and word[0] not in words_of("also_words.txt")):
                     yield Found("PERSON", start, end)
                 break
-    for m in _WITH_INITIAL.finditer(text):
-        start, end = _clipped(text, m.start(), m.end())
-        if (start, end) == m.span() and m[0].split(" ")[1].endswith("."):
-            yield Found("PERSON", start, end)
 
 
 def introduced(text: str) -> Iterator[tuple[int, int]]:

@@ -150,23 +150,20 @@ _VAT_FORMS = {
     "CHE": r"\d{9}",
     "NO": r"\d{9}",
 }
-_VAT = re.compile(
-    r"(?<![\w-])(?:"
-    + "|".join(
-        rf"{country}[ -]?(?:{form})".replace(r"\d{", r"(?:[ .-]?\d){") for country, form in sorted(_VAT_FORMS.items())
-    )
-    + r")(?![\w])(?!-\d)"
+_OF_COUNTRIES = "|".join(
+    rf"{country}[ -]?(?:{form})".replace(r"\d{", r"(?:[ .-]?\d){") for country, form in sorted(_VAT_FORMS.items())
 )
+_VAT = re.compile(rf"(?<![\w-])(?:{_OF_COUNTRIES})(?![\w])(?!-\d)")
 _VAT_WORDS = re.compile(
     r"\b(?:vat|btw|ust|ust-id\w*|uid|mwst|tva|iva|p\.? ?iva|nip|moms|alv|dph|ddv|pdv|áfa|afm|α\.?φ\.?μ\.?|pvn|pvm|km|"
     r"kmkr|cui|cif|ндс|ддс|tax (?:id|no|number))\b",
     re.IGNORECASE,
 )
-_VAT_BARE = re.compile(
-    r"\b(?:vat|btw|ust|mwst|tva|iva|p\.? ?iva|moms|dph)[ -]?(?:id(?:entification)?|reg(?:istration)?|reg\.)?[ .-]*"
-    r"(?:no|nr|number|num|nummer|numero|numéro)?\.?[ \t]*[:#]?[ \t]*(?P<value>\d(?:[ .-]?\d){7,11})(?![\w])(?![.,]\d)",
-    re.IGNORECASE,
+_BEHIND_VAT = (
+    r"(?:vat|btw|ust|mwst|tva|iva|p\.? ?iva|moms|dph)[ -]?(?:id(?:entification)?|reg(?:istration)?|reg\.)?[ .-]*"
+    r"(?:no|nr|number|num|nummer|numero|numéro)?\.?[ \t]*[:#]?[ \t]*(?P<value>\d(?:[ .-]?\d){7,11})"
 )
+_VAT_BARE = re.compile(rf"\b{_BEHIND_VAT}(?![\w])(?![.,]\d)", re.IGNORECASE)
 
 
 def vats(text: str, label: str = "") -> Iterator[Found]:
@@ -315,17 +312,20 @@ NATIONAL = (
     National("br.cpf", r"\d{11}", r"cpf", r"\d{3}\.\d{3}\.\d{3}-\d\d"),
 )
 # Said of numbers of any country: every one of them is tried.
-_ANY_COUNTRY = re.compile(
-    r"\b(?:national (?:id|number|identity|identification)\w*|personal (?:id|number|identity|identification|code)\w*|"
+_WORDS_OF_ANY = (
+    r"(?:national (?:id|number|identity|identification)\w*|personal (?:id|number|identity|identification|code)\w*|"
     r"social security|citizen (?:id|number)|identity number|id number|tax id\w*|tin|ssn|nin|persoonsnummer|"
-    r"personalausweisnummer|sozialversicherungsnummer|national_id|personal_id)\b",
-    re.IGNORECASE,
+    r"personalausweisnummer|sozialversicherungsnummer|national_id|personal_id)"
 )
+_ANY_COUNTRY = re.compile(rf"\b{_WORDS_OF_ANY}\b", re.IGNORECASE)
 # Documents whose numbers have no public check digit: the words right before them are the evidence.
-_DOCUMENT = re.compile(
-    r"\b(?:passport|reisepass|paspoort|passeport|passaporto|pasaporte|driv(?:er'?s?|ing) licen[cs]e|führerschein\w*|"
+_PAPERS = (
+    r"(?:passport|reisepass|paspoort|passeport|passaporto|pasaporte|driv(?:er'?s?|ing) licen[cs]e|führerschein\w*|"
     r"rijbewijs|permis de conduire|patente di guida|permiso de conducir|personalausweis\w*|identiteitskaart|"
-    r"carte d'identité|carta d'identità|id card|identity card|identity document)[ ]?(?:number|no|nr|num|nummer|"
+    r"carte d'identité|carta d'identità|id card|identity card|identity document)"
+)
+_DOCUMENT = re.compile(
+    rf"\b{_PAPERS}[ ]?(?:number|no|nr|num|nummer|"
     r"n°|numéro|numero)?\.?"
     r"[ ]?(?:is|:|#|=|ist|est)?[ ]?(?P<value>(?=[A-Z0-9-]*\d{2})[A-Z0-9](?:-?[A-Z0-9]){5,14})(?!\w)",
     re.IGNORECASE,
@@ -333,16 +333,19 @@ _DOCUMENT = re.compile(
 # Runs of digits with what is written between them, and the forms that hold letters.
 _RUN = re.compile(r"(?<![\w.,/+-])\d(?:[ ./-]?\d){6,18}(?![\w])(?![.,]\d)")
 _LETTERED = re.compile(
-    r"(?<![\w-])(?:[A-Z]{6} ?[0-9LMNP-V]{2} ?[A-Z][0-9LMNP-V]{2} ?[A-Z][0-9LMNP-V]{3} ?[A-Z]|"
+    r"(?<![\w-])"
+    r"(?:[A-Z]{6} ?[0-9LMNP-V]{2} ?[A-Z][0-9LMNP-V]{2} ?[A-Z][0-9LMNP-V]{3} ?[A-Z]|"
     r"\d{6}[-+A-FU-Y]\d{3}[0-9A-Y]"
     r"|[XYZ][ -]?\d{7}[ -]?[A-Z]|\d{8}[ -]?[A-Z]|\d{7}[ ]?[A-W][A-IW]?|\d{3,7}[MGAPLHBZ]|\d{8} ?\d ?[A-Z0-9]{2}\d"
     r"|[A-CEGHJ-PR-TW-Z][A-CEGHJ-NPR-TW-Z] ?\d\d ?\d\d ?\d\d ?[A-D]|\d{2} ?\d{6} ?[A-Z] ?\d{3}"
-    r"|[12] ?\d\d ?\d\d ?2[AB] ?\d{3} ?\d{3} ?\d\d|\d{6,8}\+\d{4})(?![\w-])",
+    r"|[12] ?\d\d ?\d\d ?2[AB] ?\d{3} ?\d{3} ?\d\d|\d{6,8}\+\d{4})"
+    r"(?![\w-])"
 )
 _SEPARATORS = re.compile(r"[ ./-]")
 _FORMS = tuple((n, re.compile(n.form), re.compile(n.written) if n.written else None) for n in NATIONAL)
 _WORDS = {n.code: re.compile(rf"(?<![^\W_])(?:{n.words})(?![^\W_])", re.IGNORECASE) for n in NATIONAL}
-_ANY_WORDS = re.compile(rf"(?<![^\W_])(?:{'|'.join(n.words for n in NATIONAL)})(?![^\W_])", re.IGNORECASE)
+_WORDS_OF_ALL = "|".join(n.words for n in NATIONAL)
+_ANY_WORDS = re.compile(rf"(?<![^\W_])(?:{_WORDS_OF_ALL})(?![^\W_])", re.IGNORECASE)
 
 
 def national_numbers(text: str, label: str = "") -> Iterator[Found]:
@@ -358,6 +361,13 @@ def national_numbers(text: str, label: str = "") -> Iterator[Found]:
             yield Found("NATIONAL_ID", m.start(), end)
     for m in _DOCUMENT.finditer(text):
         yield Found("NATIONAL_ID", m.start("value"), m.end("value"))
+
+
+@cache
+def tells(label: str) -> bool:
+    """Whether the name of a field says that national numbers are in it."""
+    said = label.replace("_", " ")
+    return bool(_ANY_COUNTRY.search(said) or _ANY_WORDS.search(said))
 
 
 def _end_of_national(text: str, m: re.Match[str], label: str) -> int:
@@ -445,4 +455,17 @@ _OWN_CHECKS: dict[str, Callable[[str], bool]] = {
     "de.rvnr": _rvnr,
     "mt.id": lambda _: True,
     "gb.nino": lambda value: value[:2] not in ("BG", "GB", "KN", "NK", "NT", "TN", "ZZ"),
+}
+
+# ---------------------------------------------------------------------- what a row with any of them holds
+
+_WORDS_FOR_IT = f"{_WORDS_OF_ANY}|{_WORDS_OF_ALL}".replace(r"\b", "")
+# By what is looked for, in the syntax of Rust's engine, which has no looks ahead and behind: rows without these have
+# none of it. `told` and `alone` are of national numbers.
+SIGNS = {
+    "iban": r"(?:^|[^A-Za-z0-9])[A-Za-z]{2}\d{2}[ -]?[A-Za-z0-9]",
+    "card": r"\d(?:[ -]?\d){11}",
+    "told": rf"(?i)(?:^|[^a-z0-9])(?:{_PAPERS}|(?:{_WORDS_FOR_IT})(?:[^a-z0-9]|$))",
+    "alone": "|".join(n.written for n in NATIONAL if n.written),
+    "vat": rf"{_OF_COUNTRIES}|(?i:{_BEHIND_VAT})",
 }

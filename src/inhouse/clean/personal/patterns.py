@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import cache
 
 from inhouse.clean.personal.found import Found
 
@@ -24,7 +25,7 @@ _NUMBER = re.compile(
     r"00(?=[1-9]))?(?P<body>\(?\d[\d()]*(?:[ \u00a0./-]{1,2}\(?\d[\d()]*){0,7})"
     r"(?P<extension>[ ]?(?:x|ext\.?|extension)[ ]?\d{1,6})?(?![\w@])(?![.,:]\d)"
 )
-_DIALLED = re.compile(
+_DIALS = (
     r"\b(?:tel|phones?|telephones?|telefoo?ns?|telefoonnummers?|telefono|teléfono|téléphone|telefonnummer|telefonu|"
     r"telefone|tlf|tfn|call(?:ed|s|ing)?|ring|rang|dial(?:ed|led)?|mobile?|mobiel|mobil|móvil|cell(?:ulare|"
     r"phone)?|gsm|"
@@ -32,9 +33,9 @@ _DIALLED = re.compile(
     r"reach(?:ed|able)?|answering|pick(?:ing)? up|messages? to|voicemail|registered|bel(?:len|t)? (?:me|mij|ons|"
     r"naar|op)|gebeld|bereikbaar|"
     r"anruf(?:en)?|rufen?|erreichbar|erreichen|rückruf|appel(?:er|ez|ons)?|joindre|joignable|chiamare|chiamami|"
-    r"llamar|llame|llámame|ligar|zadzwoń|dzwonić|puhelin|ring mig|komórka)\b|☎|📞|\b[tmf]:",
-    re.IGNORECASE,
+    r"llamar|llame|llámame|ligar|zadzwoń|dzwonić|puhelin|ring mig|komórka)\b|☎|📞|\b[tmf]:"
 )
+_DIALLED = re.compile(_DIALS, re.IGNORECASE)
 _AFTER = re.compile(r"[ \t]*[-(]?[ \t]*(?:office|mobile|mobil|cell|fax|desk|home|work|phone)\b", re.IGNORECASE)
 _NOT_DIALLED = re.compile(
     r"(?:invoice|order|article|item|sku|ean|gtin|isbn|barcode|ref(?:erence)?|account|serial|lot|batch|tracking|"
@@ -49,6 +50,19 @@ _DATE = re.compile(
 _TRUNK = re.compile(r"\(?0[1-9]\d{0,4}\)?(?:[ \u00a0./-]\d{2,8})+")
 _AREA = re.compile(r"\(\d{1,5}\)[ -]?\d{2,4}(?:[ -]?\d{2,4}){1,3}")
 _NORTH_AMERICAN = re.compile(r"(?:1[-. ])?(?:\([2-9]\d\d\) ?|\d{3}([-.]))\d{3}[-.]\d{4}")
+
+
+# Signs of a number that is dialled, beside the words (see `numbers.SIGNS`): a plus, two zeros, brackets, groups.
+DIAL_SIGNS = (
+    r"\+|00[1-9]|\(\d|\d\)?[ \x{a0}./-]{1,2}\(?\d|(?i:" + _DIALS.replace(r"\b", r"(?-u:\b)") + r")"
+    r"|\d[ \t]*[-(]?[ \t]*(?i:office|mobile|mobil|cell|fax|desk|home|work|phone)"
+)
+
+
+@cache
+def dials(label: str) -> bool:
+    """Whether the name of a field says that it is dialled."""
+    return _DIALLED.search(label) is not None
 
 
 def phones(text: str, label: str = "") -> Iterator[Found]:
@@ -87,7 +101,7 @@ def _national(text: str, m: re.Match[str], digits: int, label: str) -> bool:
         return False
     # The words that tell what it is stand between it and the number before.
     before = re.split(r"\d", text[max(0, m.start() - 40) : m.start()])[-1]
-    if (digits >= 7 or m["extension"]) and (_DIALLED.search(before) or _DIALLED.search(label)):
+    if (digits >= 7 or m["extension"]) and (_DIALLED.search(before) or dials(label)):
         return True
     if _NOT_DIALLED.search(before):
         return False
@@ -143,6 +157,7 @@ _PREFIX = (
     r"largo|strada|calle|c/|avenida|avda\.?|paseo|plaza|carrer|rua|travessa|praça|ul\.|ulica|aleja|al\.|os\.|str\.|"
     r"strada|bulevardul|ulice|οδός|λεωφόρος|λ\.)"
 )
+_BOX = r"P\.?[ ]?O\.?[ ]?Box|Postfach|Postbus|Boîte postale|Apartado|Casella postale"
 # A sentence about a street is no address: a house number must stand beside it.
 _CAPITAL = r"(?-i:[^\W\d_a-z])[\w'’.-]{0,30}"
 _STREET = re.compile(
@@ -157,7 +172,7 @@ _STREET = re.compile(
     rf"|(?:\d{{1,6}}[ ]){{1,2}}{_CAPITAL}(?:[ ]{_WORD}){{0,3}}(?=[,\s]{{1,6}}(?:apt|apartment|suite)\.?[ ]\d)"
     rf"|Unit[ ]\d{{1,5}}[ ]Box[ ]\d{{1,5}}(?:\s+[ADF]PO[ ]A[AEP][ ]\d{{5}})?"
     rf"|PSC[ ]\d{{1,5}},[ ]Box[ ]\d{{1,6}}(?:\s+[AF]PO[ ]A[AEP][ ]\d{{5}})?"
-    rf"|(?:P\.?[ ]?O\.?[ ]?Box|Postfach|Postbus|Boîte postale|Apartado|Casella postale)[ ]\d{{1,7}}"
+    rf"|(?:{_BOX})[ ]\d{{1,7}}"
     rf")",
     re.IGNORECASE,
 )
@@ -172,11 +187,20 @@ _TAIL = re.compile(
     rf"(?:[,\s]{{1,6}}(?i:{_UNIT})){{0,2}}(?:(?:[,\s]{{1,6}}{_PART}){{0,3}}?[,\s]{{1,6}}{_POSTCODE}"
     rf"(?:[ ](?:{_CAPITAL}[ ]?){{1,3}})?)?"
 )
+_ANNOUNCES = (
+    r"(?:address(?:es)?|adresse|adres|anschrift|indirizzo|dirección|domicilio|endereço|morada|adresa|osoite|osoitteeni|"
+    r"cím)(?:[ ]?[:=]|[ ]is|[ ]ist|[ ]est)"
+)
 _ADDRESS_IS = re.compile(
-    r"(?<!ip )(?<!mail )(?<!web )(?<!mac )(?<!site )\b(?:address(?:es)?|adresse|adres|anschrift|indirizzo|dirección|"
-    r"domicilio|endereço|morada|adresa|osoite|osoitteeni|cím)(?:[ ]?[:=]|[ ]is|[ ]ist|[ ]est)\s{0,4}(?=[^\n]{0,60}\d)"
-    r"(?P<line>[^\n?!;]{6,90})",
+    rf"(?<!ip )(?<!mail )(?<!web )(?<!mac )(?<!site )\b{_ANNOUNCES}"
+    r"\s{0,4}(?=[^\n]{0,60}\d)(?P<line>[^\n?!;]{6,90})",
     re.IGNORECASE,
+)
+# Signs of an address in a row (see `numbers.SIGNS`).
+PLACE_SIGNS = (
+    rf"[ ]{_ENGLISH}(?-u:\b)|(?i:{_SUFFIX}),?[ ](?i:(?:nr|no|č)\.?[ ])?\d"
+    rf"|(?i:{_PREFIX})[ ](?i:{_LINK}[ ])*[^\W\d_a-z]|(?i:apt|apartment|suite)\.?[ ]\d"
+    rf"|(?i:Unit[ ]\d|PSC[ ]\d|(?:{_BOX})[ ]\d|{_ANNOUNCES})"
 )
 
 
