@@ -31,6 +31,7 @@ VERBS = (
     "findings",
     "forget",
     "init",
+    "label",
     "list_models",
     "monitor",
     "plan_training",

@@ -208,6 +208,7 @@ def init(
     inhouse add tickets exports/                  all files below the folder
     inhouse add tickets old.csv --input text=body --target category=class
     inhouse add tickets postgresql://me@localhost/crm --query "SELECT text, category FROM mails"
+    inhouse add tickets new.csv --unlabelled      rows without a target, for inhouse label
     inhouse add tickets traces                    the corrections of what was served"""
 )
 def add(
@@ -226,6 +227,9 @@ def add(
     encoding: Encoding = "",
     delimiter: Delimiter = "",
     yes: Yes = False,
+    unlabelled: Annotated[
+        bool, typer.Option("--unlabelled", help="keep rows without a target, for `inhouse label`")
+    ] = False,
     workspace: Folder = HERE,
     as_json: AsJson = False,
 ) -> None:
@@ -251,10 +255,36 @@ def add(
             options=_options(sheet, header, encoding, delimiter),
             query=query,
             confirm=_confirm(t, yes=yes, as_json=as_json),
+            unlabelled=unlabelled,
         ),
         _as_dict,
         show.added,
     )
+
+
+@app.command(
+    epilog="""\b
+    inhouse label tickets
+    inhouse label tickets --json    the records in their order, without asking"""
+)
+def label(
+    task: TaskName,
+    by: Annotated[str, typer.Option("--by", metavar="NAME", help="who labels; default: the user of this machine")] = "",
+    workspace: Folder = HERE,
+    as_json: AsJson = False,
+) -> None:
+    """Label records one by one, those first that teach most, each with a suggestion; they become examples."""
+    from inhouse import pipeline
+    from inhouse.cli.label import Labeller, labelled, require_terminal
+
+    def work(w: Workspace, terminal: Terminal) -> pipeline.Labelled:
+        if as_json:
+            return pipeline.label(w, task, terminal, by=by)
+        kind = w.load_task(task).kind
+        require_terminal(task)
+        return pipeline.label(w, task, terminal, ask=Labeller(kind, terminal), by=by)
+
+    _do(workspace, as_json, work, _as_dict, labelled)
 
 
 @app.command(

@@ -65,6 +65,8 @@ def forgotten(result: Forgotten, *, again: str) -> str:
     lines += [f"  {count} of {source}" for source, count in result.sources.items()]
     if result.places:
         lines.append(f"  at {', '.join(result.places)}{' ...' if result.rows > len(result.places) else ''}")
+    if result.pooled:
+        lines.append(f"  {result.pooled} of the pool of unlabelled records {verb}")
     if result.done:
         parts = {
             "kept answers": result.predictions,

@@ -12,6 +12,7 @@ from inhouse.pipeline.curve import train_curve
 from inhouse.pipeline.evaluation import evaluate
 from inhouse.pipeline.export import Exported, export
 from inhouse.pipeline.forgetting import Forgotten, forget
+from inhouse.pipeline.labelling import Labelled, Move, Shown, label
 from inhouse.pipeline.machine import Checkup, doctor, list_models, pull_model
 from inhouse.pipeline.release import Promoted, promote, rollback
 from inhouse.pipeline.training import plan_training, train, train_seeds
@@ -28,10 +29,13 @@ __all__ = [
     "Exported",
     "FindingsPage",
     "Forgotten",
+    "Labelled",
+    "Move",
     "Predicted",
     "Promoted",
     "Ran",
     "Retrained",
+    "Shown",
     "Undone",
     "add",
     "clean",
@@ -42,6 +46,7 @@ __all__ = [
     "findings",
     "forget",
     "init",
+    "label",
     "list_models",
     "monitor",
     "plan_training",
