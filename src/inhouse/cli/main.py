@@ -230,13 +230,42 @@ def add(
     unlabelled: Annotated[
         bool, typer.Option("--unlabelled", help="keep rows without a target, for `inhouse label`")
     ] = False,
+    from_labelstudio: Annotated[
+        Path | None, typer.Option("--from-labelstudio", metavar="FILE", help="answers of a Label Studio project (JSON)")
+    ] = None,
+    to_labelstudio: Annotated[
+        Path | None, typer.Option("--to-labelstudio", metavar="FILE", help="write a project for Label Studio")
+    ] = None,
+    from_argilla: Annotated[
+        Path | None, typer.Option("--from-argilla", metavar="FILE", help="answers of an Argilla dataset (JSON)")
+    ] = None,
+    to_argilla: Annotated[
+        Path | None, typer.Option("--to-argilla", metavar="FILE", help="write records for Argilla")
+    ] = None,
     workspace: Folder = HERE,
     as_json: AsJson = False,
 ) -> None:
     """Read files into the task's next dataset version; what is not named is inferred, shown and asked once."""
     from inhouse import pipeline
-    from inhouse.cli import show
+    from inhouse.cli import show, show_data
 
+    exchanges = {
+        (tool, way): file
+        for tool, way, file in (
+            ("labelstudio", "from", from_labelstudio),
+            ("labelstudio", "to", to_labelstudio),
+            ("argilla", "from", from_argilla),
+            ("argilla", "to", to_argilla),
+        )
+        if file is not None
+    }
+    if exchanges:
+        if len(exchanges) > 1 or paths or test:
+            raise UsageError("a project of a labelling tool is exchanged by itself", "give one option, and no PATH")
+        ((tool, way), file) = next(iter(exchanges.items()))
+        exchange = pipeline.from_tool if way == "from" else pipeline.to_tool
+        _do(workspace, as_json, lambda w, t: exchange(w, task, file, t, tool=tool), _as_dict, show_data.exchanged)
+        return
     _do(
         workspace,
         as_json,

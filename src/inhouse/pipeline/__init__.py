@@ -10,6 +10,7 @@ from inhouse.pipeline.adding import Added, add, init
 from inhouse.pipeline.cleaning import Cleaned, FindingsPage, clean, findings
 from inhouse.pipeline.curve import train_curve
 from inhouse.pipeline.evaluation import evaluate
+from inhouse.pipeline.exchange import Exchange, from_tool, to_tool
 from inhouse.pipeline.export import Exported, export
 from inhouse.pipeline.forgetting import Forgotten, forget
 from inhouse.pipeline.labelling import Labelled, Move, Shown, label
@@ -26,6 +27,7 @@ __all__ = [
     "Checkup",
     "Cleaned",
     "Diff",
+    "Exchange",
     "Exported",
     "FindingsPage",
     "Forgotten",
@@ -45,6 +47,7 @@ __all__ = [
     "export",
     "findings",
     "forget",
+    "from_tool",
     "init",
     "label",
     "list_models",
@@ -57,6 +60,7 @@ __all__ = [
     "rollback",
     "run",
     "status",
+    "to_tool",
     "train",
     "train_curve",
     "train_seeds",

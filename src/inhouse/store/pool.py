@@ -118,7 +118,12 @@ def _select(workspace: Workspace, task: str, wanted: Any, order: Any = None) -> 
 def keep_answer(workspace: Workspace, task: str, record: str, answer: str | None, by: str) -> None:
     """Keep what a person said of a record, at once; None takes it back."""
     table = db.pool
-    values = {"answer": answer, "answered_by": by if answer is not None else None, "answered_at": db.now()}
+    values: dict[str, Any] = {
+        "answer": answer,
+        "answered_by": by if answer is not None else None,
+        "answered_at": db.now(),
+    }
+    values["dataset"] = None
     with workspace.database.begin() as connection:
         connection.execute(update(table).where(table.c.task == task, table.c.id == record).values(**values))
 
