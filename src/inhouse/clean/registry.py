@@ -56,7 +56,8 @@ class Subject:
 
     `count_tokens` and `max_tokens` are None where no tokenizer is at hand, `embed` (texts to vectors of unit length)
     where no sentence encoder is. `schema` is an extract task's, `outline` a generate task's. `served` are requests that
-    were answered, oldest first. `memo` holds what one check has computed and others use too, by its name.
+    were answered, oldest first; `unlabelled` the inputs of records without a target. `memo` holds what one check has
+    computed and others use too, by its name.
     """
 
     dataset: Dataset
@@ -68,6 +69,7 @@ class Subject:
     outline: Outline = field(default_factory=Outline)
     limits: Limits = Limits()
     served: Sequence[Trace] = ()
+    unlabelled: Sequence[Mapping[str, str]] = ()
     memo: dict[str, Any] = field(default_factory=dict, compare=False, repr=False, kw_only=True)
 
 

@@ -14,7 +14,7 @@ from typing import TypeVar
 from inhouse.clean.findings import cut, finding
 from inhouse.clean.language import language_name, language_of
 from inhouse.clean.registry import Subject, check
-from inhouse.core import Dataset, Example, Finding, Trace, render_input
+from inhouse.core import Dataset, Example, Finding, render_input
 from inhouse.core.results import Severity
 from inhouse.scoring import examples_to_tell, holm, shares_differ
 
@@ -34,20 +34,34 @@ _DAY = re.compile(r"\d{4}-\d{2}-\d{2}(?=$|[T ])")
 
 @check("representativeness")
 def representativeness(subject: Subject) -> Iterator[Finding]:
-    """The data against the requests that were served: languages, lengths, classes, words and time. And, of the data
-    alone: a test too small, labels too rare to be measured, imbalance, labels that come from one source."""
+    """The data against the requests that were served: languages, lengths, classes, words and time; where there are too
+    few, against the unlabelled records. And, of the data alone: a test too small, labels too rare to be measured,
+    imbalance, labels that come from one source."""
     dataset = subject.dataset
     if len(dataset.examples) < MIN_EXAMPLES:
         return
     if len(subject.served) >= MIN_SERVED:
-        yield from _against_served(subject)
+        asked = [_Asked(t.inputs, t.output) for t in subject.served]
+        yield from _against(subject, asked)
+        yield from _change(dataset, _aspects(subject, _spread(dataset.examples), _spread(asked)))
+    elif len(subject.unlabelled) >= MIN_SERVED:
+        found = _against(subject, [_Asked(inputs, None) for inputs in subject.unlabelled])
+        yield from map(_of_unlabelled, found)
     if "test" in dataset.splits:
         yield from _small_test(dataset)
     if subject.kind == "classify":
         yield from _labels(dataset)
 
 
-# --- against what was served
+# --- against what was served, or is not labelled
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A request with what was answered, or an unlabelled record."""
+
+    inputs: Mapping[str, str]
+    output: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +73,8 @@ class _Aspect:
     served: tuple[str | None, ...]
 
 
-def _against_served(subject: Subject) -> Iterator[Finding]:
-    examples, served = _spread(subject.dataset.examples), _spread(subject.served)
+def _against(subject: Subject, asked: Sequence[_Asked]) -> Iterator[Finding]:
+    examples, served = _spread(subject.dataset.examples), _spread(asked)
     aspects = _aspects(subject, examples, served)
     different = _different([(Counter(_known(a.data)), Counter(_known(a.served))) for a in aspects])
     for aspect, differs in zip(aspects, different, strict=True):
@@ -68,10 +82,15 @@ def _against_served(subject: Subject) -> Iterator[Finding]:
             yield finding_
     yield from _new_words(subject.dataset, examples, served)
     yield from _later_dates(subject.dataset, examples, served)
-    yield from _change(subject.dataset, aspects)
 
 
-def _aspects(subject: Subject, examples: Sequence[Example], served: Sequence[Trace]) -> list[_Aspect]:
+def _of_unlabelled(found: Finding) -> Finding:
+    """What is said of requests, said of unlabelled records."""
+    told = {name: getattr(found, name).replace("requests", "unlabelled records") for name in ("reason", "cost")}
+    return found.model_copy(update=told)
+
+
+def _aspects(subject: Subject, examples: Sequence[Example], served: Sequence[_Asked]) -> list[_Aspect]:
     ours, theirs = [render_input(e.inputs) for e in examples], [render_input(t.inputs) for t in served]
     middle = median(len(text) for text in (*ours, *theirs))
     edges = [times * middle for times in (0.25, 0.5, 2.0, 4.0)]  # what differs by less than that is no other kind
@@ -129,7 +148,7 @@ def _missing(dataset: Dataset, aspect: _Aspect) -> Finding | None:
     )
 
 
-def _new_words(dataset: Dataset, examples: Sequence[Example], served: Sequence[Trace]) -> Iterator[Finding]:
+def _new_words(dataset: Dataset, examples: Sequence[Example], served: Sequence[_Asked]) -> Iterator[Finding]:
     """Words of many requests that no example has: a new product, a new form."""
     known = {word for e in dataset.examples for word in _words(e.inputs)}
     counts = Counter(word for t in served for word in _words(t.inputs) - known)
@@ -170,7 +189,7 @@ def _words(inputs: Mapping[str, str]) -> set[str]:
     return set(re.findall(r"[^\W\d_]{4,}", render_input(inputs).lower()))
 
 
-def _later_dates(dataset: Dataset, examples: Sequence[Example], served: Sequence[Trace]) -> Iterator[Finding]:
+def _later_dates(dataset: Dataset, examples: Sequence[Example], served: Sequence[_Asked]) -> Iterator[Finding]:
     """A field of days in which the requests are later than all of the data."""
     for name in examples[0].inputs:
         ours, theirs = (

@@ -208,6 +208,7 @@ def init(
     inhouse add tickets exports/                  all files below the folder
     inhouse add tickets old.csv --input text=body --target category=class
     inhouse add tickets postgresql://me@localhost/crm --query "SELECT text, category FROM mails"
+    inhouse add tickets new.csv --unlabelled      rows without a target, for inhouse label
     inhouse add tickets traces                    the corrections of what was served"""
 )
 def add(
@@ -226,13 +227,45 @@ def add(
     encoding: Encoding = "",
     delimiter: Delimiter = "",
     yes: Yes = False,
+    unlabelled: Annotated[
+        bool, typer.Option("--unlabelled", help="keep rows without a target, for `inhouse label`")
+    ] = False,
+    from_labelstudio: Annotated[
+        Path | None, typer.Option("--from-labelstudio", metavar="FILE", help="answers of a Label Studio project (JSON)")
+    ] = None,
+    to_labelstudio: Annotated[
+        Path | None, typer.Option("--to-labelstudio", metavar="FILE", help="write a project for Label Studio")
+    ] = None,
+    from_argilla: Annotated[
+        Path | None, typer.Option("--from-argilla", metavar="FILE", help="answers of an Argilla dataset (JSON)")
+    ] = None,
+    to_argilla: Annotated[
+        Path | None, typer.Option("--to-argilla", metavar="FILE", help="write records for Argilla")
+    ] = None,
     workspace: Folder = HERE,
     as_json: AsJson = False,
 ) -> None:
     """Read files into the task's next dataset version; what is not named is inferred, shown and asked once."""
     from inhouse import pipeline
-    from inhouse.cli import show
+    from inhouse.cli import show, show_data
 
+    exchanges = {
+        (tool, way): file
+        for tool, way, file in (
+            ("labelstudio", "from", from_labelstudio),
+            ("labelstudio", "to", to_labelstudio),
+            ("argilla", "from", from_argilla),
+            ("argilla", "to", to_argilla),
+        )
+        if file is not None
+    }
+    if exchanges:
+        if len(exchanges) > 1 or paths or test:
+            raise UsageError("a project of a labelling tool is exchanged by itself", "give one option, and no PATH")
+        ((tool, way), file) = next(iter(exchanges.items()))
+        exchange = pipeline.from_tool if way == "from" else pipeline.to_tool
+        _do(workspace, as_json, lambda w, t: exchange(w, task, file, t, tool=tool), _as_dict, show_data.exchanged)
+        return
     _do(
         workspace,
         as_json,
@@ -251,10 +284,36 @@ def add(
             options=_options(sheet, header, encoding, delimiter),
             query=query,
             confirm=_confirm(t, yes=yes, as_json=as_json),
+            unlabelled=unlabelled,
         ),
         _as_dict,
         show.added,
     )
+
+
+@app.command(
+    epilog="""\b
+    inhouse label tickets
+    inhouse label tickets --json    the records in their order, without asking"""
+)
+def label(
+    task: TaskName,
+    by: Annotated[str, typer.Option("--by", metavar="NAME", help="who labels; default: the user of this machine")] = "",
+    workspace: Folder = HERE,
+    as_json: AsJson = False,
+) -> None:
+    """Label records one by one, those first that teach most, each with a suggestion; they become examples."""
+    from inhouse import pipeline
+    from inhouse.cli.label import Labeller, labelled, require_terminal
+
+    def work(w: Workspace, terminal: Terminal) -> pipeline.Labelled:
+        if as_json:
+            return pipeline.label(w, task, terminal, by=by)
+        kind = w.load_task(task).kind
+        require_terminal(task)
+        return pipeline.label(w, task, terminal, ask=Labeller(kind, terminal), by=by)
+
+    _do(workspace, as_json, work, _as_dict, labelled)
 
 
 @app.command(

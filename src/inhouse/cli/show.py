@@ -48,6 +48,8 @@ def added(result: Added) -> str:
         f"validation and {counts['test']} test examples",
         f"reads {', '.join(result.fields)}; {_answers(result)}",
     ]
+    if result.pooled:
+        lines.append(f"{result.pooled} unlabelled records joined the pool: inhouse label {result.task}")
     if result.replaced:
         lines.append(f"{result.replaced} rows replaced by rows of their key: inhouse diff {result.task}")
     if result.rejected:
@@ -56,7 +58,7 @@ def added(result: Added) -> str:
     if result.unusable:
         lines.append(f"{len(result.unusable)} files left out: {', '.join(bad.file for bad in result.unusable[:3])}")
     lines += [f"card: {result.card}"] if result.card else []
-    return _next(lines, f"inhouse clean {result.task}")
+    return _next(lines, f"inhouse {'label' if result.pooled else 'clean'} {result.task}")
 
 
 def _answers(result: Added) -> str:

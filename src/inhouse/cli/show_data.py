@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from inhouse.pipeline import Diff, FindingsPage, Forgotten, Undone
+from inhouse.pipeline import Diff, Exchange, FindingsPage, Forgotten, Undone
 from inhouse.pipeline.differences import TEST_CHANGED, lines_of
 
 # Rows and labels on the screen.
@@ -65,6 +65,8 @@ def forgotten(result: Forgotten, *, again: str) -> str:
     lines += [f"  {count} of {source}" for source, count in result.sources.items()]
     if result.places:
         lines.append(f"  at {', '.join(result.places)}{' ...' if result.rows > len(result.places) else ''}")
+    if result.pooled:
+        lines.append(f"  {result.pooled} of the pool of unlabelled records {verb}")
     if result.done:
         parts = {
             "kept answers": result.predictions,
@@ -122,3 +124,14 @@ def findings_page(result: FindingsPage) -> str:
     if result.page == result.pages:
         command = f"inhouse clean {result.task} --apply safe   (or --apply ID)"
     return "\n".join([*lines, f"next: {command}"])
+
+
+def exchanged(result: Exchange) -> str:
+    """What was exchanged with a labelling tool."""
+    if result.files:
+        lines = [f"{result.task}: {result.records} records written, {result.labelled} with answers: {result.files[0]}"]
+        lines += [f"labelling interface: {file}" for file in result.files[1:]]
+        return "\n".join([*lines, f"next: inhouse label {result.task}"])
+    lines = [f"{result.task}: {result.records} records read, {result.labelled} with an answer that can be used"]
+    lines += [f"people disagree, so it stays unlabelled: {one}" for one in result.disagreements[:ROWS]]
+    return "\n".join([*lines, f"dataset version {result.dataset}", f"next: inhouse clean {result.task}"])

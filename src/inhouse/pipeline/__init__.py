@@ -10,8 +10,10 @@ from inhouse.pipeline.adding import Added, add, init
 from inhouse.pipeline.cleaning import Cleaned, FindingsPage, clean, findings
 from inhouse.pipeline.curve import train_curve
 from inhouse.pipeline.evaluation import evaluate
+from inhouse.pipeline.exchange import Exchange, from_tool, to_tool
 from inhouse.pipeline.export import Exported, export
 from inhouse.pipeline.forgetting import Forgotten, forget
+from inhouse.pipeline.labelling import Labelled, Move, Shown, label
 from inhouse.pipeline.machine import Checkup, doctor, list_models, pull_model
 from inhouse.pipeline.release import Promoted, promote, rollback
 from inhouse.pipeline.training import plan_training, train, train_seeds
@@ -25,13 +27,17 @@ __all__ = [
     "Checkup",
     "Cleaned",
     "Diff",
+    "Exchange",
     "Exported",
     "FindingsPage",
     "Forgotten",
+    "Labelled",
+    "Move",
     "Predicted",
     "Promoted",
     "Ran",
     "Retrained",
+    "Shown",
     "Undone",
     "add",
     "clean",
@@ -41,7 +47,9 @@ __all__ = [
     "export",
     "findings",
     "forget",
+    "from_tool",
     "init",
+    "label",
     "list_models",
     "monitor",
     "plan_training",
@@ -52,6 +60,7 @@ __all__ = [
     "rollback",
     "run",
     "status",
+    "to_tool",
     "train",
     "train_curve",
     "train_seeds",

@@ -29,6 +29,7 @@ from inhouse.errors import ModelUnavailable, NotFound, UsageError, did_you_mean
 from inhouse.pipeline.cards import save_version
 from inhouse.pipeline.corrections import store_corrected, waiting_corrections
 from inhouse.pipeline.differences import tell_replaced
+from inhouse.pipeline.pooling import input_of_unlabelled, set_aside, store_pooled
 from inhouse.pipeline.reading import (
     Opening,
     Read,
@@ -64,7 +65,8 @@ class Added:
     `replaced` ones stand in for older rows of their key.
     `rejections` are the first of the rejected rows, each with file, line, reason and remedy; `rejected_files` hold all
     of them, to be mended and added again. `unusable` are files that were left out. `form` says in lines what the
-    answers look like: fields of the schema, or structure checks. `card` is the data card of a new version.
+    answers look like: fields of the schema, or structure checks. `card` is the data card of a new version. `pooled`
+    records without a target joined the pool.
     """
 
     task: str
@@ -85,6 +87,7 @@ class Added:
     kind: Kind = "classify"
     form: tuple[str, ...] = ()
     card: str | None = None
+    pooled: int = 0
 
     def as_dict(self) -> dict[str, Any]:
         """For `--json`."""
@@ -141,6 +144,7 @@ def add(
     options: sources.ReadOptions | None = None,
     query: str = "",
     confirm: Confirm | None = None,
+    unlabelled: bool = False,
 ) -> Added:
     """Read files into the task's next dataset version.
 
@@ -161,6 +165,8 @@ def add(
         options: how files are read, where that is not to be found out.
         query: the SQL for a database.
         confirm: asked once whether what was inferred is right; not of what `task.toml` holds already.
+        unlabelled: rows without a target go to the task's pool, for `label`, in place of being rejected; the task must
+            be there. Rows with a target become examples all the same.
 
     Raises:
         SourceError, TooFewExamples: with file, line, value and remedy.
@@ -174,9 +180,48 @@ def add(
         paths = [f for f in files if not is_traces(f)]
         if not paths and test is None and len(files) > 0:
             return _add_corrections(workspace, workspace.load_task(name), reporter)
-        prepared = prepare(workspace, task or name, paths, reporter, test=test, wishes=wishes, kind=kind)
+        opened, pooled = None, 0
+        if unlabelled:
+            opened, pooled = _pool(workspace, workspace.load_task(name), paths, wishes, reporter)
+            task = workspace.load_task(name)
+            if not opened.opened and test is None:
+                return replace(_nothing_but_pooled(workspace, task), pooled=pooled)
+        prepared = prepare(
+            workspace,
+            task or name,
+            paths if opened is None or opened.opened else [],
+            reporter,
+            test=test,
+            wishes=wishes,
+            kind=kind,
+            opened=opened,
+        )
         added = store_data(workspace, prepared, reporter, drop_rare=drop_rare, confirm=confirm)
+        added = replace(added, pooled=pooled)
         return added if len(paths) == len(files) else _add_corrections(workspace, workspace.load_task(name), reporter)
+
+
+def _pool(
+    workspace: Workspace, task: Task, files: Sequence[Path | str], wishes: Wishes, reporter: Reporter
+) -> tuple[Opening, int]:
+    """Put the rows without a target into the pool; what else was read, and how many records are new."""
+    opened = open_sources(workspace, files, wishes, task.sources, reporter, targets=False)
+    section = input_of_unlabelled(task, opened, wishes)
+    known = task.model_copy(update={"input": section})
+    pooled = set_aside(
+        opened, known, names_in_source(wishes, known), records.forgotten_sources(workspace, task.name), reporter
+    )
+    with disk_guard(workspace.paths.root):
+        if section != task.input:
+            workspace.save_task(known)
+        return opened, store_pooled(workspace, known, pooled, reporter)
+
+
+def _nothing_but_pooled(workspace: Workspace, task: Task) -> Added:
+    """What is told where no row had a target."""
+    newest = records.latest_dataset(workspace, task.name)
+    previous = records.load_dataset(workspace, task.name, newest) if newest else Dataset(task.name, 0, (), ())
+    return _result(task, previous, Prepared(task, task, Read(), None), [], [])
 
 
 def wishes_of(
@@ -260,19 +305,22 @@ def prepare(
     test: Path | str | None,
     wishes: Wishes,
     kind: str = "",
+    opened: Opening | None = None,
 ) -> Prepared:
     """Read and map the files; the workspace is only looked at.
 
     Args:
         task: the task, or the name of one to be made.
         kind: of a new task; empty: inferred from what most rows look like.
+        opened: what was read of the files already.
     """
     before = None if isinstance(task, str) else task
     name = task if isinstance(task, str) else task.name
     if not files and test is None:
         raise UsageError("no file was given", f"inhouse add {name} FILE")
     kept = before.sources if before else ()
-    opened = open_sources(workspace, files, wishes, kept, reporter) if files else Opening()
+    if opened is None:
+        opened = open_sources(workspace, files, wishes, kept, reporter) if files else Opening()
     asked = open_sources(workspace, [test], replace(wishes, query=""), kept, reporter) if test is not None else None
     source = lead(opened if opened.opened or asked is None else asked, wishes)
     task = before or new_task(name, kind or _kind_of(source, wishes, reporter))

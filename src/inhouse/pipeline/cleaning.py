@@ -18,7 +18,7 @@ from inhouse.pipeline.privacy_report import require_report_name, write_report
 from inhouse.pipeline.probabilities import embedder
 from inhouse.pipeline.subject import subject_of
 from inhouse.pipeline.task_form import with_form
-from inhouse.store import Workspace, disk_guard, records, traffic
+from inhouse.store import Workspace, disk_guard, pool, records, traffic
 
 # Findings in `--json`; the counts are of all, and the store keeps the rest.
 SHOWN_FINDINGS = 1000
@@ -100,6 +100,7 @@ def clean(
             subject_of(workspace, task, dataset),
             embed=embedder(workspace, task, reporter),
             served=traffic.traces(workspace, name, newest=NEWEST_SERVED),
+            unlabelled=[one.inputs for one in pool.unlabelled(workspace, name)],
         )
         found = find_in(subject, whole=whole, tell=reporter.say)
         applied = _applied(found, apply)

@@ -13,14 +13,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from inhouse.core import Dataset, ModelVersion, Reporter, Silent, folded, input_key, render_input
+from inhouse.core import Dataset, Example, ModelVersion, Reporter, Silent, folded, input_key, render_input
 from inhouse.dataset.forget import Remains, Wanted
 from inhouse.errors import UsageError
 from inhouse.pipeline.cards import write_card
 from inhouse.pipeline.differences import TEST_CHANGED
 from inhouse.pipeline.versions import form_follows
-from inhouse.store import Workspace, disk_guard, erase, records, registry, sha256_of, write_bytes
+from inhouse.store import Workspace, disk_guard, erase, pool, records, registry, sha256_of, write_bytes
 from inhouse.store.database import now
+from inhouse.store.pool import PoolRecord
 
 # A shorter text stands in too much that has nothing to do with what is meant.
 LEAST_TEXT = 3
@@ -43,6 +44,7 @@ class Forgotten:
         rows: different rows, of all dataset versions; `test_rows` of the newest one's test.
         places: where they come from, `LISTED` of them; `sources` says how many of which source.
         versions: the dataset versions that held them; `new_dataset` is the one without them, where one was made.
+        pooled: records without a target, and answers to them, that were (or would be) removed from the pool.
         predictions, findings, traces, rejected, runs, strays: kept answers, findings, served requests, rejected rows,
             unfinished trainings and left-over files that were removed.
         reports: the model versions whose report was erased.
@@ -61,6 +63,7 @@ class Forgotten:
     versions: tuple[int, ...]
     new_dataset: int | None = None
     new_fingerprint: str | None = None
+    pooled: int = 0
     predictions: int = 0
     findings: int = 0
     traces: int = 0
@@ -80,13 +83,17 @@ class Forgotten:
 
 @dataclass(frozen=True)
 class _Found:
-    """The rows that are to go, in every version: by version how many of which split; and what may remain of them."""
+    """The rows that are to go, in every version: by version how many of which split; and what may remain of them.
+
+    `pooled` is how many of the pool are to go.
+    """
 
     remains: Remains
     newest: Dataset
     held: dict[int, Counter[str]]
     places: tuple[str, ...]
     sources: dict[str, int]
+    pooled: int
 
     @property
     def learned(self) -> set[int]:
@@ -160,7 +167,12 @@ def _untrained(workspace: Workspace, name: str) -> Iterator[None]:
 def _look(workspace: Workspace, name: str, wanted: Wanted, reporter: Reporter) -> _Found:
     """Every version's rows that are to go."""
     task = workspace.load_task(name)
-    newest = records.load_dataset(workspace, name)
+    number = records.latest_dataset(workspace, name)
+    pooled = [_as_example(one) for one in pool.everything(workspace, name)]
+    if not number and pooled:
+        newest = Dataset(name, 0, (), ())
+    else:
+        newest = records.load_dataset(workspace, name)
     remains = Remains(wanted)
     held: dict[int, Counter[str]] = {}
     sources: Counter[str] = Counter()
@@ -175,8 +187,19 @@ def _look(workspace: Workspace, name: str, wanted: Wanted, reporter: Reporter) -
                     sources[example.provenance.file] += 1
                 remains.take(example, labelled=task.kind == "classify")
         bar.update(number)
-    remains.keep(e for e in newest.examples if not wanted.is_of(e))
-    return _Found(remains, newest, held, tuple(sorted(remains.places)[:LISTED]), dict(sources.most_common(LISTED)))
+    gone = [e for e in pooled if wanted.is_of(e)]
+    for example in gone:
+        if str(example.provenance) not in remains.places:
+            sources[example.provenance.file] += 1
+        remains.take(example, labelled=task.kind == "classify")
+    remains.keep(e for e in (*newest.examples, *pooled) if not wanted.is_of(e))
+    places = tuple(sorted(remains.places)[:LISTED])
+    return _Found(remains, newest, held, places, dict(sources.most_common(LISTED)), len(gone))
+
+
+def _as_example(one: PoolRecord) -> Example:
+    """A record of the pool, with the answer that it may have, as rows are looked at."""
+    return Example(one.inputs, one.answer or "", one.group, one.provenance)
 
 
 def _told(workspace: Workspace, name: str, found: _Found) -> Forgotten:
@@ -191,6 +214,7 @@ def _told(workspace: Workspace, name: str, found: _Found) -> Forgotten:
         places=found.places,
         sources=found.sources,
         versions=tuple(found.held),
+        pooled=found.pooled,
         models=tuple(saw),
         reports=tuple(m.name for m in models if _quotes(workspace, m, found)),
         elsewhere=tuple(_elsewhere(workspace, name, found.remains.wanted)),
@@ -226,6 +250,7 @@ def _erase(workspace: Workspace, name: str, found: _Found, reporter: Reporter) -
         left = remains.without(records.load_dataset(workspace, name, number))
         erase.rewrite_version(workspace, left, {"at": at, "rows": splits.total()})
         bar.update(done)
+    pool.forget(workspace, name, lambda one: wanted.is_of(_as_example(one)))
     strays = erase.remove_strays(workspace, partial(_stray_holds, found=found))
     _renew_cards(workspace, name)
     workspace.database.scrub()
@@ -265,6 +290,8 @@ def _new_version(workspace: Workspace, name: str, found: _Found) -> Dataset | No
 def _renew_cards(workspace: Workspace, name: str) -> None:
     """Take away the cards of all versions, which name labels, sources and reasons; the newest one gets a new one."""
     newest = records.latest_dataset(workspace, name)
+    if not newest:
+        return
     for number in records.versions(workspace, name):
         page = workspace.paths.card(name, number)
         page.unlink(missing_ok=True)

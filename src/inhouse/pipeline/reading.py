@@ -98,10 +98,15 @@ def open_sources(
     wishes: Wishes,
     kept: Sequence[SourceSection],
     reporter: Reporter,
+    *,
+    targets: bool = True,
 ) -> Opening:
     """Read every file, folder, pattern and database that is named.
 
     One that cannot be read is told and left out, unless it is the only one.
+
+    Args:
+        targets: whether documents need one beside them, or a folder named as their label.
 
     Raises:
         SourceError: nothing can be read.
@@ -130,7 +135,7 @@ def open_sources(
     for folder in folders:
         name = folder.path.resolve().name
         try:
-            source = sources.read_document_folder(folder)
+            source = sources.read_document_folder(folder, targets=targets)
             opening.opened.append(_Opened(source, name, SourceSection(pattern=name), documents=False))
         except InputError as error:
             opening.failed(error, name)

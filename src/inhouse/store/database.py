@@ -32,7 +32,7 @@ from sqlalchemy import (
 from inhouse.errors import Busy, ConfigError
 from inhouse.store.paths import disk_guard
 
-SCHEMA_VERSION = "0003"
+SCHEMA_VERSION = "0004"
 
 metadata = MetaData()
 
@@ -160,6 +160,24 @@ predictions = Table(
     Column("blob", String, nullable=False),
     Column("created_at", String, nullable=False),
     UniqueConstraint("task", "model_version", "contender", "dataset_fingerprint"),
+)
+
+pool = Table(
+    "pool",
+    metadata,
+    Column("task", String, primary_key=True),
+    Column("id", String, primary_key=True),
+    Column("position", Integer, nullable=False),
+    Column("inputs", JSON, nullable=False),
+    Column("group", String, nullable=False),
+    Column("file", String, nullable=False),
+    Column("line", Integer, nullable=False),
+    Column("sha256", String, nullable=False),
+    Column("part", String, nullable=False),
+    Column("answer", Text),
+    Column("answered_by", String),
+    Column("answered_at", String),
+    Column("dataset", Integer),
 )
 
 

@@ -1,0 +1,108 @@
+"""Label Studio and Argilla: records go out and come back as the same records."""
+
+from __future__ import annotations
+
+import json
+from xml.etree import ElementTree
+
+import pytest
+from conftest import write_csv
+from hypothesis import given
+from hypothesis import strategies as st
+
+from inhouse import pipeline
+from inhouse.sources.label_tools import Exchanged, Form, read_project, write_project
+from inhouse.store import Workspace, pool, records
+
+SCHEMA = {"type": "object", "properties": {"name": {"type": ["string", "null"]}, "n": {"type": ["integer", "string"]}}}
+LABELS = ("card", "pin")
+
+
+@pytest.fixture
+def workspace(tmp_path, monkeypatch):
+    monkeypatch.setenv("INHOUSE_MODELS_DIR", str(tmp_path / "none"))
+    made = Workspace(tmp_path / "work")
+    rows = [{"text": f"message {i} of the {LABELS[i % 2]}", "label": LABELS[i % 2]} for i in range(20)]
+    pipeline.add(made, "tickets", [write_csv(tmp_path / "a.csv", rows)], kind="classify", target="label")
+    bare = write_csv(tmp_path / "b.csv", [{"text": "my card is lost"}, {"text": "a new pin"}])
+    pipeline.add(made, "tickets", [bare], unlabelled=True)
+    yield made
+    made.close()
+
+
+@pytest.mark.parametrize("tool", ["labelstudio", "argilla"])
+def test_what_goes_out_and_comes_back_unchanged_changes_nothing(workspace, tmp_path, tool):
+    file = tmp_path / "project.json"
+    out = pipeline.to_tool(workspace, "tickets", file, tool=tool)
+    assert out.records == out.labelled + 2
+    back = pipeline.from_tool(workspace, "tickets", file, tool=tool)
+    assert (back.dataset, back.labelled, len(pool.everything(workspace, "tickets"))) == (1, out.labelled, 2)
+
+
+def test_label_studio_labels_and_corrects_the_same_records(workspace, tmp_path):
+    file = tmp_path / "project.json"
+    pipeline.to_tool(workspace, "tickets", file, tool="labelstudio")
+    config = ElementTree.parse(tmp_path / "project.xml").getroot()
+    assert [one.get("value") for one in config.iter("Choice")] == ["card", "pin"]
+    tasks = json.loads(file.read_text())
+    assert tasks[0]["predictions"][0]["result"][0]["type"] == "choices"
+    lost = next(one for one in tasks if one["data"]["text"] == "my card is lost")
+    other = next(one for one in tasks if one["data"]["text"] == "a new pin")
+    learned = next(one for one in tasks if one["annotations"])
+
+    def said(label, who, **more):
+        value = {"choices": [label]}
+        result = [{"id": "x", "from_name": "label", "to_name": "text", "type": "choices", "value": value}]
+        return {"id": 1, "completed_by": who, "result": result, "was_cancelled": False, **more}
+
+    lost["annotations"] = [said("card", 7), said("pin", 8, was_cancelled=True)]
+    other["annotations"] = [said("pin", 7), said("card", {"id": 8, "email": "b@c.d"})]
+    before = learned["annotations"][0]["result"][0]["value"]["choices"][0]
+    learned["annotations"] = [said("card" if before == "pin" else "pin", 7)]
+    file.write_text(json.dumps(tasks))
+    done = pipeline.from_tool(workspace, "tickets", file, tool="labelstudio")
+    assert done.dataset == 2
+    (told,) = done.disagreements
+    assert "7: pin; b@c.d: card" in told
+    examples = records.load_dataset(workspace, "tickets").examples
+    assert len(examples) == 21
+    assert {str(e.provenance): e.target for e in examples}["b.csv:2"] == "card"
+    changed = next(e for e in examples if e.inputs["text"] == learned["data"]["text"])
+    assert changed.target != before
+
+
+def test_an_argilla_record_of_elsewhere_joins_with_its_response(workspace, tmp_path):
+    file = tmp_path / "records.json"
+    response = {"value": "pin", "user_id": "3f1c"}
+    record = {"id": "1", "fields": {"text": "pin forgotten"}, "metadata": {}, "suggestions": {}, "vectors": {}}
+    file.write_text(json.dumps([{**record, "responses": {"label": [response]}, "_server_id": None}]))
+    assert pipeline.from_tool(workspace, "tickets", file, tool="argilla").dataset == 2
+    assert {str(e.provenance) for e in records.load_dataset(workspace, "tickets").learned} >= {"records.json:1"}
+
+
+def test_marked_stretches_are_fields(tmp_path):
+    file = tmp_path / "x.json"
+    value = {"start": 0, "end": 4, "labels": ["name"]}
+    result = {"from_name": "label", "to_name": "text", "type": "labels", "value": value}
+    file.write_text(json.dumps([{"data": {"text": "Anna came"}, "annotations": [{"result": [result]}]}]))
+    (read,) = read_project(file, Form("extract", ["text"], schema=SCHEMA), "labelstudio")
+    assert read.answers == (("", '{"name":"Anna"}'),)
+
+
+@given(
+    name=st.none() | st.text(), n=st.integers() | st.text() | st.sampled_from(["7", "null", '"x"', "[1]"]),
+    tool=st.sampled_from(["labelstudio", "argilla"]),
+)  # fmt: skip
+def test_objects_come_back_as_they_were(tmp_path_factory, name, n, tool):
+    target = json.dumps({"name": name, "n": n}, ensure_ascii=False, separators=(",", ":"))
+    form = Form("extract", ["text"], schema=SCHEMA)
+    file = tmp_path_factory.mktemp("x") / "x.json"
+    file.write_text(write_project([Exchanged("i", {"text": "t"}, (("", target),))], form, tool), "utf-8")
+    assert read_project(file, form, tool)[0].answers[0][1] == target
+
+
+def test_a_cli_error_names_what_is_wrong(workspace, tmp_path, cli):
+    (tmp_path / "min.json").write_text('[{"text": "x", "label": "card"}]')
+    failed = cli(workspace.paths.root, "add", "tickets", "--from-labelstudio", tmp_path / "min.json")
+    assert failed.code == 3
+    assert "JSON-MIN" in failed.err
