@@ -16,10 +16,9 @@ from inhouse.clean.registry import Subject
 from inhouse.clean.suspects.cross_validation import CrossValidated
 from inhouse.core import Finding
 
-# Without a look: the label that is given has less than this share of the chance that the other one has, the other one
-# at least this chance, and of the nearest examples at least this share, while next to none has the given one. Set on
-# rows held out of banking77's train.csv with labels flipped at random; see docs/log.md, 2026-11-27.
-SAFE_RATIO = 0.02
+# Without a look: the label that is given has far less than the chance that the other one has (`CrossValidated.sure`),
+# the other one at least this chance, and of the nearest examples at least this share, while next to none has the given
+# one. Set on rows held out of banking77's train.csv with labels flipped at random; see docs/log.md, 2026-11-27.
 SAFE_CHANCE = 0.3
 SAFE_NEIGHBOURS = 0.5
 SAFE_OWN_NEIGHBOURS = 0.1
@@ -84,7 +83,7 @@ def _told(
     votes = float(np.mean(models.given[near] == best))
     own_votes = float(np.mean(models.given[near] == models.given[position]))
     sure = (
-        own < SAFE_RATIO * chance
+        own < models.sure * chance
         and chance >= SAFE_CHANCE
         and votes >= SAFE_NEIGHBOURS
         and own_votes <= SAFE_OWN_NEIGHBOURS
