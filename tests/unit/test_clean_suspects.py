@@ -346,6 +346,17 @@ def test_right_labels_and_few_examples_give_nothing_safe():
     assert list(suspect_target(Subject(dataset([("same text", "a")] * 80), "classify"))) == []
 
 
+def test_copies_of_a_suspect_example_are_told_apart():
+    rows, wrong = flipped()
+    rows.insert(wrong[0] + 1, rows[wrong[0]])
+    found = list(suspect_target(Subject(dataset(rows), "classify")))
+    assert {wrong[0], wrong[0] + 1} <= set(places(found))
+    assert len({f.id for f in found}) == len(found)
+    bad = bills()
+    bad[3][1] = {**bad[3][1], "total": 1.23}
+    assert len({f.id for f in found_in([*bad, bad[3]])}) == 2
+
+
 def test_wrong_labels_of_the_test_are_told_and_not_edited():
     rows, wrong = flipped()
     found = list(suspect_target(Subject(dataset(rows, tests=set(wrong)), "classify")))
