@@ -8,6 +8,10 @@ import platform
 from pathlib import Path
 from typing import Any
 
+ROOT = Path(__file__).resolve().parents[1]
+# The data sets that are not part of the project.
+DATA = Path(os.environ.get("DATA") or ROOT.parent / "shared" / "data")
+
 
 def machine() -> dict[str, Any]:
     """Cores that may be used, and the processor's name."""
@@ -15,7 +19,16 @@ def machine() -> dict[str, Any]:
 
 
 def report(name: str, results: dict[str, Any]) -> None:
-    """Write results/NAME.json beside the benchmarks, and print it."""
+    """Write results/NAME.json beside the benchmarks, and print it.
+
+    Raises:
+        ValidationError: there is a contract (tests/contracts/bench_NAME.schema.json), and the results break it.
+    """
+    contract = ROOT / "tests" / "contracts" / f"bench_{name}.schema.json"
+    if contract.is_file():
+        from jsonschema import validate
+
+        validate(results, json.loads(contract.read_text("utf-8")))
     file = Path(__file__).parent / "results" / f"{name}.json"
     file.parent.mkdir(exist_ok=True)
     text = json.dumps(results, indent=1)

@@ -14,11 +14,12 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from common import DATA
+
 from inhouse.clean import CHECKS, Subject
 from inhouse.clean.personal.look import personal, secret
 from inhouse.core import Dataset, Example, Provenance
 
-SHARED = Path(__file__).parents[2] / "shared" / "data"
 EXAMPLES = Path(__file__).parents[1] / "examples"
 # The benchmark's names of what the check calls so.
 SAME = {
@@ -93,7 +94,7 @@ def alarms(texts: Sequence[str]) -> dict[str, Any]:
 def speed(rows: int = 100_000) -> dict[str, Any]:
     """Processor seconds of both checks on texts of 300 characters, of which 1 in 20 holds something."""
     dice = random.Random(1)
-    questions = column(SHARED / "banking77" / "train.csv", "text")
+    questions = column(DATA / "banking77" / "train.csv", "text")
     texts = []
     for i in range(rows):
         text = " ".join(dice.choices(questions, k=12))[:300]
@@ -120,14 +121,14 @@ def column(file: Path, name: str) -> list[str]:
 
 def measure() -> dict[str, Any]:
     """All of it."""
-    sentences = json.loads((SHARED / "pii" / "sentences.json").read_text("utf-8"))
-    receipts = [json.loads(line) for line in (SHARED / "receipts" / "receipts.jsonl").read_text("utf-8").splitlines()]
+    sentences = json.loads((DATA / "pii" / "sentences.json").read_text("utf-8"))
+    receipts = [json.loads(line) for line in (DATA / "receipts" / "receipts.jsonl").read_text("utf-8").splitlines()]
     return {
         "pii": spans(sentences),
         "pii_templates_not_developed_on": spans([s for s in sentences if s["template_id"] % 2]),
         "false_alarms": {
-            "banking77": alarms(column(SHARED / "banking77" / "train.csv", "text")),
-            "e2e": alarms(column(SHARED / "e2e" / "devel.csv", "ref")),
+            "banking77": alarms(column(DATA / "banking77" / "train.csv", "text")),
+            "e2e": alarms(column(DATA / "e2e" / "devel.csv", "ref")),
             "receipts": alarms([row["text"] for row in receipts]),
             "ledger": alarms(column(EXAMPLES / "ledger" / "invoice_lines.csv", "description")),
         },

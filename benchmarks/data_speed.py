@@ -22,7 +22,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-BANKING77 = Path(os.environ.get("DATA", "../shared/data")) / "banking77"
+from common import DATA
+
+BANKING77 = DATA / "banking77"
 ROWS, SMALL, LARGE = 1_000_000, 250_000, 4_000_000
 NAMES = ("Anna", "Bert", "Chloe", "Deniz", "Emil", "Fatma", "Goran", "Hanna", "Ivo", "Jana")
 AGAIN, NEARLY, OTHERWISE = 0.01, 0.02, 0.01

@@ -1,4 +1,4 @@
-"""Suspect and broken targets, measured: labels flipped on purpose, texts that do not match, the examples' faults.
+"""Suspect and broken targets, measured: labels flipped on purpose, texts that do not match, swapped values.
 
 `measure` gives the figures of `benchmarks/results/data.json` under `suspects`.
 """
@@ -11,13 +11,12 @@ import random
 from collections.abc import Callable, Sequence
 from hashlib import md5
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
+from common import DATA
 from numpy.typing import NDArray
 
-import inhouse
 from inhouse.clean import Subject
 from inhouse.clean.suspects.texts import suspicion
 from inhouse.clean.targets import broken_target, suspect_target
@@ -27,30 +26,19 @@ from inhouse.engine import ENCODER, get_base
 from inhouse.engine.encoder import SentenceEncoder
 from inhouse.store import Settings
 
-ROOT = Path(__file__).resolve().parents[1]
-SHARED = ROOT.parent / "shared" / "data"
 SEEDS = (1, 2, 3)
 FLIPPED = 0.1
 STRENGTHS = (1.0, 10.0, 100.0)
-# Of each example: kind, file, input fields, target, group, and the faults that are wrong targets.
-EXAMPLES: dict[str, tuple[str, str, list[str], str, str, set[str]]] = {
-    "ledger": ("classify", "invoice_lines.csv", ["supplier", "description", "amount"], "account", "invoice_no",
-               {"wrong_label"}),
-    "invoices": ("extract", "invoices.jsonl", ["document"], "fields", "supplier", {"wrong_total"}),
-    "cv": ("generate", "cvs.jsonl", ["cv"], "summary", "",
-           {"invented_employer", "missing_section", "swapped_sections"}),
-}  # fmt: skip
 
 Embed = Callable[[list[str]], NDArray[np.float32]]
 
 
-def measure(shared: Path = SHARED, seeds: Sequence[int] = SEEDS) -> dict[str, Any]:
+def measure(shared: Path = DATA, seeds: Sequence[int] = SEEDS) -> dict[str, Any]:
     """All figures; `shared` holds banking77 and e2e."""
     return {
         "banking77_flipped_labels": flipped_labels(shared / "banking77", seeds),
         "e2e_mismatch": mismatched_texts(shared / "e2e" / "devel.csv"),
         "receipts_swapped_values": swapped_values(shared / "receipts" / "receipts.jsonl"),
-        "examples": {name: planted(name) for name in EXAMPLES},
     }
 
 
@@ -171,30 +159,6 @@ def mismatched_texts(file: Path) -> dict[str, float]:
         "average_precision": float(average_precision_score(wrong, scores)),
         "average_precision_held": float(average_precision_score(wrong[held], scores[held])),
     }
-
-
-# --- the project's own examples
-
-
-def planted(name: str) -> dict[str, float]:
-    """Precision and recall of the faults of an example's key, through `add` and `clean`; of labels at the number
-    planted, an example whose contradiction was planted not counted."""
-    kind, file, inputs, target, group, faults = EXAMPLES[name]
-    folder = ROOT / "examples" / name
-    key = json.loads((folder / "planted_faults.json").read_text())["faults"]
-    wrong = {row for fault in key if fault["fault"] in faults for row in fault["rows"]}
-    with TemporaryDirectory() as place:
-        workspace = inhouse.open_workspace(place)
-        inhouse.init(workspace, name, kind=kind)
-        inhouse.add(workspace, name, [folder / file], inputs=inputs, target=target, group=group)
-        found = inhouse.clean(workspace, name).findings
-    check = "suspect_target" if kind == "classify" else "broken_target"
-    lines = [_line(finding) for finding in found if finding.check == check]
-    if kind == "classify":
-        others = {row for fault in key if fault["fault"] == "contradiction" for row in fault["rows"]}
-        lines = [line for line in lines if line not in others][: len(wrong)]
-    right = sum(line in wrong for line in lines)
-    return {"planted": len(wrong), "precision": right / max(1, len(lines)), "recall": right / len(wrong)}
 
 
 def _line(finding: Finding) -> int:

@@ -7,17 +7,16 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import time
-from pathlib import Path
 from typing import Any
 
+from common import DATA
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from inhouse.core import folded
 from inhouse.scoring.twins import near_twins
 
-BANKING77 = Path(os.environ.get("DATA", "../shared/data")) / "banking77"
+BANKING77 = DATA / "banking77"
 NEAR = 0.90
 
 

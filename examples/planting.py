@@ -51,6 +51,28 @@ class Dice:
         return "".join(str(self.number(0, 9)) if sign == "#" else sign for sign in form)
 
 
+def misspell(dice: Dice, text: str, kept: Sequence[str] = ()) -> str:
+    """One typing error in a word of five letters or more: letters swapped, one missing or one doubled.
+
+    `kept`: stretches of the text whose words stay as they are. The text comes back as it is where no word is left.
+    """
+    words = text.split(" ")
+    safe = {word for stretch in kept for word in stretch.split()}
+    long_words = [i for i, word in enumerate(words) if len(word) > 4 and word.isalpha() and word not in safe]
+    if not long_words:
+        return text
+    number = dice.pick(long_words)
+    word, at = words[number], dice.number(1, len(words[number]) - 2)
+    words[number] = dice.pick(
+        (
+            word[:at] + word[at + 1] + word[at] + word[at + 2 :],
+            word[:at] + word[at + 1 :],
+            word[:at] + word[at] + word[at:],
+        )
+    )
+    return " ".join(words)
+
+
 def key_text(head: Mapping[str, str], entries: Sequence[Mapping[str, Any]]) -> str:
     """The key of the faults as JSON, one fault per line, in order of kind and row.
 

@@ -1,4 +1,4 @@
-"""Write the example CVs: ``cvs.jsonl``, ``documents/*.docx`` and the key of the faults, ``planted_faults.json``.
+"""Write the example CVs: ``cvs.jsonl``, ``test_cvs.jsonl``, ``documents/*.docx`` and the key of the faults.
 
 Run ``python examples/cv/generate.py`` from anywhere; it needs python-docx. The same seed gives the same bytes on every
 Python from 3.11 on: all chance comes from ``random.Random(seed).random()`` and plain arithmetic.
@@ -9,7 +9,7 @@ import json
 import re
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -33,12 +33,14 @@ from word import docx_bytes
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import planting
-from planting import Dice
+from planting import Dice, misspell
 
 SEED = 20260611
 PEOPLE = 398
 DOCUMENTS = 40
-DUPLICATES = 2
+DUPLICATES = NEAR_DUPLICATES = 15
+WRONG_EACH = 8  # summaries without a section, in another order, and with an employer or a figure that the CV has not
+TEST_PEOPLE, LEAKS = 60, 30  # of the test file; half of what leaks is there word for word
 NOW = (2026, 2)
 SHORTEST, LONGEST = 900, 1600  # characters of a CV
 COUNTS_OF_POSITIONS = (2, 2, 3, 3, 3, 4)
@@ -58,11 +60,21 @@ class Row:
 
 @dataclass
 class Fault:
-    """A planted fault: the rows it is in, what it is, and what the truth is."""
+    """A planted fault: the rows it is in, what it is, and what the truth is; `tested`: the twin in the test file."""
 
     rows: list[Row]
     fault: str
     detail: dict[str, Any] = field(default_factory=dict)
+    tested: Row | None = None
+
+
+@dataclass
+class Files:
+    """The rows of both files, and the faults in them."""
+
+    rows: list[Row]
+    tests: list[Row] = field(default_factory=list)
+    faults: list[Fault] = field(default_factory=list)
 
 
 # --------------------------------------------------------------------------- people
@@ -189,59 +201,116 @@ def new_row(dice: Dice) -> Row:
 # --------------------------------------------------------------------------- faults
 
 
-def untouched(dice: Dice, rows: list[Row], faults: list[Fault]) -> Row:
+def untouched(dice: Dice, files: Files) -> Row:
     """A row that is in no fault yet and has its CV in the file."""
-    used = {id(row) for fault in faults for row in fault.rows}
+    used = {id(row) for fault in files.faults for row in fault.rows}
     while True:
-        row = dice.pick(rows)
+        row = dice.pick(files.rows)
         if not row.as_docx and id(row) not in used:
             return row
 
 
-def plant_duplicates(dice: Dice, rows: list[Row], faults: list[Fault]) -> None:
+def plant_duplicates(dice: Dice, files: Files) -> None:
     """File a CV a second time, some rows later."""
     for _ in range(DUPLICATES):
-        row = untouched(dice, rows, faults)
-        copy = Row(row.person, row.layout, row.cv, row.summary)
-        rows.insert(dice.number(rows.index(row) + 1, len(rows)), copy)
-        faults.append(Fault([row, copy], "duplicate"))
+        row = untouched(dice, files)
+        copy = replace(row)
+        files.rows.insert(dice.number(files.rows.index(row) + 1, len(files.rows)), copy)
+        files.faults.append(Fault([row, copy], "duplicate"))
 
 
-def plant_sections(dice: Dice, rows: list[Row], faults: list[Fault], fault: str, sections: Sequence[str]) -> None:
-    """Give a summary other sections, or another order of them."""
-    row = untouched(dice, rows, faults)
-    faults.append(Fault([row], fault, {"right": row.summary}))
-    bodies = dict(part.split("\n", 1) for part in row.summary.split("\n\n"))
-    row.summary = joined({heading: bodies[heading] for heading in sections})
+def nearly(dice: Dice, row: Row, number: int) -> tuple[str, str]:
+    """What was changed, and almost the same CV, which has the same summary."""
+    if number % 3 == 0:
+        return "line breaks", row.cv.replace("\n", "\n\n")
+    if number % 3 == 1:
+        return "heading", f"CV\n{row.cv}"
+    lines = row.cv.split("\n")
+    misspelt = [misspell(dice, line, [row.summary, row.person.name]) for line in lines]
+    at = dice.pick([i for i, line in enumerate(lines) if misspelt[i] != line])
+    return "typing error", "\n".join([*lines[:at], misspelt[at], *lines[at + 1 :]])
 
 
-def plant_invented_employer(dice: Dice, rows: list[Row], faults: list[Fault]) -> None:
+def plant_near_duplicates(dice: Dice, files: Files) -> None:
+    """File a CV a second time, written a little differently."""
+    for number in range(NEAR_DUPLICATES):
+        row = untouched(dice, files)
+        change, words = nearly(dice, row, number)
+        copy = replace(row, cv=words)
+        files.rows.insert(dice.number(files.rows.index(row) + 1, len(files.rows)), copy)
+        files.faults.append(Fault([row, copy], "near_duplicate", {"change": change}))
+
+
+def plant_sections(dice: Dice, files: Files, fault: str, sections: Sequence[str]) -> None:
+    """Give summaries other sections, or another order of them."""
+    for _ in range(WRONG_EACH):
+        row = untouched(dice, files)
+        files.faults.append(Fault([row], fault, {"right": row.summary}))
+        bodies = dict(part.split("\n", 1) for part in row.summary.split("\n\n"))
+        row.summary = joined({heading: bodies[heading] for heading in sections})
+
+
+def plant_invented_employers(dice: Dice, files: Files) -> None:
     """Name an employer in a summary that the CV does not know."""
-    row = untouched(dice, rows, faults)
-    right = row.person.positions[1].employer
-    strangers = [name for name in v.EMPLOYERS if name not in row.cv]
-    wrong = f"{dice.pick(strangers)} {right.split()[-1] if '&' not in right else 'Group'}"
-    row.summary = row.summary.replace(right, wrong)
-    faults.append(Fault([row], "invented_employer", {"right": right, "wrong": wrong}))
+    for _ in range(WRONG_EACH):
+        row = untouched(dice, files)
+        right = row.person.positions[1].employer
+        strangers = [name for name in v.EMPLOYERS if name not in row.cv]
+        wrong = f"{dice.pick(strangers)} {right.split()[-1] if '&' not in right else 'Group'}"
+        row.summary = row.summary.replace(right, wrong)
+        files.faults.append(Fault([row], "invented_employer", {"right": right, "wrong": wrong}))
+
+
+def plant_invented_figures(dice: Dice, files: Files) -> None:
+    """Write a figure into a summary that the CV does not have: of what somebody did in the newest job."""
+    planted = 0
+    while planted < WRONG_EACH:
+        row = untouched(dice, files)
+        right = row.person.positions[0].duty.third if row.person.positions[0].end is None else ""
+        figure = re.search(r"\b\d+\b", right)
+        if not figure or right not in row.summary:
+            continue
+        number = str(int(figure[0]) + dice.number(30, 900))
+        wrong = right.replace(figure[0], number, 1)
+        if number in row.cv:
+            continue
+        row.summary = row.summary.replace(right, wrong)
+        files.faults.append(Fault([row], "invented_figure", {"right": right, "wrong": wrong}))
+        planted += 1
+
+
+def plant_leaks(dice: Dice, files: Files) -> None:
+    """File CVs that were learned from in the test too, half of them written a little differently."""
+    for number in range(LEAKS):
+        row = untouched(dice, files)
+        change, words = nearly(dice, row, number // 2) if number % 2 else ("none", row.cv)
+        twin = replace(row, cv=words)
+        files.tests.insert(dice.number(0, len(files.tests)), twin)
+        files.faults.append(Fault([row], "leakage", {"change": change}, twin))
 
 
 # --------------------------------------------------------------------------- output
 
 
-def build(seed: int) -> tuple[list[Row], list[Fault]]:
+def build(seed: int) -> Files:
     """All rows in order with their ids, and the faults in them."""
-    dice, faults = Dice(seed), list[Fault]()
-    rows = [new_row(dice) for _ in range(PEOPLE)]
-    for row in dice.some(rows, DOCUMENTS):
+    dice = Dice(seed)
+    files = Files([new_row(dice) for _ in range(PEOPLE)])
+    for row in dice.some(files.rows, DOCUMENTS):
         row.as_docx = True
-    plant_duplicates(dice, rows, faults)
+    plant_duplicates(dice, files)
+    plant_near_duplicates(dice, files)
     qualifications, experience, availability = SECTIONS
-    plant_sections(dice, rows, faults, "missing_section", (qualifications, experience))
-    plant_sections(dice, rows, faults, "swapped_sections", (experience, qualifications, availability))
-    plant_invented_employer(dice, rows, faults)
-    for number, row in enumerate(rows, start=1):
-        row.id = f"cv-{number:03d}"
-    return rows, faults
+    plant_sections(dice, files, "missing_section", (qualifications, experience))
+    plant_sections(dice, files, "swapped_sections", (experience, qualifications, availability))
+    plant_invented_employers(dice, files)
+    plant_invented_figures(dice, files)
+    files.tests += [new_row(dice) for _ in range(TEST_PEOPLE)]
+    plant_leaks(dice, files)
+    for rows, name in ((files.rows, "cv"), (files.tests, "test")):
+        for number, row in enumerate(rows, start=1):
+            row.id = f"{name}-{number:03d}"
+    return files
 
 
 def docx_name(row: Row) -> str:
@@ -255,14 +324,21 @@ def jsonl_text(rows: list[Row]) -> str:
     return "".join(json.dumps(value, ensure_ascii=False) + "\n" for value in values)
 
 
-def key_text(rows: list[Row], faults: list[Fault]) -> str:
+def key_text(files: Files) -> str:
     """The key of the faults."""
-    line_of = {id(row): number for number, row in enumerate(rows, start=1)}
-    entries = [
-        {"rows": sorted(line_of[id(row)] for row in fault.rows), "fault": fault.fault, "detail": fault.detail}
-        for fault in faults
-    ]
-    head = {"file": "cvs.jsonl", "rows": "line numbers in the file, the first line is 1"}
+    line_of = {id(row): number for rows in (files.rows, files.tests) for number, row in enumerate(rows, start=1)}
+    entries = []
+    for fault in files.faults:
+        detail = {**fault.detail, "test_row": line_of[id(fault.tested)]} if fault.tested else fault.detail
+        if fault.fault == "near_duplicate":
+            detail = {**detail, "copy": line_of[id(fault.rows[1])]}
+        rows = sorted(line_of[id(row)] for row in fault.rows)
+        entries.append({"rows": rows, "fault": fault.fault, "detail": detail})
+    head = {
+        "file": "cvs.jsonl",
+        "test": "test_cvs.jsonl",
+        "rows": "line numbers in the file, the first line is 1; test_row in the test",
+    }
     return planting.key_text(head, entries)
 
 
@@ -272,16 +348,17 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=SEED)
     parser.add_argument("--out", type=Path, default=Path(__file__).resolve().parent, help="folder to write to")
     arguments = parser.parse_args()
-    rows, faults = build(arguments.seed)
+    files = build(arguments.seed)
     out: Path = arguments.out
     (out / "documents").mkdir(parents=True, exist_ok=True)
     for old in (out / "documents").glob("cv-*.docx"):
         old.unlink()
-    for row in rows:
+    for row in files.rows:
         if row.as_docx:
             (out / docx_name(row)).write_bytes(docx_bytes(LAYOUTS[row.layout](row.person), row.id))
-    (out / "cvs.jsonl").write_text(jsonl_text(rows), encoding="utf-8", newline="\n")
-    (out / "planted_faults.json").write_text(key_text(rows, faults), encoding="utf-8", newline="\n")
+    (out / "cvs.jsonl").write_text(jsonl_text(files.rows), encoding="utf-8", newline="\n")
+    (out / "test_cvs.jsonl").write_text(jsonl_text(files.tests), encoding="utf-8", newline="\n")
+    (out / "planted_faults.json").write_text(key_text(files), encoding="utf-8", newline="\n")
 
 
 if __name__ == "__main__":

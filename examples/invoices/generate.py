@@ -1,4 +1,4 @@
-"""Write the example invoices: ``invoices.jsonl``, ``documents/*.pdf`` and the key of the faults.
+"""Write the example invoices: ``invoices.jsonl``, ``test_invoices.jsonl``, ``documents/*.pdf`` and the key of faults.
 
 Run ``python examples/invoices/generate.py`` from anywhere; it needs reportlab. The same seed gives the same bytes on
 every Python from 3.11 on: all chance comes from ``random.Random(seed).random()`` and plain arithmetic.
@@ -21,7 +21,7 @@ from pdf import pdf_bytes
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import planting
-from planting import Dice
+from planting import Dice, misspell
 
 SEED = 20260502
 INVOICES = 598
@@ -31,7 +31,20 @@ DAYS = 470
 LINES = (1, 1, 2, 2, 2, 3, 3, 4)
 # A small model reads and writes these: lines that make more of it are drawn again.
 LONGEST_TEXT, LONGEST_JSON = 900, 400
-WRONG_TOTALS, DUPLICATES = 2, 2
+DUPLICATES = NEAR_DUPLICATES = CONTRADICTIONS = 15
+WRONG_EACH = 8  # totals, days, numbers, suppliers and lines that are typed wrong
+WRONG = {
+    "wrong_total": "total",
+    "wrong_date": "date",
+    "wrong_number": "invoice_number",
+    "wrong_supplier": "supplier",
+    "missing_line": "items",
+}
+EMPTY, BARE = 4, 4
+# The test file: days after those of the others, an invoice of each supplier, and ones that leak, half of them exactly.
+TEST_DAYS, LEAKS = 60, 30
+# What a second copy has stamped on it.
+STAMPS = {"en": "COPY", "de": "KOPIE", "nl": "KOPIE", "fr": "COPIE"}
 
 
 @dataclass(eq=False)
@@ -48,11 +61,22 @@ class Row:
 
 @dataclass
 class Fault:
-    """A planted fault: the rows it is in, what it is, and what the truth is."""
+    """A planted fault: the rows it is in, what it is, and what the truth is; `tested`: the twin in the test file."""
 
     rows: list[Row]
     fault: str
     detail: dict[str, Any] = field(default_factory=dict)
+    tested: Row | None = None
+
+
+@dataclass
+class Books:
+    """The rows of both files, the faults in them, and the suppliers with their habits and last numbers."""
+
+    suppliers: list[tuple[v.Supplier, Habits, int]] = field(default_factory=list)
+    rows: list[Row] = field(default_factory=list)
+    tests: list[Row] = field(default_factory=list)
+    faults: list[Fault] = field(default_factory=list)
 
 
 # --------------------------------------------------------------------------- suppliers
@@ -156,87 +180,187 @@ def counts(dice: Dice) -> list[int]:
     return numbers
 
 
-def all_rows(dice: Dice) -> list[Row]:
+def new_row(dice: Dice, supplier: v.Supplier, habit: Habits, counter: int, day: date) -> Row:
+    """An invoice that came in some days after its own."""
+    number = supplier.number.format(y=day.year, yy=f"{day:%y}", n=counter)
+    invoice = new_invoice(dice, supplier, habit, number, day)
+    return Row(day + timedelta(days=dice.number(1, 6)), invoice, page_text(invoice), fields(invoice))
+
+
+def add_rows(dice: Dice, books: Books) -> None:
     """Every supplier's invoices, numbered in order of date; one of each supplier is a PDF file."""
-    rows = []
     for supplier, count in zip(v.SUPPLIERS, counts(dice), strict=True):
         habit, last = habits(dice, supplier), dice.number(11, 700)
         days = sorted(dice.number(0, DAYS) for _ in range(count))
         own = []
         for offset in days:
-            day, last = FIRST_DAY + timedelta(days=offset), last + dice.number(1, 9)
-            number = supplier.number.format(y=day.year, yy=f"{day:%y}", n=last)
-            invoice = new_invoice(dice, supplier, habit, number, day)
-            own.append(Row(day + timedelta(days=dice.number(1, 6)), invoice, page_text(invoice), fields(invoice)))
+            last += dice.number(1, 9)
+            own.append(new_row(dice, supplier, habit, last, FIRST_DAY + timedelta(days=offset)))
         dice.pick(own).as_pdf = True
-        rows += own
-    return rows
+        books.rows += own
+        books.suppliers.append((supplier, habit, last))
+
+
+def add_tests(dice: Dice, books: Books) -> None:
+    """An invoice of each supplier from the days after those of the others."""
+    for supplier, habit, last in books.suppliers:
+        day = FIRST_DAY + timedelta(days=DAYS + dice.number(7, TEST_DAYS))
+        books.tests.append(new_row(dice, supplier, habit, last + dice.number(1, 9), day))
 
 
 # --------------------------------------------------------------------------- faults
 
 
-def untouched(dice: Dice, rows: list[Row], faults: list[Fault]) -> Row:
+def untouched(dice: Dice, books: Books) -> Row:
     """A row that is in no fault yet and has its text in the file."""
-    used = {id(row) for fault in faults for row in fault.rows}
+    used = {id(row) for fault in books.faults for row in fault.rows}
     while True:
-        row = dice.pick(rows)
+        row = dice.pick(books.rows)
         if not row.as_pdf and id(row) not in used:
             return row
 
 
-def plant_duplicates(dice: Dice, rows: list[Row], faults: list[Fault]) -> None:
-    """File an invoice a second time some days later."""
+def filed_again(dice: Dice, row: Row) -> Row:
+    """The same invoice some days later."""
+    return replace(row, received=row.received + timedelta(days=dice.number(3, 20)))
+
+
+def plant_duplicates(dice: Dice, books: Books) -> None:
+    """File an invoice a second time."""
     for _ in range(DUPLICATES):
-        row = untouched(dice, rows, faults)
-        copy = Row(row.received + timedelta(days=dice.number(3, 20)), row.invoice, row.text, row.fields)
-        rows.append(copy)
-        faults.append(Fault([row, copy], "duplicate"))
+        row = untouched(dice, books)
+        copy = filed_again(dice, row)
+        books.rows.append(copy)
+        books.faults.append(Fault([row, copy], "duplicate"))
+
+
+def values_of(row: Row) -> list[str]:
+    """The words that the fields take from the page as they stand there."""
+    told = fields(row.invoice)
+    return [told["supplier"], told["invoice_number"], *(item["description"] for item in told["items"])]
+
+
+def nearly(dice: Dice, row: Row, number: int) -> tuple[str, str]:
+    """What was changed, and almost the same page, which has the same fields."""
+    if number % 3 == 0:
+        return "stamp", f"{STAMPS[row.invoice.supplier.lang]}\n{row.text}"
+    if number % 3 == 1:
+        return "line breaks", row.text.replace("\n", "\n\n")
+    lines = row.text.split("\n")
+    kept = values_of(row)
+    misspelt = [misspell(dice, line, kept) for line in lines]
+    at = dice.pick([i for i, line in enumerate(lines) if misspelt[i] != line])
+    return "typing error", "\n".join([*lines[:at], misspelt[at], *lines[at + 1 :]])
+
+
+def plant_near_duplicates(dice: Dice, books: Books) -> None:
+    """File an invoice a second time, read a little differently."""
+    for number in range(NEAR_DUPLICATES):
+        row = untouched(dice, books)
+        change, words = nearly(dice, row, number)
+        copy = replace(filed_again(dice, row), text=words)
+        books.rows.append(copy)
+        books.faults.append(Fault([row, copy], "near_duplicate", {"change": change}))
+
+
+def plant_contradictions(dice: Dice, books: Books) -> None:
+    """File an invoice a second time and type another day of the page than the invoice's, where it has one."""
+    planted = 0
+    while planted < CONTRADICTIONS:
+        row = untouched(dice, books)
+        if written_date(row.invoice, row.invoice.due) not in row.text:
+            continue
+        right = fields(row.invoice)
+        copy = replace(filed_again(dice, row), fields={**right, "date": row.invoice.due.isoformat()})
+        books.rows.append(copy)
+        books.faults.append(Fault([row, copy], "contradiction", {"field": "date", "right": right["date"]}))
+        planted += 1
 
 
 def swapped(number: float) -> float:
-    """A number with two neighbouring digits typed the wrong way round: the first that differ."""
+    """A number with two neighbouring digits typed the wrong way round: the first that differ, if there are any."""
     digits = f"{number:.2f}"
     for at, (first, second) in enumerate(pairwise(digits)):
         if first != second and first.isdigit() and second.isdigit() and second != "0":
             return float(digits[:at] + second + first + digits[at + 2 :])
-    return round(number + 90, 2)
+    return number
 
 
-def plant_wrong_totals(dice: Dice, rows: list[Row], faults: list[Fault]) -> None:
-    """Type a total wrong: two digits swapped."""
-    for _ in range(WRONG_TOTALS):
-        row = untouched(dice, rows, faults)
-        right = fields(row.invoice)
-        wrong = swapped(right["total"])
-        row.fields = {**right, "total": wrong}
-        faults.append(Fault([row], "wrong_total", {"right": right["total"], "wrong": wrong}))
+def slipped(dice: Dice, number: str) -> str:
+    """A number with a digit typed wrong: one of its last."""
+    places = [at for at, sign in enumerate(number) if sign.isdigit()][-3:]
+    at = dice.pick(places)
+    return number[:at] + str((int(number[at]) + dice.number(1, 9)) % 10) + number[at + 1 :]
 
 
-def plant_gaps(dice: Dice, rows: list[Row], faults: list[Fault]) -> None:
-    """Leave one document empty, and one row without fields."""
-    empty = untouched(dice, rows, faults)
-    empty.text = ""
-    faults.append(Fault([empty], "empty_document"))
-    bare = untouched(dice, rows, faults)
-    faults.append(Fault([bare], "no_fields", {"right": bare.fields}))
-    bare.fields = None
+def typed_wrong(dice: Dice, row: Row, field_name: str) -> object:
+    """What a tired clerk writes into a field; the page does not say so."""
+    right = fields(row.invoice)[field_name]
+    if field_name == "total":
+        return swapped(right)
+    if field_name == "date":
+        return (row.invoice.day + timedelta(days=dice.pick((-365, 365, 100, -100)))).isoformat()
+    if field_name == "invoice_number":
+        return slipped(dice, right)
+    if field_name == "supplier":
+        return dice.pick([one.name for one in v.SUPPLIERS if one.name not in row.text])
+    return right[:-1]
+
+
+def plant_wrong_values(dice: Dice, books: Books, fault: str, field_name: str) -> None:
+    """Type a field wrong; of the lines leave out the last of several."""
+    planted = 0
+    while planted < WRONG_EACH:
+        row = untouched(dice, books)
+        right, wrong = fields(row.invoice), typed_wrong(dice, row, field_name)
+        if wrong and wrong != right[field_name] and str(wrong) not in row.text:
+            row.fields = {**right, field_name: wrong}
+            books.faults.append(Fault([row], fault, {"field": field_name, "right": right[field_name], "wrong": wrong}))
+            planted += 1
+
+
+def plant_gaps(dice: Dice, books: Books) -> None:
+    """Leave some documents empty, and some rows without fields."""
+    for _ in range(EMPTY):
+        empty = untouched(dice, books)
+        empty.text = ""
+        books.faults.append(Fault([empty], "empty_document"))
+    for _ in range(BARE):
+        bare = untouched(dice, books)
+        books.faults.append(Fault([bare], "no_fields", {"right": bare.fields}))
+        bare.fields = None
+
+
+def plant_leaks(dice: Dice, books: Books) -> None:
+    """File invoices that were learned from in the test too, half of them read a little differently."""
+    for number in range(LEAKS):
+        row = untouched(dice, books)
+        change, words = nearly(dice, row, number // 2) if number % 2 else ("none", row.text)
+        twin = replace(row, text=words, received=FIRST_DAY + timedelta(days=DAYS + dice.number(7, TEST_DAYS)))
+        books.tests.append(twin)
+        books.faults.append(Fault([row], "leakage", {"change": change}, twin))
 
 
 # --------------------------------------------------------------------------- output
 
 
-def build(seed: int) -> tuple[list[Row], list[Fault]]:
+def build(seed: int) -> Books:
     """All rows in order with their ids, and the faults in them."""
-    dice, faults = Dice(seed), list[Fault]()
-    rows = all_rows(dice)
-    plant_duplicates(dice, rows, faults)
-    plant_wrong_totals(dice, rows, faults)
-    plant_gaps(dice, rows, faults)
-    rows.sort(key=lambda row: (row.received, row.invoice.supplier.name, row.invoice.number))
-    for number, row in enumerate(rows, start=1):
-        row.id = f"invoice-{number:04d}"
-    return rows, faults
+    dice, books = Dice(seed), Books()
+    add_rows(dice, books)
+    plant_duplicates(dice, books)
+    plant_near_duplicates(dice, books)
+    plant_contradictions(dice, books)
+    for fault, field_name in WRONG.items():
+        plant_wrong_values(dice, books, fault, field_name)
+    plant_gaps(dice, books)
+    add_tests(dice, books)
+    plant_leaks(dice, books)
+    for rows, name in ((books.rows, "invoice"), (books.tests, "test")):
+        rows.sort(key=lambda row: (row.received, row.invoice.supplier.name, row.invoice.number))
+        for number, row in enumerate(rows, start=1):
+            row.id = f"{name}-{number:04d}"
+    return books
 
 
 def pdf_name(row: Row) -> str:
@@ -254,14 +378,21 @@ def jsonl_text(rows: list[Row]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def key_text(rows: list[Row], faults: list[Fault]) -> str:
+def key_text(books: Books) -> str:
     """The key of the faults."""
-    line_of = {id(row): number for number, row in enumerate(rows, start=1)}
-    entries = [
-        {"rows": sorted(line_of[id(row)] for row in fault.rows), "fault": fault.fault, "detail": fault.detail}
-        for fault in faults
-    ]
-    head = {"file": "invoices.jsonl", "rows": "line numbers in the file, the first line is 1"}
+    line_of = {id(row): number for rows in (books.rows, books.tests) for number, row in enumerate(rows, start=1)}
+    entries = []
+    for fault in books.faults:
+        detail = {**fault.detail, "test_row": line_of[id(fault.tested)]} if fault.tested else fault.detail
+        rows = sorted(line_of[id(row)] for row in fault.rows)
+        if fault.fault == "contradiction":
+            detail = {**detail, "wrong_row": line_of[id(fault.rows[1])]}
+        entries.append({"rows": rows, "fault": fault.fault, "detail": detail})
+    head = {
+        "file": "invoices.jsonl",
+        "test": "test_invoices.jsonl",
+        "rows": "line numbers in the file, the first line is 1; test_row in the test",
+    }
     return planting.key_text(head, entries)
 
 
@@ -271,17 +402,18 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=SEED)
     parser.add_argument("--out", type=Path, default=Path(__file__).resolve().parent, help="folder to write to")
     arguments = parser.parse_args()
-    rows, faults = build(arguments.seed)
+    books = build(arguments.seed)
     out: Path = arguments.out
     (out / "documents").mkdir(parents=True, exist_ok=True)
     for old in (out / "documents").glob("invoice-*.pdf"):
         old.unlink()
-    for row in rows:
+    for row in books.rows:
         if row.as_pdf:
             page = LAYOUTS[row.invoice.supplier.layout](row.invoice)
             (out / pdf_name(row)).write_bytes(pdf_bytes(page, row.id))
-    (out / "invoices.jsonl").write_text(jsonl_text(rows), encoding="utf-8", newline="\n")
-    (out / "planted_faults.json").write_text(key_text(rows, faults), encoding="utf-8", newline="\n")
+    (out / "invoices.jsonl").write_text(jsonl_text(books.rows), encoding="utf-8", newline="\n")
+    (out / "test_invoices.jsonl").write_text(jsonl_text(books.tests), encoding="utf-8", newline="\n")
+    (out / "planted_faults.json").write_text(key_text(books), encoding="utf-8", newline="\n")
 
 
 if __name__ == "__main__":

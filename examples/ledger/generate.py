@@ -1,4 +1,4 @@
-"""Write the example ledger: ``invoice_lines.csv`` and the key of its faults, ``planted_faults.json``.
+"""Write the example ledger: ``invoice_lines.csv``, ``test_lines.csv`` and the key of the faults in both.
 
 Run ``python examples/ledger/generate.py`` from anywhere. The same seed gives the same bytes on every
 Python from 3.11 on: all chance comes from ``random.Random(seed).random()`` and plain arithmetic.
@@ -18,7 +18,7 @@ import vocabulary as v
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import planting
-from planting import Dice
+from planting import Dice, misspell
 
 SEED = 20260417
 INVOICES = 546
@@ -26,7 +26,9 @@ FIRST_DAY = date(2025, 1, 2)
 DAYS = 480
 COLUMNS = ("invoice_no", "invoice_date", "supplier", "description", "amount", "account")
 LINES_PER_INVOICE = (1, 1, 1, 2, 2, 2, 3, 3, 4)
-FAULT_COUNTS = {"exact_duplicate": 15, "near_duplicate": 8, "contradiction": 8, "wrong_label": 24}
+FAULT_COUNTS = {"exact_duplicate": 15, "near_duplicate": 16, "contradiction": 16, "wrong_label": 24}
+# The test file: days after those of the others, lines of its own, and lines that leak, half of them word for word.
+TEST_DAYS, TEST_LINES, LEAKS = 90, 120, 30
 PERSONAL_KINDS = (
     "iban",
     "iban",
@@ -73,18 +75,20 @@ class Invoice:
 
 @dataclass
 class Fault:
-    """A planted fault: the lines it is in, what it is, and what the truth is."""
+    """A planted fault: the lines it is in, what it is, and what the truth is; `tested`: the twin in the test file."""
 
     lines: list[Line]
     fault: str
     detail: dict[str, str]
+    tested: Line | None = None
 
 
 @dataclass
 class Ledger:
-    """All invoices, the faults planted so far, and what lines exist already."""
+    """All invoices, those of the test file, the faults planted so far, and what lines exist already."""
 
     invoices: list[Invoice] = field(default_factory=list)
+    tests: list[Invoice] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
     seen: set[tuple[str, str, int]] = field(default_factory=set)
 
@@ -165,24 +169,6 @@ def restyle(dice: Dice, text: str, lang: str) -> str:
     return {"as is": text, "lower": text.lower(), "upper": text.upper()}[style]
 
 
-def misspell(dice: Dice, text: str) -> str:
-    """One typing error in a word of five letters or more: letters swapped, one missing or one doubled."""
-    words = text.split(" ")
-    long_words = [number for number, word in enumerate(words) if len(word) > 4 and word.isalpha()]
-    if not long_words:
-        return text
-    number = dice.pick(long_words)
-    word, at = words[number], dice.number(1, len(words[number]) - 2)
-    words[number] = dice.pick(
-        (
-            word[:at] + word[at + 1] + word[at] + word[at + 2 :],
-            word[:at] + word[at + 1 :],
-            word[:at] + word[at] + word[at:],
-        )
-    )
-    return " ".join(words)
-
-
 def mark(dice: Dice, text: str, marks: v.Words, lang: str, place: str) -> str:
     """Put a note such as 'doorbelasten' before or behind a line; a quarter of the foreign ones in Dutch."""
     note = dice.pick(words_of(marks, "nl" if dice.chance(0.25) else lang)).format_map({"obj": place})
@@ -252,21 +238,25 @@ def plain(text: str) -> str:
     return "".join(letter for letter in text.lower() if letter.isalnum())
 
 
+def new_invoice(dice: Dice, ledger: Ledger, first_day: date, days: int) -> Invoice:
+    """An invoice with its lines; one that exists already (same supplier, text and amount) is drawn again."""
+    supplier = dice.weighted([(supplier, supplier.weight) for supplier in v.SUPPLIERS])
+    name = supplier.names[-1] if dice.chance(0.2) else supplier.names[0]
+    invoice = Invoice(supplier, name, first_day + timedelta(days=dice.number(0, days)))
+    place, wanted = dice.pick(v.OBJECTS), dice.pick(LINES_PER_INVOICE)
+    while len(invoice.lines) < wanted:
+        line = new_line(dice, invoice, place if dice.chance(0.6) else dice.pick(v.OBJECTS))
+        fingerprint = (supplier.names[0], plain(line.description), line.cents)
+        if fingerprint not in ledger.seen:
+            ledger.seen.add(fingerprint)
+            invoice.lines.append(line)
+    return invoice
+
+
 def add_invoices(dice: Dice, ledger: Ledger) -> None:
-    """Fill the ledger; a line that exists already (same supplier, text and amount) is drawn again."""
-    suppliers = [(supplier, supplier.weight) for supplier in v.SUPPLIERS]
+    """Fill the ledger."""
     for _ in range(INVOICES):
-        supplier = dice.weighted(suppliers)
-        name = supplier.names[-1] if dice.chance(0.2) else supplier.names[0]
-        invoice = Invoice(supplier, name, FIRST_DAY + timedelta(days=dice.number(0, DAYS)))
-        ledger.invoices.append(invoice)
-        place, wanted = dice.pick(v.OBJECTS), dice.pick(LINES_PER_INVOICE)
-        while len(invoice.lines) < wanted:
-            line = new_line(dice, invoice, place if dice.chance(0.6) else dice.pick(v.OBJECTS))
-            fingerprint = (supplier.names[0], plain(line.description), line.cents)
-            if fingerprint not in ledger.seen:
-                ledger.seen.add(fingerprint)
-                invoice.lines.append(line)
+        ledger.invoices.append(new_invoice(dice, ledger, FIRST_DAY, DAYS))
 
 
 # --------------------------------------------------------------------------- faults
@@ -395,24 +385,43 @@ def plant_wrong_labels(dice: Dice, ledger: Ledger) -> None:
         ledger.faults.append(Fault([line], "wrong_label", {"right": right}))
 
 
+def add_test(dice: Dice, ledger: Ledger) -> None:
+    """Fill the test file: invoices of the next months, of which some bill lines again that were learned from."""
+    first = FIRST_DAY + timedelta(days=DAYS + 1)
+    while sum(len(invoice.lines) for invoice in ledger.tests) < TEST_LINES:
+        ledger.tests.append(new_invoice(dice, ledger, first, TEST_DAYS))
+    planted = 0
+    while planted < LEAKS:
+        invoice, line = untouched(dice, ledger)
+        change, text = nearly(dice, line.description, planted // 2) if planted % 2 else ("none", line.description)
+        if planted % 2 and text == line.description:
+            continue
+        copy = replace(line, description=text)
+        later = first + timedelta(days=dice.number(0, TEST_DAYS))
+        ledger.tests.append(Invoice(invoice.supplier, invoice.name, later, [copy]))
+        ledger.faults.append(Fault([line], "leakage", {"change": change}, copy))
+        planted += 1
+
+
 # --------------------------------------------------------------------------- output
 
 
 def number_invoices(dice: Dice, ledger: Ledger) -> None:
     """Sort by date and give every invoice the next number of its supplier."""
-    ledger.invoices.sort(key=lambda invoice: (invoice.day, invoice.supplier.names[0]))
+    for invoices in (ledger.invoices, ledger.tests):
+        invoices.sort(key=lambda invoice: (invoice.day, invoice.supplier.names[0]))
     last = {supplier.names[0]: dice.number(12, 700) for supplier in v.SUPPLIERS}
-    for invoice in ledger.invoices:
+    for invoice in (*ledger.invoices, *ledger.tests):
         last[invoice.supplier.names[0]] += dice.number(1, 9)
         invoice.number = invoice.supplier.number.format(y=invoice.day.year, n=last[invoice.supplier.names[0]])
 
 
-def csv_text(ledger: Ledger) -> str:
-    """The CSV as one text."""
+def csv_text(invoices: list[Invoice]) -> str:
+    """Invoices as the text of a CSV file."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(COLUMNS)
-    for invoice in ledger.invoices:
+    for invoice in invoices:
         for line in invoice.lines:
             euros = f"{line.cents / 100:.2f}"
             day = invoice.day.isoformat()
@@ -420,18 +429,28 @@ def csv_text(ledger: Ledger) -> str:
     return out.getvalue()
 
 
+def places(invoices: list[Invoice]) -> dict[int, int]:
+    """The row of each line of invoices in their CSV file, by its id."""
+    return {id(line): number for number, line in enumerate((i for one in invoices for i in one.lines), start=2)}
+
+
 def key_text(ledger: Ledger) -> str:
     """The key of the faults."""
-    lines = [line for invoice in ledger.invoices for line in invoice.lines]
-    row_of = {id(line): number for number, line in enumerate(lines, start=2)}
+    row_of, test_row_of = places(ledger.invoices), places(ledger.tests)
     entries: list[Entry] = []
     for fault in ledger.faults:
         rows = sorted(row_of[id(line)] for line in fault.lines)
         detail: dict[str, str | int] = dict(fault.detail)
         if fault.fault == "contradiction":
             detail["wrong_row"] = row_of[id(fault.lines[1])]
+        if fault.tested:
+            detail["test_row"] = test_row_of[id(fault.tested)]
         entries.append({"rows": rows, "fault": fault.fault, "detail": detail})
-    head = {"csv": "invoice_lines.csv", "rows": "line numbers in the csv, the header is line 1"}
+    head = {
+        "csv": "invoice_lines.csv",
+        "test": "test_lines.csv",
+        "rows": "line numbers in the csv, the header is line 1; test_row in the test",
+    }
     return planting.key_text(head, entries)
 
 
@@ -444,20 +463,26 @@ def build(seed: int) -> Ledger:
     plant_near_duplicates(dice, ledger)
     plant_contradictions(dice, ledger)
     plant_wrong_labels(dice, ledger)
+    add_test(dice, ledger)
     number_invoices(dice, ledger)
     return ledger
 
 
 def main() -> None:
-    """Write both files."""
+    """Write the files."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seed", type=int, default=SEED)
     parser.add_argument("--out", type=Path, default=Path(__file__).resolve().parent, help="folder to write to")
     arguments = parser.parse_args()
     ledger = build(arguments.seed)
     arguments.out.mkdir(parents=True, exist_ok=True)
-    (arguments.out / "invoice_lines.csv").write_text(csv_text(ledger), encoding="utf-8", newline="\n")
-    (arguments.out / "planted_faults.json").write_text(key_text(ledger), encoding="utf-8", newline="\n")
+    files = {
+        "invoice_lines.csv": csv_text(ledger.invoices),
+        "test_lines.csv": csv_text(ledger.tests),
+        "planted_faults.json": key_text(ledger),
+    }
+    for name, text in files.items():
+        (arguments.out / name).write_text(text, encoding="utf-8", newline="\n")
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inhouse.clean import Subject
-from inhouse.clean.hygiene import merged_names, one_name
+from inhouse.clean.hygiene import merged_names, one_name, rare_labels
 from inhouse.clean.targets import label_hygiene
 from inhouse.dataset import apply_findings
 
@@ -60,11 +60,20 @@ def test_merging_relabels_the_train_side_and_tells_of_the_test():
 
 
 def test_rare_labels_are_told_with_how_many_to_gather():
-    rows = [(f"text {i}", "a" if i < 10 else "b", "train") for i in range(12)]
+    labels = [*"aaaaaaaaaa", *"bb", *"cccccc", *"dddddd", "e"]
+    rows = [(f"text {i}", label, "train") for i, label in enumerate(labels)]
     [one] = label_hygiene(Subject(dataset(*rows), "classify"))
-    assert "'b' has 2 examples" in one.reason
-    assert "gather 3 more" in one.action
+    assert "2 of 5 labels have fewer than 5 examples to learn from: 'e' (1), 'b' (2)" in one.reason
+    assert "gather at least 4 of 'e', 3 of 'b'" in one.action
+    assert one.count == 3
     assert not one.edits
+
+
+def test_a_hundred_rare_labels_are_one_finding():
+    rows = [(f"text {i} {k}", f"label {i}", "train") for i in range(400) for k in range(9 if i < 250 else 2)]
+    [one] = rare_labels(dataset(*rows), {})
+    assert "150 of 400 labels" in one.reason
+    assert "and 50 more" in one.reason
 
 
 def test_labels_that_nobody_can_tell_apart():

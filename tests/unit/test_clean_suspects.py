@@ -16,10 +16,12 @@ from hypothesis import strategies as st
 import inhouse
 from inhouse.clean import Subject, find_in
 from inhouse.clean.suspects.cross_validation import folds_of
+from inhouse.clean.suspects.left_out import chances_left_out, softmax
 from inhouse.clean.suspects.texts import suspicion
 from inhouse.clean.targets import broken_target, suspect_target
 from inhouse.core import Dataset, Example, Outline, Provenance, input_key
 from inhouse.dataset import apply_findings
+from inhouse.dataset.outline import infer_outline
 from inhouse.engine.encoder import SentenceEncoder
 from inhouse.scoring.attributes import attributes_of
 from inhouse.scoring.formats import check_digits_of, form_of, shape_of
@@ -93,6 +95,13 @@ def test_a_broken_target_of_the_test_is_told_and_not_edited():
     [one] = found_in(rows, tests={3})
     assert not one.edits
     assert "never edited" in one.action
+
+
+def test_a_code_with_one_other_digit_is_broken_where_all_others_stand_there():
+    rows = bills()
+    rows[11][1] = {**rows[11][1], "no": "R-1017"}
+    rows[12][0] = rows[12][0].replace("R-1012", "R-I0I2")
+    assert places(found_in(rows)) == [11]
 
 
 @pytest.mark.parametrize(("field", "value"), [("no", "R-7777777"), ("date", "2024-02-02")])
@@ -216,6 +225,16 @@ def test_sections_and_facts():
     assert "9876" in by_place[9].reason
 
 
+def test_sections_are_told_that_the_outline_goes_without():
+    rows = letters(200)
+    for place in range(0, 200, 50):
+        rows[place] = (rows[place][0], rows[place][1].replace("What is next\n", ""))
+    inferred = infer_outline([target for _, target in rows])
+    assert "What is next" not in inferred.sections
+    found = list(broken_target(Subject(dataset(rows), "generate", outline=inferred)))
+    assert sorted(places(found)) == list(range(0, 200, 50))
+
+
 def test_style_that_the_others_keep():
     rows = letters()
     changed = {
@@ -309,7 +328,7 @@ def test_flipped_labels_come_first_with_what_they_should_be():
 
 
 def test_applying_what_is_safe_mends_more_than_it_breaks(encoder):
-    rows, wrong = flipped()
+    rows, wrong = flipped(n=3)  # of many more, chances that are well measured leave none certain
     data = dataset(rows)
     found = list(suspect_target(Subject(data, "classify", embed=SentenceEncoder(encoder).embed)))
     safe = [f for f in found if f.safe]
@@ -325,6 +344,17 @@ def test_right_labels_and_few_examples_give_nothing_safe():
     assert not any(f.safe for f in suspect_target(Subject(dataset(messages()), "classify")))
     assert list(suspect_target(Subject(dataset(messages()[:20]), "classify"))) == []
     assert list(suspect_target(Subject(dataset([("same text", "a")] * 80), "classify"))) == []
+
+
+def test_copies_of_a_suspect_example_are_told_apart():
+    rows, wrong = flipped()
+    rows.insert(wrong[0] + 1, rows[wrong[0]])
+    found = list(suspect_target(Subject(dataset(rows), "classify")))
+    assert {wrong[0], wrong[0] + 1} <= set(places(found))
+    assert len({f.id for f in found}) == len(found)
+    bad = bills()
+    bad[3][1] = {**bad[3][1], "total": 1.23}
+    assert len({f.id for f in found_in([*bad, bad[3]])}) == 2
 
 
 def test_wrong_labels_of_the_test_are_told_and_not_edited():
@@ -346,14 +376,63 @@ def test_examples_of_a_group_and_twins_share_a_fold():
     assert len(set(folds.tolist())) == 5
 
 
+def test_one_solve_leaves_out_as_learning_again_does():
+    draw = np.random.default_rng(0)
+    rows, groups = draw.normal(size=(30, 6)), np.array([*range(20), *[20] * 4, *[21] * 6])
+    given, likeness = draw.integers(0, 3, 30), rows @ rows.T
+    known = np.arange(0, 28)
+    found = chances_left_out(likeness, given, 3, known, groups, 0.1)
+    weight = 0.1 * np.diag(likeness)[known].mean()
+    wanted, answers = np.eye(3)[given], np.empty((30, 3))
+    usual = wanted[known].mean(0)
+    for i in range(30):
+        others = known[groups[known] != groups[i]] if i in known else known
+        inner = likeness[np.ix_(others, others)] + weight * np.eye(len(others))
+        answers[i] = likeness[i, others] @ np.linalg.solve(inner, wanted[others] - usual) + usual
+    sharpness = np.log(found[:, 0] / found[:, 1]) / (answers[:, 0] - answers[:, 1])
+    np.testing.assert_allclose(sharpness, sharpness[0])
+    np.testing.assert_allclose(found, softmax(sharpness[0] * answers))
+
+
+def test_a_number_that_decides_and_a_field_without_letters_are_read():
+    dice = random.Random(5)
+    examples = []
+    for i in range(240):
+        amount = round(dice.uniform(20, 2000), 2)
+        inputs = {"item": dice.choice(["new laptop", "oak desk", "steel ladder"]), "amount": str(amount), "mark": "-"}
+        target = "asset" if amount > 450 else "small"
+        wrong = i % 40 == 7 and not 300 < amount < 700
+        examples.append((Example(inputs, {"asset": "small", "small": "asset"}[target] if wrong else target,
+                                 str(i), Provenance("d.csv", i)), wrong))  # fmt: skip
+    data = Dataset("task", 1, tuple(e for e, _ in examples), ("train",) * len(examples))
+    planted = {i for i, (_, wrong) in enumerate(examples) if wrong}
+    found = list(suspect_target(Subject(data, "classify")))
+    assert set(places(found)[: len(planted)]) == planted
+    assert "numbers" in found[0].reason
+
+
 # --- the project's own examples
 
 
 @pytest.mark.parametrize(
     ("name", "kind", "file", "inputs", "target", "faults"),
     [
-        ("invoices", "extract", "invoices.jsonl", "document", "fields", {"wrong_total"}),
-        ("cv", "generate", "cvs.jsonl", "cv", "summary", {"invented_employer", "missing_section", "swapped_sections"}),
+        (
+            "invoices",
+            "extract",
+            "invoices.jsonl",
+            "document",
+            "fields",
+            {"wrong_total", "wrong_date", "wrong_number", "wrong_supplier", "missing_line"},
+        ),
+        (
+            "cv",
+            "generate",
+            "cvs.jsonl",
+            "cv",
+            "summary",
+            {"invented_employer", "invented_figure", "missing_section", "swapped_sections"},
+        ),
     ],
 )
 def test_the_faults_planted_in_the_examples_are_found_and_nothing_else(

@@ -41,7 +41,18 @@ Fault = dict[str, Any]
 @pytest.fixture(scope="module")
 def rows() -> dict[int, Row]:
     """The rows of the CSV by line number."""
-    with (LEDGER / "invoice_lines.csv").open(encoding="utf-8", newline="") as file:
+    return numbered_rows("invoice_lines.csv")
+
+
+@pytest.fixture(scope="module")
+def tests() -> dict[int, Row]:
+    """The rows of the test file by line number."""
+    return numbered_rows("test_lines.csv")
+
+
+def numbered_rows(name: str) -> dict[int, Row]:
+    """The rows of a file by line number."""
+    with (LEDGER / name).open(encoding="utf-8", newline="") as file:
         reader = csv.DictReader(file)
         numbered = {}
         for row in reader:
@@ -75,7 +86,7 @@ def generate(out: Path, *options: str, hash_seed: str = "1") -> None:
 @pytest.mark.parametrize("hash_seed", ["1", "77"])
 def test_generator_gives_the_committed_bytes(tmp_path: Path, hash_seed: str) -> None:
     generate(tmp_path, hash_seed=hash_seed)
-    for name in ("invoice_lines.csv", "planted_faults.json"):
+    for name in ("invoice_lines.csv", "test_lines.csv", "planted_faults.json"):
         assert (tmp_path / name).read_bytes() == (LEDGER / name).read_bytes()
 
 
@@ -93,7 +104,7 @@ def test_file_format() -> None:
 
 def test_size_and_accounts(rows: dict[int, Row]) -> None:
     counts = Counter(row["account"] for row in rows.values())
-    assert 1150 <= len(rows) <= 1250
+    assert 1150 <= len(rows) <= 1300
     assert list(rows) == list(range(2, len(rows) + 2))
     assert set(counts) == ACCOUNT_NAMES
     assert min(counts.values()) >= 35
@@ -121,7 +132,13 @@ def test_invoices_have_one_to_four_lines_of_one_date(rows: dict[int, Row]) -> No
 def test_how_many_faults(faults: list[Fault], rows: dict[int, Row]) -> None:
     counts = Counter(fault["fault"] for fault in faults)
     wrong = counts.pop("wrong_label")
-    assert counts == {"exact_duplicate": 15, "near_duplicate": 8, "contradiction": 8, "personal_data": 12}
+    assert counts == {
+        "exact_duplicate": 15,
+        "near_duplicate": 16,
+        "contradiction": 16,
+        "personal_data": 12,
+        "leakage": 30,
+    }
     assert 0.015 <= wrong / len(rows) <= 0.025
 
 
@@ -181,6 +198,20 @@ def test_near_duplicates_are_near_but_not_equal(faults: list[Fault], rows: dict[
         else:
             assert re.sub(r"\W", "", one) == re.sub(r"\W", "", other)
     assert changes == {"case", "spacing", "punctuation", "typing error"}
+
+
+def test_what_leaks_into_the_test_is_in_the_key(
+    faults: list[Fault], rows: dict[int, Row], tests: dict[int, Row]
+) -> None:
+    leaks = {fault["detail"]["test_row"]: fault for fault in of_kind(faults, "leakage")}
+    assert len(tests) >= 120 + len(leaks) == 150
+    learned = {content(row) for row in rows.values()}
+    for number, row in tests.items():
+        fault = leaks.get(number)
+        assert (content(row) in learned) == bool(fault and fault["detail"]["change"] == "none"), number
+        if fault:
+            [place] = fault["rows"]
+            assert all(rows[place][column] == row[column] for column in ("supplier", "amount", "account"))
 
 
 def test_wrong_labels_differ_from_what_is_right(faults: list[Fault], rows: dict[int, Row]) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from inhouse.core import SHOWN, Dataset, Evidence, Example, Finding, canonical_hash, render_input
@@ -47,6 +48,17 @@ def finding(
         evidence=tuple(_evidence(dataset, i, notes.get(i, "")) for i in shown),
         **rest,
     )
+
+
+def copies(dataset: Dataset, positions: Iterable[int]) -> dict[int, str]:
+    """By position, what tells findings on copies of one example apart: for `about`; nothing for the first of them."""
+    seen: Counter[tuple[str, bool]] = Counter()
+    found = {}
+    for i in sorted(positions):
+        one = dataset.examples[i].id, dataset.splits[i] == "test"
+        found[i] = f"copy {seen[one]}" if seen[one] else ""
+        seen[one] += 1
+    return found
 
 
 def _evidence(dataset: Dataset, position: int, note: str) -> Evidence:

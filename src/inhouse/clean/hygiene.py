@@ -27,6 +27,8 @@ CONFUSED = 0.35
 _CONFUSED_LEAST = 10
 _NO_LETTER = re.compile(r"[\W_]+")
 _SHOWN = 3
+# Labels that one finding names.
+LISTED = 100
 
 
 def merged_names(dataset: Dataset) -> dict[str, str]:
@@ -105,25 +107,31 @@ def alike_names(dataset: Dataset, renamed: Mapping[str, str]) -> Iterator[Findin
 
 
 def rare_labels(dataset: Dataset, renamed: Mapping[str, str]) -> Iterator[Finding]:
-    """Labels of too few examples on the train side."""
+    """One finding on the labels of too few examples on the train side, the rarest first."""
     places: dict[str, list[int]] = {}
     for i, example in enumerate(dataset.examples):
         if dataset.splits[i] != "test":
             places.setdefault(renamed.get(example.target, example.target), []).append(i)
     if not places or median(map(len, places.values())) < RARE:
         return  # there is little of all of them, and `add` says that
-    for label, positions in places.items():
-        if len(positions) < RARE:
-            yield finding(
-                dataset,
-                "label_hygiene",
-                "info",
-                positions,
-                f"the label {cut(label)} has {len(positions)} examples to learn from, fewer than {RARE}",
-                f"gather {RARE - len(positions)} more at least, or give them a label that they can share",
-                about=f"rare:{label}",
-                cost="its examples are hardly ever answered right, and nothing measured of it is certain",
-            )
+    rare = {label: positions for label, positions in places.items() if len(positions) < RARE}
+    if not rare:
+        return
+    fewest = sorted(rare, key=lambda label: (len(rare[label]), label))
+    listed = ", ".join(f"{cut(label)} ({len(rare[label])})" for label in fewest[:LISTED])
+    wanted = ", ".join(f"{RARE - len(rare[label])} of {cut(label)}" for label in fewest[:LISTED])
+    more = f" and {len(fewest) - LISTED} more" if len(fewest) > LISTED else ""
+    yield finding(
+        dataset,
+        "label_hygiene",
+        "info",
+        [i for label in fewest for i in rare[label]],
+        f"{len(rare)} of {len(places)} labels {'has' if len(rare) == 1 else 'have'} fewer than {RARE} examples to "
+        f"learn from: {listed}{more}",
+        f"gather at least {wanted}{more}, or give them a label that they can share",
+        about="rare",
+        cost="their examples are hardly ever answered right, and nothing measured of them is certain",
+    )
 
 
 def confused_labels(dataset: Dataset, models: CrossValidated) -> Iterator[Finding]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from inhouse.core import Dataset, Finding, Kind, Outline, Trace
+from inhouse.core import Dataset, Finding, Kind, Outline, Reporter, Silent, Trace
 
 if TYPE_CHECKING:
     import numpy as np
@@ -56,8 +56,8 @@ class Subject:
 
     `count_tokens` and `max_tokens` are None where no tokenizer is at hand, `embed` (texts to vectors of unit length)
     where no sentence encoder is. `schema` is an extract task's, `outline` a generate task's. `served` are requests that
-    were answered, oldest first; `unlabelled` the inputs of records without a target. `memo` holds what one check has
-    computed and others use too, by its name.
+    were answered, oldest first; `unlabelled` the inputs of records without a target. `reporter` is shown how far a
+    check is that takes long. `memo` holds what one check has computed and others use too, by its name.
     """
 
     dataset: Dataset
@@ -70,6 +70,7 @@ class Subject:
     limits: Limits = Limits()
     served: Sequence[Trace] = ()
     unlabelled: Sequence[Mapping[str, str]] = ()
+    reporter: Reporter = field(default_factory=Silent, compare=False, repr=False)
     memo: dict[str, Any] = field(default_factory=dict, compare=False, repr=False, kw_only=True)
 
 

@@ -99,6 +99,7 @@ def clean(
         subject = replace(
             subject_of(workspace, task, dataset),
             embed=embedder(workspace, task, reporter),
+            reporter=reporter,
             served=traffic.traces(workspace, name, newest=NEWEST_SERVED),
             unlabelled=[one.inputs for one in pool.unlabelled(workspace, name)],
         )

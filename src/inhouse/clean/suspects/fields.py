@@ -147,8 +147,10 @@ def _not_in_input(read: Sequence[_Read]) -> Iterator[Fault]:
         share = sum(held >= UNLIKE for _, _, held in found) / len(found)
         if len(found) < LEAST or share < USUALLY_THERE:
             continue
+        # Where nearly all stand there to the letter, a code with one other digit is another code, and no other writing.
+        to_the_letter = sum(held >= 1.0 for _, _, held in found) >= NEARLY_ALWAYS_THERE * len(found)
         for position, value, held in found:
-            if held < UNLIKE:
+            if held < UNLIKE or (held < 1.0 and to_the_letter and any(map(str.isdigit, str(value)))):
                 says = f"{path} is {cut(str(value))}, which does not stand in the input ({share:.1%} of its values do)"
                 yield Fault(position, says, share * (1 - held), broken=share >= NEARLY_ALWAYS_THERE)
 

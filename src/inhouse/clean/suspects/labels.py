@@ -11,15 +11,14 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from inhouse.clean.findings import TEST_STAYS, cut, finding, short
+from inhouse.clean.findings import TEST_STAYS, copies, cut, finding, short
 from inhouse.clean.registry import Subject
 from inhouse.clean.suspects.cross_validation import CrossValidated
 from inhouse.core import Finding
 
-# Without a look: the label that is given has less than this share of the chance that the other one has, the other one
-# at least this chance, and of the nearest examples at least this share, while next to none has the given one. Set on
-# rows held out of banking77's train.csv with labels flipped at random; see docs/log.md, 2026-11-27.
-SAFE_RATIO = 0.02
+# Without a look: the label that is given has far less than the chance that the other one has (`CrossValidated.sure`),
+# the other one at least this chance, and of the nearest examples at least this share, while next to none has the given
+# one. Set on rows held out of banking77's train.csv with labels flipped at random; see docs/log.md, 2026-11-27.
 SAFE_CHANCE = 0.3
 SAFE_NEIGHBOURS = 0.5
 SAFE_OWN_NEIGHBOURS = 0.1
@@ -38,8 +37,9 @@ def suspect_labels(subject: Subject, models: CrossValidated, renamed: Mapping[st
     """
     issues = label_issues(models)
     near = _neighbours(models, issues)
+    about = copies(subject.dataset, map(int, issues))
     for place, position in enumerate(issues):
-        yield _told(subject, models, renamed, int(position), near[place])
+        yield _told(subject, models, renamed, int(position), near[place], about[int(position)])
 
 
 def label_issues(models: CrossValidated) -> NDArray[np.int_]:
@@ -75,7 +75,12 @@ def _neighbours(models: CrossValidated, positions: NDArray[np.int_]) -> list[NDA
 
 
 def _told(
-    subject: Subject, models: CrossValidated, renamed: Mapping[str, str], position: int, near: NDArray[np.int_]
+    subject: Subject,
+    models: CrossValidated,
+    renamed: Mapping[str, str],
+    position: int,
+    near: NDArray[np.int_],
+    about: str,
 ) -> Finding:
     dataset = subject.dataset
     example, in_test = dataset.examples[position], dataset.splits[position] == "test"
@@ -84,7 +89,7 @@ def _told(
     votes = float(np.mean(models.given[near] == best))
     own_votes = float(np.mean(models.given[near] == models.given[position]))
     sure = (
-        own < SAFE_RATIO * chance
+        own < models.sure * chance
         and chance >= SAFE_CHANCE
         and votes >= SAFE_NEIGHBOURS
         and own_votes <= SAFE_OWN_NEIGHBOURS
@@ -99,6 +104,7 @@ def _told(
         f"{example.provenance}, {short(example)}: {says}; {votes:.0%} of the {len(near)} nearest examples have it "
         f"(judged by {models.by} of {len(models.given)} examples)",
         TEST_STAYS if in_test else f"give it the label {cut(other)}" if relabel else "drop it, or correct the file",
+        about=about,
         notes={position: says},
         score=round(1 - own, 4),
         cost="a right answer to it counts as wrong in every evaluation" if in_test else _cost(example.target, models),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from inhouse.clean.findings import TEST_STAYS, count, finding, short
+from inhouse.clean.findings import TEST_STAYS, copies, count, finding, short
 from inhouse.clean.registry import Subject
 from inhouse.core import Example, Finding
 
@@ -38,6 +38,7 @@ def told(subject: Subject, check: str, faults: Iterable[Fault], note: str) -> It
     by_example: dict[int, list[Fault]] = {}
     for fault in faults:
         by_example.setdefault(fault.position, []).append(fault)
+    about = copies(dataset, by_example)
     learned = max(1, sum(split != "test" for split in dataset.splits))
     for position, seen in sorted(by_example.items(), key=lambda item: (-_score(item[1]), item[0])):
         example, in_test = dataset.examples[position], dataset.splits[position] == "test"
@@ -50,6 +51,7 @@ def told(subject: Subject, check: str, faults: Iterable[Fault], note: str) -> It
             [position],
             f"{example.provenance}, {short(example)}: {says} ({note})",
             TEST_STAYS if in_test else _action(mended),
+            about=about[position],
             notes={position: says},
             score=round(_score(seen), 4),
             cost=_cost(example, in_test=in_test, learned=learned),
