@@ -328,7 +328,7 @@ def test_flipped_labels_come_first_with_what_they_should_be():
 
 
 def test_applying_what_is_safe_mends_more_than_it_breaks(encoder):
-    rows, wrong = flipped(n=3)  # of many more, chances that are well measured leave none certain
+    rows, wrong = flipped()
     data = dataset(rows)
     found = list(suspect_target(Subject(data, "classify", embed=SentenceEncoder(encoder).embed)))
     safe = [f for f in found if f.safe]
