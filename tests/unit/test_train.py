@@ -275,6 +275,24 @@ def test_the_tasks_own_metric_decides_and_the_loss_where_it_cannot_tell(loss, sc
     assert after.misses == int(not better)
 
 
+@pytest.mark.parametrize(
+    ("untrained", "losses", "diverged"),
+    [
+        (0.3, [0.5], False),  # the first batch is harder than the validation examples
+        (0.05, [0.06, 0.04, 0.5, 0.05], False),  # one hard batch of a task that the base knows
+        (0.3, [0.5, 4.0, 9.0, 11.0], True),
+        (3.0, [3.1, 3.0, 8.0, 9.0, 10.0, 11.0], True),
+        (0.3, [math.nan], True),
+    ],
+)
+def test_only_an_explosion_is_a_divergence(untrained, losses, diverged):
+    position, seen = Position(untrained_loss=untrained), False
+    for loss in losses:
+        position = position.after_step(loss, 100)
+        seen = seen or position.has_diverged(loss, 1.0)
+    assert seen is diverged
+
+
 def test_overfitting_is_told_with_its_evidence():
     rows = [(10, 0.9, 1.0), (20, 0.5, 0.8), (30, 0.2, 0.9), (40, 0.1, 1.1)]
     history = tuple({"step": s, "train_loss": t, "validation_loss": v} for s, t, v in rows)

@@ -20,8 +20,11 @@ from inhouse.errors import EngineFault
 from inhouse.store import replacing
 from inhouse.train.processes import like, whole
 
-# A training has diverged when its smoothed loss is so many times that of before the first step.
+# A training has diverged when its smoothed loss is so many times that of before the first step, and so much above it:
+# training batches may be harder than the validation examples that were looked at then, by far more than half where a
+# base knows the task already.
 EXPLODED = 1.5
+EXPLODED_BY = 1.0
 # Standard errors that a difference in scores exceeds by chance 5 times in 100. With one standard error (32 times) the
 # best of several looks at twenty answers was a lucky one (docs/log.md).
 CHANCE = 1.96
@@ -119,7 +122,8 @@ class Position:
 
     def has_diverged(self, loss: float, norm: float) -> bool:
         """Whether the step that led here had a loss or a gradient that is no number, or the smoothed loss exploded."""
-        return not math.isfinite(loss + norm) or self.running_loss > EXPLODED * self.untrained_loss
+        most = max(EXPLODED * self.untrained_loss, self.untrained_loss + EXPLODED_BY)
+        return not math.isfinite(loss + norm) or self.running_loss > most
 
     def rolled_back(self, rate: float) -> Position:
         """At the best look again (the beginning, where there was none), at another rate. Tokens and time are spent."""
