@@ -107,7 +107,8 @@ def test_what_cannot_be_done_together_is_refused(workspace, cli):
     assert "give two or more" in cli(workspace, "train", "intents", "--seeds", "1").err
 
 
-def test_ctrl_c_leaves_a_version_and_the_same_command_goes_on(workspace, cli, environment):
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_leaves_a_version_and_the_same_command_goes_on(workspace, cli, environment, sent):
     task = workspace / "tasks" / "intents" / "task.toml"
     task.write_text(task.read_text("utf-8").replace("epochs = 4", "epochs = 50"), "utf-8")
     process = subprocess.Popen(
@@ -119,7 +120,7 @@ def test_ctrl_c_leaves_a_version_and_the_same_command_goes_on(workspace, cli, en
     )
     for line in process.stderr:
         if line.startswith("step "):  # the first look is over
-            os.kill(process.pid, signal.SIGINT)
+            os.kill(process.pid, sent)
             break
     out, err = process.communicate(timeout=120)
     assert process.returncode == 0, err
@@ -191,6 +192,24 @@ def test_mlflow_gets_every_step_in_a_store_of_the_workspace(workspace, cli, monk
     assert [row["loss"] for row in kept] == [metric.value for metric in losses]
     looks = client.get_metric_history(run.info.run_id, "validation_loss")
     assert [metric.value for metric in looks] == [row["validation_loss"] for row in done["history"]]
+
+
+def test_a_tracker_that_fails_is_left_out_and_the_training_goes_on(workspace, cli, monkeypatch):
+    (workspace / "inhouse.toml").write_text('[tracking]\nto = ["mlflow"]\n', "utf-8")
+    from accelerate.tracking import MLflowTracker
+
+    def gone(self, values, step=None, **options):
+        if step == 2:
+            raise ConnectionError("no route to the server")
+        taken.append(step)
+
+    taken = []
+    monkeypatch.setattr(MLflowTracker, "log", gone)
+    done = cli(workspace, "train", "intents", "--json")
+    assert done.code == 0, done.err
+    assert done.err.count("no route to the server") == 1
+    assert taken == [1]
+    assert done.json["steps"] > 2
 
 
 def test_a_tracker_that_is_not_installed_is_named_before_the_training(workspace, cli, monkeypatch):

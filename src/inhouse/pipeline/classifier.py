@@ -132,7 +132,7 @@ def train_classifier(workspace: Workspace, prepared: PreparedClassifier, run: st
     folder.mkdir(parents=True, exist_ok=True)
     tell_memory(prepared.memory, psutil.virtual_memory().available, LESS_MEMORY, reporter)
     with (
-        watching(workspace, prepared.task.name, run, prepared.recipe) as watch,
+        watching(workspace, prepared.task.name, run, prepared.recipe, reporter) as watch,
         finishing_the_step(reporter) as asked_to_stop,
     ):
         speed = _speed(prepared)

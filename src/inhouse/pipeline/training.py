@@ -324,7 +324,7 @@ def _train(workspace: Workspace, prepared: Prepared, run: str, reporter: Reporte
     tell_memory(prepared.memory, free_memory(), remedy, reporter)
     processes.agreed((run, prepared.recipe, prepared.checkpointed))
     with (
-        watching(workspace, prepared.task.name, run, prepared.recipe) as watch,
+        watching(workspace, prepared.task.name, run, prepared.recipe, reporter) as watch,
         prepared_trunk(prepared, processes) as (trunk, adapters),
         finishing_the_step(reporter) as asked_to_stop,
     ):

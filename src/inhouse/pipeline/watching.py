@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from inhouse.core import AnyRecipe
+from inhouse.core import AnyRecipe, Reporter
 from inhouse.errors import ConfigError
 from inhouse.store import Settings, Workspace, records, require_outbound
 from inhouse.store.settings import on_this_machine
@@ -24,34 +24,42 @@ _PACKAGES = {"mlflow": "mlflow", "tensorboard": "tensorboard", "wandb": "wandb"}
 
 
 @contextmanager
-def watching(workspace: Workspace, task: str, run: str, recipe: AnyRecipe) -> Iterator[Watch]:
+def watching(workspace: Workspace, task: str, run: str, recipe: AnyRecipe, reporter: Reporter) -> Iterator[Watch]:
     """Within, the function that is given takes a step's number and what was measured there.
 
     Raises:
         ConfigError: a tracker's package is not installed.
         OutboundForbidden: a tracker is elsewhere, and INHOUSE_OFFLINE=1.
     """
-    trackers = [_tracker(name, workspace, task, run) for name in workspace.settings.tracking.to]
-    for tracker in trackers:
-        tracker.store_init_configuration(_flat(recipe))
+    trackers = {name: _tracker(name, workspace, task, run) for name in workspace.settings.tracking.to}
     waiting: dict[int, dict[str, float]] = {}
     flushed = time.monotonic()
+
+    def tell(what: Callable[[Any], None]) -> None:
+        """A tracker whose server or disk is gone must not end a training of hours: it is told, and left out."""
+        for name, tracker in list(trackers.items()):
+            try:
+                what(tracker)
+            except Exception as fault:  # noqa: BLE001 - whatever a tracker's library raises
+                del trackers[name]
+                reporter.warn(f"{name} takes no more of what is measured: {fault}; the workspace keeps it")
 
     def watch(step: int, metrics: Mapping[str, float]) -> None:
         nonlocal flushed
         waiting.setdefault(step, {}).update(metrics)
-        for tracker in trackers:
-            tracker.log(dict(metrics), step=step)
+        tell(lambda tracker: tracker.log(dict(metrics), step=step))
         if time.monotonic() - flushed >= FLUSH_SECONDS or "validation_loss" in metrics:
             _flush(workspace, run, waiting)
             flushed = time.monotonic()
 
+    tell(lambda tracker: tracker.store_init_configuration(_flat(recipe)))
     try:
         yield watch
     finally:
-        _flush(workspace, run, waiting)
-        for tracker in trackers:
-            tracker.finish()
+        try:
+            _flush(workspace, run, waiting)
+        finally:
+            tell(lambda tracker: tracker.finish())
 
 
 def _flush(workspace: Workspace, run: str, waiting: dict[int, dict[str, float]]) -> None:

@@ -1,4 +1,5 @@
-"""Ctrl-C as a wish: the step is finished first. A second one stops at once."""
+"""Ctrl-C, and the end that a service manager or a batch queue asks for, as a wish: the step is finished first. A second
+one stops at once."""
 
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ from inhouse.core import Reporter
 
 @contextmanager
 def finishing_the_step(reporter: Reporter) -> Iterator[Callable[[], bool]]:
-    """Within, the first SIGINT is only remembered; the function that is given tells whether there was one.
+    """Within, the first SIGINT or SIGTERM is only remembered; the function that is given tells whether there was one.
 
     Outside the main thread (a job of the server) signals are not ours, and nothing is caught.
     """
@@ -29,8 +30,9 @@ def finishing_the_step(reporter: Reporter) -> Iterator[Callable[[], bool]]:
     if threading.current_thread() is not threading.main_thread():
         yield lambda: False
         return
-    before = signal.signal(signal.SIGINT, remember)
+    before = {number: signal.signal(number, remember) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield lambda: asked
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
