@@ -16,9 +16,9 @@ CountTokens = Callable[[list[str]], list[int]]
 # `model`: a model reads every example, at a hundred to a thousand a second; everything else reads a million in seconds.
 Cost = Literal["cheap", "model"]
 # Of more examples than these, a check of the cost `model` looks at a sample, unless it is asked for by name. The sample
-# tells what share of the examples is at fault within half a point, in a minute; a look at 50,000 takes many.
+# tells what share of the examples is at fault within a point, in half a minute; a look at 50,000 takes many.
 MODEL_ROWS = 50_000
-MODEL_SAMPLE = 5_000
+MODEL_SAMPLE = 2_000
 
 
 @dataclass(frozen=True, slots=True)
