@@ -19,6 +19,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 import torch
 from conftest import ROBERTAS, many_intents, write_csv, write_encoder
@@ -548,6 +549,19 @@ def test_the_plan_tells_time_and_choices_and_keeps_nothing(workspace_of):
     short = inhouse.plan_training(workspace, "intents", minutes=plan.minutes / 2)
     assert 1 <= short.steps < 12
     assert registry.versions(workspace, "intents") == []
+
+
+def test_a_plan_without_the_memory_for_it_measures_no_step(workspace_of, monkeypatch):
+    workspace = workspace_of(max_steps=None)
+    free = psutil.virtual_memory()._replace(available=0)
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: free)
+    monkeypatch.setattr(classifier, "_speed", lambda _: pytest.fail("a step was run"))
+    plan = inhouse.plan_training(workspace, "intents")
+    assert not plan.fits
+    assert plan.minutes > 0
+    told = planned(plan)
+    assert "`train.batch_size`" in told
+    assert "train.rank" not in told
 
 
 def test_the_plan_of_the_causal_model_tells_what_the_encoder_would_take(workspace_of, tiny_encoder):

@@ -150,6 +150,8 @@ def planned(plan: TrainPlan) -> str:
     what = f"base_model = {smaller[-1]!r}" if smaller else "a smaller `train.rank` or `train.max_tokens`"
     if plan.recipe["method"] == "full":
         what = 'train.method = "lora"'
+    if plan.recipe["method"] == "encoder":
+        what = "a smaller `train.max_tokens` or `train.batch_size`"
     return _next(lines, f"set {what} in tasks/{plan.task}/task.toml, or free some room")
 
 

@@ -23,7 +23,13 @@ from inhouse.core import (
 )
 from inhouse.engine import find_spec, is_here, known_bases
 from inhouse.errors import InhouseError, UsageError
-from inhouse.pipeline.classifier import PreparedClassifier, plan_classifier, prepare_classifier, train_classifier
+from inhouse.pipeline.classifier import (
+    USUAL_SHARE,
+    PreparedClassifier,
+    plan_classifier,
+    prepare_classifier,
+    train_classifier,
+)
 from inhouse.pipeline.packaging import register
 from inhouse.pipeline.preparation import (
     Prepared,
@@ -45,9 +51,8 @@ if TYPE_CHECKING:  # they import torch
     from inhouse.train.processes import Processes
 
 # Of a training that does not fit nothing can be measured: FLOP per weight and token, forward and back past frozen
-# weights, at the share of the machine's rate that trainings usually reach.
+# weights.
 FLOP_PER_WEIGHT = 4
-USUAL_SHARE = 0.5
 OF_LONGER = "the end of their input is cut off in training (`train.max_tokens` in task.toml raises the limit)"
 
 
