@@ -17,10 +17,11 @@ from conftest import CORPUS, write_csv
 from hypothesis import given
 from hypothesis import strategies as st
 
+import inhouse
 from inhouse import pipeline
 from inhouse.cli.label import Labeller
 from inhouse.cli.terminal import Terminal
-from inhouse.errors import NotFound
+from inhouse.errors import NotFound, SourceError
 from inhouse.pipeline import Move
 from inhouse.scoring.teaching import margin_uncertainty, teaching_order
 from inhouse.store import Workspace, pool, records
@@ -265,7 +266,7 @@ def test_at_a_terminal_enter_accepts_a_prefix_picks_and_u_takes_back(workspace):
     screen.type("3")
     assert "2 answered" in screen.until("\n> ")
     screen.type("q")
-    screen.until("2 answers are in dataset version 2")
+    screen.until("answers in dataset version 2: 2")
     assert screen.close() == 0
     assert records.load_dataset(workspace, "tickets").reason == "2 records labelled by maria"
 
@@ -291,7 +292,7 @@ def test_a_text_is_edited_in_the_editor(tmp_path):
     screen.type("")
     screen.until("there is no suggestion")
     screen.type("e")
-    screen.until("1 answers are in dataset version 2")
+    screen.until("answers in dataset version 2: 1")
     assert screen.close() == 0
     made = [e for e in records.load_dataset(workspace, "letters").learned if e.provenance.file == "b.csv"]
     assert made[0].target.startswith("Hello customer")
@@ -319,3 +320,14 @@ def test_the_data_is_compared_with_unlabelled_records_where_nothing_was_served(w
     pipeline.add(workspace, "tickets", [write_csv(tmp_path / "more.csv", rows)], unlabelled=True)
     told = [f.reason for f in pipeline.clean(workspace, "tickets").findings if f.check == "representativeness"]
     assert any("of the unlabelled records have words that no example has" in one and "crypto" in one for one in told)
+
+
+def test_a_file_without_targets_is_told_where_it_can_go(tmp_path):
+    workspace = inhouse.open_workspace(tmp_path / "w")
+    inhouse.init(workspace, "tickets", kind="classify")
+    file = tmp_path / "new.csv"
+    file.write_text("text,queue\n" + "".join(f"message {i},\n" for i in range(20)), "utf-8")
+    with pytest.raises(SourceError, match="the target is empty") as refused:
+        inhouse.add(workspace, "tickets", [file], inputs=["text"], target="queue")
+    assert "--unlabelled" in str(refused.value.remedy)
+    workspace.close()

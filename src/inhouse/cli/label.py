@@ -153,10 +153,10 @@ def _say(text: str) -> None:
 
 def labelled(result: Labelled) -> str:
     """What a session did."""
-    lines = [f"{result.task}: {result.answered} records labelled, {result.agreed} as suggested, {result.left} left"]
+    lines = [f"{result.task}: records labelled: {result.answered}, as suggested: {result.agreed}, left: {result.left}"]
     if result.used:
-        lines.append(f"{result.used} answers are in dataset version {result.dataset}")
+        lines.append(f"answers in dataset version {result.dataset}: {result.used}")
     if result.waiting:
-        lines.append(f"{result.waiting} answers are kept and wait for more")
+        lines.append(f"answers kept that wait for more: {result.waiting}")
     command = f"inhouse clean {result.task}" if result.used else f"inhouse label {result.task}"
     return "\n".join([*lines, f"next: {command}"])

@@ -318,4 +318,5 @@ def _built(task: Task, previous: Dataset | None, given: Sequence[Example], reaso
 def _reason(waiting: Sequence[PoolRecord]) -> str:
     people = sorted({one.by for one in waiting if one.by})
     told = ", ".join(people[:_NAMED]) + (f" and {len(people) - _NAMED} more" if len(people) > _NAMED else "")
-    return f"{len(waiting)} records labelled by {told}" if told else f"{len(waiting)} records labelled"
+    what = "1 record labelled" if len(waiting) == 1 else f"{len(waiting)} records labelled"
+    return f"{what} by {told}" if told else what

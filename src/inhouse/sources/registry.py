@@ -12,7 +12,7 @@ from typing import Protocol
 from inhouse.core import Provenance, Record, Rejection
 from inhouse.core.collector import no_collections
 from inhouse.errors import SourceError, UsageError
-from inhouse.sources.rejected import without_notes
+from inhouse.sources.rejected import NO_TARGET, without_notes
 
 _DELIMITER_NAMES = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "bar": "|", "space": " "}
 
@@ -151,9 +151,12 @@ def refuse_if_mostly_rejected(path: Path, rejections: Sequence[Rejection], rows:
     """Raise SourceError, with the first reason, when more than half of `rows` are rejected."""
     if 2 * len(rejections) > rows:
         first = min(rejections, key=lambda r: r.provenance.line)
+        remedy = "over half of a file is a sign that it is not what it seems; mend it, or name other columns"
+        if first.reason.startswith(NO_TARGET):
+            remedy = "`--unlabelled` keeps rows without a target to be labelled; or name the right column with --target"
         raise SourceError(
             f"{len(rejections)} of {rows} rows cannot be used, the first because: {first.reason}",
-            "over half of a file is a sign that it is not what it seems; mend it, or name other columns",
+            remedy,
             file=path,
             line=first.provenance.line,
         )

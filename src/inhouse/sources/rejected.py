@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 # What is said of a row beside its own cells; nothing that is read.
 NOTES = ("inhouse_file", "inhouse_line", "inhouse_reason", "inhouse_remedy")
 
+# How the reason begins of a row without a target.
+NO_TARGET = "the target is empty"
 # A spreadsheet would compute a cell that begins so (OWASP, "CSV Injection"); numbers with a sign are harmless.
 _FORMULA = re.compile(r"[=+\-@\t\r]")
 _NUMBER = re.compile(r"[-+]?[\d.,' ]*\d ?%?")
@@ -31,7 +33,7 @@ _REMEDIES = (
     ("inside a quote", "close the quote in the line named, and write the rows from there on again"),
     ("quote", 'double each quote that is part of a text ("")'),
     ("carriage return", "take the line break out, or put the text in quotes"),
-    ("the target is empty", "fill in the right answer, or leave the row out"),
+    (NO_TARGET, "fill in the right answer, or leave the row out; or add the file with --unlabelled"),
     ("the input is empty", "fill in the input, or leave the row out"),
     ("no value for column", "fill in the value"),
     ("is missing; looked for as", "copy the file there, or mend its name"),

@@ -12,6 +12,7 @@ from inhouse.sources.json_rows import decode, trimmed
 from inhouse.sources.mapping import Mapping
 from inhouse.sources.places import MISSING, Place, as_text, require_place, value_at
 from inhouse.sources.registry import Source
+from inhouse.sources.rejected import NO_TARGET
 
 # A row's target, or why it has none that can be used.
 TargetReader = Callable[[Record], tuple[str, str]]
@@ -42,7 +43,7 @@ def _text_reader(place: Place) -> TargetReader:
             return "", f"a list or an object in column {place.name!r}"
         in_row = record.values[place.column] if not place.path else as_text(value)  # 1.50 stays as it is written
         text = in_row.strip()
-        return text, "" if text else f"the target is empty ({place.name})"
+        return text, "" if text else f"{NO_TARGET} ({place.name})"
 
     return read
 
@@ -55,7 +56,7 @@ def _object_reader(cell: _Cell) -> TargetReader:
         if fault:
             return "", fault
         if value is None or value == "":
-            return "", f"the target is empty ({cell.place.name})"
+            return "", f"{NO_TARGET} ({cell.place.name})"
         if not isinstance(value, dict):
             return "", f"the target {cell.place.name!r} is not a JSON object: {as_text(value)[:60]!r}"
         if not value:
@@ -76,7 +77,7 @@ def _keys_reader(cells: list[tuple[str, _Cell]]) -> TargetReader:
                 return "", fault
             target[key] = None if value == "" and not cell.place.path else value
         if all(value in (None, "", [], {}) for value in target.values()) and None in target.values():
-            return "", f"the target is empty ({', '.join(cell.place.name for _, cell in cells)})"
+            return "", f"{NO_TARGET} ({', '.join(cell.place.name for _, cell in cells)})"
         return compact(target), ""
 
     return read
