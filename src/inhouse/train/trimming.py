@@ -11,6 +11,7 @@ from typing import Any
 
 from inhouse.core import Example, Task, Trimming, render_input
 from inhouse.core.json_schema import parse_object, scalar_fields
+from inhouse.core.task import FromInput
 from inhouse.core.trimming import Part, parts_of, words_of
 from inhouse.engine.prompts import instruction_of
 from inhouse.scoring.mentions import mentioned
@@ -205,10 +206,11 @@ class _Held:
             return value in self._all("iso-date")
         return bool(_NUMBER.fullmatch(value)) and _number(value) in self._all("number")
 
-    def _all(self, form: Any) -> frozenset[str]:  # noqa: ANN401 - one of `FromInput`
+    def _all(self, form: FromInput) -> frozenset[str]:
         if form not in self._mentioned:
             found = mentioned(self._raw, form)
-            self._mentioned[form] = frozenset(_number(v) if form == "number" else str(v) for v in found or ())
+            values = found if isinstance(found, tuple) else ()
+            self._mentioned[form] = frozenset(_number(v) if form == "number" else str(v) for v in values)
         return self._mentioned[form]
 
 
