@@ -134,6 +134,8 @@ def chat_completions(body: ChatRequest, request: Request) -> JSONResponse | Stre
         held.enter_context(_traced(models, asked))
         model = held.enter_context(models.using(asked.version))
         question = _read(asked, body, model)
+        if question.trimmed:
+            asked.warnings.append("the input is longer than the model reads: the parts that matter most were read")
         if body.stream:
             usage = bool((body.stream_options or {}).get("include_usage"))
             return _Stream(_events(models, asked, model, question, body.most, include_usage=usage), held.pop_all())

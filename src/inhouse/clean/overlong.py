@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from inhouse.clean.findings import TEST_STAYS, count, finding, places, short
 from inhouse.clean.registry import CountTokens, Subject, check
@@ -58,6 +58,8 @@ def _longer(
 
 def _of_training(subject: Subject, lengths: dict[int, int], most: int, *, in_test: bool) -> Finding:
     dataset, positions = subject.dataset, list(lengths)
+    if subject.trimmed is not None:
+        return _of_trimmed(subject, lengths, subject.trimmed)
     dropped = TEST_STAYS if in_test else f"drop {count(len(positions), 'example')}"
     return finding(
         dataset,
@@ -66,11 +68,29 @@ def _of_training(subject: Subject, lengths: dict[int, int], most: int, *, in_tes
         positions,
         f"{_examples(len(positions))} more tokens than the {most:,} that are read, up to {lengths[positions[0]]:,}, at "
         f"{places(dataset, positions)}: {short(dataset.examples[positions[0]])}",
-        f"{dropped}; or {_room(subject, lengths[positions[0]], most)}",
+        f'{dropped}; or set train.trim = "relevance" in task.toml, which keeps the parts that matter; or '
+        f"{_room(subject, lengths[positions[0]], most)}",
         about="training",
         notes=_notes(lengths),
         cost=_cost(subject, in_test=in_test),
         drop=() if in_test else tuple(positions),
+    )
+
+
+def _of_trimmed(subject: Subject, lengths: dict[int, int], trimmed: Callable[[], str]) -> Finding:
+    """Where the task trims them: what that leaves."""
+    positions = list(lengths)
+    return finding(
+        subject.dataset,
+        "overlong",
+        "info",
+        positions,
+        f"{_examples(len(positions))} up to {lengths[positions[0]]:,} tokens, at {places(subject.dataset, positions)}: "
+        f"{trimmed()}",
+        "nothing is changed: train.trim in task.toml leaves out what matters least, in training and in service",
+        about="training",
+        notes=_notes(lengths),
+        cost="what is asked about a part that is left out cannot be answered",
     )
 
 

@@ -55,9 +55,10 @@ class Subject:
     """What checks look at: a dataset and its task's kind.
 
     `count_tokens` and `max_tokens` are None where no tokenizer is at hand, `embed` (texts to vectors of unit length)
-    where no sentence encoder is. `schema` is an extract task's, `outline` a generate task's. `served` are requests that
-    were answered, oldest first; `unlabelled` the inputs of records without a target. `reporter` is shown how far a
-    check is that takes long. `memo` holds what one check has computed and others use too, by its name.
+    where no sentence encoder is. `trimmed` says what becomes of inputs that are too long, where the task trims them.
+    `schema` is an extract task's, `outline` a generate task's. `served` are requests that were answered, oldest first;
+    `unlabelled` the inputs of records without a target. `reporter` is shown how far a check is that takes long. `memo`
+    holds what one check has computed and others use too, by its name.
     """
 
     dataset: Dataset
@@ -65,6 +66,7 @@ class Subject:
     count_tokens: CountTokens | None = None
     max_tokens: int | None = None
     embed: Callable[[list[str]], NDArray[np.float32]] | None = None
+    trimmed: Callable[[], str] | None = None
     schema: Mapping[str, Any] = field(default_factory=dict)
     outline: Outline = field(default_factory=Outline)
     limits: Limits = Limits()

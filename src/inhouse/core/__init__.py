@@ -61,6 +61,7 @@ from inhouse.core.task import (
     TrainSection,
     set_keys,
 )
+from inhouse.core.trimming import Trimming
 
 __all__ = [
     "DEFAULT_BASE",
@@ -111,6 +112,7 @@ __all__ = [
     "TrainResult",
     "TrainSection",
     "TrainedModel",
+    "Trimming",
     "Verdict",
     "canonical_hash",
     "folded",

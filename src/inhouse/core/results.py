@@ -8,7 +8,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from inhouse.core.example import Split
-from inhouse.core.task import FromInput, Kind, Method, ObjectiveName, Outline, Task
+from inhouse.core.task import FromInput, Kind, Method, ObjectiveName, Outline, Task, Trim
+from inhouse.core.trimming import Trimming
 
 Severity = Literal["error", "warning", "info"]
 Decision = Literal["adopt", "not_needed", "collect_more", "reject"]
@@ -93,7 +94,8 @@ class Recipe(_Frozen):
     holds the answers of an extract task, as another schema makes another version. `minutes` is the budget that ends the
     training, and `steps` the schedule that fits into it, where the whole one does not. `rank` and `alpha` are 0 where
     the `method` is to train all weights. `beta` and `sft_weight` are of the objective `dpo`. `four_bit`:
-    the base's weights had 4 bits in training (QLoRA), as the GPU had no room for more.
+    the base's weights had 4 bits in training (QLoRA), as the GPU had no room for more. `trim`: how inputs beyond
+    `max_tokens` were shortened, where they were.
     """
 
     base_model: str
@@ -121,6 +123,7 @@ class Recipe(_Frozen):
     objective: ObjectiveName = "sft"
     beta: float | None = None
     sft_weight: float | None = None
+    trim: Trim | None = None
 
 
 class EncoderRecipe(_Frozen):
@@ -374,7 +377,8 @@ class ModelVersion(_Frozen):
     What it reads and answers is kept with it, so that it answers tomorrow as it does today, whatever becomes of
     `task.toml`: the input `fields` (`chat`: one that holds a conversation; `documents`: those whose cells may name
     one), by kind the `labels`, the `json_schema` or the `outline`, and the most tokens of an answer. `left_free` are
-    the fields of `from_input` that proved right more often when not held to their input. `engine` is what
+    the fields of `from_input` that proved right more often when not held to their input. `trimming` is how inputs are
+    shortened that are longer than it reads. `engine` is what
     its file was compared in and is served by; `exact`: in float32, because the engine's faster arithmetic failed the
     parity gate. `training` is the `TrainResult` that it came with: a run that is stopped and goes on makes several.
     """
@@ -395,6 +399,7 @@ class ModelVersion(_Frozen):
     answer_tokens: int = 0
     chat: bool = False
     documents: tuple[str, ...] = ()
+    trimming: Trimming | None = None
     threshold: float
     parity: Parity
     engine: str = "openvino-genai"

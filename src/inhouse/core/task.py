@@ -31,6 +31,9 @@ PRIMARY_METRICS: dict[Kind, tuple[str, ...]] = {
 DEFAULT_BASE = "smollm2-135m-instruct"
 DEFAULT_ENCODER = "all-minilm-l6-v2"
 
+# What becomes of inputs longer than a model reads: see `core.trimming`.
+Trim = Literal["relevance"]
+
 # Which model is fine-tuned: the one that writes answers, or a sentence encoder that picks labels.
 TrainedModel = Literal["causal", "encoder"]
 
@@ -94,7 +97,7 @@ class MetricsSection(_Section):
 class TrainSection(_Section):
     """What the user may set of a Recipe; what is absent is derived from the data (see `train.plan`).
 
-    All of it is for the model that `model` names.
+    All of it is for the model that `model` names. `trim`: what becomes of inputs that do not fit into `max_tokens`.
     """
 
     model: TrainedModel = "causal"
@@ -108,6 +111,7 @@ class TrainSection(_Section):
     batch_size: int | None = Field(default=None, ge=1, le=256)
     rank: int | None = Field(default=None, ge=1, le=256)
     max_tokens: int | None = Field(default=None, ge=16)
+    trim: Trim | None = None
     max_steps: int | None = Field(default=None, ge=1)
     minutes: float | None = Field(default=None, gt=0.0, allow_inf_nan=False)
 
@@ -131,7 +135,7 @@ class TrainSection(_Section):
 
 
 # Keys of `[train]` that the encoder has no use for, and keys whose value for one model would be wrong for the other.
-CAUSAL_ONLY = ("method", "objective", "beta", "sft_weight", "rank")
+CAUSAL_ONLY = ("method", "objective", "beta", "sft_weight", "rank", "trim")
 FOR_ONE_MODEL = (*CAUSAL_ONLY, "epochs", "learning_rate", "batch_size")
 
 
@@ -269,6 +273,15 @@ class Task(_Section):
             raise ValueError(
                 f"train.{odd[0]} = {getattr(self.train, odd[0])!r} is for the causal model, and train.model is "
                 '"encoder": leave one of them out'
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _trims_documents(self) -> Self:
+        if self.train.trim and self.input.chat:
+            raise ValueError(
+                f"train.trim = {self.train.trim!r} is for documents, and this task reads conversations, which lose "
+                "their oldest turns: leave it out"
             )
         return self
 

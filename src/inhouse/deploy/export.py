@@ -382,7 +382,17 @@ def _without_first(source: Source, text: str) -> str:
 def _doubts(source: Source, to: str) -> tuple[str, ...]:
     """What the user should know, where another program or machine gives other answers than inhouse, or none."""
     of_base = _doubt_of_base(source.base) if to == "adapter" else ""
-    return tuple(doubt for doubt in (of_base, _doubt_of_tokens(source)) if doubt)
+    return tuple(doubt for doubt in (of_base, _doubt_of_tokens(source), _doubt_of_trimming(source.version)) if doubt)
+
+
+def _doubt_of_trimming(version: ModelVersion) -> str:
+    """Where inputs are trimmed before the model reads them, which no other program does."""
+    if version.trimming is None:
+        return ""
+    return (
+        f"inhouse trims inputs of more than {version.trimming.room:,} tokens before the model reads them "
+        '(train.trim = "relevance"); the exported files do not: send no longer ones'
+    )
 
 
 def _doubt_of_base(base: Base) -> str:

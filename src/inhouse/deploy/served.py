@@ -7,7 +7,7 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from queue import Empty, SimpleQueue
 
@@ -31,10 +31,11 @@ CLASSIFIER = ".classifier"
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """A prediction, and whether a person should look at it."""
+    """A prediction, whether a person should look at it, and whether its input was longer than is read and trimmed."""
 
     prediction: Prediction
     needs_review: bool
+    trimmed: bool = False
 
 
 def form_of(version: ModelVersion) -> AnswerForm:
@@ -107,8 +108,9 @@ class Served(ABC):
                 places.append(place)
             except InputError as error:
                 answers[place] = Answered(Prediction(target=None, error=error.what), needs_review=True)
-        for place, prediction in zip(places, self._answers(questions, progress), strict=True):
-            answers[place] = self.judged(prediction)
+        predictions = self._answers(questions, progress)
+        for place, question, prediction in zip(places, questions, predictions, strict=True):
+            answers[place] = replace(self.judged(prediction), trimmed=question.trimmed)
         return [a for a in answers if a is not None]
 
     def judged(self, prediction: Prediction) -> Answered:
@@ -180,13 +182,16 @@ class ServedModel(Served):
         self._max_tokens = recipe["max_tokens"]
 
     def _question(self, inputs: Mapping[str, str]) -> Question:
+        whole, trimming = inputs, self.version.trimming
+        if trimming is not None:
+            inputs = trimming(inputs, lambda text: len(self.template.text_ids(text)))
         ids = self.template.prompt_ids(trained_messages(self._system, inputs, chat=self.version.chat))
         if len(ids) > self._max_tokens:
             raise InputError(
                 f"the input takes {len(ids)} tokens and the model was trained for at most {self._max_tokens}",
-                "shorten it, or raise `train.max_tokens` in task.toml and train again",
+                'shorten it, or train again with train.trim = "relevance" or a larger train.max_tokens in task.toml',
             )
-        return Question(ids, render_input(inputs))
+        return Question(ids, render_input(inputs), trimmed=inputs != whole)
 
     def _answers(self, questions: Sequence[Question], progress: Progress | None) -> list[Prediction]:
         return answer_all(self.engine, questions, self.form, self.template.decode, progress)

@@ -20,10 +20,11 @@ ChoicesOf = Callable[[str], Choices]
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One prompt, as token ids, and the input's text in it."""
+    """One prompt, as token ids, and the input's text in it; `trimmed`: parts of the input were left out."""
 
     prompt: list[int]
     text: str
+    trimmed: bool = False
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import json
 import re
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from inhouse.core import Example, Kind, Prediction, Reporter, Task, canonical_hash, render_input
+from inhouse.core import Example, Kind, Prediction, Reporter, Task, Trimming, canonical_hash, render_input
 from inhouse.core.json_schema import compact, ordered, parse_object
 from inhouse.engine.answers import AnswerForm, Question, answer_all, text_prediction
 from inhouse.engine.chat_template import ChatTemplate
@@ -47,6 +47,7 @@ class Field:
         tuned_name: of the contender that the version under test is.
         fits: seconds that a contender spent on getting ready, by its name.
         notes: what the report should say beside the figures.
+        trimming: how the version under test shortens inputs that are too long for it.
     """
 
     task: Task
@@ -67,6 +68,18 @@ class Field:
     reporter: Reporter
     fits: dict[str, float] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    trimming: Trimming | None = None
+
+    def read(self, example: Example) -> Mapping[str, str]:
+        """An input as the base reads it, fine-tuned or prompted: trimmed where the version under test trims it."""
+        if self.trimming is None:
+            return example.inputs
+        return self.trimming(example.inputs, lambda text: len(self.template.text_ids(text)))
+
+    @cached_property
+    def questions_read(self) -> list[Mapping[str, str]]:
+        """The questions so."""
+        return [self.read(e) for e in self.questions]
 
     @property
     def questions(self) -> list[Example]:
@@ -183,7 +196,7 @@ def _generate(given: Field, engine: Engine, title: str, prompts: list[list[int]]
     asked = [place for place, ids in enumerate(prompts) if len(ids) <= most]
     bar = given.reporter.bar(title, len(asked))
     progress: Progress = bar.update
-    questions = [Question(prompts[i], render_input(given.questions[i].inputs)) for i in asked]
+    questions = [Question(prompts[i], render_input(given.questions_read[i])) for i in asked]
     found = answer_all(engine, questions, given.form, given.template.decode, progress)
     answers = [Prediction(target=None, error=f"the prompt takes {len(p)} tokens, of {most} at most") for p in prompts]
     for place, answer in zip(asked, found, strict=True):
@@ -194,7 +207,7 @@ def _generate(given: Field, engine: Engine, title: str, prompts: list[list[int]]
 @contender("fine-tuned", fine_tuned=True)
 def fine_tuned(given: Field) -> list[Prediction]:
     """The trained causal model, through the very file that would be served."""
-    messages = [trained_messages(given.system, e.inputs, chat=given.task.input.chat) for e in given.questions]
+    messages = [trained_messages(given.system, inputs, chat=given.task.input.chat) for inputs in given.questions_read]
     prompts = [given.template.prompt_ids(m) for m in messages]
     _load(given, "fine-tuned", "tuned")
     answers = _generate(given, given.tuned, "fine-tuned", prompts, given.max_tokens)
@@ -222,7 +235,7 @@ def fine_tuned_encoder(given: Field) -> list[Prediction]:
 def prompted(given: Field) -> list[Prediction]:
     """The untrained base with the instruction and the form of an answer: labels, JSON Schema or outline."""
     _load(given, "prompted", "base")
-    prompts = [given.template.prompt_ids(prompted_messages(given.task, e.inputs)) for e in given.questions]
+    prompts = [given.template.prompt_ids(prompted_messages(given.task, inputs)) for inputs in given.questions_read]
     return _generate(given, given.base, "prompted", prompts, _room(given))
 
 
@@ -231,7 +244,7 @@ def few_shot(given: Field) -> list[Prediction]:
     """As `prompted`, with solved training examples before the question."""
     _load(given, "few-shot", "base")
     shots = choose_shots(given)
-    prompts = [given.template.prompt_ids(prompted_messages(given.task, e.inputs, shots)) for e in given.questions]
+    prompts = [given.template.prompt_ids(prompted_messages(given.task, i, shots)) for i in given.questions_read]
     return _generate(given, given.base, "few-shot", prompts, _room(given))
 
 
@@ -294,7 +307,7 @@ def _shots_of_any_kind(given: Field) -> list[Example]:
 
 def _shot_budget(given: Field) -> int:
     """Tokens for solved examples: what the longest question that can be asked at all leaves of the base's context."""
-    bare = [len(given.template.prompt_ids(prompted_messages(given.task, e.inputs))) for e in given.questions]
+    bare = [len(given.template.prompt_ids(prompted_messages(given.task, i))) for i in given.questions_read]
     longest = max((n for n in bare if n <= _room(given)), default=0)
     return max(0, min(SHOT_TOKENS, _room(given) - longest))
 

@@ -217,6 +217,7 @@ def make_field(workspace: Workspace, task: Task, version: ModelVersion, dataset:
         make_encoder=lambda: SentenceEncoder(get_base(encoder, settings, reporter.say, sha256=encoder_sha256).folder),
         template=template,
         reporter=reporter,
+        trimming=version.trimming,
     )
 
 

@@ -109,6 +109,7 @@ def register(
         answer_tokens=answer_tokens_of([*prepared.learned, *prepared.validation]),
         chat=task.input.chat,
         documents=task.input.documents,
+        trimming=prepared.trimming,
         threshold=EVERYTHING_TO_A_PERSON,
         parity=NOT_COMPARED,
         engine=prepared.engine,

@@ -20,6 +20,7 @@ from inhouse.core import (
     Task,
     TrainedModel,
     TrainSection,
+    Trimming,
     set_keys,
 )
 from inhouse.engine import Base, BaseSpec, get_base, require_base, require_kind
@@ -62,8 +63,8 @@ LEARNING_SPLITS: tuple[Split, Split] = ("train", "validation")
 class Prepared:
     """All that a training needs, before it begins.
 
-    `checkpointed`: for lack of memory each layer is computed again for its gradient. `split_over`: so many processes
-    have a part of the weights each.
+    `dataset`: as the model reads it, trimmed by `trimming` where there is one. `checkpointed`: for lack of memory each
+    layer is computed again for its gradient. `split_over`: so many processes have a part of the weights each.
     """
 
     task: Task
@@ -75,6 +76,7 @@ class Prepared:
     validation: list[Encoded]
     checkpointed: bool = False
     split_over: int = 1
+    trimming: Trimming | None = None
 
     @property
     def judged(self) -> bool:
@@ -213,12 +215,15 @@ def prepare_training(workspace: Workspace, task: Task, reporter: Reporter, *, sp
     require_kind(base, "causal", "base_model")
     engine = choose_engine(task.engine, gguf_architecture(base.gguf), traits=traits_of(base.gguf))
     task = _within_context(task, base, reporter)
+    dataset, trimming = _trimmed(task, dataset, base, reporter)
     learned, validation = _encoded(task, dataset, base, reporter)
     recipe = make_recipe(
         task, dataset, learned, base_model=task.base_model, base_sha256=base.spec.sha256, precision=best_precision()
     )
     _require_something_to_see(recipe, looked_at(learned, validation, recipe), reporter)
-    prepared = Prepared(task, dataset, base, engine, recipe, learned, validation, split_over=split_over)
+    prepared = Prepared(
+        task, dataset, base, engine, recipe, learned, validation, split_over=split_over, trimming=trimming
+    )
     return _with_room(prepared, free_memory(), reporter)
 
 
@@ -239,6 +244,19 @@ def _within_context(task: Task, base: Base, reporter: Reporter) -> Task:
         )
     reporter.say(f"{reads}: input and answer together may take so many, not the usual {max_tokens_of(task)}")
     return task.model_copy(update={"train": task.train.model_copy(update={"max_tokens": longest})})
+
+
+def _trimmed(task: Task, dataset: Dataset, base: Base, reporter: Reporter) -> tuple[Dataset, Trimming | None]:
+    """The data as the model reads it, and how inputs that are too long were trimmed, where the task asks for it."""
+    from inhouse.engine.chat_template import ChatTemplate
+    from inhouse.pipeline.trimming import trimmed_by_relevance
+
+    if task.train.trim is None:
+        return dataset, None
+    template = ChatTemplate(base.folder, base.spec.end_of_turn)
+    made = trimmed_by_relevance(task, dataset, template, max_tokens_of(task))
+    made.tell(reporter)
+    return made.dataset, made.trimming
 
 
 def _require_something_to_see(recipe: Recipe, looked: Sequence[Encoded], reporter: Reporter) -> None:
@@ -339,8 +357,8 @@ def _told_whole(task: Task, examples: list[Encoded], reporter: Reporter) -> list
     if left_out := len(examples) - len(whole):
         reporter.warn(
             f"{left_out} of {len(examples)} examples take more than {max_tokens_of(task)} tokens and are not learned "
-            "from: without the end of its input an answer would be an invention (`train.max_tokens` in task.toml "
-            "raises the limit)"
+            "from: without the end of its input an answer would be an invention (in task.toml, `train.max_tokens` "
+            'raises the limit, and train.trim = "relevance" keeps the parts that matter)'
         )
     return whole
 

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
+from typing import TYPE_CHECKING
 
 from inhouse.clean import EncoderLimit, Limits, Subject
 from inhouse.core import Dataset, Task
 from inhouse.engine import find_spec, get_base, is_here, known_bases
+from inhouse.errors import NothingToLearn
 from inhouse.store import Workspace
+
+if TYPE_CHECKING:
+    from inhouse.engine.chat_template import ChatTemplate
 
 
 def subject_of(workspace: Workspace, task: Task, dataset: Dataset) -> Subject:
@@ -33,11 +39,23 @@ def subject_of(workspace: Workspace, task: Task, dataset: Dataset) -> Subject:
     told = replace(told, limits=limits)
     if task.train.model == "encoder":
         return told
+    most = min(max_tokens_of(task), context)
     return replace(
         told,
         count_tokens=lambda texts: [len(template.text_ids(text)) for text in texts],
-        max_tokens=min(max_tokens_of(task), context),
+        max_tokens=most,
+        trimmed=cache(lambda: _trimmed(task, dataset, template, most)) if task.train.trim else None,
     )
+
+
+def _trimmed(task: Task, dataset: Dataset, template: ChatTemplate, max_tokens: int) -> str:
+    """What trimming leaves of the dataset, in a sentence; or why it cannot be done."""
+    from inhouse.pipeline.trimming import trimmed_by_relevance
+
+    try:
+        return trimmed_by_relevance(task, dataset, template, max_tokens).said
+    except NothingToLearn as error:
+        return error.what
 
 
 def _longer(context: int) -> tuple[tuple[str, int], ...]:

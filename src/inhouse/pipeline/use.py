@@ -31,7 +31,7 @@ class Predicted:
     """What `predict` wrote.
 
     `unreadable` says of the first 1,000 rows and documents that could not be read why; `resumed` rows were answered
-    before, by a command that was cut off.
+    before, by a command that was cut off; `trimmed` of the others were longer than the model reads.
     """
 
     task: str
@@ -42,6 +42,7 @@ class Predicted:
     errors: int
     seconds: float
     resumed: int = 0
+    trimmed: int = 0
     unreadable: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
@@ -84,7 +85,7 @@ def predict(
     kept = KeptAnswers(out, {"model": version.name, "file": version.file_sha256, "columns": batch.columns})
     begun = time.perf_counter()
     try:
-        rows, resumed = _answer_all(workspace, version, batch, kept, reporter)
+        rows, resumed, trimmed = _answer_all(workspace, version, batch, kept, reporter)
         write_table(out, [*batch.columns, *COLUMNS], ([*row.cells, *kept.answers[row.key].cells] for row in rows))
     finally:
         kept.close()
@@ -99,6 +100,7 @@ def predict(
         errors=sum(bool(a.cells[-1]) for a in answers),
         seconds=time.perf_counter() - begun,
         resumed=resumed,
+        trimmed=trimmed,
         unreadable=tuple(a.unreadable for a in answers if a.unreadable)[:_MOST_LISTED],
     )
 
@@ -120,13 +122,14 @@ def write_table(out: Path, header: Sequence[str], rows: Iterable[Sequence[str]])
 
 def _answer_all(
     workspace: Workspace, version: ModelVersion, batch: Batch, kept: KeptAnswers, reporter: Reporter
-) -> tuple[list[Row], int]:
-    """All rows in their order, without inputs, each with its answer in `kept`; and how many had one before."""
+) -> tuple[list[Row], int, int]:
+    """All rows in their order, without inputs, each with its answer in `kept`; how many had one before, and how many of
+    the others were trimmed."""
     from inhouse.deploy import open_served
 
     # What could not be read is tried again: somebody may have mended it, or installed what was missing.
     before = frozenset(key for key, answer in kept.answers.items() if not answer.unreadable)
-    rows: list[Row] = []
+    rows, trimmed = list[Row](), 0
     served: Served | None = None
     bar = reporter.bar("predicting", batch.total)
     try:
@@ -136,7 +139,9 @@ def _answer_all(
             if todo and served is None:
                 served = open_served(workspace, version)
             if todo and served is not None:
-                kept.add(_answers(served, todo, bar))
+                answers, shortened = _answers(served, todo, bar)
+                kept.add(answers)
+                trimmed += shortened
             bar.update(together[-1].place)
         bar.update(batch.total)
     finally:
@@ -145,7 +150,12 @@ def _answer_all(
     resumed = sum(row.key in before for row in rows)
     if resumed:
         reporter.say(f"{resumed:,} of {len(rows):,} rows were answered before, by a command that was cut off")
-    return rows, resumed
+    if trimmed:
+        reporter.say(
+            f"{trimmed:,} of {len(rows) - resumed:,} inputs are longer than the model reads: the parts that matter "
+            "most were read, as in training"
+        )
+    return rows, resumed, trimmed
 
 
 def _portions(rows: Iterator[Row]) -> Iterator[list[Row]]:
@@ -159,15 +169,17 @@ def _portions(rows: Iterator[Row]) -> Iterator[list[Row]]:
         yield portion
 
 
-def _answers(served: Served, rows: list[Row], bar: Bar) -> list[tuple[str, Answer]]:
-    """Of each row its key and answer; what could not be read is not asked."""
+def _answers(served: Served, rows: list[Row], bar: Bar) -> tuple[list[tuple[str, Answer]], int]:
+    """Of each row its key and answer, and how many inputs were trimmed; what could not be read is not asked."""
     readable = [row for row in rows if not row.fault]
     done = rows[0].place - 1
-    given = iter(served.answer([row.inputs for row in readable], lambda n: bar.update(done + n)) if readable else ())
-    return [
+    answers = served.answer([row.inputs for row in readable], lambda n: bar.update(done + n)) if readable else []
+    given = iter(answers)
+    found = [
         (row.key, Answer(("", "", "true", row.fault), row.fault) if row.fault else Answer(_cells(next(given))))
         for row in rows
     ]
+    return found, sum(answer.trimmed for answer in answers)
 
 
 def _cells(answered: Answered) -> tuple[str, ...]:

@@ -21,6 +21,7 @@ from inhouse.train.plan import (
     max_tokens_of,
     within_minutes,
 )
+from inhouse.train.trimming import fit_trimming, kept_share
 
 __all__ = [
     "GIB",
@@ -36,6 +37,8 @@ __all__ = [
     "encode",
     "encoder_memory_needed",
     "finishing_the_step",
+    "fit_trimming",
+    "kept_share",
     "learns_pairs",
     "looked_at",
     "make_encoder_plan",
