@@ -19,8 +19,11 @@ from hypothesis import strategies as st
 
 import inhouse
 from inhouse import pipeline
+from inhouse.clean import Subject
+from inhouse.clean.representative import representativeness
 from inhouse.cli.label import Labeller
 from inhouse.cli.terminal import Terminal
+from inhouse.core import Dataset, Example, Provenance
 from inhouse.errors import NotFound, SourceError
 from inhouse.pipeline import Move
 from inhouse.scoring.teaching import margin_uncertainty, teaching_order
@@ -331,3 +334,15 @@ def test_a_file_without_targets_is_told_where_it_can_go(tmp_path):
         inhouse.add(workspace, "tickets", [file], inputs=["text"], target="queue")
     assert "--unlabelled" in str(refused.value.remedy)
     workspace.close()
+
+
+def test_a_word_of_the_records_is_told_as_it_is_written():
+    rows = [
+        Example({"text": f"the parcel number {i} is late"}, "delay", "", Provenance("a.csv", i)) for i in range(200)
+    ]
+    data = Dataset("tickets", 1, tuple(rows), ("train",) * len(rows))
+    records = [{"text": f"our requests of week {i} are open"} for i in range(200)]
+    reasons = [f.reason for f in representativeness(Subject(data, "classify", unlabelled=records))]
+    words = next(reason for reason in reasons if "have words" in reason)
+    assert words.startswith("100% of the unlabelled records have words")
+    assert "requests (200)" in words

@@ -9,12 +9,11 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
-from typing import TypeVar
 
 from inhouse.clean.findings import cut, finding
 from inhouse.clean.language import language_name, language_of
 from inhouse.clean.registry import Subject, check
-from inhouse.core import Dataset, Example, Finding, render_input
+from inhouse.core import Dataset, Example, Finding, render_input, spread
 from inhouse.core.results import Severity
 from inhouse.scoring import examples_to_tell, holm, shares_differ
 
@@ -28,7 +27,6 @@ _POINTS, _TIMES, _LEAST = 0.05, 3.0, 0.01
 DIFFERENCE, DIFFERENTLY = 0.05, 0.15
 MIN_EXAMPLES, MIN_PER_LABEL, IMBALANCE = 20, 5, 20
 _MANY_SOURCES, _OF_SOURCE = 20, 10
-_T = TypeVar("_T")
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}(?=$|[T ])")
 
 
@@ -41,12 +39,12 @@ def representativeness(subject: Subject) -> Iterator[Finding]:
     if len(dataset.examples) < MIN_EXAMPLES:
         return
     if len(subject.served) >= MIN_SERVED:
-        asked = [_Asked(t.inputs, t.output) for t in subject.served]
-        yield from _against(subject, asked)
-        yield from _change(dataset, _aspects(subject, _spread(dataset.examples), _spread(asked)))
+        compared = _compared(subject, [_Asked(t.inputs, t.output) for t in subject.served], "requests")
+        yield from _against(dataset, compared)
+        yield from _change(dataset, compared.aspects)
     elif len(subject.unlabelled) >= MIN_SERVED:
-        found = _against(subject, [_Asked(inputs, None) for inputs in subject.unlabelled])
-        yield from map(_of_unlabelled, found)
+        records = [_Asked(inputs, None) for inputs in subject.unlabelled]
+        yield from _against(dataset, _compared(subject, records, "unlabelled records"))
     if "test" in dataset.splits:
         yield from _small_test(dataset)
     if subject.kind == "classify":
@@ -73,21 +71,28 @@ class _Aspect:
     served: tuple[str | None, ...]
 
 
-def _against(subject: Subject, asked: Sequence[_Asked]) -> Iterator[Finding]:
-    examples, served = _spread(subject.dataset.examples), _spread(asked)
-    aspects = _aspects(subject, examples, served)
-    different = _different([(Counter(_known(a.data)), Counter(_known(a.served))) for a in aspects])
-    for aspect, differs in zip(aspects, different, strict=True):
-        if differs and (finding_ := _missing(subject.dataset, aspect)):
+@dataclass(frozen=True, slots=True)
+class _Compared:
+    """Examples and what they are compared with, some of each; `called` is what the user calls the latter."""
+
+    examples: Sequence[Example]
+    served: Sequence[_Asked]
+    aspects: Sequence[_Aspect]
+    called: str
+
+
+def _compared(subject: Subject, asked: Sequence[_Asked], called: str) -> _Compared:
+    examples, served = spread(subject.dataset.examples, SAMPLE), spread(asked, SAMPLE)
+    return _Compared(examples, served, _aspects(subject, examples, served), called)
+
+
+def _against(dataset: Dataset, compared: _Compared) -> Iterator[Finding]:
+    counts = [(Counter(_known(a.data)), Counter(_known(a.served))) for a in compared.aspects]
+    for aspect, differs in zip(compared.aspects, _different(counts), strict=True):
+        if differs and (finding_ := _missing(dataset, aspect, compared.called)):
             yield finding_
-    yield from _new_words(subject.dataset, examples, served)
-    yield from _later_dates(subject.dataset, examples, served)
-
-
-def _of_unlabelled(found: Finding) -> Finding:
-    """What is said of requests, said of unlabelled records."""
-    told = {name: getattr(found, name).replace("requests", "unlabelled records") for name in ("reason", "cost")}
-    return found.model_copy(update=told)
+    yield from _new_words(dataset, compared)
+    yield from _later_dates(dataset, compared)
 
 
 def _aspects(subject: Subject, examples: Sequence[Example], served: Sequence[_Asked]) -> list[_Aspect]:
@@ -121,7 +126,7 @@ def _different(pairs: Sequence[tuple[Counter[str], Counter[str]]]) -> list[bool]
     return [i in differ for i in range(len(pairs))]
 
 
-def _missing(dataset: Dataset, aspect: _Aspect) -> Finding | None:
+def _missing(dataset: Dataset, aspect: _Aspect, called: str) -> Finding | None:
     """What the requests have more of, and how many examples of it would give the data the same share."""
     before, after = Counter(_known(aspect.data)), Counter(_known(aspect.served))
     told = []
@@ -132,7 +137,7 @@ def _missing(dataset: Dataset, aspect: _Aspect) -> Finding | None:
         have = round(had * len(dataset.examples))
         gather = math.ceil((share * len(dataset.examples) - have) / (1 - share)) if share < 1 else None
         name = language_name(value) if aspect.name == "language" else cut(value) if aspect.name == "label" else value
-        told.append((f"{name}: {share:.0%} of the requests, {had:.0%} of the examples", name, gather))
+        told.append((f"{name}: {share:.0%} of the {called}, {had:.0%} of the examples", name, gather))
     if not told:
         return None
     gathered = ", ".join(
@@ -141,15 +146,16 @@ def _missing(dataset: Dataset, aspect: _Aspect) -> Finding | None:
     guess = " (by what was answered, which may be wrong)" if aspect.name == "label" else ""
     return _told(
         dataset,
-        f"requests differ from the data in {aspect.name}{guess}: {'; '.join(line for line, _, _ in told[:5])}",
+        f"{called} differ from the data in {aspect.name}{guess}: {'; '.join(line for line, _, _ in told[:5])}",
         f"gather examples: {gathered}",
         about=f"served {aspect.name}",
-        cost="the test tells little about requests that it has too few of",
+        cost=f"the test tells little about {called} that it has too few of",
     )
 
 
-def _new_words(dataset: Dataset, examples: Sequence[Example], served: Sequence[_Asked]) -> Iterator[Finding]:
+def _new_words(dataset: Dataset, compared: _Compared) -> Iterator[Finding]:
     """Words of many requests that no example has: a new product, a new form."""
+    examples, served = compared.examples, compared.served
     known = {word for e in dataset.examples for word in _words(e.inputs)}
     counts = Counter(word for t in served for word in _words(t.inputs) - known)
     # A word that the data's texts had as often would have shown: (1 - share)^examples is under 1 % then.
@@ -164,7 +170,8 @@ def _new_words(dataset: Dataset, examples: Sequence[Example], served: Sequence[_
     gather = math.ceil(share * len(dataset.examples) / (1 - share)) if share < 1 else len(dataset.examples)
     yield _told(
         dataset,
-        f"{share:.0%} of the requests have words that no example has: {', '.join(f'{w} ({n})' for w, n in new[:10])}",
+        f"{share:.0%} of the {compared.called} have words that no example has: "
+        f"{', '.join(f'{w} ({n})' for w, n in new[:10])}",
         f"gather examples: {gather:,} with such words",
         about="served words",
         cost="nothing was learned about them",
@@ -189,8 +196,9 @@ def _words(inputs: Mapping[str, str]) -> set[str]:
     return set(re.findall(r"[^\W\d_]{4,}", render_input(inputs).lower()))
 
 
-def _later_dates(dataset: Dataset, examples: Sequence[Example], served: Sequence[_Asked]) -> Iterator[Finding]:
+def _later_dates(dataset: Dataset, compared: _Compared) -> Iterator[Finding]:
     """A field of days in which the requests are later than all of the data."""
+    examples, served = compared.examples, compared.served
     for name in examples[0].inputs:
         ours, theirs = (
             [found[0] for values in (inputs.get(name, "") for inputs in side) if (found := _DAY.match(values))]
@@ -203,7 +211,7 @@ def _later_dates(dataset: Dataset, examples: Sequence[Example], served: Sequence
         if later >= _POINTS:
             yield _told(
                 dataset,
-                f"{later:.0%} of the requests have a later {name!r} than all examples, which end at {last}",
+                f"{later:.0%} of the {compared.called} have a later {name!r} than all examples, which end at {last}",
                 f"gather examples from {last} to {max(theirs)}",
                 about=f"served time {name}",
                 cost="what changed since then was not learned",
@@ -317,9 +325,3 @@ def _told(
     dataset: Dataset, reason: str, action: str, *, about: str, cost: str, severity: Severity = "warning"
 ) -> Finding:
     return finding(dataset, "representativeness", severity, [], reason, action, about=about, cost=cost)
-
-
-def _spread(items: Sequence[_T]) -> list[_T]:
-    """`SAMPLE` of them at most, evenly spread."""
-    step = max(1, len(items) / SAMPLE)
-    return [items[int(i * step)] for i in range(min(len(items), SAMPLE))]

@@ -15,7 +15,7 @@ from inhouse.core.example import (
     render_input,
     target_key,
 )
-from inhouse.core.progress import Bar, Reporter, Silent
+from inhouse.core.progress import Bar, Reporter, Silent, warn_of_first
 from inhouse.core.results import (
     SHOWN,
     AnyRecipe,
@@ -44,6 +44,7 @@ from inhouse.core.results import (
     Verdict,
     read_recipe,
 )
+from inhouse.core.spread import spread
 from inhouse.core.task import (
     DEFAULT_BASE,
     DEFAULT_ENCODER,
@@ -121,5 +122,7 @@ __all__ = [
     "read_recipe",
     "render_input",
     "set_keys",
+    "spread",
     "target_key",
+    "warn_of_first",
 ]

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
+
+# Of many messages of one kind so many are shown.
+_SHOWN = 5
 
 
 class Bar(Protocol):
@@ -27,6 +31,18 @@ class Reporter(Protocol):
     def bar(self, title: str, total: float) -> Bar:
         """Begin a bar; it ends when its total is reached or another one begins."""
         ...
+
+
+def warn_of_first(reporter: Reporter, messages: Sequence[str], in_all: str) -> None:
+    """Warn of the first messages, and where there are more, of how many there are.
+
+    Args:
+        in_all: what follows the number of all of them: "rows were left out in all".
+    """
+    for message in messages[:_SHOWN]:
+        reporter.warn(message)
+    if len(messages) > _SHOWN:
+        reporter.warn(f"... {len(messages):,} {in_all}")
 
 
 class _SilentBar:

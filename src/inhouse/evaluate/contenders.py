@@ -70,16 +70,12 @@ class Field:
     notes: list[str] = field(default_factory=list)
     trimming: Trimming | None = None
 
-    def read(self, example: Example) -> Mapping[str, str]:
-        """An input as the base reads it, fine-tuned or prompted: trimmed where the version under test trims it."""
-        if self.trimming is None:
-            return example.inputs
-        return self.trimming(example.inputs, lambda text: len(self.template.text_ids(text)))
-
     @cached_property
     def questions_read(self) -> list[Mapping[str, str]]:
-        """The questions so."""
-        return [self.read(e) for e in self.questions]
+        """The questions as the base reads them, fine-tuned or prompted: trimmed where the version under test trims."""
+        if self.trimming is None:
+            return [e.inputs for e in self.questions]
+        return [self.trimming(e.inputs, lambda text: len(self.template.text_ids(text))) for e in self.questions]
 
     @property
     def questions(self) -> list[Example]:

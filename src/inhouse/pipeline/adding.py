@@ -21,6 +21,7 @@ from inhouse.core import (
     Reporter,
     Silent,
     Task,
+    warn_of_first,
 )
 from inhouse.core.collector import no_collections
 from inhouse.core.json_schema import compact, ordered, parse_object
@@ -616,10 +617,8 @@ def _tell(
             f"{len(built.leaks)} examples stand in the test too: nothing learns from them, and "
             f"`inhouse clean {after.name} --apply safe` drops them"
         )
-    for example, why in built.dropped[:5]:
-        reporter.warn(f"{example.provenance}: {why}")
-    if len(built.dropped) > 5:
-        reporter.warn(f"... {len(built.dropped)} examples were left out in all, for such reasons")
+    dropped = [f"{example.provenance}: {why}" for example, why in built.dropped]
+    warn_of_first(reporter, dropped, "examples were left out in all, for such reasons")
     for warning in built.warnings:
         reporter.warn(warning)
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from inhouse.core import Example, Reporter, Task, render_input
+from inhouse.core import Example, Reporter, Task, render_input, spread
 from inhouse.engine import find_spec, get_base, is_here
 from inhouse.scoring.teaching import margin_uncertainty, teaching_order
 from inhouse.store import Workspace, registry
@@ -69,7 +69,7 @@ class Advisor:
             records: of the pool, without an answer.
             examples: what is labelled so far.
         """
-        records, examples = _spread(records), _spread(examples)
+        records, examples = spread(records, LOOKED_AT), spread(examples, LOOKED_AT)
         if not records:
             return []
         champion = self._open_champion()
@@ -139,12 +139,6 @@ class Advisor:
             bar = self._reporter.bar("reading the records", len(new))
             self._known.update(zip(new, self._encoder.embed(new, bar.update), strict=True))
         return np.stack([self._known[text] for text in texts]).astype(np.float64)
-
-
-def _spread(items: Sequence[Any]) -> list[Any]:
-    """`LOOKED_AT` of them at most, evenly spread."""
-    step = max(1.0, len(items) / LOOKED_AT)
-    return [items[int(i * step)] for i in range(min(len(items), LOOKED_AT))]
 
 
 def _by_letters(texts: Sequence[str]) -> Floats:

@@ -242,10 +242,15 @@ def _speed(prepared: PreparedClassifier) -> float:
 
 def _reckoned_speed(prepared: PreparedClassifier) -> float:
     """Seconds of a step, from the machine's arithmetic alone: two views of each text, 6 FLOP a weight and token."""
+    tokens = 2 * prepared.recipe.batch_size * fmean(len(ids) for ids in prepared.train.ids)
+    return reckoned_seconds(6 * prepared.facts.parameters * tokens, "float32")
+
+
+def reckoned_seconds(flop: float, precision: str) -> float:
+    """How long this machine trains for so much arithmetic, where a step cannot be measured as it does not fit."""
     from inhouse.engine.torch_model import measure_flops
 
-    tokens = 2 * prepared.recipe.batch_size * fmean(len(ids) for ids in prepared.train.ids)
-    return 6 * prepared.facts.parameters * tokens / (USUAL_SHARE * measure_flops("float32"))
+    return flop / (USUAL_SHARE * measure_flops(precision))
 
 
 def plan_classifier(workspace: Workspace, prepared: PreparedClassifier, reporter: Reporter) -> TrainPlan:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from inhouse.core import ModelVersion, Prediction, Reporter, labels_of
-from inhouse.pipeline.packaging import ADAPTER, NOT_COMPARED, package_versions, spread
+from inhouse.core import ModelVersion, Prediction, Reporter, labels_of, spread
+from inhouse.pipeline.packaging import ADAPTER, NOT_COMPARED, package_versions
 from inhouse.pipeline.told import tell_parity
 from inhouse.scoring import EVERYTHING_TO_A_PERSON, review_threshold
 from inhouse.store import Workspace, registry

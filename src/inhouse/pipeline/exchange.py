@@ -7,15 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import inhouse.dataset as datasets
-from inhouse.core import Example, Provenance, Reporter, Silent, Task, input_key, target_key
+from inhouse.core import Example, Provenance, Reporter, Silent, Task, input_key, target_key, warn_of_first
 from inhouse.errors import NotFound, UsageError
 from inhouse.pipeline.advice import Advisor
 from inhouse.pipeline.labelling import LISTED, usable, use_answers
 from inhouse.sources.label_tools import Exchanged, Form, labelstudio_config, read_project, write_project
 from inhouse.store import Workspace, disk_guard, pool, records, sha256_of, write_bytes
 from inhouse.store.pool import PoolRecord
-
-_TOLD = 5
 
 
 @dataclass(frozen=True)
@@ -126,8 +124,8 @@ def from_tool(
         pool.add_records(workspace, name, new)
         for key, (target, by) in answers.items():
             pool.keep_answer(workspace, name, key, target, by)
-    for told in [*faults[:_TOLD], *(f"people disagree: {one}" for one in differing[:_TOLD])]:
-        reporter.warn(told)
+    warn_of_first(reporter, faults, "answers cannot be used in all")
+    warn_of_first(reporter, [f"people disagree: {one}" for one in differing], "records have answers that differ")
     reason = f"{len(answers) + len(corrections)} answers of {file.name} ({tool})"
     dataset, _ = use_answers(workspace, name, reporter, corrections, reason)
     return Exchange(name, len(read), labelled, dataset, tuple(differing))

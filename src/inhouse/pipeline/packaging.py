@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,7 @@ from inhouse.core import (
     Task,
     labels_of,
     render_input,
+    spread,
 )
 from inhouse.engine import Base, Generation
 from inhouse.pipeline.held import better_left_free, held_to_passages
@@ -55,7 +56,6 @@ PACKAGES = (
     "scikit-learn",
 )
 
-Item = TypeVar("Item")
 
 NOT_COMPARED = Parity(
     passed=False,
@@ -330,10 +330,3 @@ def _ask_trainer(
         progress=bar.update,
     )
     return [Prediction(target=template.decode(g.ids)) for g in given]
-
-
-def spread(items: Sequence[Item], most: int) -> list[Item]:
-    """At most `most` of the items, evenly spread over them."""
-    if len(items) <= most:
-        return list(items)
-    return [items[i * len(items) // most] for i in range(most)]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import inhouse.sources as sources
-from inhouse.core import InputSection, Record, Reporter, Task, folded, input_key
+from inhouse.core import InputSection, Record, Reporter, Task, folded, input_key, warn_of_first
 from inhouse.errors import SourceError, UsageError
 from inhouse.pipeline.reading import Opening, Wishes
 from inhouse.sources.chat import example_of
@@ -19,7 +19,6 @@ from inhouse.store.pool import PoolRecord
 _TARGET = {"classify": "label", "extract": "fields", "generate": "text"}
 # The column with the text of a document that nothing names.
 _DOCUMENT = "document"
-_TOLD = 5
 
 
 @dataclass
@@ -75,7 +74,9 @@ def set_aside(
             reporter.warn(f"{one.name} was forgotten on {when[:10]} and stays so: nothing of it is read")
             continue
         called = _called(source, task, named, one.name)
-        bare = [record for record in source.records if not _has_target(source, record, task, called)]
+        bare, with_target = list[Record](), list[Record]()
+        for record in source.records:
+            (with_target if _has_target(source, record, task, called) else bare).append(record)
         if bare:
             rows, faults = _records(replace(source, records=bare), task, called, documents=one.documents)
             pooled.records += rows
@@ -83,13 +84,10 @@ def set_aside(
             pooled.sources.append(
                 {"sha256": source.sha256, "file": one.name, "rows": len(rows), "rejected": len(faults)}
             )
-        if with_target := [record for record in source.records if _has_target(source, record, task, called)]:
+        if with_target:
             left.append(replace(one, source=replace(source, records=with_target)))
     opening.opened = left
-    for fault in pooled.faults[:_TOLD]:
-        reporter.warn(fault)
-    if len(pooled.faults) > _TOLD:
-        reporter.warn(f"... {len(pooled.faults):,} rows were left out in all")
+    warn_of_first(reporter, pooled.faults, "rows were left out in all")
     return pooled
 
 

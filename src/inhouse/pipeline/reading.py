@@ -9,14 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import inhouse.sources as sources
-from inhouse.core import Example, InputSection, Kind, Rejection, Reporter, SourceSection, Task
+from inhouse.core import Example, InputSection, Kind, Rejection, Reporter, SourceSection, Task, warn_of_first
 from inhouse.errors import InputError, SourceError, UsageError
 from inhouse.store import Workspace
 from inhouse.store.settings import Settings, is_loopback, require_outbound
 
 # Files from which on a bar shows how far the reading is.
 _MANY_FILES = 50
-_TOLD = 5
 # Rows from which kind and columns of a new task are inferred.
 _LOOKED_AT = 20_000
 # Folders of a workspace in which inhouse keeps its own files.
@@ -390,11 +389,11 @@ def read_all(
         opening.opened = []
         _require_any(opening)
     read.unusable = opening.unusable
-    for bad in read.unusable[:_TOLD]:
-        place = bad.file if bad.line is None else f"{bad.file}:{bad.line}"
-        reporter.warn(f"{place}: left out: {bad.reason}\n  -> {bad.remedy}")
-    if len(read.unusable) > _TOLD:
-        reporter.warn(f"... {len(read.unusable):,} files were left out in all")
+    told = [
+        f"{bad.file if bad.line is None else f'{bad.file}:{bad.line}'}: left out: {bad.reason}\n  -> {bad.remedy}"
+        for bad in read.unusable
+    ]
+    warn_of_first(reporter, told, "files were left out in all")
     return read
 
 

@@ -24,10 +24,10 @@ from inhouse.core import (
 from inhouse.engine import find_spec, is_here, known_bases
 from inhouse.errors import InhouseError, UsageError
 from inhouse.pipeline.classifier import (
-    USUAL_SHARE,
     PreparedClassifier,
     plan_classifier,
     prepare_classifier,
+    reckoned_seconds,
     train_classifier,
 )
 from inhouse.pipeline.packaging import register
@@ -313,10 +313,7 @@ def _encoder_option(workspace: Workspace, task: Task) -> tuple[BaseOption, ...]:
 
 def _reckoned_speed(prepared: Prepared) -> float:
     """Seconds that a token takes, from the machine's arithmetic alone."""
-    from inhouse.engine.torch_model import measure_flops
-
-    work = FLOP_PER_WEIGHT * prepared.base.shape.parameters
-    return work / (USUAL_SHARE * measure_flops(prepared.recipe.precision))
+    return reckoned_seconds(FLOP_PER_WEIGHT * prepared.base.shape.parameters, prepared.recipe.precision)
 
 
 def _train(workspace: Workspace, prepared: Prepared, run: str, reporter: Reporter, processes: Processes) -> TrainResult:

@@ -20,6 +20,7 @@ from inhouse.core import (
     TrainResult,
     folded,
     render_input,
+    spread,
 )
 from inhouse.core.json_schema import parse_object
 from inhouse.engine import ENCODER, get_base, require_base
@@ -27,7 +28,6 @@ from inhouse.errors import NotFound
 from inhouse.pipeline.corrections import store_corrected, waiting_corrections
 from inhouse.pipeline.evaluation import encoders_of, evaluate
 from inhouse.pipeline.learning_data import to_learn_from
-from inhouse.pipeline.packaging import spread
 from inhouse.pipeline.training import train_to_the_end
 from inhouse.scoring import RIGHT_METRICS, field_paths, field_scores, object_exact
 from inhouse.store import Workspace, records, registry, traffic

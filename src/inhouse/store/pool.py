@@ -6,11 +6,11 @@ belongs to a dataset version; once it was labelled, `dataset` names the version 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import ColumnElement, delete, func, insert, select, update
 
 from inhouse.core import Example, Provenance, input_key
 from inhouse.store import database as db
@@ -98,9 +98,14 @@ def answered(workspace: Workspace, task: str) -> list[PoolRecord]:
     return _select(workspace, task, column.answer.is_not(None) & waits, order=column.answered_at)
 
 
-def _select(workspace: Workspace, task: str, wanted: Any, order: Any = None) -> list[PoolRecord]:  # noqa: ANN401 - SQL
+def _select(
+    workspace: Workspace,
+    task: str,
+    wanted: ColumnElement[bool] | None = None,
+    order: ColumnElement[Any] | None = None,
+) -> list[PoolRecord]:
     table = db.pool
-    query = select(table).where(table.c.task == task, wanted)
+    query = select(table).where(table.c.task == task, *([wanted] if wanted is not None else []))
     query = query.order_by(*([order] if order is not None else []), table.c.position)
     with workspace.database.begin() as connection:
         return [
@@ -118,35 +123,38 @@ def _select(workspace: Workspace, task: str, wanted: Any, order: Any = None) -> 
 def keep_answer(workspace: Workspace, task: str, record: str, answer: str | None, by: str) -> None:
     """Keep what a person said of a record, at once; None takes it back."""
     table = db.pool
-    values: dict[str, Any] = {
+    values = {
         "answer": answer,
         "answered_by": by if answer is not None else None,
         "answered_at": db.now(),
+        "dataset": None,
     }
-    values["dataset"] = None
     with workspace.database.begin() as connection:
         connection.execute(update(table).where(table.c.task == task, table.c.id == record).values(**values))
 
 
 def mark_used(workspace: Workspace, task: str, ids: Collection[str], dataset: int) -> None:
     """Note in which dataset version answered records became examples."""
-    table, names = db.pool, list(ids)
     with workspace.database.begin() as connection:
-        for start in range(0, len(names), _AT_ONCE):
-            some = (table.c.task == task, table.c.id.in_(names[start : start + _AT_ONCE]))
-            connection.execute(update(table).where(*some).values(dataset=dataset))
+        for some in _portions(task, ids):
+            connection.execute(update(db.pool).where(some).values(dataset=dataset))
 
 
 def everything(workspace: Workspace, task: str) -> list[PoolRecord]:
     """All records that the pool holds, those that became examples too."""
-    return _select(workspace, task, db.pool.c.id.is_not(None))
+    return _select(workspace, task)
 
 
 def forget(workspace: Workspace, task: str, is_of: Callable[[PoolRecord], bool]) -> None:
     """Remove records for good."""
-    table = db.pool
     found = [one.id for one in everything(workspace, task) if is_of(one)]
     with workspace.database.begin() as connection:
-        for start in range(0, len(found), _AT_ONCE):
-            some = (table.c.task == task, table.c.id.in_(found[start : start + _AT_ONCE]))
-            connection.execute(delete(table).where(*some))
+        for some in _portions(task, found):
+            connection.execute(delete(db.pool).where(some))
+
+
+def _portions(task: str, ids: Collection[str]) -> Iterator[ColumnElement[bool]]:
+    """Conditions that are true of these records, for a statement each."""
+    names = list(ids)
+    for start in range(0, len(names), _AT_ONCE):
+        yield (db.pool.c.task == task) & db.pool.c.id.in_(names[start : start + _AT_ONCE])

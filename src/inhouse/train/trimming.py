@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from inhouse.core import Example, Task, Trimming, render_input
-from inhouse.core.json_schema import parse_object, scalar_fields
+from inhouse.core.json_schema import parse_object, scalar_fields, scalar_values
 from inhouse.core.task import FromInput
 from inhouse.core.trimming import Part, parts_of, words_of
 from inhouse.engine.prompts import instruction_of
@@ -106,15 +106,16 @@ def _weights(
     from sklearn.feature_extraction import DictVectorizer
     from sklearn.linear_model import LogisticRegression
 
-    features = [plain.features(part) for one in parts for part in one]
+    by_row = [[plain.features(part) for part in one] for one in parts]
     holds = [held for row, one in zip(rows, parts, strict=True) for held in _holding(one, values.of(row))]
     if sum(holds) < LEAST_PARTS or all(holds):
         return {}
-    having: Counter[str] = Counter()
-    places = iter(features)
-    for one in parts:
-        having.update({name for _ in one for name in next(places)})
-    known = [{name: value for name, value in one.items() if having[name] >= LEAST_ROWS} for one in features]
+    having = Counter(name for features in by_row for name in set().union(*features))
+    known = [
+        {name: value for name, value in one.items() if having[name] >= LEAST_ROWS}
+        for features in by_row
+        for one in features
+    ]
     names = DictVectorizer()
     # Balanced: how many parts hold a value says nothing about which do.
     model: Any = LogisticRegression(C=_STRENGTH, max_iter=300, class_weight="balanced")
@@ -153,7 +154,9 @@ class _Values:
 
     def of(self, example: Example) -> list[str]:
         if self.kind == "extract":
-            return sorted({text for text in _leaves(parse_object(example.target)) if len(text.strip()) > 1})
+            values = [value for _, value in scalar_values(parse_object(example.target))]
+            texts = {str(value) for value in values if value is not None and not isinstance(value, bool)}
+            return sorted(text for text in texts if len(text.strip()) > 1)
         if self.kind == "classify":
             return self.typical.get(example.target, [])
         words = set(normal_text(example.target).split()) - self.common
@@ -178,17 +181,6 @@ def _typical(examples: Sequence[Example]) -> dict[str, list[str]]:
         least = math.log(len(examples) / rows[label]) / 2  # half of the lead that a word of this label alone has
         found[label] = sorted((w for w in lead if lead[w] > max(least, 0.1)), key=lambda w: (-lead[w], w))[:TYPICAL]
     return found
-
-
-def _leaves(value: object) -> Iterator[str]:
-    if isinstance(value, dict):
-        for one in value.values():
-            yield from _leaves(one)
-    elif isinstance(value, list):
-        for one in value:
-            yield from _leaves(one)
-    elif value is not None and not isinstance(value, bool):
-        yield str(value)
 
 
 class _Held:
