@@ -6,6 +6,7 @@ import csv
 import importlib
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -138,6 +139,17 @@ def test_every_example_of_run_has_its_own_line(inhouse_command):
 def test_help_names_what_may_be_given(inhouse_command, command, told):
     shown = " ".join(help_of(inhouse_command, *command).split())
     assert [part for part in told if part not in shown] == []
+
+
+def test_add_shows_first_what_a_newcomer_needs(inhouse_command):
+    panels = re.split(r"^(\S.*):\n", help_of(inhouse_command, "add"), flags=re.MULTILINE)
+    shown = dict(
+        zip(panels[1::2], (re.findall(r"^  (?:-\w, )?(--[a-z-]+)", p, re.MULTILINE) for p in panels[2::2]), strict=True)
+    )
+    assert list(shown)[:2] == ["Arguments", "What to know first"]
+    assert shown["What to know first"] == ["--input", "--target", "--kind", "--test"]
+    assert shown["Other options"] == ["--yes", "--workspace", "--json", "--help"]
+    assert len(shown) == 6
 
 
 # ---------------------------------------------------------------------- the kind of a new task

@@ -1,0 +1,155 @@
+"""From a dataset to a model that is used: train, evaluate, promote, rollback, predict, export."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from inhouse.cli.options import FILES, HERE, AsJson, Folder, TaskName, TrainedModel, Which
+from inhouse.cli.work import as_dict, do, dump
+from inhouse.errors import UsageError
+
+app = typer.Typer()
+
+
+@app.command(
+    epilog="""\b
+    inhouse train tickets
+    inhouse train tickets --dry-run       what it would do and take
+    inhouse train tickets --minutes 10    the best that ten minutes have room for
+    inhouse train tickets --curve         what more examples would bring"""
+)
+def train(
+    task: TaskName,
+    minutes: Annotated[
+        float | None,
+        typer.Option("--minutes", metavar="N", help="the time that the training may take"),
+    ] = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="only tell what it would do, and what it would take"),
+    ] = False,
+    seeds: Annotated[
+        int | None, typer.Option("--seeds", metavar="N", help="train N times, to see how far results differ by chance")
+    ] = None,
+    curve: Annotated[
+        bool, typer.Option("--curve", help="train on growing shares, and say what more examples would bring")
+    ] = False,
+    again: Annotated[bool, typer.Option("--again", help="repeat a training that is done")] = False,
+    model: TrainedModel = "",
+    workspace: Folder = HERE,
+    as_json: AsJson = False,
+) -> None:
+    """Fine-tune the base model, or an encoder, on the newest data; goes on where an interrupted training was."""
+    from inhouse import pipeline
+    from inhouse.cli import show
+
+    if sum((dry_run, curve, seeds is not None)) > 1:
+        raise UsageError("--dry-run, --curve and --seeds are different things to do", "give one of them")
+    if again and (dry_run or curve):
+        raise UsageError("--again repeats a training; --dry-run and --curve make no version", "leave --again out")
+    verb: Callable[..., Any] = partial(pipeline.train, again=again)
+    told: Callable[[Any], str] = show.trained
+    if curve:
+        verb, told = pipeline.train_curve, show.curve
+    elif dry_run:
+        verb, told = pipeline.plan_training, show.planned
+    elif seeds is not None:
+        verb, told = partial(pipeline.train_seeds, seeds=seeds, again=again), show.seeds
+    together = not (dry_run or curve)
+    do(workspace, as_json, lambda w, t: verb(w, task, t, minutes=minutes, model=model), dump, told, together=together)
+
+
+@app.command(epilog="inhouse evaluate tickets")
+def evaluate(task: TaskName, which: Which = "latest", workspace: Folder = HERE, as_json: AsJson = False) -> None:
+    """Compare a version with prompting and with classical models on the test examples; give the verdict."""
+    from inhouse import pipeline
+    from inhouse.cli import show
+
+    do(workspace, as_json, lambda w, t: pipeline.evaluate(w, task, t, which=which), dump, show.evaluated)
+
+
+@app.command(epilog='inhouse promote tickets --force --reason "trial for two weeks"')
+def promote(
+    task: TaskName,
+    which: Which = "",
+    force: Annotated[bool, typer.Option("--force", help="serve what the verdict does not support")] = False,
+    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="why; kept with the version")] = "",
+    workspace: Folder = HERE,
+    as_json: AsJson = False,
+) -> None:
+    """Let the candidate serve; refused (exit code 4) without a verdict that supports it."""
+    from inhouse import pipeline
+    from inhouse.cli import show
+
+    do(
+        workspace,
+        as_json,
+        lambda w, t: pipeline.promote(w, task, t, which=which, force=force, reason=reason),
+        as_dict,
+        show.promoted,
+    )
+
+
+@app.command(epilog="inhouse rollback tickets")
+def rollback(
+    task: TaskName,
+    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="why; kept with the version")] = "",
+    workspace: Folder = HERE,
+    as_json: AsJson = False,
+) -> None:
+    """Let the champion before this one serve again."""
+    from inhouse import pipeline
+    from inhouse.cli import show
+
+    do(workspace, as_json, lambda w, t: pipeline.rollback(w, task, t, reason=reason), as_dict, show.promoted)
+
+
+@app.command(epilog="inhouse predict tickets new.csv --out answers.csv")
+def predict(
+    task: TaskName,
+    file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="PATH", help=f"{FILES}, with the task's input columns; or a folder of documents, or one"
+        ),
+    ],
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="the CSV to write")],
+    which: Which = "champion",
+    workspace: Folder = HERE,
+    as_json: AsJson = False,
+) -> None:
+    """Answer every row of a file, or every document of a folder: prediction, confidence, needs_review, error."""
+    from inhouse import pipeline
+    from inhouse.cli import show
+
+    do(workspace, as_json, lambda w, t: pipeline.predict(w, task, file, out, t, which=which), as_dict, show.predicted)
+
+
+@app.command(epilog="inhouse export tickets --to ollama --out tickets-ollama")
+def export(
+    task: TaskName,
+    to: Annotated[
+        str,
+        typer.Option("--to", help="gguf, ollama, adapter (PEFT) or merged (transformers); of an encoder: openvino"),
+    ],
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="the folder to write")],
+    which: Which = "champion",
+    workspace: Folder = HERE,
+    as_json: AsJson = False,
+) -> None:
+    """Write a version as another tool reads it, with chat template and what to do next."""
+    from inhouse import pipeline
+    from inhouse.cli import show
+
+    do(
+        workspace,
+        as_json,
+        lambda w, t: pipeline.export(w, task, t, to=to, out=out, which=which),
+        as_dict,
+        show.exported,
+    )

@@ -1,0 +1,51 @@
+"""A model at work: serve, monitor, retrain."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from inhouse.cli.options import HERE, AsJson, Folder, TaskName
+from inhouse.cli.work import as_dict, do, dump, require_one_process
+
+app = typer.Typer()
+
+
+@app.command(epilog="inhouse serve --port 8000")
+def serve(
+    host: Annotated[str, typer.Option("--host", help="address to listen on (inhouse.toml: serve.host)")] = "",
+    port: Annotated[int | None, typer.Option("--port", help="0 takes a free one (inhouse.toml: serve.port)")] = None,
+    workspace: Folder = HERE,
+) -> None:
+    """Serve the champions to any OpenAI client, on this machine only."""
+    from inhouse import api
+    from inhouse.cli.terminal import Terminal
+    from inhouse.store import Workspace
+
+    require_one_process()
+    api.serve(Workspace(workspace), Terminal(), host=host, port=port)
+
+
+@app.command(epilog="inhouse monitor tickets")
+def monitor(task: TaskName, workspace: Folder = HERE, as_json: AsJson = False) -> None:
+    """Quality and drift of what was served; keep, collect, retrain or go back."""
+    from inhouse import pipeline
+    from inhouse.cli import show
+
+    do(workspace, as_json, lambda w, t: pipeline.monitor(w, task, t), dump, show.monitored)
+
+
+@app.command(epilog="inhouse retrain tickets")
+def retrain(task: TaskName, workspace: Folder = HERE, as_json: AsJson = False) -> None:
+    """Train on old data and Corrections; compare candidate and champion. Nothing is promoted."""
+    from inhouse import pipeline
+    from inhouse.cli import show
+
+    do(
+        workspace,
+        as_json,
+        lambda w, t: pipeline.retrain(w, task, t),
+        as_dict,
+        lambda done: show.evaluated(done.evaluation),
+    )
