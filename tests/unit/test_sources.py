@@ -318,7 +318,7 @@ def test_bytes_that_are_not_utf_8_cost_their_row_alone(tmp_path):
 
 @pytest.mark.parametrize("piece", [7, 8, 9, 64])
 def test_characters_that_a_piece_cuts_are_counted_right(tmp_path, monkeypatch, piece):
-    monkeypatch.setattr("inhouse.sources.text._CHUNK", piece)
+    monkeypatch.setattr("inhouse.sources.encodings.CHUNK", piece)
     text = "text,label\n" + "ééé😀счёт,a\n" * 9
     assert read_source(write(tmp_path / "d.csv", text)).notes == ()
     source = read_source(write(tmp_path / "e.csv", text.encode() + b"x\xff,b\nx,b\n"))

@@ -103,7 +103,7 @@ def test_what_cannot_be_read_is_rejected_with_the_reason(tmp_path):
         "broken.docx": "no Word document that can be read",
         "locked.docx": "password",
         "empty.docx": "holds no text",
-        "binary.txt": "not a text file",
+        "binary.txt": "a NUL byte: it is no text",
         "folder.txt": "is missing",
         "a/" * 100 + "x.txt": "is missing",
     }

@@ -19,12 +19,12 @@ from reportlab.lib.styles import getSampleStyleSheet
 from reportlab.pdfgen.canvas import Canvas
 from reportlab.platypus import BaseDocTemplate, Frame, PageTemplate, Paragraph, SimpleDocTemplate, Table, TableStyle
 
-from inhouse.sources.documents.bounds import Unreadable
+from inhouse.sources.bounds import Unreadable
 from inhouse.sources.documents.html import read_html
 from inhouse.sources.documents.layout import Word, page_text
-from inhouse.sources.documents.plain import read_plain
 from inhouse.sources.documents.reading import ENDINGS, read_parts
 from inhouse.sources.documents.word import read_word
+from inhouse.sources.encodings import read_plain
 
 NORMAL = getSampleStyleSheet()["Normal"]
 PROSE = "the quick brown fox jumps over the lazy dog and rests under the old tree near the river bank "
@@ -165,7 +165,7 @@ def test_word_headers_text_boxes_tables_and_tracked_changes(tmp_path):
 def test_a_zip_bomb_costs_nothing_and_is_told(tmp_path):
     with zipfile.ZipFile(tmp_path / "bomb.docx", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("word/document.xml", b" " * 2**26)
-    assert "64 MiB in 1 parts, which is no document but a zip bomb" in fault_of(tmp_path / "bomb.docx")
+    assert "is a zip bomb: its part 'word/document.xml' unpacks from" in fault_of(tmp_path / "bomb.docx")
 
 
 def test_entities_of_a_word_document_are_not_resolved(tmp_path):
@@ -244,7 +244,9 @@ def test_plain_text_of_any_encoding(text, encoding):
 
 
 def test_bytes_that_are_no_text_are_refused():
-    with pytest.raises(Unreadable, match="not a text file"):
+    with pytest.raises(Unreadable, match="no text: 22 of its first 256 characters"):
+        read_plain(bytes(range(256)))
+    with pytest.raises(Unreadable, match="a NUL byte: it is no text"):
         read_plain(b"a\0b")
 
 

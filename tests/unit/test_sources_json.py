@@ -165,8 +165,8 @@ def test_a_document_or_row_too_large_to_hold(tmp_path, monkeypatch):
     source = read_source(path)
     assert (len(source.records), len(source.rejections[0].row)) == (2, 200)
     assert "an object of more than" in source.rejections[0].reason
-    monkeypatch.setattr("inhouse.sources.bounds.MAX_DOCUMENT_BYTES", 100)
-    with pytest.raises(SourceError, match="the file has 235 bytes, and one JSON document may have 100") as caught:
+    monkeypatch.setattr("inhouse.sources.jsonl_file.MAX_WHOLE_BYTES", 100)
+    with pytest.raises(SourceError, match="the file has 235 bytes; at most 100 bytes are read") as caught:
         read_source(path)
     assert "JSON Lines" in caught.value.remedy
 

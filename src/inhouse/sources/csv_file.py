@@ -13,8 +13,9 @@ from itertools import islice
 from inhouse.core import Provenance, Record, Rejection
 from inhouse.errors import SourceError
 from inhouse.sources.bounds import MAX_CHARS, too_long
+from inhouse.sources.encodings import Encoding
 from inhouse.sources.registry import RawFile, Source, source
-from inhouse.sources.text import Encoding, Lines, TooLong, encoding_of, fault_in, line_end, open_text
+from inhouse.sources.text import Lines, TooLong, encoding_of, fault_in, line_end, open_text
 
 DELIMITERS = (",", ";", "\t", "|")
 # Taken only where they cut all rows alike, into columns with names.

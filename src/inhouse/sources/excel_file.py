@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from inhouse.core import Record, Rejection
 from inhouse.errors import SourceError, did_you_mean
-from inhouse.sources.bounds import MAX_CHARS, check_archive, pieces, too_long
+from inhouse.sources.bounds import MAX_CHARS, Unreadable, check_archive, pieces, too_long
 from inhouse.sources.csv_file import column_names
 from inhouse.sources.registry import RawFile, Source, source
 
@@ -241,11 +241,13 @@ def _check_parts(file: RawFile, data: bytes) -> None:
     damaged = (BadZipFile, ExpatError, zlib.error, OSError, RuntimeError, EOFError, ValueError, LookupError)
     try:
         with ZipFile(io.BytesIO(data)) as book:
-            check_archive(file.path, book)
+            check_archive(book)
             for name in book.namelist():
                 _check_part(file, book, name)
     except SourceError:  # which is a ValueError
         raise
+    except Unreadable as error:
+        raise error.of_table(file.path) from None
     except damaged as error:
         raise _unreadable(file, str(error)) from error
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from inhouse.core import Provenance, Record
 from inhouse.core.json_schema import compact
-from inhouse.sources.text import NO_TEXT
+from inhouse.sources.encodings import NO_TEXT
 
 # Deeper than any document; what later walks through the values needs no care for the depth then.
 MAX_DEPTH = 50

@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 
 from inhouse.core import Record, Rejection
 from inhouse.errors import SourceError
-from inhouse.sources.bounds import MAX_CHARS, check_document, too_long
+from inhouse.sources.bounds import MAX_CHARS, MAX_WHOLE_BYTES, Unreadable, check_size, too_long
 from inhouse.sources.chat_forms import IN_CHAT_FORMS, with_conversations
+from inhouse.sources.encodings import Encoding
 from inhouse.sources.json_rows import DECODER, nested_in, plain_reason, record_of
 from inhouse.sources.registry import RawFile, Source, source
-from inhouse.sources.text import Encoding, Lines, TooLong, encoding_of, fault_in, open_text, whole_text
+from inhouse.sources.text import Lines, TooLong, encoding_of, fault_in, open_text, whole_text
 
 _SPACE = re.compile(r"[ \t\r\n]*")
 # What an object calls the list of rows that it holds beside something else.
@@ -86,7 +87,13 @@ def _add_line(rows: _Rows, number: int, line: str, encoding: Encoding) -> None:
 
 
 def _document(file: RawFile, encoding: Encoding, note: str = "") -> Source:
-    check_document(file.path)
+    try:
+        remedy = (
+            "it is held whole; write it as JSON Lines, one object per line (jq -c '.[]'), which is read line by line"
+        )
+        check_size(file.path.stat().st_size, MAX_WHOLE_BYTES, remedy)
+    except Unreadable as error:
+        raise error.of_table(file.path) from None
     text = whole_text(file, encoding)
     start, line = _skip(text, 0, 1)
     if text[start : start + 1] not in ("[", "{"):

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from inhouse.sources.documents.bounds import Unreadable
+from inhouse.sources.bounds import Unreadable
 from inhouse.sources.documents.layout import CELL_GAP
-from inhouse.sources.documents.plain import decoded
+from inhouse.sources.encodings import decoded
 
 _CHARSET = re.compile(rb"""<meta[^>]{0,200}charset\s*=\s*["']?([A-Za-z0-9_:.-]{1,40})""", re.IGNORECASE)
 _HIDDEN = {"script", "style", "nav", "noscript", "template", "head", "svg", "iframe", "object", "select", "button"}

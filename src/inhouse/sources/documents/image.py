@@ -9,7 +9,7 @@ import os
 import shutil
 import subprocess
 
-from inhouse.sources.documents.bounds import MAX_IMAGE_BYTES, Unreadable, check_size
+from inhouse.sources.bounds import MAX_IMAGE_BYTES, Unreadable, check_size
 from inhouse.sources.documents.layout import Word, page_text
 
 # A page of A4 at 300 dots per inch has 8.7 million.

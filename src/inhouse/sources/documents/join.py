@@ -13,10 +13,10 @@ from typing import Literal
 from inhouse.core import Provenance, Record, Rejection, canonical_hash
 from inhouse.core.json_schema import compact
 from inhouse.errors import SourceError
-from inhouse.sources.documents.bounds import Unreadable, load
-from inhouse.sources.documents.plain import read_plain
+from inhouse.sources.bounds import Unreadable, load
 from inhouse.sources.documents.pool import read_documents
 from inhouse.sources.documents.reading import ENDINGS
+from inhouse.sources.encodings import read_plain
 from inhouse.sources.json_rows import decode
 from inhouse.sources.registry import Source
 

@@ -8,9 +8,9 @@ from email import message_from_bytes, policy
 from email.message import EmailMessage, Message
 from pathlib import Path, PurePath
 
-from inhouse.sources.documents.bounds import MAX_FILE_BYTES, Unreadable
+from inhouse.sources.bounds import MAX_FILE_BYTES, Unreadable
 from inhouse.sources.documents.html import read_html
-from inhouse.sources.documents.plain import decoded
+from inhouse.sources.encodings import decoded
 
 _HEAD = ("From", "To", "Cc", "Date", "Subject")
 _MAX_HEADER_CHARS = 2_000

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from inhouse.sources.bounds import MAX_PAGES, Unreadable
 from inhouse.sources.documents import image
-from inhouse.sources.documents.bounds import MAX_PAGES, Unreadable
 from inhouse.sources.documents.layout import Rule, Word, page_text
 
 # A line that begins with it begins a page, as in the output of pdftotext.

@@ -6,14 +6,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path, PurePath
 from typing import NamedTuple
 
-from inhouse.sources.documents.bounds import MAX_MAILBOX_BYTES, MAX_TEXT_CHARS, Unreadable, check_size, load
+from inhouse.sources.bounds import MAX_MAILBOX_BYTES, MAX_TEXT_CHARS, Unreadable, check_size, load
 from inhouse.sources.documents.html import read_html
 from inhouse.sources.documents.image import read_image
 from inhouse.sources.documents.mail import read_mail, read_mailbox
 from inhouse.sources.documents.pdf import PAGE_BREAK, read_pdf
-from inhouse.sources.documents.plain import read_plain
 from inhouse.sources.documents.word import read_word
-from inhouse.sources.text import NO_TEXT
+from inhouse.sources.encodings import NO_TEXT, read_plain
 
 
 class Part(NamedTuple):

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from typing import Any
 from zipfile import BadZipFile, ZipFile
 
-from inhouse.sources.documents.bounds import Unreadable, check_archive
+from inhouse.sources.bounds import Unreadable, check_archive
 from inhouse.sources.documents.layout import CELL_GAP
 
 _W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
