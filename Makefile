@@ -49,9 +49,9 @@ unit: install
 test: install
 	$(VENV)/bin/pytest
 
-# Breaks good files of every format for MINUTES, and reads them: rows or an error of ours, never anything else.
+# Breaks good files and documents of every format for MINUTES, and reads them: rows, a text or an error of ours.
 fuzz: install
-	$(VENV)/bin/python tests/fuzz/sources.py $(MINUTES)
+	PYTHONPATH=tests $(VENV)/bin/python -m fuzz.sources $(MINUTES)
 
 bench: install
 	$(VENV)/bin/python benchmarks/journey.py

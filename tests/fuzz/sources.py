@@ -1,8 +1,8 @@
-"""Fuzzes the readers of data files for some minutes: `python tests/fuzz/sources.py MINUTES [FORMAT...]`.
+"""Fuzzes the readers of files for some minutes: `PYTHONPATH=tests python -m fuzz.sources MINUTES [FORMAT...]`.
 
-Whatever a file holds, reading it gives rows with their lines, or an error of ours that says why not: never another
-exception, a process that ends, or one that takes all memory or time. Hypothesis breaks good files of each format, each
-in a process of its own, and shrinks what it finds. What ended a process lies beside the summary.
+Whatever a file holds, reading it gives rows with their lines, or a document's text, or an error of ours that says why
+not: never another exception, a process that ends, or one that takes all memory or time. Hypothesis breaks good files of
+each format, each in a process of its own, and shrinks what it finds. What ended a process lies beside the summary.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from pathlib import Path
 
 import polars as pl
 import xlsxwriter
+from fuzz.documents import DOCUMENTS, check_document
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
@@ -127,7 +128,7 @@ def parquet_seeds() -> list[bytes]:
     return seeds
 
 
-SEEDS: dict[str, Callable[[], list[bytes]]] = {
+TABLES: dict[str, Callable[[], list[bytes]]] = {
     "csv": csv_seeds,
     "json": json_seeds,
     "jsonl": jsonl_seeds,
@@ -135,6 +136,7 @@ SEEDS: dict[str, Callable[[], list[bytes]]] = {
     "ods": ods_seeds,
     "parquet": parquet_seeds,
 }
+SEEDS = {**TABLES, **DOCUMENTS}
 
 
 @cache
@@ -166,6 +168,18 @@ WORDS = [
         b"<row/>",
         b"</sheetData>",
         b'"16384"',
+    ),
+    *(b"<td>", b"</table>", b"<div>" * 40, b"&#xD800;", b'charset="utf-7"', b"<w:p>", b"</w:tbl>", b"<w:tbl>"),
+    *(b"endobj", b"stream\n", b"/Rotate 90", b"/Length -1", b"/Kids [1 0 R]", b"1e30 0 0 1e30 0 0 Tm", b"(\\000) Tj"),
+    *(
+        b"\n\n",
+        b"\nFrom ",
+        b"boundary=",
+        b"base64",
+        b"=?utf-8?b?/w==?=",
+        b"message/rfc822",
+        b"charset=x",
+        b"name*=''%FF",
     ),
 ]
 _MUTATION = st.tuples(
@@ -209,7 +223,7 @@ def files(draw: st.DrawFn, extension: str) -> bytes:
     """A broken file of a format."""
     data = draw(st.sampled_from(seeds(extension)))
     mutations = draw(st.lists(_MUTATION, min_size=0, max_size=6))
-    if extension in ("xlsx", "ods") and draw(st.integers(0, 3)):
+    if extension in ("xlsx", "ods", "docx") and draw(st.integers(0, 3)):
         return mutated_archive(data, mutations, draw(st.integers(0, 20)))
     return mutated(data, mutations)
 
@@ -223,14 +237,19 @@ _OPTIONS = st.builds(
 )
 
 
-def check(path: Path, options: ReadOptions) -> None:
-    """Read a file as `add` does; raises for whatever is no error of ours, or rows that are wrong."""
+def check(path: Path, options: ReadOptions) -> bool:
+    """Read a file as `add` does; raises for whatever is no error of ours, or rows that are wrong.
+
+    Returns whether there was anything to read in it.
+    """
+    if path.suffix[1:] in DOCUMENTS:
+        return check_document(path)
     try:
         source = read_source(path, options)
     except InhouseError as error:
         if not error.remedy or error.file != str(path):
             raise AssertionError("it says not where, or not what to do") from error
-        return
+        return None
     lines = [record.provenance.line for record in source.records]
     assert lines == sorted(lines)
     assert all(line >= 1 for line in lines)
@@ -244,6 +263,7 @@ def check(path: Path, options: ReadOptions) -> None:
         with suppress(InhouseError):
             infer_kind(source)
             to_examples(source, infer_mapping(source, kind=kind))
+    return bool(source.records)
 
 
 def fuzz(extension: str, minutes: float, folder: Path) -> None:
