@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from inhouse.core import Example, Reporter, Task, render_input, spread
 from inhouse.engine import find_spec, get_base, is_here
+from inhouse.scoring.ngrams import main_directions, ngrams
 from inhouse.scoring.teaching import margin_uncertainty, teaching_order
 from inhouse.store import Workspace, registry
 from inhouse.store.pool import PoolRecord
@@ -25,7 +26,7 @@ Floats = NDArray[np.float64]
 LOOKED_AT = 2000
 # The classical contender's middle strength; too few examples are there to choose one by.
 _STRENGTH = 10.0
-# Letters n-grams are brought to this width where there is no encoder.
+# Letter n-grams are brought to this width where there is no encoder.
 _WIDTH = 100
 # Of how many times as many records as are wanted the ones are taken that the champion is least sure of.
 _ASKED = 2
@@ -130,7 +131,7 @@ class Advisor:
         """Unit vectors of texts, by the task's encoder or, where it is not here, by their n-grams."""
         spec = find_spec(self._task.encoder_model)
         if not is_here(spec, self._workspace.settings):
-            return _by_letters(texts)
+            return main_directions(ngrams(texts, words=False, least=1), _WIDTH)
         if self._encoder is None:
             from inhouse.engine.encoder import SentenceEncoder
 
@@ -139,17 +140,6 @@ class Advisor:
             bar = self._reporter.bar("reading the records", len(new))
             self._known.update(zip(new, self._encoder.embed(new, bar.update), strict=True))
         return np.stack([self._known[text] for text in texts]).astype(np.float64)
-
-
-def _by_letters(texts: Sequence[str]) -> Floats:
-    from sklearn.decomposition import TruncatedSVD
-    from sklearn.feature_extraction.text import TfidfVectorizer
-    from sklearn.preprocessing import normalize
-
-    found = TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 4), sublinear_tf=True).fit_transform(texts)
-    if min(found.shape) > _WIDTH:
-        return np.asarray(normalize(TruncatedSVD(_WIDTH, random_state=0).fit_transform(found)), np.float64)
-    return np.asarray(found.toarray(), np.float64)
 
 
 def _by_linear(labels: Sequence[str], chances: Floats) -> Suggested:

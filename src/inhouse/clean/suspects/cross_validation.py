@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from inhouse.clean.registry import Subject
 from inhouse.clean.suspects.left_out import best_penalty, chances_left_out, cosines, near_numbers, telling
 from inhouse.core import Bar, Dataset, Example, canonical_hash, render_input
+from inhouse.scoring.ngrams import main_directions, ngrams, unit
 from inhouse.scoring.values import amount_of
 
 Floats = NDArray[np.float64]
@@ -35,7 +36,6 @@ _SURE_LEFT_OUT, _SURE_LINEAR = 0.005, 0.02
 FEW = 4000
 _FOLDS = 5
 _PARTS = 256
-_MOST_GRAMS = 50_000
 # Of the likeness of two examples: the weight of their longest field of text, and of each number; how near numbers are
 # that are alike. Set on ledgers of other seeds than the example's; see docs/log.md, 2026-11-28.
 _LONGEST, _NUMBER, _NEAR = 2.0, 0.5, 0.4
@@ -144,7 +144,7 @@ def _of_few_rows(
     bar = subject.reporter.bar("labels, each judged without its example", len(columns) + 3)
     likeness = np.zeros((len(given), len(given)))
     for done, (column, weight) in enumerate(columns, start=1):
-        letters = _letters(column)
+        letters = _grams(column)
         likeness += weight * (cosines(letters) + cosines(telling(letters, given, count, known)))
         bar.update(done)
     near = sum((near_numbers(number, _NEAR) for number in numbers), np.zeros_like(likeness))
@@ -163,7 +163,7 @@ def _of_few_rows(
         chances, by = (chances + second) / 2, f"{by} and numbers"
     bar.update(len(columns) + 3)
     return CrossValidated(
-        labels, given, chances, _unit(_parts(_letters(texts)) if embedded is None else embedded), by, _SURE_LEFT_OUT
+        labels, given, chances, _read(texts) if embedded is None else unit(embedded), by, _SURE_LEFT_OUT
     )
 
 
@@ -206,13 +206,13 @@ def _in_folds(
     examples = subject.dataset.examples
     folds = folds_of(examples, _FOLDS)
     texts = [render_input(e.inputs) for e in examples]
-    dense, by = _unit(_parts(_letters(texts))), "letter n-grams"
+    dense, by = _read(texts), "letter n-grams"
     if subject.embed is not None:
         dense = np.hstack([np.asarray(subject.embed(texts), np.float64), dense])
         by = "sentence embeddings and letter n-grams"
     bar = subject.reporter.bar("labels, judged by models of the others", len(_STRENGTHS) + _FOLDS)
     return CrossValidated(
-        labels, given, _linear(dense, given, len(labels), learned, folds, bar), _unit(dense), by, _SURE_LINEAR
+        labels, given, _linear(dense, given, len(labels), learned, folds, bar), unit(dense), by, _SURE_LINEAR
     )
 
 
@@ -273,25 +273,9 @@ def _linear(
     return _held_out(models[int(np.argmin(losses))], read, given, labels, learned, folds, bar)
 
 
-def _letters(texts: Sequence[str]) -> Any:  # noqa: ANN401 - a sparse matrix
-    """Runs of two to four letters and whole words: they read every language, where the encoder reads English."""
-    from sklearn.feature_extraction.text import TfidfVectorizer
-    from sklearn.pipeline import make_union
-
-    given = {"sublinear_tf": True, "max_features": _MOST_GRAMS}
-    letters = TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 4), min_df=2, **given)
-    words = TfidfVectorizer(ngram_range=(1, 2), token_pattern=r"\w+", **given)
-    return make_union(letters, words).fit_transform(texts).tocsr()
+def _grams(texts: Sequence[str]) -> Any:  # noqa: ANN401 - a sparse matrix
+    return ngrams(texts, words=True, least=2)
 
 
-def _parts(letters: Any) -> Floats:  # noqa: ANN401 - a sparse matrix
-    """The main directions of the n-grams (latent semantic analysis), as many as help."""
-    from sklearn.decomposition import TruncatedSVD
-
-    size = max(2, min(_PARTS, letters.shape[0] - 1, letters.shape[1] - 1))
-    return np.asarray(TruncatedSVD(size, n_iter=2, random_state=0).fit_transform(letters), np.float64)
-
-
-def _unit(vectors: Floats) -> Floats:
-    lengths: Floats = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return vectors / np.maximum(lengths, 1e-12)
+def _read(texts: Sequence[str]) -> Floats:
+    return main_directions(_grams(texts), _PARTS)
