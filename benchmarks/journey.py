@@ -3,8 +3,7 @@
     make bench
 
 Training: real tokens per second of the loop over twenty steps of the example, and its share of the limit: the machine's
-matrix-product rate over the FLOP that the mathematics needs per token (4 per frozen weight and token: forward, and the
-gradient of the activations; 6 per adapter weight; the head forward and back on answer tokens alone).
+matrix-product rate over the FLOP that the mathematics needs per token (see `common.needed_flop`).
 Answering: requests per second of the untrained base in openvino-genai, constrained to the labels.
 
 Writes benchmarks/results/journey.json.
@@ -16,7 +15,7 @@ import time
 from pathlib import Path
 
 import torch
-from common import machine, report
+from common import machine, needed_flop, report
 
 from inhouse import __version__
 from inhouse.core import Dataset, Task, labels_of
@@ -85,15 +84,11 @@ def train_speed(base, template: ChatTemplate, dataset: Dataset) -> dict[str, flo
     seconds = time.perf_counter() - begun
     seen = [examples[i] for batch in batches[WARM_UP:] for i in batch]
     tokens = sum(e.tokens for e in seen)
-    answers = sum(len(e.answer) for e in seen)
-    head = model.lm_head.weight.numel()
-    frozen = sum(layer.linear.weight.numel() for layer in adapters.values())
-    needed = tokens * (4 * frozen + 6 * sum(w.numel() for w in weights)) + answers * 4 * head
     return {
         "tokens_per_second": tokens / seconds,
         "tokens_per_text": tokens / len(seen),
         "machine_gflops": flops / 1e9,
-        "share_of_limit": needed / flops / seconds,
+        "share_of_limit": needed_flop(model, adapters, seen) / flops / seconds,
     }
 
 

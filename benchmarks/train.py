@@ -31,7 +31,7 @@ from typing import Any
 
 import psutil
 import torch
-from common import machine, report
+from common import machine, needed_flop, report
 from torch.nn import functional
 
 from inhouse.engine import get_base
@@ -127,15 +127,8 @@ def limit_of(folder: Path, examples: list[Encoded]) -> float:
     """Real tokens per second if the machine did nothing but the products that the mathematics needs."""
     model = load_model(folder, PRECISION)
     adapters = attach(model, RANK, ALPHA, seed=0)
-    frozen = sum(layer.linear.weight.numel() for layer in adapters.values())
-    trained = sum(layer.down.numel() + layer.up.numel() for layer in adapters.values())
-    config = model.config
     tokens = sum(e.tokens for e in examples)
-    # Scores and their use: 2 x 2 FLOP per pair of positions and hidden number forward, twice that back; half the pairs.
-    pairs = sum(e.tokens**2 / 2 for e in examples)
-    attention = 12 * pairs * config.hidden_size * config.num_hidden_layers
-    head = 4 * model.lm_head.weight.numel() * sum(len(e.answer) for e in examples)
-    return measure_flops(PRECISION) * tokens / (tokens * (4 * frozen + 6 * trained) + attention + head)
+    return measure_flops(PRECISION) * tokens / needed_flop(model, adapters, examples)
 
 
 def in_own_process(name: str, file: Path) -> dict[str, float]:

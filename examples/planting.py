@@ -1,9 +1,12 @@
 """What the generators of the examples share: chance, and the key of the faults that they plant."""
 
+import argparse
 import json
 import random
-from collections.abc import Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
 
@@ -73,12 +76,53 @@ def misspell(dice: Dice, text: str, kept: Sequence[str] = ()) -> str:
     return " ".join(words)
 
 
-def key_text(head: Mapping[str, str], entries: Sequence[Mapping[str, Any]]) -> str:
+@dataclass
+class Fault(Generic[T]):
+    """A planted fault: the rows it is in, what it is, and what the truth is; `tested`: the twin in the test file."""
+
+    rows: list[T]
+    fault: str
+    detail: dict[str, Any] = field(default_factory=dict)
+    tested: T | None = None
+
+
+def key_text(
+    head: Mapping[str, str], faults: Sequence[Fault[Any]], row_of: Mapping[int, int], second: Mapping[str, str]
+) -> str:
     """The key of the faults as JSON, one fault per line, in order of kind and row.
 
-    `head`: what is said of the file; `entries`: each with `rows`, `fault` and `detail`.
+    `head`: what is said of the file; `row_of`: where a row stands in its file, by its id; `second`: by kind of fault,
+    the name under which the second row of the fault is told.
     """
-    in_order = sorted(entries, key=lambda entry: (str(entry["fault"]), entry["rows"]))
-    body = ",\n".join("    " + json.dumps(entry, ensure_ascii=False) for entry in in_order)
+    entries = []
+    for fault in faults:
+        detail = dict(fault.detail)
+        if fault.fault in second:
+            detail[second[fault.fault]] = row_of[id(fault.rows[1])]
+        if fault.tested:
+            detail["test_row"] = row_of[id(fault.tested)]
+        rows = sorted(row_of[id(row)] for row in fault.rows)
+        entries.append({"rows": rows, "fault": fault.fault, "detail": detail})
+    entries.sort(key=lambda entry: (str(entry["fault"]), entry["rows"]))
+    body = ",\n".join("    " + json.dumps(entry, ensure_ascii=False) for entry in entries)
     said = "".join(f'  "{key}": {json.dumps(value, ensure_ascii=False)},\n' for key, value in head.items())
     return f'{{\n{said}  "faults": [\n{body}\n  ]\n}}\n'
+
+
+def places(*files: Sequence[Any], first: int = 1) -> dict[int, int]:
+    """The line of each row in its file, by its id; the first row stands in line `first`."""
+    return {id(row): number for rows in files for number, row in enumerate(rows, start=first)}
+
+
+def write(told: str | None, seed: int, folder: Path, make: Callable[[int, Path], Mapping[str, str]]) -> None:
+    """The command line of a generator: write the files that `make` gives for a seed, by their names.
+
+    `told`: what help says; `seed`, `folder`: where none are given; `make` may write other files to the folder.
+    """
+    parser = argparse.ArgumentParser(description=told)
+    parser.add_argument("--seed", type=int, default=seed)
+    parser.add_argument("--out", type=Path, default=folder, help="folder to write to")
+    arguments = parser.parse_args()
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    for name, text in make(arguments.seed, arguments.out).items():
+        (arguments.out / name).write_text(text, encoding="utf-8", newline="\n")

@@ -4,7 +4,6 @@ Run ``python examples/cv/generate.py`` from anywhere; it needs python-docx. The 
 Python from 3.11 on: all chance comes from ``random.Random(seed).random()`` and plain arithmetic.
 """
 
-import argparse
 import json
 import re
 import sys
@@ -12,7 +11,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
-from typing import Any
 
 import vocabulary as v
 from cv import (
@@ -33,7 +31,7 @@ from word import docx_bytes
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import planting
-from planting import Dice, misspell
+from planting import Dice, Fault, misspell
 
 SEED = 20260611
 PEOPLE = 398
@@ -59,22 +57,12 @@ class Row:
 
 
 @dataclass
-class Fault:
-    """A planted fault: the rows it is in, what it is, and what the truth is; `tested`: the twin in the test file."""
-
-    rows: list[Row]
-    fault: str
-    detail: dict[str, Any] = field(default_factory=dict)
-    tested: Row | None = None
-
-
-@dataclass
 class Files:
     """The rows of both files, and the faults in them."""
 
     rows: list[Row]
     tests: list[Row] = field(default_factory=list)
-    faults: list[Fault] = field(default_factory=list)
+    faults: list[Fault[Row]] = field(default_factory=list)
 
 
 # --------------------------------------------------------------------------- people
@@ -326,40 +314,29 @@ def jsonl_text(rows: list[Row]) -> str:
 
 def key_text(files: Files) -> str:
     """The key of the faults."""
-    line_of = {id(row): number for rows in (files.rows, files.tests) for number, row in enumerate(rows, start=1)}
-    entries = []
-    for fault in files.faults:
-        detail = {**fault.detail, "test_row": line_of[id(fault.tested)]} if fault.tested else fault.detail
-        if fault.fault == "near_duplicate":
-            detail = {**detail, "copy": line_of[id(fault.rows[1])]}
-        rows = sorted(line_of[id(row)] for row in fault.rows)
-        entries.append({"rows": rows, "fault": fault.fault, "detail": detail})
     head = {
         "file": "cvs.jsonl",
         "test": "test_cvs.jsonl",
         "rows": "line numbers in the file, the first line is 1; test_row in the test",
     }
-    return planting.key_text(head, entries)
+    return planting.key_text(head, files.faults, planting.places(files.rows, files.tests), {"near_duplicate": "copy"})
 
 
-def main() -> None:
-    """Write the rows, the key and the documents; documents of an earlier run go."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seed", type=int, default=SEED)
-    parser.add_argument("--out", type=Path, default=Path(__file__).resolve().parent, help="folder to write to")
-    arguments = parser.parse_args()
-    files = build(arguments.seed)
-    out: Path = arguments.out
-    (out / "documents").mkdir(parents=True, exist_ok=True)
+def make(seed: int, out: Path) -> dict[str, str]:
+    """The rows and the key; the documents are written, and those of an earlier run go."""
+    files = build(seed)
+    (out / "documents").mkdir(exist_ok=True)
     for old in (out / "documents").glob("cv-*.docx"):
         old.unlink()
     for row in files.rows:
         if row.as_docx:
             (out / docx_name(row)).write_bytes(docx_bytes(LAYOUTS[row.layout](row.person), row.id))
-    (out / "cvs.jsonl").write_text(jsonl_text(files.rows), encoding="utf-8", newline="\n")
-    (out / "test_cvs.jsonl").write_text(jsonl_text(files.tests), encoding="utf-8", newline="\n")
-    (out / "planted_faults.json").write_text(key_text(files), encoding="utf-8", newline="\n")
+    return {
+        "cvs.jsonl": jsonl_text(files.rows),
+        "test_cvs.jsonl": jsonl_text(files.tests),
+        "planted_faults.json": key_text(files),
+    }
 
 
 if __name__ == "__main__":
-    main()
+    planting.write(__doc__, SEED, Path(__file__).resolve().parent, make)

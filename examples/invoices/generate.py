@@ -4,7 +4,6 @@ Run ``python examples/invoices/generate.py`` from anywhere; it needs reportlab. 
 every Python from 3.11 on: all chance comes from ``random.Random(seed).random()`` and plain arithmetic.
 """
 
-import argparse
 import json
 import sys
 from dataclasses import dataclass, field, replace
@@ -21,7 +20,7 @@ from pdf import pdf_bytes
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import planting
-from planting import Dice, misspell
+from planting import Dice, Fault, misspell
 
 SEED = 20260502
 INVOICES = 598
@@ -60,23 +59,13 @@ class Row:
 
 
 @dataclass
-class Fault:
-    """A planted fault: the rows it is in, what it is, and what the truth is; `tested`: the twin in the test file."""
-
-    rows: list[Row]
-    fault: str
-    detail: dict[str, Any] = field(default_factory=dict)
-    tested: Row | None = None
-
-
-@dataclass
 class Books:
     """The rows of both files, the faults in them, and the suppliers with their habits and last numbers."""
 
     suppliers: list[tuple[v.Supplier, Habits, int]] = field(default_factory=list)
     rows: list[Row] = field(default_factory=list)
     tests: list[Row] = field(default_factory=list)
-    faults: list[Fault] = field(default_factory=list)
+    faults: list[Fault[Row]] = field(default_factory=list)
 
 
 # --------------------------------------------------------------------------- suppliers
@@ -380,41 +369,32 @@ def jsonl_text(rows: list[Row]) -> str:
 
 def key_text(books: Books) -> str:
     """The key of the faults."""
-    line_of = {id(row): number for rows in (books.rows, books.tests) for number, row in enumerate(rows, start=1)}
-    entries = []
-    for fault in books.faults:
-        detail = {**fault.detail, "test_row": line_of[id(fault.tested)]} if fault.tested else fault.detail
-        rows = sorted(line_of[id(row)] for row in fault.rows)
-        if fault.fault == "contradiction":
-            detail = {**detail, "wrong_row": line_of[id(fault.rows[1])]}
-        entries.append({"rows": rows, "fault": fault.fault, "detail": detail})
     head = {
         "file": "invoices.jsonl",
         "test": "test_invoices.jsonl",
         "rows": "line numbers in the file, the first line is 1; test_row in the test",
     }
-    return planting.key_text(head, entries)
+    return planting.key_text(
+        head, books.faults, planting.places(books.rows, books.tests), {"contradiction": "wrong_row"}
+    )
 
 
-def main() -> None:
-    """Write the rows, the key and the documents; documents of an earlier run go."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seed", type=int, default=SEED)
-    parser.add_argument("--out", type=Path, default=Path(__file__).resolve().parent, help="folder to write to")
-    arguments = parser.parse_args()
-    books = build(arguments.seed)
-    out: Path = arguments.out
-    (out / "documents").mkdir(parents=True, exist_ok=True)
+def make(seed: int, out: Path) -> dict[str, str]:
+    """The rows and the key; the documents are written, and those of an earlier run go."""
+    books = build(seed)
+    (out / "documents").mkdir(exist_ok=True)
     for old in (out / "documents").glob("invoice-*.pdf"):
         old.unlink()
     for row in books.rows:
         if row.as_pdf:
             page = LAYOUTS[row.invoice.supplier.layout](row.invoice)
             (out / pdf_name(row)).write_bytes(pdf_bytes(page, row.id))
-    (out / "invoices.jsonl").write_text(jsonl_text(books.rows), encoding="utf-8", newline="\n")
-    (out / "test_invoices.jsonl").write_text(jsonl_text(books.tests), encoding="utf-8", newline="\n")
-    (out / "planted_faults.json").write_text(key_text(books), encoding="utf-8", newline="\n")
+    return {
+        "invoices.jsonl": jsonl_text(books.rows),
+        "test_invoices.jsonl": jsonl_text(books.tests),
+        "planted_faults.json": key_text(books),
+    }
 
 
 if __name__ == "__main__":
-    main()
+    planting.write(__doc__, SEED, Path(__file__).resolve().parent, make)

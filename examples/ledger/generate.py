@@ -4,21 +4,19 @@ Run ``python examples/ledger/generate.py`` from anywhere. The same seed gives th
 Python from 3.11 on: all chance comes from ``random.Random(seed).random()`` and plain arithmetic.
 """
 
-import argparse
 import csv
 import io
 import sys
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from pathlib import Path
-from typing import TypedDict
 
 import vocabulary as v
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import planting
-from planting import Dice, misspell
+from planting import Dice, Fault, misspell
 
 SEED = 20260417
 INVOICES = 546
@@ -45,14 +43,6 @@ PERSONAL_KINDS = (
 )
 
 
-class Entry(TypedDict):
-    """A fault as the key file has it."""
-
-    rows: list[int]
-    fault: str
-    detail: dict[str, str | int]
-
-
 @dataclass(eq=False)
 class Line:
     """One line of an invoice; ``account`` is what the CSV says."""
@@ -74,22 +64,12 @@ class Invoice:
 
 
 @dataclass
-class Fault:
-    """A planted fault: the lines it is in, what it is, and what the truth is; `tested`: the twin in the test file."""
-
-    lines: list[Line]
-    fault: str
-    detail: dict[str, str]
-    tested: Line | None = None
-
-
-@dataclass
 class Ledger:
     """All invoices, those of the test file, the faults planted so far, and what lines exist already."""
 
     invoices: list[Invoice] = field(default_factory=list)
     tests: list[Invoice] = field(default_factory=list)
-    faults: list[Fault] = field(default_factory=list)
+    faults: list[Fault[Line]] = field(default_factory=list)
     seen: set[tuple[str, str, int]] = field(default_factory=set)
 
 
@@ -264,7 +244,7 @@ def add_invoices(dice: Dice, ledger: Ledger) -> None:
 
 def untouched(dice: Dice, ledger: Ledger) -> tuple[Invoice, Line]:
     """A line that is in no fault yet, and its invoice."""
-    used = {id(line) for fault in ledger.faults for line in fault.lines}
+    used = {id(line) for fault in ledger.faults for line in fault.rows}
     while True:
         invoice = dice.pick(ledger.invoices)
         line = dice.pick(invoice.lines)
@@ -429,29 +409,15 @@ def csv_text(invoices: list[Invoice]) -> str:
     return out.getvalue()
 
 
-def places(invoices: list[Invoice]) -> dict[int, int]:
-    """The row of each line of invoices in their CSV file, by its id."""
-    return {id(line): number for number, line in enumerate((i for one in invoices for i in one.lines), start=2)}
-
-
 def key_text(ledger: Ledger) -> str:
     """The key of the faults."""
-    row_of, test_row_of = places(ledger.invoices), places(ledger.tests)
-    entries: list[Entry] = []
-    for fault in ledger.faults:
-        rows = sorted(row_of[id(line)] for line in fault.lines)
-        detail: dict[str, str | int] = dict(fault.detail)
-        if fault.fault == "contradiction":
-            detail["wrong_row"] = row_of[id(fault.lines[1])]
-        if fault.tested:
-            detail["test_row"] = test_row_of[id(fault.tested)]
-        entries.append({"rows": rows, "fault": fault.fault, "detail": detail})
     head = {
         "csv": "invoice_lines.csv",
         "test": "test_lines.csv",
         "rows": "line numbers in the csv, the header is line 1; test_row in the test",
     }
-    return planting.key_text(head, entries)
+    files = ([line for invoice in part for line in invoice.lines] for part in (ledger.invoices, ledger.tests))
+    return planting.key_text(head, ledger.faults, planting.places(*files, first=2), {"contradiction": "wrong_row"})
 
 
 def build(seed: int) -> Ledger:
@@ -468,22 +434,15 @@ def build(seed: int) -> Ledger:
     return ledger
 
 
-def main() -> None:
-    """Write the files."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seed", type=int, default=SEED)
-    parser.add_argument("--out", type=Path, default=Path(__file__).resolve().parent, help="folder to write to")
-    arguments = parser.parse_args()
-    ledger = build(arguments.seed)
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    files = {
+def make(seed: int, _: Path) -> dict[str, str]:
+    """The files and the key."""
+    ledger = build(seed)
+    return {
         "invoice_lines.csv": csv_text(ledger.invoices),
         "test_lines.csv": csv_text(ledger.tests),
         "planted_faults.json": key_text(ledger),
     }
-    for name, text in files.items():
-        (arguments.out / name).write_text(text, encoding="utf-8", newline="\n")
 
 
 if __name__ == "__main__":
-    main()
+    planting.write(__doc__, SEED, Path(__file__).resolve().parent, make)

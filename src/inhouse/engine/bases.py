@@ -9,7 +9,6 @@ published (see `hub_encoder`).
 from __future__ import annotations
 
 import fcntl
-import io
 import json
 import math
 import re
@@ -21,7 +20,7 @@ import time
 import tomllib
 import zipfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stderr, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from importlib.resources import files
@@ -29,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from inhouse.engine.gguf_fields import check_whole, read_fields, read_tensors
-from inhouse.engine.quiet import settle_transformers
+from inhouse.engine.quiet import settle_transformers, transformers_reads
 from inhouse.errors import InputError, ModelUnavailable, did_you_mean
 from inhouse.store import Settings, disk_guard, require_outbound, sha256_of, write_bytes
 
@@ -552,17 +551,10 @@ def _loaded(folder: Path, source: Path) -> tuple[Any, Any]:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    try:
-        with redirect_stderr(io.StringIO()):  # a progress bar that obeys no switch
-            tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file="base.gguf")
-            return tokenizer, AutoModelForCausalLM.from_pretrained(folder, gguf_file="base.gguf", dtype=torch.float32)
-    except Exception as error:  # three libraries at work, and none says what it raises
-        told = " ".join(str(error).split())[:200]
-        raise ModelUnavailable(
-            f"transformers cannot read the file: {type(error).__name__}: {told}",
-            "fetch the file again, take another GGUF file of the model, or its folder in safetensors",
-            file=source,
-        ) from error
+    remedy = "fetch the file again, take another GGUF file of the model, or its folder in safetensors"
+    with transformers_reads("the file", remedy, source):
+        tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file="base.gguf")
+        return tokenizer, AutoModelForCausalLM.from_pretrained(folder, gguf_file="base.gguf", dtype=torch.float32)
 
 
 def _check_weights(model: Any, file: Path, architecture: str, source: Path) -> None:  # noqa: ANN401 - transformers'

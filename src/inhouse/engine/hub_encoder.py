@@ -11,13 +11,11 @@ import json
 import re
 import shutil
 from collections.abc import Callable
-from contextlib import redirect_stderr
-from io import StringIO
 from pathlib import Path
 from typing import Any
 
 from inhouse.engine.hub import read_json, read_list, weight_files
-from inhouse.engine.quiet import settle_transformers
+from inhouse.engine.quiet import settle_transformers, transformers_reads
 from inhouse.errors import ModelUnavailable
 from inhouse.store import sha256_of
 
@@ -127,23 +125,15 @@ def _loaded(folder: Path) -> Any:  # noqa: ANN401 - transformers'
     import torch
     from transformers import AutoModel
 
-    try:
-        with redirect_stderr(StringIO()):  # a progress bar that obeys no switch
-            model, told = AutoModel.from_pretrained(
-                folder,
-                dtype=torch.float32,
-                local_files_only=True,
-                trust_remote_code=False,
-                use_safetensors=True,
-                output_loading_info=True,
-            )
-    except Exception as error:  # three libraries at work, and none says what it raises
-        what = " ".join(str(error).split())[:200]
-        raise ModelUnavailable(
-            f"transformers cannot read the encoder: {type(error).__name__}: {what}",
-            "fetch the model again",
-            file=folder,
-        ) from error
+    with transformers_reads("the encoder", "fetch the model again", folder):
+        model, told = AutoModel.from_pretrained(
+            folder,
+            dtype=torch.float32,
+            local_files_only=True,
+            trust_remote_code=False,
+            use_safetensors=True,
+            output_loading_info=True,
+        )
     # A pooler is never read; models that were trained to guess words have none.
     if missing := sorted(name for name in told["missing_keys"] if "pooler" not in name):
         raise ModelUnavailable(f"the weight {missing[0]} is missing", "fetch the model again", file=folder)

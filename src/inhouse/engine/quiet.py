@@ -5,6 +5,12 @@ from __future__ import annotations
 import os
 import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr
+from io import StringIO
+from pathlib import Path
+
+from inhouse.errors import ModelUnavailable
 
 
 def settle() -> None:
@@ -33,3 +39,20 @@ def settle_transformers() -> None:
         from transformers.utils import logging
     logging.set_verbosity_error()
     logging.disable_progress_bar()
+
+
+@contextmanager
+def transformers_reads(what: str, remedy: str, file: Path) -> Iterator[None]:
+    """While transformers reads a model that we did not make: no progress bar, and any failure told as one of the file.
+
+    Raises:
+        ModelUnavailable: transformers cannot read `what`.
+    """
+    try:
+        with redirect_stderr(StringIO()):  # a progress bar that obeys no switch
+            yield
+    except Exception as error:  # three libraries at work, and none says what it raises
+        told = " ".join(str(error).split())[:200]
+        raise ModelUnavailable(
+            f"transformers cannot read {what}: {type(error).__name__}: {told}", remedy, file=file
+        ) from error
