@@ -7,13 +7,18 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import TypeVar
 
 from inhouse.clean.registry import Subject
 from inhouse.core import Dataset, folded
+from inhouse.core.cores import MANY, over_cores
 from inhouse.scoring.twins import near_twins
 
 N = TypeVar("N", bound=Hashable)
+
+# Inputs that a process is given at a time.
+_PART = 20_000
 
 _APOSTROPHE = re.compile("['’‘`´]")
 # A sign or point right before a digit stays: -50 is not 50, and 1.5 is not 15.
@@ -41,12 +46,25 @@ class Twins:
     bare: dict[int, int]
 
 
-def texts_of(dataset: Dataset) -> tuple[list[str], list[list[int]]]:
-    """`Twins.texts` and `Twins.places`; two inputs have one text exactly where they have one `input_key`."""
+def texts_of(dataset: Dataset) -> tuple[list[str], list[list[int]], dict[int, int]]:
+    """`Twins.texts`, `Twins.places` and `Twins.bare`; two inputs have one text exactly where they have one
+    `input_key`."""
+    rows = dataset.examples
+    parts = ([tuple(e.inputs.values()) for e in rows[at : at + _PART]] for at in range(0, len(rows), _PART))
     places: defaultdict[str, list[int]] = defaultdict(list)
-    for i, example in enumerate(dataset.examples):
-        places[_SEPARATOR.join(map(folded, example.inputs.values()))].append(i)
-    return list(places), list(places.values())
+    firsts: dict[str, int] = {}
+    bare_of: dict[int, int] = {}
+    for i, (text, stripped) in enumerate(chain.from_iterable(over_cores(_folded, parts, many=len(rows) > MANY))):
+        if text not in places and (first := firsts.setdefault(stripped, len(places))) != len(places):
+            bare_of[len(places)] = first
+        places[text].append(i)
+    return list(places), list(places.values()), bare_of
+
+
+def _folded(inputs: list[tuple[str, ...]]) -> list[tuple[str, str]]:
+    """The text of each input, and that without punctuation."""
+    texts = [_SEPARATOR.join(map(folded, values)) for values in inputs]
+    return [(text, bare(text)) for text in texts]
 
 
 # Between the fields of an input; folded text holds no such line break.
@@ -56,20 +74,12 @@ _SEPARATOR = " \n "
 def twins_of(subject: Subject) -> Twins:
     """The twins among all examples, whatever their split; looked for once per subject."""
     if "twins" not in subject.memo:
-        texts, places = texts_of(subject.dataset)
-        first = first_bare(texts)
+        texts, places, first = texts_of(subject.dataset)
         links = [(i, j, 1.0) for j, i in first.items()]
         links += (link for link in near_twins(texts) if first.get(link[1]) not in (link[0], first.get(link[0], -1)))
         subject.memo["twins"] = Twins(texts, places, links, first)
     found: Twins = subject.memo["twins"]
     return found
-
-
-def first_bare(texts: Iterable[str]) -> dict[int, int]:
-    """See `Twins.bare`."""
-    seen: dict[str, int] = {}
-    first = ((i, seen.setdefault(bare(text), i)) for i, text in enumerate(texts))
-    return {i: one for i, one in first if i != one}
 
 
 def bare(text: str) -> str:

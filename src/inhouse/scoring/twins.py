@@ -82,7 +82,7 @@ def near_twins(texts: Sequence[str]) -> Pairs:
 
 
 def _signatures(texts: Sequence[str]) -> NDArray[np.uint8]:
-    """A row of `_HASHES` bytes for each text: the low bytes of its MinHash; zeros where a text has no word.
+    """A row of `_HASHES` bytes for each text: the low bytes of its MinHash; zeros where no word has a stretch.
 
     Hashed are about `_TOKENS` stretches of a text, a rare one more likely than a common one, and the same ones in all
     texts of about the same length: what most texts share would make candidates of all of them.
@@ -112,6 +112,7 @@ def _signed(texts: Sequence[str], rarity: NDArray[np.float32]) -> NDArray[np.uin
         digest = RMinHash.digest_matrix_from_flat_token_hashes(hashes[kept], offsets, _HASHES, _SEED).to_rows()
         rows = np.fromiter(chain.from_iterable(digest), np.uint32, (end - start) * _HASHES)
         found[start:end] = ((rows * np.uint32(2654435761)) >> np.uint32(24)).reshape(-1, _HASHES)
+        found[start:end][np.diff(upto) == 0] = 0
     return found
 
 
@@ -230,7 +231,9 @@ def _candidates(signatures: NDArray[np.uint8], is_long: NDArray[np.bool_]) -> tu
             near = np.flatnonzero((keys[step:] ^ keys[:-step]) < np.uint64(1 << (64 - 8 * _PREFIX)))
             pairs.append(_alike(signatures, is_long, order[near], order[near + step]))
         found = _different(np.concatenate(pairs))
-    return found // count, found % count
+    left, right = found // count, found % count
+    has_words = signatures.any(axis=1)  # what has none is like everything that has none
+    return left[has_words[left]], right[has_words[left]]
 
 
 def _alike(signatures: NDArray[np.uint8], is_long: NDArray[np.bool_], one: Ints, other: Ints) -> Ints:
