@@ -409,7 +409,13 @@ def test_the_quick_pass_leaves_nothing_out_that_the_slow_looks_find():
 
 
 def test_parts_of_the_rows_in_processes_of_their_own_give_what_one_look_gives(monkeypatch):
-    texts = ["My name is Quenby Dartmoor.", "nothing here", "Quenby Dartmoor called", "ask Zoltana Meier", "secret=kx82ls0q"]
+    texts = [
+        "My name is Quenby Dartmoor.",
+        "nothing here",
+        "Quenby Dartmoor called",
+        "ask Zoltana Meier",
+        "secret=kx82ls0q",
+    ]
     data = dataset(*(f"{text} {n}" for n in range(20) for text in texts), "I am Quenby", "mail to quenby@example.org")
     expected = personal(data, "classify"), secret(data, "classify")
     assert len(expected[0]) > 40

@@ -12,7 +12,7 @@ from inhouse.core import Dataset, Finding, render_input
 _ENDS = 2
 
 
-@check("overlong")
+@check("overlong", beside=True)
 def overlong(subject: Subject) -> Iterator[Finding]:
     """Input and target of more tokens than training takes, and inputs of more than the encoder reads.
 

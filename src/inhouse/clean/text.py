@@ -26,7 +26,7 @@ _AT_ONCE = 256
 _PART = 20_000
 
 
-@check("text")
+@check("text", beside=True)
 def text(subject: Subject) -> Iterator[Finding]:
     """Broken encodings, control and invisible characters, tokens of chat templates, instructions to a model, HTML left
     over, boilerplate, empty and constant fields, outliers in length."""

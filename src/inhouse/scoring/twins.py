@@ -215,14 +215,14 @@ def _candidates(signatures: NDArray[np.uint8], is_long: NDArray[np.bool_]) -> tu
     import numpy as np
 
     count = len(signatures)
-    by_hash = np.ascontiguousarray(signatures.T).astype(np.uint64)
+    by_hash = np.ascontiguousarray(signatures.T)
     rng = np.random.default_rng(_SEED)
     places = np.arange(count, dtype=np.uint64)
     found = np.empty(0, np.int64)
     for _ in range(_TREES):
         keys = np.zeros(count, np.uint64)
         for column in rng.permutation(_HASHES)[:_PER_TREE]:
-            keys = keys << np.uint64(8) | by_hash[column]
+            keys = keys << np.uint64(8) | by_hash[column].astype(np.uint64)
         # The place is a part of what is sorted: that takes a tenth of sorting places by their keys.
         keys = np.sort(keys << np.uint64(_PLACE_BITS) | places)
         order = (keys & np.uint64((1 << _PLACE_BITS) - 1)).astype(np.int64)
@@ -232,7 +232,7 @@ def _candidates(signatures: NDArray[np.uint8], is_long: NDArray[np.bool_]) -> tu
             pairs.append(_alike(signatures, is_long, order[near], order[near + step]))
         found = _different(np.concatenate(pairs))
     left, right = found // count, found % count
-    has_words = signatures.any(axis=1)  # what has none is like everything that has none
+    has_words: NDArray[np.bool_] = np.any(signatures, axis=1)  # what has none is like everything that has none
     return left[has_words[left]], right[has_words[left]]
 
 
