@@ -2,7 +2,7 @@
 
 Candidates come from MinHash (Broder 1997, "On the resemblance and containment of documents") over the 4-character
 stretches of words, in sorted trees as in LSH Forest (Bawa, Condie, Ganesan 2005): in each tree the texts are sorted by
-eight of their hashes and compared with the next few, so that the work grows with the texts and not with the pairs.
+five of their hashes and compared with the next few, so that the work grows with the texts and not with the pairs.
 Each candidate is then verified, and what a pair carries is the verified likeness.
 """
 
@@ -36,8 +36,7 @@ _TYPO_LETTERS = 5
 
 _HASHES = 64
 _TREES = 24
-_PER_TREE = 5  # hashes, a byte of each, in a 64-bit key, with
-_PLACE_BITS = 24  # for the place of the text
+_PER_TREE = 5  # hashes, a byte of each, in a 64-bit key; fewer where the place of the text takes more than what is left
 _NEIGHBOURS = 3
 _PREFIX = 3  # hashes that two neighbours in a tree share at least
 _LEAST_SHARED, _LEAST_SHARED_LONG = 36, 41  # of the hashes of two candidates; of two of over `_LONG` characters
@@ -212,28 +211,45 @@ def _is_long(texts: Sequence[str]) -> NDArray[np.bool_]:
 
 def _candidates(signatures: NDArray[np.uint8], is_long: NDArray[np.bool_]) -> tuple[Ints, Ints]:
     """Pairs that stand beside each other in a tree and share enough of all their hashes; each once."""
+    from concurrent.futures import ThreadPoolExecutor
+
     import numpy as np
 
     count = len(signatures)
     by_hash = np.ascontiguousarray(signatures.T)
     rng = np.random.default_rng(_SEED)
-    places = np.arange(count, dtype=np.uint64)
+    columns = [rng.permutation(_HASHES)[:_PER_TREE] for _ in range(_TREES)]
+    tree = partial(_neighbours, signatures, by_hash, is_long)
     found = np.empty(0, np.int64)
-    for _ in range(_TREES):
-        keys = np.zeros(count, np.uint64)
-        for column in rng.permutation(_HASHES)[:_PER_TREE]:
-            keys = keys << np.uint64(8) | by_hash[column].astype(np.uint64)
-        # The place is a part of what is sorted: that takes a tenth of sorting places by their keys.
-        keys = np.sort(keys << np.uint64(_PLACE_BITS) | places)
-        order = (keys & np.uint64((1 << _PLACE_BITS) - 1)).astype(np.int64)
-        pairs = [found]
-        for step in range(1, min(_NEIGHBOURS, count - 1) + 1):
-            near = np.flatnonzero((keys[step:] ^ keys[:-step]) < np.uint64(1 << (64 - 8 * _PREFIX)))
-            pairs.append(_alike(signatures, is_long, order[near], order[near + step]))
-        found = _different(np.concatenate(pairs))
+    # Sorting and comparing is done outside of Python's lock.
+    with ThreadPoolExecutor(2) as threads:
+        for pairs in threads.map(tree, columns):
+            found = _different(np.concatenate((found, pairs)))
     left, right = found // count, found % count
     has_words: NDArray[np.bool_] = np.any(signatures, axis=1)  # what has none is like everything that has none
     return left[has_words[left]], right[has_words[left]]
+
+
+def _neighbours(
+    signatures: NDArray[np.uint8], by_hash: NDArray[np.uint8], is_long: NDArray[np.bool_], columns: Ints
+) -> Ints:
+    """The pairs that stand beside each other where texts are sorted by some of their hashes, each as one number."""
+    import numpy as np
+
+    count = len(signatures)
+    used = columns[: (64 - count.bit_length()) // 8]
+    place_bits = 64 - 8 * len(used)
+    keys = np.zeros(count, np.uint64)
+    for column in used:
+        keys = keys << np.uint64(8) | by_hash[column].astype(np.uint64)
+    # The place is a part of what is sorted: that takes a tenth of sorting places by their keys.
+    keys = np.sort(keys << np.uint64(place_bits) | np.arange(count, dtype=np.uint64))
+    order = (keys & np.uint64((1 << place_bits) - 1)).astype(np.int64)
+    pairs = []
+    for step in range(1, min(_NEIGHBOURS, count - 1) + 1):
+        near = np.flatnonzero((keys[step:] ^ keys[:-step]) < np.uint64(1 << (64 - 8 * _PREFIX)))
+        pairs.append(_alike(signatures, is_long, order[near], order[near + step]))
+    return np.concatenate(pairs)
 
 
 def _alike(signatures: NDArray[np.uint8], is_long: NDArray[np.bool_], one: Ints, other: Ints) -> Ints:
