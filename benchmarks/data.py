@@ -22,7 +22,7 @@ from common import machine, report
 
 import inhouse
 
-PARTS = ("planted", "twins", "suspects", "personal", "documents", "speed")
+PARTS = ("planted", "twins", "suspects", "personal", "documents", "peers", "speed")
 
 
 def main(names: Sequence[str]) -> None:

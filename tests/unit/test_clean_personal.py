@@ -400,7 +400,26 @@ def test_long_rows_of_the_same_are_looked_at_in_linear_time(piece):
 def test_the_quick_pass_leaves_nothing_out_that_the_slow_looks_find():
     texts = [row["full_text"] for row in json.loads((SHARED / "pii" / "sentences.json").read_text("utf-8"))]
     data = dataset(*texts)
-    names = look._learned(data.examples, range(len(texts)), "classify")
+    rows = [look.Texts.of(example) for example in data.examples]
+    introduced = look._introduced(rows, range(len(texts)), "classify")
+    names = look._learned([introduced])
     all_groups = {"@", "cued", "given", "again", *look._WITH_DIGITS}
-    slow = {i: look._of_example(e, "classify", all_groups, names) for i, e in enumerate(data.examples)}
+    slow = {i: look._of_example(row, "classify", all_groups, names, introduced.spans) for i, row in enumerate(rows)}
     assert {i: stretches for i, stretches in slow.items() if stretches} == personal(data, "classify")
+
+
+def test_parts_of_the_rows_in_processes_of_their_own_give_what_one_look_gives(monkeypatch):
+    texts = [
+        "My name is Quenby Dartmoor.",
+        "nothing here",
+        "Quenby Dartmoor called",
+        "ask Zoltana Meier",
+        "secret=kx82ls0q",
+    ]
+    data = dataset(*(f"{text} {n}" for n in range(20) for text in texts), "I am Quenby", "mail to quenby@example.org")
+    expected = personal(data, "classify"), secret(data, "classify")
+    assert len(expected[0]) > 40
+    monkeypatch.setattr(look, "BATCH", 7)
+    assert (personal(data, "classify"), secret(data, "classify")) == expected
+    monkeypatch.setattr(look, "MANY", 50)
+    assert (personal(data, "classify"), secret(data, "classify")) == expected

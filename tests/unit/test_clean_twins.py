@@ -5,12 +5,15 @@ from __future__ import annotations
 import csv
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from sklearn.feature_extraction.text import TfidfVectorizer
 
+import inhouse.scoring.twins as twins
 import inhouse.sources as sources
 from inhouse.clean import certain_leaks, find
 from inhouse.clean.twins import bare, clusters
@@ -186,3 +189,25 @@ def test_leaks_that_reject_a_test_are_those_that_are_certain():
     inputs = [{"text": LONG}, {"text": LONG + "!"}, {"text": LONG + " today"}]
     examples = [Example(i, "a", input_key(i), Provenance("d.csv", n)) for n, i in enumerate(inputs)]
     assert certain_leaks(Dataset("task", 1, tuple(examples), ("test", "train", "train"))) == {1}
+
+
+def test_processes_of_their_own_find_the_same_twins(monkeypatch):
+    texts = list(dict.fromkeys(f"{LONG} {text} {n % 7}" for n in range(40) for text in OTHER))
+    texts += [f"please {text}" for text in texts[::3]]
+    expected = list(near_twins(texts))
+    assert len(expected) > 5
+    monkeypatch.setattr(twins, "_PART", 9)
+    monkeypatch.setattr(twins, "MANY", 10)
+    assert list(near_twins(texts)) == expected
+
+
+def test_a_script_without_a_guard_may_look_at_many(tmp_path):
+    """Processes must not run the user's script again: it begins with what it did before."""
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from inhouse.core.cores import over_cores\n"
+        "from inhouse.core import folded\n"
+        "print(list(over_cores(folded, (f'A  {n}' for n in range(5)), many=True)))\n"
+    )
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == (f"{[f'a {n}' for n in range(5)]}\n", "")

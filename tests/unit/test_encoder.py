@@ -34,7 +34,8 @@ from inhouse.engine import classifier as classifier_file
 from inhouse.engine import get_base
 from inhouse.engine.classifier import LabelClassifier
 from inhouse.engine.encoder import SentenceEncoder, TextTokens, vectors_of
-from inhouse.engine.encoder_model import facts_of, load_encoder, padded_texts, pooled
+from inhouse.engine.encoder_facts import facts_of
+from inhouse.engine.encoder_model import load_encoder, padded_texts, pooled
 from inhouse.engine.label_head import LabelHead, NGrams
 from inhouse.engine.lora import copy_state
 from inhouse.errors import ConfigError, EngineFault, ModelUnavailable, Refused, UsageError

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 
 from inhouse.clean.findings import count, cut, finding, places, short
 from inhouse.clean.registry import Subject, check
-from inhouse.clean.twins import bare, clusters, first_bare, neighbours, texts_of, twins_of
+from inhouse.clean.twins import bare, clusters, neighbours, texts_of, twins_of
 from inhouse.core import Dataset, Finding, folded
 
 # A field of so many characters is a document. One that more than a hundredth of all rows hold is part of a form.
@@ -33,8 +33,8 @@ def leakage(subject: Subject) -> Iterator[Finding]:
 
 def certain_leaks(dataset: Dataset) -> set[int]:
     """Positions of the train side whose input or group a test example has, punctuation aside."""
-    texts, rows = texts_of(dataset)
-    found = (*_of_inputs(dataset, rows, first_bare(texts)), *_of_groups(dataset))
+    _, rows, first = texts_of(dataset)
+    found = (*_of_inputs(dataset, rows, first), *_of_groups(dataset))
     return {i for one in found for i in one.drop}
 
 

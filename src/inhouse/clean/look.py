@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from heapq import nsmallest
 
-from inhouse.clean.registry import CHECKS, COSTS, MODEL_ROWS, MODEL_SAMPLE, CountTokens, Subject
+from inhouse.clean.registry import BESIDE, CHECKS, COSTS, MODEL_ROWS, MODEL_SAMPLE, Check, CountTokens, Subject
 from inhouse.core import Dataset, Finding, Kind
 from inhouse.core.collector import no_collections
 
@@ -44,10 +45,14 @@ def find_in(
     positions = _sample(subject.dataset) if sampled else []
     sample = replace(subject, dataset=_only(subject.dataset, positions), memo={}) if sampled else subject
     found: list[Finding] = []
-    with no_collections():
+    with no_collections(), ThreadPoolExecutor(1) as thread:
+        # What other processes find for these checks comes in while this one is at the next.
+        beside = {name: thread.submit(_all, CHECKS[name], subject) for name in CHECKS if many and name in BESIDE}
         for name, check in CHECKS.items():
             if name in sampled:
                 found += (_moved(finding, positions) for finding in check(sample))
+            elif name in beside:
+                found += beside[name].result()
             else:
                 found += check(subject)
     if sampled and tell:
@@ -56,6 +61,10 @@ def find_in(
             f"drawn at random; all of them with --whole {sampled[0]}"
         )
     return sorted(found, key=lambda finding: _ORDER[finding.severity])
+
+
+def _all(check: Check, subject: Subject) -> list[Finding]:
+    return list(check(subject))
 
 
 def _sample(dataset: Dataset) -> list[int]:

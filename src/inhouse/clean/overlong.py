@@ -12,7 +12,7 @@ from inhouse.core import Dataset, Finding, render_input
 _ENDS = 2
 
 
-@check("overlong")
+@check("overlong", beside=True)
 def overlong(subject: Subject) -> Iterator[Finding]:
     """Input and target of more tokens than training takes, and inputs of more than the encoder reads.
 
@@ -44,7 +44,11 @@ def _longer(
     room = most if targets else most - _ENDS
     texts: dict[int, str] = {}
     for i, example in enumerate(dataset.examples):
-        text = render_input(example.inputs)
+        inputs = example.inputs
+        # Four bytes a character at most: what is short for certain need not be put together.
+        if 4 * sum([len(name) + len(value) + 3 for name, value in inputs.items()], len(example.target)) <= room:
+            continue
+        text = render_input(inputs)
         text = f"{text}\n{example.target}" if targets else text
         size = len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
         if size > room and (not skips_spaces or size - text.count(" ") > room):

@@ -16,9 +16,9 @@ CountTokens = Callable[[list[str]], list[int]]
 # `model`: a model reads every example, at a hundred to a thousand a second; everything else reads a million in seconds.
 Cost = Literal["cheap", "model"]
 # Of more examples than these, a check of the cost `model` looks at a sample, unless it is asked for by name. The sample
-# tells what share of the examples is at fault within a point, in half a minute; a look at 50,000 takes many.
+# tells what share of the examples is at fault within two points, in some seconds; a look at 50,000 takes many minutes.
 MODEL_ROWS = 50_000
-MODEL_SAMPLE = 2_000
+MODEL_SAMPLE = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,19 +86,24 @@ class Check(Protocol):
 
 CHECKS: dict[str, Check] = {}
 COSTS: dict[str, Cost] = {}
+# Checks that of many examples run beside the others.
+BESIDE: set[str] = set()
 
 
-def check(name: str, *, cost: Cost = "cheap") -> Callable[[Check], Check]:
+def check(name: str, *, cost: Cost = "cheap", beside: bool = False) -> Callable[[Check], Check]:
     """Register the decorated function as the check `name`.
 
     Args:
         cost: of a check of cost `model`, beyond `MODEL_ROWS` examples, `find` shows a sample alone: what its Subject
             has besides the dataset must take texts or examples, never positions.
+        beside: whether of many examples it may run in a thread beside other checks: it leaves the memo alone.
     """
 
     def register(function: Check) -> Check:
         CHECKS[name] = function
         COSTS[name] = cost
+        if beside:
+            BESIDE.add(name)
         return function
 
     return register

@@ -7,30 +7,62 @@ million clean rows take seconds.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from inhouse.clean import characters, planted
 from inhouse.clean.findings import TEST_STAYS, cut, finding, places
+from inhouse.clean.personal.pieces import Texts
 from inhouse.clean.registry import Subject, check
 from inhouse.clean.shape import shape_findings
 from inhouse.core import SHOWN, Dataset, Example, Finding, Masked
+from inhouse.core.cores import MANY, over_cores
 from inhouse.core.results import Severity
 
 _AT_ONCE = 256
+# Examples that a process is given at a time.
+_PART = 20_000
 
 
-@check("text")
+@check("text", beside=True)
 def text(subject: Subject) -> Iterator[Finding]:
     """Broken encodings, control and invisible characters, tokens of chat templates, instructions to a model, HTML left
     over, boilerplate, empty and constant fields, outliers in length."""
-    kinds = _Kinds(subject.limits.special_tokens)
-    examples = subject.dataset.examples
-    for start in range(0, len(examples), _AT_ONCE):
-        kinds.look(start, examples[start : start + _AT_ONCE])
+    kinds, rows = _Kinds(subject.limits.special_tokens), subject.dataset.examples
+    parts = ([Texts.of(e) for e in rows[at : at + _PART]] for at in range(0, len(rows), _PART))
+    suspects = over_cores(partial(_suspects, brackets=kinds.brackets), parts, many=len(rows) > MANY)
+    for number, of_part in enumerate(suspects):
+        for place, signs in of_part.items():
+            kinds.look(number * _PART + place, rows[number * _PART + place], signs)
     yield from kinds.findings(subject.dataset)
     yield from shape_findings(subject)
+
+
+def _suspects(rows: list[Texts], brackets: frozenset[str]) -> dict[int, list[str]]:
+    """The places of the rows that hold a sign of something, each with the names of the signs."""
+    found: dict[int, list[str]] = {}
+    for start in range(0, len(rows), _AT_ONCE):
+        texts = ["\n".join((*row.inputs.values(), row.target)) for row in rows[start : start + _AT_ONCE]]
+        whole = "\n".join(texts)
+        lower = whole.lower()
+        needles = [needle for needle in ("style", *planted.NEEDLES) if needle in lower]
+        signs: list[tuple[str, Callable[[str], bool]]] = []
+        if any(c in whole for c in characters.CONTROLS):
+            signs.append(("control", _holds_control))
+        if not whole.isascii():
+            signs.append(("foreign", _holds_foreign))
+        if any(bracket in whole for bracket in brackets):
+            signs.append(("bracket", partial(_holds_any, needles=brackets)))
+        if "<" in whole or "&" in whole:
+            signs.append(("markup", _holds_markup))
+        if needles:
+            signs.append(("instruction", partial(_holds_any_case, needles=needles)))
+        for place, text in enumerate(texts if signs else (), start):
+            if names := [name for name, holds in signs if holds(text)]:
+                found[place] = names
+    return found
 
 
 @dataclass
@@ -55,36 +87,22 @@ class _Kinds:
 
     def __init__(self, special_tokens: frozenset[str]) -> None:
         self._tokens = planted.tokens_pattern(special_tokens)
-        self._brackets = {token[0] for token in (*planted.COMMON_TOKENS, *special_tokens) if not token[0].isalnum()}
+        self.brackets = frozenset(t[0] for t in (*planted.COMMON_TOKENS, *special_tokens) if not t[0].isalnum())
         self.mojibake, self.lost, self.controls, self.invisible = _Seen(), _Seen(), _Seen(), _Seen()
         self.tokens, self.instructions, self.tags, self.markup = _Seen(), _Seen(), _Seen(), _Seen()
+        self._see = {
+            "control": self._see_controls,
+            "foreign": self._see_foreign,
+            "bracket": self._see_tokens,
+            "markup": self._see_markup,
+            "instruction": self._see_instructions,
+        }
 
-    def look(self, start: int, examples: Sequence[Example]) -> None:
-        """Look at examples, of which the first has the position `start`."""
-        rows = ["\n".join((*e.inputs.values(), e.target)) for e in examples]
-        whole = "\n".join(rows)
-        lower = whole.lower()
-        suspects: list[tuple[Callable[[str], bool], Callable[[int, str, str], None]]] = []
-        if any(c in whole for c in characters.CONTROLS):
-            suspects.append((_holds_control, self._see_controls))
-        if not whole.isascii():
-            suspects.append((_holds_foreign, self._see_foreign))
-        if any(bracket in whole for bracket in self._brackets):
-            suspects.append((self._holds_bracket, self._see_tokens))
-        if "<" in whole or "&" in whole:
-            suspects.append((_holds_markup, self._see_markup))
-        if needles := [needle for needle in ("style", *planted.NEEDLES) if needle in lower]:
-            suspects.append((lambda row: _holds_any(row, needles), self._see_instructions))
-        if not suspects:
-            return
-        for position, (row, example) in enumerate(zip(rows, examples, strict=True), start):
-            for holds, see in suspects:
-                if holds(row):
-                    for name, value in (*example.inputs.items(), ("", example.target)):
-                        see(position, name, value)
-
-    def _holds_bracket(self, row: str) -> bool:
-        return any(bracket in row for bracket in self._brackets)
+    def look(self, position: int, example: Example, signs: Sequence[str]) -> None:
+        """Look at an example for what the signs are of."""
+        for sign in signs:
+            for name, value in (*example.inputs.items(), ("", example.target)):
+                self._see[sign](position, name, value)
 
     def _see_controls(self, position: int, name: str, value: str) -> None:
         if characters.mojibake(value) is not None:  # what looks like one may be half of a letter
@@ -203,9 +221,12 @@ def _holds_markup(row: str) -> bool:
     return "<" in row or "&" in row
 
 
-def _holds_any(row: str, needles: Sequence[str]) -> bool:
-    lower = row.lower()
-    return any(needle in lower for needle in needles)
+def _holds_any(row: str, needles: Collection[str]) -> bool:
+    return any(needle in row for needle in needles)
+
+
+def _holds_any_case(row: str, needles: Collection[str]) -> bool:
+    return _holds_any(row.lower(), needles)
 
 
 def _code(character: str) -> str:

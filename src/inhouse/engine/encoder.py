@@ -25,7 +25,8 @@ class SentenceEncoder:
     """
 
     def __init__(self, folder: Path) -> None:
-        from inhouse.engine.encoder_model import facts_of, load_encoder, pooled
+        from inhouse.engine.encoder_facts import facts_of
+        from inhouse.engine.encoder_model import load_encoder, pooled
 
         self._facts = facts_of(folder)
         self._tokens = TextTokens.of_folder(folder, min(MAX_TOKENS, self._facts.longest), self._facts.prefix)

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import json
+import math
 import struct
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
 from inhouse.errors import EngineFault
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def shapes_of(file: Path) -> dict[str, list[int]]:
     """Names and shapes of the tensors in a safetensors file."""
     from safetensors import safe_open
 
-    with safe_open(file, framework="pt") as weights:
+    with safe_open(file, framework="np") as weights:
         return {name: list(weights.get_slice(name).get_shape()) for name in weights.keys()}  # noqa: SIM118
 
 
@@ -28,10 +29,12 @@ def write_bfloat16(file: Path, shapes: Mapping[str, Sequence[int]], tensors: Ite
     Raises:
         EngineFault: a tensor did not come, came twice or in another shape, or is not wanted.
     """
+    import torch
+
     header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
     end = 0
     for name, shape in shapes.items():
-        start, end = end, end + 2 * torch.Size(shape).numel()
+        start, end = end, end + 2 * math.prod(shape)
         header[name] = {"dtype": "BF16", "shape": list(shape), "data_offsets": [start, end]}
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)

@@ -34,7 +34,7 @@ if TYPE_CHECKING:  # they import the models' libraries
     from torch import Tensor, nn
 
     from inhouse.engine.classifier import Reading
-    from inhouse.engine.encoder_model import EncoderFacts
+    from inhouse.engine.encoder_facts import EncoderFacts
     from inhouse.train.checkpoint import LoopResult
     from inhouse.train.encoder_loop import LabelledTexts
 
@@ -93,7 +93,7 @@ def prepare_classifier(workspace: Workspace, task: Task, reporter: Reporter) -> 
         what `train` raises before its first step.
     """
     from inhouse.engine.classifier import Reading
-    from inhouse.engine.encoder_model import facts_of
+    from inhouse.engine.encoder_facts import facts_of
     from inhouse.engine.torch_model import use_threads
     from inhouse.train.encoder_loop import LabelledTexts
 

@@ -72,7 +72,7 @@ def _encoder_limit(workspace: Workspace, task: Task) -> EncoderLimit | None:
     if not is_here(spec, workspace.settings):
         return None
     from inhouse.engine.encoder import MAX_TOKENS, TextTokens
-    from inhouse.engine.encoder_model import facts_of
+    from inhouse.engine.encoder_facts import facts_of
 
     folder = get_base(task.encoder_model, workspace.settings).folder
     facts = facts_of(folder)

@@ -2,7 +2,7 @@
 
 Candidates come from MinHash (Broder 1997, "On the resemblance and containment of documents") over the 4-character
 stretches of words, in sorted trees as in LSH Forest (Bawa, Condie, Ganesan 2005): in each tree the texts are sorted by
-eight of their hashes and compared with the next few, so that the work grows with the texts and not with the pairs.
+five of their hashes and compared with the next few, so that the work grows with the texts and not with the pairs.
 Each candidate is then verified, and what a pair carries is the verified likeness.
 """
 
@@ -11,8 +11,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain, pairwise
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from itertools import chain
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+from inhouse.core.cores import MANY, over_cores
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
 
     Ints = NDArray[np.int64]
     Floats = NDArray[np.float64]
+    _Number = TypeVar("_Number", bound=np.integer[Any])
 
 # Two texts of this likeness or more are near-twins: the cosine of their TF-IDF vectors over stretches of 3 to 5
 # characters, the higher one of stretches within words and across them. At 0.90 texts differ by a filler word or the
@@ -32,19 +36,20 @@ _TYPO_LETTERS = 5
 
 _HASHES = 64
 _TREES = 24
-_PER_TREE = 8  # hashes, a byte of each, in a 64-bit key
+_PER_TREE = 5  # hashes, a byte of each, in a 64-bit key; fewer where the place of the text takes more than what is left
 _NEIGHBOURS = 3
 _PREFIX = 3  # hashes that two neighbours in a tree share at least
-_LEAST_SHARED = 0.55  # of the hashes of two candidates
+_LEAST_SHARED, _LEAST_SHARED_LONG = 36, 41  # of the hashes of two candidates; of two of over `_LONG` characters
 # Of 100: near-twins whose words are sorted share at least so much, those of over `_LONG` characters, where a single
 # word is less of the whole, more; to see it takes a hundredth of what the likeness takes.
 _ROUGH, _ROUGH_LONG, _LONG = 68, 85, 150
 _ACROSS = 0.15  # what the likeness across words is above that within words, at most
-_FREQUENCIES_FROM = 20_000
+_FREQUENCIES_FROM, _LETTERS_FROM = 20_000, 2_000_000  # texts and letters, whichever is less
 _MOST_BUCKETS = 1 << 22
 _TOKENS = 100
 _SEED = 20261127
 _CHUNK = 1 << 17  # characters, or pairs, at a time
+_PART = 20_000  # texts, or pairs, that a process is given at a time
 
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 _SIGN = re.compile(r"(?<!\w)[-+]")
@@ -71,27 +76,34 @@ def near_twins(texts: Sequence[str]) -> Pairs:
 
     if len(texts) < 2:
         return Pairs(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0))
-    left, right = _candidates(_signatures(texts))
+    left, right = _candidates(_signatures(texts), _is_long(texts))
     return _verified(texts, left, right)
 
 
 def _signatures(texts: Sequence[str]) -> NDArray[np.uint8]:
-    """A row of `_HASHES` bytes for each text: the low bytes of its MinHash; zeros where a text has no word.
+    """A row of `_HASHES` bytes for each text: the low bytes of its MinHash; zeros where no word has a stretch.
 
     Hashed are about `_TOKENS` stretches of a text, a rare one more likely than a common one, and the same ones in all
     texts of about the same length: what most texts share would make candidates of all of them.
     """
     import numpy as np
+
+    rarity = _rarity(texts[:: _step(texts)], min(_buckets(texts), _MOST_BUCKETS // 4))
+    parts = (texts[at : at + _PART] for at in range(0, len(texts), _PART))
+    return np.concatenate(list(over_cores(partial(_signed, rarity=rarity), parts, many=len(texts) > MANY)))
+
+
+def _signed(texts: Sequence[str], rarity: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """The signatures of a part of the texts."""
+    import numpy as np
     from rensa import RMinHash
 
     found = np.zeros((len(texts), _HASHES), np.uint8)
-    buckets = min(_buckets(texts), _MOST_BUCKETS // 4)
-    rarity = _rarity(texts[:: _step(texts)], buckets)
     for start, end in _stretches(texts):
         codes, begins = _codes(texts[start:end])
         valid, hashes = _windows(codes, 4, within_words=True)
         upto = np.concatenate(([0], np.cumsum(valid)))[np.append(begins, len(codes))]
-        weights = rarity[hashes & np.uint64(buckets - 1)]
+        weights = rarity[hashes & np.uint64(len(rarity) - 1)]
         totals = np.diff(np.concatenate(([0.0], np.cumsum(weights, dtype=np.float64)))[upto])
         chances = weights * np.repeat((_TOKENS / np.maximum(totals, 1e-9)).astype(np.float32), np.diff(upto))
         kept = (hashes >> np.uint64(40)).astype(np.float32) < chances * np.float32(1 << 24)
@@ -99,6 +111,7 @@ def _signatures(texts: Sequence[str]) -> NDArray[np.uint8]:
         digest = RMinHash.digest_matrix_from_flat_token_hashes(hashes[kept], offsets, _HASHES, _SEED).to_rows()
         rows = np.fromiter(chain.from_iterable(digest), np.uint32, (end - start) * _HASHES)
         found[start:end] = ((rows * np.uint32(2654435761)) >> np.uint32(24)).reshape(-1, _HASHES)
+        found[start:end][np.diff(upto) == 0] = 0
     return found
 
 
@@ -110,9 +123,9 @@ def _rarity(sample: Sequence[str], buckets: int) -> NDArray[np.float32]:
     for start, end in _stretches(sample):
         codes, begins = _codes(sample[start:end])
         valid, hashes = _windows(codes, 4, within_words=True)
-        text_of = np.repeat(np.arange(end - start, dtype=np.int64), np.diff(np.append(begins, len(codes))))[valid]
-        once = np.unique(text_of * buckets + (hashes & np.uint64(buckets - 1)).astype(np.int64))
-        seen.append(once & (buckets - 1))
+        text_of = np.repeat(np.arange(end - start, dtype=np.uint64), np.diff(np.append(begins, len(codes))))[valid]
+        once = _different(text_of * np.uint64(buckets) | hashes & np.uint64(buckets - 1))
+        seen.append((once & np.uint64(buckets - 1)).astype(np.int32))
     shown = np.bincount(np.concatenate(seen), minlength=buckets)
     return ((np.log((1 + len(sample)) / (1 + shown)) + 1) ** 2).astype(np.float32)
 
@@ -125,15 +138,17 @@ def _buckets(texts: Sequence[str]) -> int:
 
 def _step(texts: Sequence[str]) -> int:
     """Every how-manieth text is enough to learn frequencies from."""
-    return max(1, len(texts) // _FREQUENCIES_FROM)
+    some = texts[:: max(1, len(texts) // 1000)]
+    length = sum(map(len, some)) / len(some)
+    return max(1, int(len(texts) / min(_FREQUENCIES_FROM, max(1000, _LETTERS_FROM / max(1.0, length)))))
 
 
-def _stretches(texts: Sequence[str]) -> Iterator[tuple[int, int]]:
-    """Runs of texts of about `_CHUNK` characters, which is what the caches of a core hold."""
+def _stretches(texts: Sequence[str], *, even: bool = False) -> Iterator[tuple[int, int]]:
+    """Runs of texts of about `_CHUNK` characters, which is what the caches of a core hold; of an `even` number each."""
     start = size = 0
     for i, text in enumerate(texts):
         size += len(text) + 3
-        if size >= _CHUNK:
+        if size >= _CHUNK and not (even and (i - start) % 2 == 0):
             yield start, i + 1
             start, size = i + 1, 0
     if start < len(texts):
@@ -141,12 +156,15 @@ def _stretches(texts: Sequence[str]) -> Iterator[tuple[int, int]]:
 
 
 def _codes(texts: Sequence[str]) -> tuple[NDArray[np.uint16], Ints]:
-    """The UTF-16 units of all texts, each with a 1 before and behind it and a 0 at the end, and where each begins."""
+    """The UTF-16 units of all texts, each with a 1 before and behind it and a 0 at the end, and where each begins.
+
+    Behind the last one are zeros enough for a stretch of 5 to begin at each of its units.
+    """
     import numpy as np
 
-    joined = "\x01" + "\x01\x00\x01".join(text.replace("\x00", " ") for text in texts) + "\x01\x00"
+    joined = "\x01" + "\x01\x00\x01".join(text.replace("\x00", " ") for text in texts) + "\x01" + "\x00" * 6
     codes = np.frombuffer(joined.encode("utf-16-le", "surrogatepass"), np.uint16)
-    return codes, np.concatenate(([0], np.flatnonzero(codes == 0)[:-1] + 1))
+    return codes, np.concatenate(([0], np.flatnonzero(codes == 0)[: len(texts) - 1] + 1))
 
 
 def _windows(codes: NDArray[np.uint16], size: int, *, within_words: bool) -> tuple[NDArray[np.bool_], Any]:
@@ -158,8 +176,8 @@ def _windows(codes: NDArray[np.uint16], size: int, *, within_words: bool) -> tup
     import numpy as np
 
     outside = codes <= 1
-    last = len(codes) - 5  # the units of a last stretch of 5, and a 0, are there for all
-    barred = np.zeros(max(0, last), np.bool_)
+    last = len(codes) - 5
+    barred = np.zeros(last, np.bool_)
     if within_words:
         apart = outside | (codes == 32)
         codes = np.where(codes == 1, np.uint16(32), codes)
@@ -172,7 +190,7 @@ def _windows(codes: NDArray[np.uint16], size: int, *, within_words: bool) -> tup
             barred |= outside[i : i + last]
     valid = np.zeros(len(codes), np.bool_)
     valid[:last] = ~barred
-    four = np.ndarray((max(0, last),), np.dtype("<u8"), np.ascontiguousarray(codes), strides=(2,))[~barred]
+    four = np.ndarray((last,), np.dtype("<u8"), np.ascontiguousarray(codes), strides=(2,))[~barred]
     if size == 3:
         four &= np.uint64(0xFFFFFFFFFFFF)
     four *= np.uint64(0x9E3779B97F4A7C15)
@@ -184,27 +202,57 @@ def _windows(codes: NDArray[np.uint16], size: int, *, within_words: bool) -> tup
     return valid, four
 
 
-def _candidates(signatures: NDArray[np.uint8]) -> tuple[Ints, Ints]:
+def _is_long(texts: Sequence[str]) -> NDArray[np.bool_]:
+    """Which texts are of over `_LONG` characters."""
+    import numpy as np
+
+    return np.fromiter((len(text) > _LONG for text in texts), np.bool_, len(texts))
+
+
+def _candidates(signatures: NDArray[np.uint8], is_long: NDArray[np.bool_]) -> tuple[Ints, Ints]:
     """Pairs that stand beside each other in a tree and share enough of all their hashes; each once."""
+    from concurrent.futures import ThreadPoolExecutor
+
     import numpy as np
 
     count = len(signatures)
+    by_hash = np.ascontiguousarray(signatures.T)
     rng = np.random.default_rng(_SEED)
+    columns = [rng.permutation(_HASHES)[:_PER_TREE] for _ in range(_TREES)]
+    tree = partial(_neighbours, signatures, by_hash, is_long)
     found = np.empty(0, np.int64)
-    for _ in range(_TREES):
-        columns = rng.permutation(_HASHES)[:_PER_TREE]
-        keys = np.ascontiguousarray(signatures[:, columns]).view(">u8").ravel().astype(np.uint64)
-        order = np.argsort(keys, kind="stable")
-        keys = keys[order]
-        pairs = [found]
-        for step in range(1, min(_NEIGHBOURS, count - 1) + 1):
-            near = np.flatnonzero((keys[step:] ^ keys[:-step]) < np.uint64(1 << (64 - 8 * _PREFIX)))
-            pairs.append(_alike(signatures, order[near], order[near + step]))
-        found = np.unique(np.concatenate(pairs))
-    return found // count, found % count
+    # Sorting and comparing is done outside of Python's lock.
+    with ThreadPoolExecutor(2) as threads:
+        for pairs in threads.map(tree, columns):
+            found = _different(np.concatenate((found, pairs)))
+    left, right = found // count, found % count
+    has_words: NDArray[np.bool_] = np.any(signatures, axis=1)  # what has none is like everything that has none
+    return left[has_words[left]], right[has_words[left]]
 
 
-def _alike(signatures: NDArray[np.uint8], one: Ints, other: Ints) -> Ints:
+def _neighbours(
+    signatures: NDArray[np.uint8], by_hash: NDArray[np.uint8], is_long: NDArray[np.bool_], columns: Ints
+) -> Ints:
+    """The pairs that stand beside each other where texts are sorted by some of their hashes, each as one number."""
+    import numpy as np
+
+    count = len(signatures)
+    used = columns[: (64 - count.bit_length()) // 8]
+    place_bits = 64 - 8 * len(used)
+    keys = np.zeros(count, np.uint64)
+    for column in used:
+        keys = keys << np.uint64(8) | by_hash[column].astype(np.uint64)
+    # The place is a part of what is sorted: that takes a tenth of sorting places by their keys.
+    keys = np.sort(keys << np.uint64(place_bits) | np.arange(count, dtype=np.uint64))
+    order = (keys & np.uint64((1 << place_bits) - 1)).astype(np.int64)
+    pairs = []
+    for step in range(1, min(_NEIGHBOURS, count - 1) + 1):
+        near = np.flatnonzero((keys[step:] ^ keys[:-step]) < np.uint64(1 << (64 - 8 * _PREFIX)))
+        pairs.append(_alike(signatures, is_long, order[near], order[near + step]))
+    return np.concatenate(pairs)
+
+
+def _alike(signatures: NDArray[np.uint8], is_long: NDArray[np.bool_], one: Ints, other: Ints) -> Ints:
     """Which of the pairs share enough of their hashes, each as one number."""
     import numpy as np
 
@@ -212,7 +260,7 @@ def _alike(signatures: NDArray[np.uint8], one: Ints, other: Ints) -> Ints:
     for start in range(0, len(one), _CHUNK // 4):
         a, b = one[start : start + _CHUNK // 4], other[start : start + _CHUNK // 4]
         shared = np.count_nonzero(signatures[a] == signatures[b], axis=1)
-        good = shared >= _LEAST_SHARED * _HASHES
+        good = shared >= np.where(is_long[a] & is_long[b], _LEAST_SHARED_LONG, _LEAST_SHARED)
         a, b = a[good], b[good]
         kept.append(np.minimum(a, b) * len(signatures) + np.maximum(a, b))
     return np.concatenate(kept) if kept else np.empty(0, np.int64)
@@ -221,27 +269,10 @@ def _alike(signatures: NDArray[np.uint8], one: Ints, other: Ints) -> Ints:
 def _verified(texts: Sequence[str], left: Ints, right: Ints) -> Pairs:
     """The candidates that are near-twins."""
     import numpy as np
-    from rapidfuzz import fuzz, process
 
-    ones, others = [texts[i] for i in left.tolist()], [texts[i] for i in right.tolist()]
-    ratios = process.cpdist(
-        ones, others, scorer=fuzz.token_sort_ratio, score_cutoff=_ROUGH, dtype=np.float32, workers=-1
-    )
-    long_ones = np.fromiter((len(one) > _LONG for one in ones), np.bool_, len(ones))
-    rough = ratios >= np.where(long_ones, _ROUGH_LONG, _ROUGH)
-    left, right = left[rough], right[rough]
-    same = np.fromiter(
-        (_same_numbers(texts[i], texts[j]) for i, j in zip(left.tolist(), right.tolist(), strict=True)),
-        np.bool_,
-        len(left),
-    )
-    left, right = left[same], right[same]
     if not len(left):
         return Pairs(left, right, np.empty(0))
-    likeness = Likeness(texts).of(left, right)
-    for at in np.flatnonzero(likeness < NEAR - _SLACK).tolist():
-        if _is_typing_error(texts[left[at]], texts[right[at]]):
-            likeness[at] = max(likeness[at], NEAR)
+    likeness = Likeness(texts).of(left, right, at_least=NEAR - _SLACK)
     near = likeness >= NEAR - _SLACK
     return Pairs(left[near], right[near], likeness[near])
 
@@ -290,74 +321,148 @@ class Likeness:
 
     def __init__(self, texts: Sequence[str]) -> None:
         self._texts = texts
-        self._buckets = _buckets(texts)
-        self._weights = {within_words: self._learned(within_words=within_words) for within_words in (True, False)}
+        sample, buckets = texts[:: _step(texts)], _buckets(texts)
+        parts = [(sample, buckets, within_words) for within_words in (True, False)]
+        self._weights = _Weights(*over_cores(_rareness, parts, many=len(texts) > MANY))
 
-    def _learned(self, *, within_words: bool) -> NDArray[np.float32]:
-        """The smoothed inverse document frequency of each stretch."""
+    def of(self, left: Ints, right: Ints, *, at_least: float = 0.0) -> Floats:
+        """The likeness of each pair of texts, given by position.
+
+        Args:
+            at_least: what is wanted; 0 is given for pairs that cheaper signs tell are less alike, or whose numbers
+                differ.
+        """
         import numpy as np
 
-        sample = self._texts[:: _step(self._texts)]
-        seen = [
-            _stretch_counts(sample[a:b], self._buckets, within_words=within_words).indices
-            for a, b in _stretches(sample)
-        ]
-        shown = np.bincount(np.concatenate(seen), minlength=self._buckets)
-        return (np.log((1 + len(sample)) / (1 + shown)) + 1).astype(np.float32)
+        judge = partial(_near_likeness if at_least else _likeness, weights=self._weights)
+        parts = (
+            (self._of(left[at : at + _PART]), self._of(right[at : at + _PART])) for at in range(0, len(left), _PART)
+        )
+        return np.concatenate(list(over_cores(judge, parts, many=len(left) > MANY // 2)))
 
-    def of(self, left: Ints, right: Ints) -> Floats:
-        """The likeness of each pair of texts, given by position."""
-        import numpy as np
-
-        found = self._cosines(left, right, within_words=True)
-        open_ones = np.flatnonzero((found < NEAR) & (found >= NEAR - _ACROSS))
-        across = self._cosines(left[open_ones], right[open_ones], within_words=False)
-        found[open_ones] = np.maximum(found[open_ones], across)
-        return found
-
-    def _cosines(self, left: Ints, right: Ints, *, within_words: bool) -> Floats:
-        import numpy as np
-
-        found = np.zeros(len(left))
-        for start, end in self._runs(left, right):
-            here, at = np.unique(np.concatenate((left[start:end], right[start:end])), return_inverse=True)
-            vectors = self._vectors([self._texts[i] for i in here.tolist()], within_words=within_words)
-            products = vectors[at[: end - start]].multiply(vectors[at[end - start :]])
-            found[start:end] = np.minimum(np.asarray(products.sum(axis=1)).ravel(), 1.0)
-        return found
-
-    def _runs(self, left: Ints, right: Ints) -> Iterator[tuple[int, int]]:
-        """Runs of pairs with a few million characters."""
-        import numpy as np
-
-        sizes = np.fromiter((len(self._texts[i]) + len(self._texts[j]) for i, j in zip(left, right, strict=True)), int)
-        begins = np.flatnonzero(np.diff(np.cumsum(sizes) // _CHUNK)) + 1
-        edges = [0, *begins.tolist(), len(left)]
-        return ((a, b) for a, b in pairwise(edges) if b > a)
-
-    def _vectors(self, texts: Sequence[str], *, within_words: bool) -> Any:  # noqa: ANN401 - a sparse matrix
-        import numpy as np
-        from scipy.sparse import diags
-
-        counts = _stretch_counts(texts, self._buckets, within_words=within_words)
-        counts.data *= self._weights[within_words][counts.indices]
-        norms = np.sqrt(np.asarray(counts.multiply(counts).sum(axis=1)).ravel())
-        return diags(1 / np.maximum(norms, 1e-9)) @ counts
+    def _of(self, positions: Ints) -> list[str]:
+        return [self._texts[i] for i in positions.tolist()]
 
 
-def _stretch_counts(texts: Sequence[str], buckets: int, *, within_words: bool) -> Any:  # noqa: ANN401 - a sparse matrix
-    """How often each text holds each stretch of 3 to 5 characters, as a sparse matrix of hashed columns."""
+class _Weights(NamedTuple):
+    """The smoothed inverse document frequency of stretches within words and across them, by the bits of their hash."""
+
+    within: NDArray[np.float32]
+    across: NDArray[np.float32]
+
+
+def _near_likeness(pair: tuple[list[str], list[str]], weights: _Weights) -> Floats:
+    """The likeness of texts, one by one of two lists; 0 where they are no near-twins by cheaper signs.
+
+    A typing error in one word makes near-twins whatever the likeness.
+    """
     import numpy as np
-    from scipy.sparse import csr_matrix
+    from rapidfuzz import fuzz, process
+
+    ones, others = pair
+    ratios = process.cpdist(ones, others, scorer=fuzz.token_sort_ratio, score_cutoff=_ROUGH, dtype=np.float32)
+    rough = np.flatnonzero(ratios >= np.where(_is_long(ones), _ROUGH_LONG, _ROUGH)).tolist()
+    kept = [at for at in rough if _same_numbers(ones[at], others[at])]
+    found = np.zeros(len(ones))
+    if kept:
+        found[kept] = _likeness(([ones[at] for at in kept], [others[at] for at in kept]), weights)
+    for at in kept:
+        if found[at] < NEAR - _SLACK and _is_typing_error(ones[at], others[at]):
+            found[at] = NEAR
+    return found
+
+
+def _likeness(pair: tuple[list[str], list[str]], weights: _Weights) -> Floats:
+    """The likeness of texts, one by one of two lists."""
+    import numpy as np
+
+    ones, others = pair
+    found = _cosines(ones, others, weights.within, within_words=True)
+    open_ones = np.flatnonzero((found < NEAR) & (found >= NEAR - _ACROSS)).tolist()
+    if open_ones:
+        left, right = [ones[at] for at in open_ones], [others[at] for at in open_ones]
+        across = _cosines(left, right, weights.across, within_words=False)
+        found[open_ones] = np.maximum(found[open_ones], across)
+    return found
+
+
+def _cosines(ones: list[str], others: list[str], weights: NDArray[np.float32], *, within_words: bool) -> Floats:
+    """The cosine of the two texts of each pair: one sort brings together what both hold."""
+    import numpy as np
+
+    texts = list(chain.from_iterable(zip(ones, others, strict=True)))
+    found: list[Floats] = []
+    for start, end in _stretches(texts, even=True):
+        keys, counts = _counted(_stretch_keys(texts[start:end], len(weights), within_words=within_words))
+        values = counts * weights[keys >> np.uint64(1) & np.uint64(len(weights) - 1)]
+        text_of = _text_of(keys, len(weights))
+        norms = np.bincount(text_of, values * values, minlength=end - start)
+        both = np.flatnonzero(keys[1:] ^ keys[:-1] == np.uint64(1))
+        both = both[keys[both] & np.uint64(1) == np.uint64(0)]
+        products = np.bincount(text_of[both] >> 1, values[both] * values[both + 1], minlength=(end - start) // 2)
+        found.append(products / np.sqrt(np.maximum(norms[::2] * norms[1::2], 1e-18)))
+    cosines: Floats = np.concatenate(found)
+    return np.minimum(cosines, 1.0, out=cosines)
+
+
+def _rareness(part: tuple[Sequence[str], int, bool]) -> NDArray[np.float32]:
+    """The smoothed inverse document frequency of each stretch in a sample of texts."""
+    import numpy as np
+
+    sample, buckets, within_words = part
+    seen = []
+    for start, end in _stretches(sample, even=True):
+        keys, _ = _counted(_stretch_keys(sample[start:end], buckets, within_words=within_words))
+        seen.append((keys >> np.uint64(1) & np.uint64(buckets - 1)).astype(np.int32))
+    shown = np.bincount(np.concatenate(seen), minlength=buckets)
+    return (np.log((1 + len(sample)) / (1 + shown)) + 1).astype(np.float32)
+
+
+def _stretch_keys(texts: Sequence[str], buckets: int, *, within_words: bool) -> NDArray[np.uint64]:
+    """For every stretch of 3 to 5 characters its pair of texts, the bits of its hash, and which of the two holds it.
+
+    The first and the second text are a pair, the third and the fourth, and so on.
+    """
+    import numpy as np
 
     codes, begins = _codes(texts)
-    rows, columns = [], []
-    text_of = np.repeat(np.arange(len(texts)), np.diff(np.append(begins, len(codes))))
+    text_of = np.repeat(np.arange(len(texts), dtype=np.uint64), np.diff(np.append(begins, len(codes))))
+    place = (text_of >> np.uint64(1)) * np.uint64(2 * buckets) | text_of & np.uint64(1)
+    keys = []
     for size in (3, 4, 5):
         valid, hashes = _windows(codes, size, within_words=within_words)
-        rows.append(text_of[valid])
-        columns.append((hashes & np.uint64(buckets - 1)).astype(np.int32))
-    row, column = np.concatenate(rows), np.concatenate(columns)
-    matrix = csr_matrix((np.ones(len(row), np.float32), (row, column)), shape=(len(texts), buckets))
-    matrix.sum_duplicates()
-    return matrix
+        keys.append(place[valid] | (hashes & np.uint64(buckets - 1)) << np.uint64(1))
+    return np.concatenate(keys)
+
+
+def _text_of(keys: NDArray[np.uint64], buckets: int) -> Ints:
+    """The text of each key of `_stretch_keys`."""
+    import numpy as np
+
+    pair = keys >> np.uint64(buckets.bit_length())
+    return (pair << np.uint64(1) | keys & np.uint64(1)).astype(np.int64)
+
+
+def _different(numbers: NDArray[_Number]) -> NDArray[_Number]:
+    """The different numbers, sorted: by a sort, which takes a fifth of what hashing them in `np.unique` does."""
+    import numpy as np
+
+    numbers = np.sort(numbers)
+    return numbers[_firsts(numbers)]
+
+
+def _counted(keys: NDArray[np.uint64]) -> tuple[NDArray[np.uint64], NDArray[np.float32]]:
+    """The different keys, sorted, and how often each is there."""
+    import numpy as np
+
+    keys = np.sort(keys)
+    first = _firsts(keys)
+    return keys[first], np.diff(np.append(first, len(keys))).astype(np.float32)
+
+
+def _firsts(ordered: NDArray[Any]) -> Ints:
+    """Where in sorted numbers another one begins."""
+    import numpy as np
+
+    begin = np.zeros(min(1, len(ordered)), np.int64)
+    return np.concatenate((begin, np.flatnonzero(ordered[1:] != ordered[:-1]) + 1))

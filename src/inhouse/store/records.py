@@ -12,7 +12,7 @@ from typing import Any
 import polars as pl
 from sqlalchemy import RowMapping, delete, func, insert, select, update
 
-from inhouse.core import AnyRecipe, Dataset, Example, Finding, Prediction, Provenance, Recipe, read_recipe
+from inhouse.core import AnyRecipe, Dataset, Example, Finding, Prediction, Provenance, Recipe, inputs_json, read_recipe
 from inhouse.errors import NotFound
 from inhouse.store import database as db
 from inhouse.store.workspace import Workspace
@@ -20,7 +20,6 @@ from inhouse.store.workspace import Workspace
 PARQUET = ".parquet"
 # Runs that `train` goes on with.
 GOES_ON = ("running", "stopped")
-_JSON = json.JSONEncoder(ensure_ascii=False)
 _AT_ONCE = 1000
 
 
@@ -188,7 +187,7 @@ def dataset_bytes(dataset: Dataset) -> bytes:
             "group": [e.group for e in rows],
             "target": [e.target for e in rows],
             "rejected": [e.rejected for e in rows],
-            "inputs": [_JSON.encode(dict(e.inputs)) for e in rows],
+            "inputs": [inputs_json(e.inputs) for e in rows],
             "file": [e.provenance.file for e in rows],
             "line": [e.provenance.line for e in rows],
             "sha256": [e.provenance.sha256 for e in rows],

@@ -18,7 +18,7 @@ Stretches = Mapping[int, Sequence[tuple[Piece, Found]]]
 AROUND = 60
 
 
-@check("personal_data")
+@check("personal_data", beside=True)
 def personal_data(subject: Subject) -> Iterator[Finding]:
     """Data about persons: addresses of all kinds, numbers, names, dates of birth."""
     return _by_kind(
@@ -29,7 +29,7 @@ def personal_data(subject: Subject) -> Iterator[Finding]:
     )
 
 
-@check("secret")
+@check("secret", beside=True)
 def secret_found(subject: Subject) -> Iterator[Finding]:
     """Keys and passwords."""
     return _by_kind(

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from itertools import islice
 from typing import NamedTuple
 
 from inhouse.clean.personal.fields import holds, kind_of_field
@@ -16,11 +18,13 @@ from inhouse.clean.personal.found import PLACEHOLDER, Found
 from inhouse.clean.personal.names import cued_persons, given_names, introduced, named_persons
 from inhouse.clean.personal.numbers import SIGNS, cards, ibans, national_numbers, tells, vats
 from inhouse.clean.personal.patterns import DIAL_SIGNS, PLACE_SIGNS, addresses, birth_dates, dials, emails, phones
-from inhouse.clean.personal.pieces import Piece, pieces
+from inhouse.clean.personal.pieces import Piece, Texts, pieces
 from inhouse.clean.personal.secrets import secrets
-from inhouse.core import Dataset, Example, Kind
+from inhouse.core import Dataset, Kind
+from inhouse.core.cores import MANY, over_cores
 
-BATCH = 50_000
+# Rows that a process is given at a time.
+BATCH = 20_000
 # A given name that is introduced in so many rows is one wherever it stands.
 LEARNED = 2
 # Names that the data introduces are looked for in all of it, up to so many.
@@ -90,43 +94,86 @@ _BESIDE = ("dialled",)
 
 
 class _Names(NamedTuple):
-    """What the data says about names: given names, whole names, and where they are introduced, by text."""
+    """Given names and whole names that the data introduces."""
 
     given: frozenset[str]
     full: frozenset[str]
+
+
+class _Introduced(NamedTuple):
+    """Where a part of the rows introduces names, by text, how often each given name, and the whole names."""
+
     spans: dict[str, list[tuple[int, int]]]
+    first: Counter[str]
+    full: list[str]
+
+
+class _Seen(NamedTuple):
+    """What the quick pass says of a part of the rows: by group of detectors the places in the part, what it tells about
+    names, and the places of rows with a field whose name says what it holds."""
+
+    hits: dict[str, set[int]]
+    names: _Introduced
+    by_field: list[int]
 
 
 def personal(dataset: Dataset, kind: Kind) -> dict[int, list[tuple[Piece, Found]]]:
     """Personal data by position, each stretch once, in the order of the example's texts."""
-    rows = dataset.examples
-    hits = _hits(rows, {"@": "@", "cued": _CUED, "given": _given_pattern()}, kind)
-    hits |= _hits(rows, _WITH_DIGITS, kind, where=r"\d")
-    names = _learned(rows, hits["cued"], kind)
-    again = _hits_of_words(rows, [*names.full, *(f"{name} " for name in names.given)], kind) if names.full else set()
-    hits["again"] = again
-    alone = [positions for group, positions in hits.items() if group not in _BESIDE]
-    found: dict[int, list[tuple[Piece, Found]]] = {}
-    for position in sorted(set[int]().union(*alone, _by_field(rows, "personal_data", kind))):
-        there = {group for group, positions in hits.items() if position in positions}
-        if stretches := _of_example(rows[position], kind, there, names):
-            found[position] = stretches
-    return found
+    many = len(dataset.examples) > MANY
+    seen = list(over_cores(partial(_personal_signs, kind=kind), _parts(dataset), many=many))
+    names = _learned([part.names for part in seen])
+    looks = zip(_parts(dataset), seen, strict=True)
+    found = over_cores(partial(_personal_of, kind=kind, names=names), looks, many=many)
+    return _by_position(found)
 
 
 def secret(dataset: Dataset, kind: Kind) -> dict[int, list[tuple[Piece, Found]]]:
     """Keys and passwords by position; see `personal`."""
+    many = len(dataset.examples) > MANY
+    return _by_position(over_cores(partial(_secrets_of, kind=kind), _parts(dataset), many=many))
+
+
+def _parts(dataset: Dataset) -> Iterator[list[Texts]]:
     rows = dataset.examples
-    hits = _hits(rows, {"secret": _SECRET}, kind)["secret"] | set(_by_field(rows, "secret", kind))
+    return ([Texts.of(e) for e in rows[first : first + BATCH]] for first in range(0, len(rows), BATCH))
+
+
+def _by_position(found: Iterable[dict[int, list[tuple[Piece, Found]]]]) -> dict[int, list[tuple[Piece, Found]]]:
+    """What was found in each part, by the position in the dataset."""
+    return {number * BATCH + place: stretches for number, part in enumerate(found) for place, stretches in part.items()}
+
+
+def _personal_signs(rows: list[Texts], kind: Kind) -> _Seen:
+    hits = _hits(rows, {"@": "@", "cued": _CUED, "given": _given_pattern()}, kind)
+    hits |= _hits(rows, _WITH_DIGITS, kind, where=r"\d")
+    return _Seen(hits, _introduced(rows, hits["cued"], kind), list(_by_field(rows, "personal_data", kind)))
+
+
+def _personal_of(part: tuple[list[Texts], _Seen], kind: Kind, names: _Names) -> dict[int, list[tuple[Piece, Found]]]:
+    """The personal data of a part of the rows, by the place in it."""
+    rows, seen = part
+    known = [*names.full, *(f"{name} " for name in names.given)]
+    hits = {**seen.hits, "again": _hits_of_words(rows, known, kind) if names.full else set[int]()}
+    alone = [places for group, places in hits.items() if group not in _BESIDE]
+    found: dict[int, list[tuple[Piece, Found]]] = {}
+    for place in sorted(set[int]().union(*alone, seen.by_field)):
+        there = {group for group, places in hits.items() if place in places}
+        if stretches := _of_example(rows[place], kind, there, names, seen.names.spans):
+            found[place] = stretches
+    return found
+
+
+def _secrets_of(rows: list[Texts], kind: Kind) -> dict[int, list[tuple[Piece, Found]]]:
+    """The keys and passwords of a part of the rows, by the place in it."""
     found = {}
-    for position in sorted(hits):
+    for place in sorted(_hits(rows, {"secret": _SECRET}, kind)["secret"].union(_by_field(rows, "secret", kind))):
         stretches = [
             (piece, one)
-            for piece in pieces(rows[position], kind)
+            for piece in pieces(rows[place], kind)
             for one in _apart(piece.text, [*_of_field(piece, ("PASSWORD", "API_KEY")), *secrets(piece.text)])
         ]
         if stretches:
-            found[position] = _repeated(rows[position], kind, stretches)
+            found[place] = _repeated(rows[place], kind, stretches)
     return found
 
 
@@ -137,50 +184,41 @@ def _given_pattern() -> str:
     return rf"{_EDGE}(?:{'|'.join(sorted(given_names()))})(?:[^\pL]|$)"
 
 
-def _hits(rows: Sequence[Example], patterns: dict[str, str], kind: Kind, where: str = "") -> dict[str, set[int]]:
-    """The positions of the rows in which each pattern is found, in one pass over the texts.
+def _hits(rows: Sequence[Texts], patterns: dict[str, str], kind: Kind, where: str = "") -> dict[str, set[int]]:
+    """The places of the rows in which each pattern is found, in one pass over the texts.
 
     Args:
         where: a pattern without which none of the others is looked for.
     """
     import polars as pl
 
-    hits: dict[str, set[int]] = {name: set() for name in patterns}
-    for first in range(0, len(rows), BATCH):
-        texts = pl.DataFrame({"text": [_joined(example, kind) for example in rows[first : first + BATCH]]})
-        texts = texts.with_row_index("position", offset=first)
-        if where:
-            texts = texts.filter(pl.col("text").str.contains(where))
-        seen = texts.select("position", **{name: pl.col("text").str.contains(p) for name, p in patterns.items()})
-        for name in patterns:
-            hits[name].update(seen.filter(name)["position"].to_list())
-    return hits
+    texts = pl.DataFrame({"text": [_joined(row, kind) for row in rows]}).with_row_index("place")
+    if where:
+        texts = texts.filter(pl.col("text").str.contains(where))
+    seen = texts.select("place", **{name: pl.col("text").str.contains(p) for name, p in patterns.items()})
+    return {name: set(seen.filter(name)["place"].to_list()) for name in patterns}
 
 
-def _hits_of_words(rows: Sequence[Example], words: Collection[str], kind: Kind) -> set[int]:
-    """The positions of the rows that hold any of many words (Aho-Corasick)."""
+def _hits_of_words(rows: Sequence[Texts], words: Collection[str], kind: Kind) -> set[int]:
+    """The places of the rows that hold any of many words (Aho-Corasick)."""
     import polars as pl
 
-    hits: set[int] = set()
-    wanted = sorted(words)
-    for first in range(0, len(rows), BATCH):
-        texts = pl.Series([_joined(example, kind) for example in rows[first : first + BATCH]], dtype=pl.String)
-        hits.update((texts.str.contains_any(wanted).arg_true() + first).to_list())
-    return hits
+    texts = pl.Series([_joined(row, kind) for row in rows], dtype=pl.String)
+    return set(texts.str.contains_any(sorted(words)).arg_true().to_list())
 
 
-def _joined(example: Example, kind: Kind) -> str:
-    """All that is read of an example, in one text."""
+def _joined(row: Texts, kind: Kind) -> str:
+    """All that is read of a row, in one text."""
     if kind == "classify":
-        return "\n".join(example.inputs.values())
-    answer = example.target
+        return "\n".join(row.inputs.values())
+    answer = row.target
     if "\\u" in answer or "\\n" in answer:
-        answer = "\n".join(piece.text for piece in pieces(example, kind) if not piece.field)
-    return "\n".join((*example.inputs.values(), answer, example.rejected))
+        answer = "\n".join(piece.text for piece in pieces(row, kind) if not piece.field)
+    return "\n".join((*row.inputs.values(), answer, row.rejected))
 
 
-def _by_field(rows: Sequence[Example], check: str, kind: Kind) -> Iterable[int]:
-    """The positions of rows with a field whose name says what it holds."""
+def _by_field(rows: Sequence[Texts], check: str, kind: Kind) -> Iterable[int]:
+    """The places of rows with a field whose name says what it holds."""
     from inhouse.clean.personal.found import KINDS
 
     def says(label: str) -> bool:
@@ -188,27 +226,31 @@ def _by_field(rows: Sequence[Example], check: str, kind: Kind) -> Iterable[int]:
         return found is not None and KINDS[found].check == check
 
     by_target: dict[tuple[str, ...], bool] = {}
-    for position, example in enumerate(rows):
-        names = tuple(example.inputs)
+    for place, row in enumerate(rows):
+        names = tuple(row.inputs)
         if names not in by_target:
             by_target[names] = any(map(says, names))
-        if by_target[names] or (kind == "extract" and any(says(p.label) for p in pieces(example, kind) if not p.field)):
-            yield position
+        if by_target[names] or (kind == "extract" and any(says(p.label) for p in pieces(row, kind) if not p.field)):
+            yield place
 
 
 # ---------------------------------------------------------------------- the slow looks
 
 
-def _of_example(example: Example, kind: Kind, groups: Collection[str], names: _Names) -> list[tuple[Piece, Found]]:
+def _of_example(
+    row: Texts, kind: Kind, groups: Collection[str], names: _Names, spans: Mapping[str, list[tuple[int, int]]]
+) -> list[tuple[Piece, Found]]:
     stretches = [
         (piece, found)
-        for piece in pieces(example, kind)
-        for found in _apart(piece.text, _of_piece(piece, groups, names))
+        for piece in pieces(row, kind)
+        for found in _apart(piece.text, _of_piece(piece, groups, names, spans.get(piece.text, ())))
     ]
-    return _repeated(example, kind, stretches) if stretches else []
+    return _repeated(row, kind, stretches) if stretches else []
 
 
-def _of_piece(piece: Piece, groups: Collection[str], names: _Names) -> Iterator[Found]:
+def _of_piece(
+    piece: Piece, groups: Collection[str], names: _Names, introduced_at: Iterable[tuple[int, int]]
+) -> Iterator[Found]:
     """What is found in a text, the surest kinds first."""
     text, label = piece.text, piece.label
     yield from _of_field(
@@ -232,7 +274,7 @@ def _of_piece(piece: Piece, groups: Collection[str], names: _Names) -> Iterator[
     if "placed" in groups:
         yield from addresses(text)
     if "cued" in groups:
-        yield from (Found("PERSON", start, end) for start, end in names.spans.get(text, ()))
+        yield from (Found("PERSON", start, end) for start, end in introduced_at)
         yield from cued_persons(text)
     if not {"cued", "given", "again"}.isdisjoint(groups):
         yield from named_persons(text, names.given)
@@ -277,10 +319,10 @@ def _take(taken: bytearray, one: Found) -> list[Found]:
     return [one]
 
 
-def _repeated(example: Example, kind: Kind, stretches: list[tuple[Piece, Found]]) -> list[tuple[Piece, Found]]:
-    """The stretches, and what else in the example says the same: of a person, also the first or the last name alone."""
+def _repeated(row: Texts, kind: Kind, stretches: list[tuple[Piece, Found]]) -> list[tuple[Piece, Found]]:
+    """The stretches, and what else in the row says the same: of a person, also the first or the last name alone."""
     words = {(f.kind, w) for piece, f in stretches for w in _sayings(f.kind, piece.text[f.start : f.end])}
-    if all(sum(piece.text.count(w) for piece in pieces(example, kind)) < 2 for _, w in words):
+    if all(sum(piece.text.count(w) for piece in pieces(row, kind)) < 2 for _, w in words):
         return stretches
     pattern = re.compile("|".join(rf"(?<!\w){re.escape(w)}(?!\w)" for _, w in sorted(words, key=lambda x: -len(x[1]))))
     kinds = {w: k for k, w in words}
@@ -288,7 +330,7 @@ def _repeated(example: Example, kind: Kind, stretches: list[tuple[Piece, Found]]
     for piece, found in stretches:
         there[piece].append(found)
     result = []
-    for piece in pieces(example, kind):
+    for piece in pieces(row, kind):
         more = [Found(kinds[m[0]], m.start(), m.end()) for m in pattern.finditer(piece.text)]
         taken = _taken(piece.text, [(f.start, f.end) for f in there[piece]])
         free = [f for one in more for f in _take(taken, one)]
@@ -322,19 +364,26 @@ def _known(text: str, full: Collection[str]) -> Iterator[Found]:
                     break
 
 
-def _learned(rows: Sequence[Example], positions: Collection[int], kind: Kind) -> _Names:
-    """The given names and the whole names that the data introduces, and where it introduces any, by text."""
-    first: Counter[str] = Counter()
-    full: set[str] = set()
+def _introduced(rows: Sequence[Texts], places: Collection[int], kind: Kind) -> _Introduced:
     spans: dict[str, list[tuple[int, int]]] = {}
-    for position in sorted(positions):
-        for piece in pieces(rows[position], kind):
+    first: Counter[str] = Counter()
+    full: dict[str, None] = {}
+    for place in sorted(places):
+        for piece in pieces(rows[place], kind):
             if piece.text not in spans and (found := list(introduced(piece.text))):
                 spans[piece.text] = found
             for start, end in spans.get(piece.text, ()):
                 words = piece.text[start:end].split(" ")
                 if len(words) > 1 and len(words[0]) > 2:
                     first[words[0]] += 1
-                    if len(full) < MOST_NAMES:
-                        full.add(piece.text[start:end])
-    return _Names(frozenset(name for name, n in first.items() if n >= LEARNED), frozenset(full), spans)
+                    full[piece.text[start:end]] = None
+    return _Introduced(spans, first, list(full))
+
+
+def _learned(parts: Sequence[_Introduced]) -> _Names:
+    """The names that all parts introduce."""
+    first = Counter[str]()
+    for part in parts:
+        first.update(part.first)
+    full = dict.fromkeys(name for part in parts for name in part.full)
+    return _Names(frozenset(name for name, n in first.items() if n >= LEARNED), frozenset(islice(full, MOST_NAMES)))

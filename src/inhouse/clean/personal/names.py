@@ -4,8 +4,8 @@ names, and by what the same data has introduced elsewhere."""
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator
-from functools import cache
+from collections.abc import Iterator, Set
+from functools import cache, lru_cache
 from importlib import resources
 
 from inhouse.clean.personal.found import Found
@@ -140,12 +140,12 @@ def cued_persons(text: str) -> Iterator[Found]:
             yield Found("PERSON", start, end)
 
 
-def named_persons(text: str, learned: Collection[str] = ()) -> Iterator[Found]:
+def named_persons(text: str, learned: Set[str] = frozenset()) -> Iterator[Found]:
     """Names of persons that begin with a usual given name, or with one of `learned` that the same data introduced."""
     usual = given_names()
     for m in _GIVEN.finditer(text):
         words = m[0].split(" ")
-        if usual.isdisjoint(words) and not any(word in learned for word in words):
+        if usual.isdisjoint(words) and learned.isdisjoint(words):
             continue
         for word in _ONE_WORD.finditer(m[0]):
             if word[0] in usual or word[0] in learned:
@@ -167,9 +167,15 @@ def introduced(text: str) -> Iterator[tuple[int, int]]:
 
 def _clipped(text: str, start: int, end: int) -> tuple[int, int]:
     """A name without the words before and behind it that are none; empty where it is a company's, or none is left."""
-    if _COMPANY.match(text, end) or _COMPANY.search(text, start, end):
-        return start, start
-    words = list(re.finditer(r"[^ ]+", text[start:end]))
+    return start, start if _COMPANY.match(text, end) else start + _kept(text[start:end])
+
+
+@lru_cache(1 << 14)  # the names of a company's papers come again and again
+def _kept(name: str) -> int:
+    """How many characters of it are the name."""
+    if _COMPANY.search(name):
+        return 0
+    words = list(re.finditer(r"[^ ]+", name))
     kept = words
     for i, word in enumerate(words):
         if word[0].casefold().strip(".'’") in words_of("no_names.txt"):
@@ -180,6 +186,6 @@ def _clipped(text: str, start: int, end: int) -> tuple[int, int]:
     while kept and re.fullmatch(_LINK, kept[-1][0]):
         kept = kept[:-1]
     if not kept or not any(len(w[0].rstrip(".")) > 1 for w in kept):
-        return start, start
-    last = start + kept[-1].end()
-    return start, last - 2 if text[last - 2 : last] in ("'s", "’s") else last
+        return 0
+    last = kept[-1].end()
+    return last - 2 if name[last - 2 : last] in ("'s", "’s") else last

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from inhouse.core import Example, Kind, Masked
@@ -12,6 +12,19 @@ from inhouse.core import Example, Kind, Masked
 # A string of JSON, and whether it is the name of a field; a number.
 _TOKEN = re.compile(r'"((?:[^"\\]|\\.)*)"(\s*:)?|(?<![\w"])-?\d[\d.eE+-]*')
 _ESCAPE = re.compile(r"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|.)")
+
+
+class Texts(NamedTuple):
+    """The texts of an example, without all that another process need not know."""
+
+    inputs: Mapping[str, str]
+    target: str
+    rejected: str
+
+    @classmethod
+    def of(cls, example: Example) -> Texts:
+        """Those of an example."""
+        return cls(example.inputs, example.target, example.rejected)
 
 
 class Piece(NamedTuple):
@@ -42,13 +55,13 @@ class Piece(NamedTuple):
         return Masked(field=self.field, start=start, end=end, text=text, rejected=self.rejected)
 
 
-def pieces(example: Example, kind: Kind) -> Iterator[Piece]:
+def pieces(row: Example | Texts, kind: Kind) -> Iterator[Piece]:
     """The inputs of an example, its target and the rejected answer. A label is a name for a class and no text."""
-    for name, value in example.inputs.items():
+    for name, value in row.inputs.items():
         yield Piece(name, False, name, value)
     if kind == "classify":
         return
-    for answer, rejected in ((example.target, False), (example.rejected, True)):
+    for answer, rejected in ((row.target, False), (row.rejected, True)):
         if kind == "extract" or answer[:1] in ("{", "["):
             yield from _of_json(answer, rejected=rejected)
         elif answer:
