@@ -124,7 +124,8 @@ def test_two_processes_find_what_one_does_and_go_on_as_one(command, method, obje
     assert_same(one, alone)
 
 
-def test_the_command_trains_together_and_one_process_keeps_the_books(tmp_path, tiny_gguf, cli, environment):
+@pytest.mark.parametrize("command", [LAUNCH, FSDP], ids=["copied", "split"])
+def test_the_command_trains_together_and_one_process_keeps_the_books(command, tmp_path, tiny_gguf, cli, environment):
     place = tmp_path / "workspace"
     messages = write_csv(tmp_path / "intents.csv", many_intents(4))
     assert cli(place, "init", "intents", "--base", tiny_gguf).code == 0
@@ -136,7 +137,7 @@ def test_the_command_trains_together_and_one_process_keeps_the_books(tmp_path, t
 
     def launched(*arguments):
         return subprocess.run(
-            [*LAUNCH, "--main_process_port", str(free_port()), "-m", "inhouse", *arguments, "--workspace", str(place)],
+            [*command, "--main_process_port", str(free_port()), "-m", "inhouse", *arguments, "--workspace", str(place)],
             capture_output=True, text=True, check=False, timeout=400, env={**environment, "OMP_NUM_THREADS": "1"},
         )  # fmt: skip
 
@@ -147,12 +148,37 @@ def test_the_command_trains_together_and_one_process_keeps_the_books(tmp_path, t
     assert together["steps"] == alone["steps"]
     assert together["trained_tokens"] == alone["trained_tokens"]
     assert together["validation_loss"] == pytest.approx(alone["validation_loss"], abs=1e-3)
+    assert together["recipe"]["decided_by"] == "metric"  # of a label the tokens tell all
+    if command is FSDP:  # what follows is of any launch
+        return
     again = launched("train", "intents", "--json")  # done before: all are told so
     assert json.loads(again.stdout) == together
     refused = launched("clean", "intents", "--json")
     assert refused.returncode != 0
     assert "only a training is for several" in refused.stderr
     assert json.loads(refused.stdout)["error"]["type"] == "UsageError"  # once
+
+
+def test_split_weights_that_write_no_answers_are_told_and_make_another_recipe(tmp_path, tiny_gguf, cli, environment):
+    place = tmp_path / "workspace"
+    rows = [{"text": f"{row['text']} {n}", "fields": json.dumps({"n": n})} for n, row in enumerate(many_intents(4))]
+    file = write_csv(tmp_path / "objects.csv", rows)
+    assert cli(place, "init", "objects", "--kind", "extract", "--base", tiny_gguf).code == 0
+    assert cli(place, "add", "objects", file, "--input", "text", "--target", "fields").code == 0
+    toml = place / "tasks" / "objects" / "task.toml"
+    toml.write_text(toml.read_text().replace("[train]\n", "[train]\nmax_steps = 1\n"))
+    done = subprocess.run(
+        [*FSDP, "--main_process_port", str(free_port()), "-m", "inhouse", "train", "objects", "--json", "--workspace",
+         str(place)],
+        capture_output=True, text=True, check=False, timeout=400, env={**environment, "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    split = json.loads(done.stdout)
+    assert (split["recipe"]["decided_by"], split["validation_metric"]) == ("answer_tokens", "answer_tokens")
+    assert done.stderr.count("split weights write no answers") == 1
+    alone = cli(place, "train", "objects", "--json").json
+    assert alone["recipe"]["decided_by"] == "metric"
+    assert (alone["model_version"], split["model_version"]) == ("objects@2", "objects@1")  # not taken for the same
 
 
 def test_processes_that_do_not_see_one_folder_are_told_before_any_work(tiny_base, tmp_path):

@@ -95,7 +95,8 @@ class Recipe(_Frozen):
     training, and `steps` the schedule that fits into it, where the whole one does not. `rank` and `alpha` are 0 where
     the `method` is to train all weights. `beta` and `sft_weight` are of the objective `dpo`. `four_bit`:
     the base's weights had 4 bits in training (QLoRA), as the GPU had no room for more. `trim`: how inputs beyond
-    `max_tokens` were shortened, where they were.
+    `max_tokens` were shortened, where they were. `decided_by`: what the looks compare, the task's own metric, or, as
+    weights that are split over processes write no answers, whether an answer's every token is the likeliest.
     """
 
     base_model: str
@@ -124,6 +125,7 @@ class Recipe(_Frozen):
     beta: float | None = None
     sft_weight: float | None = None
     trim: Trim | None = None
+    decided_by: Literal["metric", "answer_tokens"] = "metric"
 
 
 class EncoderRecipe(_Frozen):

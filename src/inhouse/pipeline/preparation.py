@@ -89,8 +89,8 @@ class Prepared:
 
     @property
     def judged(self) -> bool:
-        """Whether answers have to be written to be judged: of a label the likeliest tokens tell all."""
-        return self.task.kind != "classify"
+        """Whether answers are written to be judged: of a label the likeliest tokens tell all."""
+        return self.task.kind != "classify" and self.recipe.decided_by == "metric"
 
     @property
     def memory(self) -> float:
@@ -202,10 +202,22 @@ def prepare_training(workspace: Workspace, task: Task, reporter: Reporter, *, sp
         task, dataset, learned, base_model=task.base_model, base_sha256=base.spec.sha256, precision=precision_here()
     )
     _require_something_to_see(recipe, looked_at(learned, validation, recipe), reporter)
+    if split_over > 1 and task.kind != "classify":
+        recipe = _decided_by_tokens(recipe, task, reporter)
     prepared = Prepared(
         task, dataset, base, engine, recipe, learned, validation, split_over=split_over, trimming=trimming
     )
     return _with_room(prepared, free_for("causal"), reporter)
+
+
+def _decided_by_tokens(recipe: Recipe, task: Task, reporter: Reporter) -> Recipe:
+    """The recipe where no answer can be written, and therefore none be judged by the task's metric."""
+    reporter.warn(
+        "the weights are split, and split weights write no answers: the best step is chosen by how many of the "
+        f"validation answers have every token as the likeliest (answer_tokens), not by {metric_judged(task)}. The "
+        "recipe and the report say so; without --use_fsdp the task's metric decides"
+    )
+    return recipe.model_copy(update={"decided_by": "answer_tokens"})
 
 
 def _within_context(task: Task, base: Base, reporter: Reporter) -> Task:

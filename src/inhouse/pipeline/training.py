@@ -141,7 +141,7 @@ def _assist(workspace: Workspace, task: Task, processes: Processes) -> TrainResu
                 recipe,
                 _checkpoint(workspace, run),
                 Silent(),
-                judge=_judge(prepared, trunk, processes),
+                judge=_judge(prepared, trunk),
                 asked_to_stop=asked_to_stop,
                 processes=processes,
             )
@@ -153,9 +153,9 @@ def _checkpoint(workspace: Workspace, run: str) -> Path:
     return workspace.paths.run(run) / "checkpoint.safetensors"
 
 
-def _judge(prepared: Prepared, trunk: Trunk, processes: Processes) -> Judge | None:
-    """Who judges written answers; nobody where none are, or where generation cannot use weights that are split."""
-    return validation_judge(prepared, trunk) if prepared.judged and not processes.sharded else None
+def _judge(prepared: Prepared, trunk: Trunk) -> Judge | None:
+    """Who judges written answers; nobody where none are."""
+    return validation_judge(prepared, trunk) if prepared.judged else None
 
 
 def _prepare(
@@ -332,7 +332,7 @@ def _train(workspace: Workspace, prepared: Prepared, run: str, reporter: Reporte
         prepared = replace(prepared, recipe=prepared.fitted(speed))
         records.schedule_run(workspace, run, prepared.recipe)
         processes.agreed(prepared.recipe)
-        judge = _judge(prepared, trunk, processes)
+        judge = _judge(prepared, trunk)
         plan = prepared.plan(speed)
         tell_plan(plan, prepared.base, reporter, of_longer=OF_LONGER)
         outcome = run_loop(
@@ -353,7 +353,8 @@ def _train(workspace: Workspace, prepared: Prepared, run: str, reporter: Reporte
     registered = registry.version_of_run(workspace, run, position.step, position.diverged_at)
     if registered is None:
         registered = register(workspace, prepared, run, outcome.state, position, reporter)
-    metric, score = judge.metric if judge else "accuracy", fmean(position.best_scores)
+    by_token = "answer_tokens" if prepared.recipe.decided_by == "answer_tokens" else "accuracy"
+    metric, score = judge.metric if judge else by_token, fmean(position.best_scores)
     return result_told(prepared.task.name, run, plan, outcome, registered, metric=metric, score=score)
 
 
