@@ -200,7 +200,8 @@ class TrainPlan(_Frozen):
     """What `train --dry-run` gives back: everything that a training would do and take.
 
     `minutes` are the loop's; packaging and the parity gate come on top. `memory_gib` and `disk_gib` are the most that
-    are needed at a time. `kwh` rests on `watts`; the costs are there where a price was given.
+    are needed at a time. `kwh` rests on `watts`, and `watts_from` tells where these are from; the costs are there where
+    a price was given.
     """
 
     task: str
@@ -218,6 +219,7 @@ class TrainPlan(_Frozen):
     disk_free_gib: float
     fits: bool
     watts: float
+    watts_from: str
     kwh: float
     cost: float | None
     choices: tuple[Choice, ...]
