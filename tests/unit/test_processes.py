@@ -27,7 +27,7 @@ import torch
 from inhouse.core import Dataset, Example, Provenance, Silent, Task
 from inhouse.engine.chat_template import ChatTemplate
 from inhouse.engine.lora import attach
-from inhouse.engine.torch_model import load_model
+from inhouse.engine.torch_model import TorchEngine, load_model
 from inhouse.train import encode, loop, make_recipe
 from inhouse.train.processes import started_processes
 from transformers import AutoModelForCausalLM
@@ -57,17 +57,24 @@ else:
     model = load_model(folder, "float32")
     adapters = attach(model, recipe.rank, recipe.alpha, recipe.seed, recipe.method)
     trunk = loop.trunk_of(model, recipe.max_tokens)
+asked = []
+def scores(places):
+    asked.extend(places)
+    engine = TorchEngine.around(trunk.model, template.answer_ids)
+    given = engine.generate([sides[1][i].prompt for i in places], max_new_tokens=4)
+    return [sum(a == b for a, b in zip(g.ids, sides[1][i].answer)) / 4 for i, g in zip(places, given)]
+judge = None if processes.sharded or method == "full" else loop.Judge("share", scores)
 place = Path(out + (f".{processes.rank}" if stop_at < 0 else "")) / "checkpoint"
 if stop_at >= 0 or processes.main:
     place.parent.mkdir(exist_ok=True)
 step = iter(range(10**6))
 result = loop.run_loop(
-    trunk, adapters, *sides, recipe, place, Silent(), processes=processes,
+    trunk, adapters, *sides, recipe, place, Silent(), processes=processes, judge=judge,
     asked_to_stop=lambda: stop_at > 0 and processes.main and next(step) >= stop_at,
 )
 sums = {name: tensor.double().sum().item() for name, tensor in result.state.items()}
 found = {"count": processes.count, "sharded": processes.sharded, "history": result.position.history, "sums": sums,
-         "resumed": result.resumed, "trunk": type(trunk).__name__, "read": len(read)}
+         "resumed": result.resumed, "trunk": type(trunk).__name__, "read": len(read), "asked": asked}
 Path(f"{out}.{processes.rank}").write_text(json.dumps(found))
 """
 ALONE = [sys.executable]
@@ -116,6 +123,12 @@ def test_two_processes_find_what_one_does_and_go_on_as_one(command, method, obje
     trained(command, tiny_base.folder, tmp_path / "two", method, objective, stop_at=4)
     one, other = trained(command, tiny_base.folder, tmp_path / "two", method, objective)
     assert one["history"] == other["history"]
+    if one["asked"]:  # each wrote its share of a look's answers, and none is written twice
+        looks = len(one["asked"]) // len(set(one["asked"]))
+        shares = [set(found["asked"]) for found in (one, other)]
+        assert shares[0] | shares[1] == set(alone["asked"])
+        assert not shares[0] & shares[1]
+        assert [len(found["asked"]) for found in (one, other)] == [looks * len(share) for share in shares]
     assert other["sums"] == {}  # what was learned is kept by the main process alone
     # Where weights are split nobody else has a whole model, not for a moment.
     assert (one["read"], other["read"]) == (1, 0 if command is FSDP else 1)
