@@ -223,6 +223,7 @@ def test_models_list_has_what_was_pulled_from_the_hub(tmp_path):
         facts = {"name": "org/small", "hub": "org/small", "sha256": commit * 4, "parameters": 7_000_000}
         (folder / "complete.json").write_text(json.dumps(facts))
         shape = {"num_hidden_layers": 2, "hidden_size": 64, "num_attention_heads": 4, "vocab_size": 300}
+        shape["model_type"] = "llama"
         (folder / "config.json").write_text(json.dumps(shape))
         os.utime(folder / "complete.json", (number, number))
     (tmp_path / "mine-012345678901").mkdir()
@@ -240,6 +241,36 @@ def test_models_list_has_what_was_pulled_from_the_hub(tmp_path):
     assert added["folder"].endswith("newnewnewnew")
     assert added["fits"]
     assert "org/small" in show.models(found)
+
+
+def test_models_list_tells_the_memory_that_training_would_take(tmp_path, monkeypatch):
+    from inhouse.engine import torch_model
+
+    def listed(precision, free, **of_gpu):
+        monkeypatch.setattr(torch_model, "best_precision", lambda: precision)
+        monkeypatch.setattr(torch_model, "free_memory", lambda: free * 2**30)
+        monkeypatch.setattr(torch_model, "can_have_four_bits", lambda: of_gpu.get("four_bits", False))
+        monkeypatch.setattr("torch.cuda.is_available", lambda: of_gpu.get("gpu", False))
+        return {model["name"]: model for model in list_models(Settings(models_dir=tmp_path))}
+
+    full, half = listed("float32", 20.0), listed("bfloat16", 20.0)
+    causal, encoder = "Qwen/Qwen3-4B", "all-minilm-l6-v2"
+    assert (full[causal]["fits"], half[causal]["fits"]) == (False, True)
+    assert half[causal]["memory_gib"] < 0.6 * full[causal]["memory_gib"]
+    assert full[encoder]["memory_gib"] == half[encoder]["memory_gib"] > 1  # an encoder learns in float32
+    of_little = listed("bfloat16", 0.1)
+    assert not of_little[causal]["fits"]
+    assert of_little[encoder]["fits"]  # it has the CPU's memory, not the GPU's
+    plain, packed = listed("bfloat16", 8.0, gpu=True), listed("bfloat16", 8.0, gpu=True, four_bits=True)
+    assert (plain[causal]["fits"], packed[causal]["fits"]) == (False, True)
+    assert plain["smollm2-135m-instruct"] == packed["smollm2-135m-instruct"]  # has room as it is
+    (mine := tmp_path / "org--mine-0123").mkdir()
+    facts = {"name": "org/mine", "hub": "org/mine", "sha256": "0123", "kind": "encoder", "parameters": 22_713_216}
+    (mine / "complete.json").write_text(json.dumps(facts))
+    shape = {"hidden_size": 384, "num_hidden_layers": 6, "num_attention_heads": 12}
+    (mine / "config.json").write_text(json.dumps(shape))
+    pulled = listed("float32", 20.0)
+    assert pulled["org/mine"]["memory_gib"] == pulled[encoder]["memory_gib"]
 
 
 # ---------------------------------------------------------------------- the journey

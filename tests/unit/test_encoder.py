@@ -609,7 +609,7 @@ def test_a_measured_step_whose_gradient_is_no_number_changes_no_weight(tiny_enco
 
 def test_memory_counts_the_head_of_many_rows_as_far_as_their_own_space_is_used(tiny_encoder):
     few, many, more = (
-        encoder_memory_needed(facts_of(tiny_encoder), recipe_of(), [10] * n) for n in (100, 10_000, 10_001)
+        encoder_memory_needed(facts_of(tiny_encoder), recipe_of().batch_size, [10] * n) for n in (100, 10_000, 10_001)
     )
     assert many - few > 1.5 * 2**30
     assert few <= more < few + 0.1 * 2**30

@@ -27,7 +27,7 @@ import torch
 from inhouse.core import Dataset, Example, Provenance, Silent, Task
 from inhouse.engine.chat_template import ChatTemplate
 from inhouse.engine.lora import attach
-from inhouse.engine.torch_model import load_model
+from inhouse.engine.torch_model import TorchEngine, load_model
 from inhouse.train import encode, loop, make_recipe
 from inhouse.train.processes import started_processes
 from transformers import AutoModelForCausalLM
@@ -57,17 +57,24 @@ else:
     model = load_model(folder, "float32")
     adapters = attach(model, recipe.rank, recipe.alpha, recipe.seed, recipe.method)
     trunk = loop.trunk_of(model, recipe.max_tokens)
+asked = []
+def scores(places):
+    asked.extend(places)
+    engine = TorchEngine.around(trunk.model, template.answer_ids)
+    given = engine.generate([sides[1][i].prompt for i in places], max_new_tokens=4)
+    return [sum(a == b for a, b in zip(g.ids, sides[1][i].answer)) / 4 for i, g in zip(places, given)]
+judge = None if processes.sharded or method == "full" else loop.Judge("share", scores)
 place = Path(out + (f".{processes.rank}" if stop_at < 0 else "")) / "checkpoint"
 if stop_at >= 0 or processes.main:
     place.parent.mkdir(exist_ok=True)
 step = iter(range(10**6))
 result = loop.run_loop(
-    trunk, adapters, *sides, recipe, place, Silent(), processes=processes,
+    trunk, adapters, *sides, recipe, place, Silent(), processes=processes, judge=judge,
     asked_to_stop=lambda: stop_at > 0 and processes.main and next(step) >= stop_at,
 )
 sums = {name: tensor.double().sum().item() for name, tensor in result.state.items()}
 found = {"count": processes.count, "sharded": processes.sharded, "history": result.position.history, "sums": sums,
-         "resumed": result.resumed, "trunk": type(trunk).__name__, "read": len(read)}
+         "resumed": result.resumed, "trunk": type(trunk).__name__, "read": len(read), "asked": asked}
 Path(f"{out}.{processes.rank}").write_text(json.dumps(found))
 """
 ALONE = [sys.executable]
@@ -116,6 +123,12 @@ def test_two_processes_find_what_one_does_and_go_on_as_one(command, method, obje
     trained(command, tiny_base.folder, tmp_path / "two", method, objective, stop_at=4)
     one, other = trained(command, tiny_base.folder, tmp_path / "two", method, objective)
     assert one["history"] == other["history"]
+    if one["asked"]:  # each wrote its share of a look's answers, and none is written twice
+        looks = len(one["asked"]) // len(set(one["asked"]))
+        shares = [set(found["asked"]) for found in (one, other)]
+        assert shares[0] | shares[1] == set(alone["asked"])
+        assert not shares[0] & shares[1]
+        assert [len(found["asked"]) for found in (one, other)] == [looks * len(share) for share in shares]
     assert other["sums"] == {}  # what was learned is kept by the main process alone
     # Where weights are split nobody else has a whole model, not for a moment.
     assert (one["read"], other["read"]) == (1, 0 if command is FSDP else 1)
@@ -124,7 +137,8 @@ def test_two_processes_find_what_one_does_and_go_on_as_one(command, method, obje
     assert_same(one, alone)
 
 
-def test_the_command_trains_together_and_one_process_keeps_the_books(tmp_path, tiny_gguf, cli, environment):
+@pytest.mark.parametrize("command", [LAUNCH, FSDP], ids=["copied", "split"])
+def test_the_command_trains_together_and_one_process_keeps_the_books(command, tmp_path, tiny_gguf, cli, environment):
     place = tmp_path / "workspace"
     messages = write_csv(tmp_path / "intents.csv", many_intents(4))
     assert cli(place, "init", "intents", "--base", tiny_gguf).code == 0
@@ -136,7 +150,7 @@ def test_the_command_trains_together_and_one_process_keeps_the_books(tmp_path, t
 
     def launched(*arguments):
         return subprocess.run(
-            [*LAUNCH, "--main_process_port", str(free_port()), "-m", "inhouse", *arguments, "--workspace", str(place)],
+            [*command, "--main_process_port", str(free_port()), "-m", "inhouse", *arguments, "--workspace", str(place)],
             capture_output=True, text=True, check=False, timeout=400, env={**environment, "OMP_NUM_THREADS": "1"},
         )  # fmt: skip
 
@@ -147,12 +161,37 @@ def test_the_command_trains_together_and_one_process_keeps_the_books(tmp_path, t
     assert together["steps"] == alone["steps"]
     assert together["trained_tokens"] == alone["trained_tokens"]
     assert together["validation_loss"] == pytest.approx(alone["validation_loss"], abs=1e-3)
+    assert together["recipe"]["decided_by"] == "metric"  # of a label the tokens tell all
+    if command is FSDP:  # what follows is of any launch
+        return
     again = launched("train", "intents", "--json")  # done before: all are told so
     assert json.loads(again.stdout) == together
     refused = launched("clean", "intents", "--json")
     assert refused.returncode != 0
     assert "only a training is for several" in refused.stderr
     assert json.loads(refused.stdout)["error"]["type"] == "UsageError"  # once
+
+
+def test_split_weights_that_write_no_answers_are_told_and_make_another_recipe(tmp_path, tiny_gguf, cli, environment):
+    place = tmp_path / "workspace"
+    rows = [{"text": f"{row['text']} {n}", "fields": json.dumps({"n": n})} for n, row in enumerate(many_intents(4))]
+    file = write_csv(tmp_path / "objects.csv", rows)
+    assert cli(place, "init", "objects", "--kind", "extract", "--base", tiny_gguf).code == 0
+    assert cli(place, "add", "objects", file, "--input", "text", "--target", "fields").code == 0
+    toml = place / "tasks" / "objects" / "task.toml"
+    toml.write_text(toml.read_text().replace("[train]\n", "[train]\nmax_steps = 1\n"))
+    done = subprocess.run(
+        [*FSDP, "--main_process_port", str(free_port()), "-m", "inhouse", "train", "objects", "--json", "--workspace",
+         str(place)],
+        capture_output=True, text=True, check=False, timeout=400, env={**environment, "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    split = json.loads(done.stdout)
+    assert (split["recipe"]["decided_by"], split["validation_metric"]) == ("answer_tokens", "answer_tokens")
+    assert done.stderr.count("split weights write no answers") == 1
+    alone = cli(place, "train", "objects", "--json").json
+    assert alone["recipe"]["decided_by"] == "metric"
+    assert (alone["model_version"], split["model_version"]) == ("objects@2", "objects@1")  # not taken for the same
 
 
 def test_processes_that_do_not_see_one_folder_are_told_before_any_work(tiny_base, tmp_path):

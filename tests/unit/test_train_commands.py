@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from conftest import many_intents, tree, write_csv
@@ -68,6 +69,53 @@ def test_a_dry_run_reckons_with_your_prices(workspace, cli, monkeypatch):
     told = cli(workspace, "train", "intents", "--dry-run")
     assert "at your price" in told.out
     assert "next: inhouse train intents" in told.out
+
+
+def test_watts_are_told_with_where_they_are_from(workspace, cli, monkeypatch):
+    from inhouse.engine import torch_model
+    from inhouse.pipeline import told
+    from inhouse.store.settings import CostSettings
+
+    assumed = cli(workspace, "train", "intents", "--dry-run").out
+    assert "are assumed; cost.watts in inhouse.toml sets" in assumed
+    cores = len(os.sched_getaffinity(0))
+    monkeypatch.setattr(torch_model, "gpu_watts", lambda: None)
+    watts, why = told._watts(CostSettings(), trains_on_gpu=True)
+    assert (watts, "nvidia-ml-py" in why) == (30 + 15 * cores, True)
+    monkeypatch.setattr(torch_model, "gpu_watts", lambda: 350.0)
+    watts, why = told._watts(CostSettings(), trains_on_gpu=True)
+    assert (watts, "350 W" in why) == (380 + 15 * cores, True)
+    assert told._watts(CostSettings(watts=90), trains_on_gpu=True) == (90, "from cost.watts")
+
+
+@pytest.mark.parametrize(("milliwatts", "expected"), [(700_000, 700.0), (None, None)])
+def test_a_gpu_tells_its_limit_through_nvidias_library(monkeypatch, milliwatts, expected):
+    from inhouse.engine import torch_model
+
+    class NVMLError(Exception):
+        pass
+
+    def limit(handle):
+        assert handle == "handle of GPU-ab-12"
+        if milliwatts is None:
+            raise NVMLError
+        return milliwatts
+
+    calls = []
+    library = SimpleNamespace(
+        NVMLError=NVMLError,
+        nvmlInit=lambda: calls.append("init"),
+        nvmlShutdown=lambda: calls.append("shutdown"),
+        nvmlDeviceGetHandleByUUID=lambda uuid: f"handle of {uuid}",
+        nvmlDeviceGetPowerManagementLimit=limit,
+    )
+    assert torch_model.gpu_watts() is None  # no GPU here
+    monkeypatch.setattr(torch_model, "find_spec", lambda name: name == "pynvml")
+    monkeypatch.setattr(torch_model, "import_module", {"pynvml": library}.__getitem__)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.get_device_properties", lambda: SimpleNamespace(uuid="ab-12"))
+    assert torch_model.gpu_watts() == expected
+    assert calls == ["init", "shutdown"]
 
 
 def test_minutes_shorten_the_schedule_and_a_done_training_is_not_repeated(workspace, cli):

@@ -123,7 +123,7 @@ def planned(plan: TrainPlan) -> str:
         f"time    about {duration(plan.minutes)}; writing and checking the model comes on top",
         f"memory  {plan.memory_gib:.1f} GiB of {plan.memory_free_gib:.1f} free",
         f"disk    {plan.disk_gib:.1f} GiB of {plan.disk_free_gib:.1f} free",
-        f"energy  {plan.kwh:.3f} kWh at {plan.watts:.0f} W{money}",
+        f"energy  {plan.kwh:.3f} kWh at {plan.watts:.0f} W{money} ({plan.watts_from})",
     ]
     if plan.truncated_examples:
         lines.append(f"{plan.truncated_examples} examples are longer than the limit and would be cut off")

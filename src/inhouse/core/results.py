@@ -95,7 +95,8 @@ class Recipe(_Frozen):
     training, and `steps` the schedule that fits into it, where the whole one does not. `rank` and `alpha` are 0 where
     the `method` is to train all weights. `beta` and `sft_weight` are of the objective `dpo`. `four_bit`:
     the base's weights had 4 bits in training (QLoRA), as the GPU had no room for more. `trim`: how inputs beyond
-    `max_tokens` were shortened, where they were.
+    `max_tokens` were shortened, where they were. `decided_by`: what the looks compare, the task's own metric, or, as
+    weights that are split over processes write no answers, whether an answer's every token is the likeliest.
     """
 
     base_model: str
@@ -124,6 +125,7 @@ class Recipe(_Frozen):
     beta: float | None = None
     sft_weight: float | None = None
     trim: Trim | None = None
+    decided_by: Literal["metric", "answer_tokens"] = "metric"
 
 
 class EncoderRecipe(_Frozen):
@@ -198,7 +200,8 @@ class TrainPlan(_Frozen):
     """What `train --dry-run` gives back: everything that a training would do and take.
 
     `minutes` are the loop's; packaging and the parity gate come on top. `memory_gib` and `disk_gib` are the most that
-    are needed at a time. `kwh` rests on `watts`; the costs are there where a price was given.
+    are needed at a time. `kwh` rests on `watts`, and `watts_from` tells where these are from; the costs are there where
+    a price was given.
     """
 
     task: str
@@ -216,6 +219,7 @@ class TrainPlan(_Frozen):
     disk_free_gib: float
     fits: bool
     watts: float
+    watts_from: str
     kwh: float
     cost: float | None
     choices: tuple[Choice, ...]

@@ -120,6 +120,11 @@ class BaseSpec:
     hub: str = ""
     origin: str = ""
 
+    @property
+    def width(self) -> int:
+        """Of an encoder's vectors."""
+        return self.hidden
+
 
 @dataclass(frozen=True)
 class Base:
@@ -137,8 +142,11 @@ class Base:
     def shape(self) -> BaseSpec:
         """The facts with size and shape, read from the weights and their configuration."""
         config = json.loads((self.folder / "config.json").read_text("utf-8"))
-        if self.spec.kind == "encoder":  # what memory its training takes does not follow from the same facts
-            return self.spec
+        if self.spec.kind == "encoder":
+            from inhouse.engine.hub_encoder import shape_in
+
+            width, layers, heads = shape_in(config)
+            return replace(self.spec, hidden=width, layers=layers, heads=heads)
         return replace(
             self.spec,
             parameters=self.spec.parameters or _parameters_in(self.folder / "model.safetensors"),

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from inhouse.engine.hub_encoder import shape_in
 from inhouse.engine.safetensors_file import shapes_of
 
 Pooling = Literal["mean", "cls"]
@@ -45,13 +46,14 @@ def facts_of(folder: Path) -> EncoderFacts:
     positions, pad = int(config.get("max_position_embeddings") or 512), int(config.get("pad_token_id") or 0)
     if config.get("model_type") in ("xlm-roberta", "roberta", "camembert"):
         positions -= pad + 1  # these count positions from the padding's id on
+    width, layers, heads = shape_in(config)
     return EncoderFacts(
-        width=int(config.get("hidden_size") or config["dim"]),
+        width=width,
         longest=min(positions, int(sentences.get("max_seq_length") or positions)),
         pad=pad,
         pooling="cls" if pooling.get("pooling_mode_cls_token") else "mean",
-        layers=int(config.get("num_hidden_layers") or config["n_layers"]),
-        heads=int(config.get("num_attention_heads") or config["n_heads"]),
+        layers=layers,
+        heads=heads,
         parameters=sum(math.prod(shape) for shape in shapes_of(folder / "model.safetensors").values()),
         prefix=str(prompts.get("query") or ""),
     )

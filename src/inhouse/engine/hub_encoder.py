@@ -37,6 +37,19 @@ def is_encoder(folder: Path) -> bool:
     return file.is_file() and read_json(file, "fetch the model again").get("model_type") in FAMILIES
 
 
+def shape_in(config: dict[str, Any]) -> tuple[int, int, int]:
+    """An encoder's width, and how many layers and heads it has, by its config.json; DistilBERT has its own names."""
+    width, layers, heads = (
+        int(config.get(usual) or config[other])
+        for usual, other in (
+            ("hidden_size", "dim"),
+            ("num_hidden_layers", "n_layers"),
+            ("num_attention_heads", "n_heads"),
+        )
+    )
+    return width, layers, heads
+
+
 def check_texts(folder: Path) -> None:
     """What can be found wrong without the weights.
 

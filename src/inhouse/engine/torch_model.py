@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from functools import cache
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple, Self
@@ -87,6 +88,22 @@ def free_memory() -> float:
     if torch.cuda.is_available():
         return float(torch.cuda.mem_get_info()[0])
     return float(psutil.virtual_memory().available) / processes_here()
+
+
+def gpu_watts() -> float | None:
+    """The most that the GPU may draw; None where there is none, or NVIDIA's library (nvidia-ml-py) does not tell."""
+    if not torch.cuda.is_available() or find_spec("pynvml") is None:
+        return None
+    nvml = import_module("pynvml")
+    try:
+        nvml.nvmlInit()
+        try:
+            handle = nvml.nvmlDeviceGetHandleByUUID(f"GPU-{torch.cuda.get_device_properties().uuid}")
+            return float(nvml.nvmlDeviceGetPowerManagementLimit(handle)) / 1000
+        finally:
+            nvml.nvmlShutdown()
+    except nvml.NVMLError:  # some cards and virtual machines have no limit to read
+        return None
 
 
 def can_have_four_bits() -> bool:

@@ -9,8 +9,6 @@ from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
-import psutil
-
 from inhouse.core import (
     Dataset,
     EncoderRecipe,
@@ -24,6 +22,7 @@ from inhouse.engine import Base, get_base, require_kind
 from inhouse.errors import EngineFault, NothingToLearn
 from inhouse.pipeline.classifier_packaging import register_classifier
 from inhouse.pipeline.learning_data import to_learn_from
+from inhouse.pipeline.room import free_for
 from inhouse.pipeline.told import plan_told, result_told, tell_memory, tell_plan
 from inhouse.pipeline.watching import watching
 from inhouse.store import Workspace, records, registry
@@ -82,7 +81,7 @@ class PreparedClassifier:
     @property
     def memory(self) -> float:
         """Bytes that the training takes at its peak, roughly."""
-        return encoder_memory_needed(self.facts, self.recipe, [len(ids) for ids in self.train.ids])
+        return encoder_memory_needed(self.facts, self.recipe.batch_size, [len(ids) for ids in self.train.ids])
 
 
 def prepare_classifier(workspace: Workspace, task: Task, reporter: Reporter) -> PreparedClassifier:
@@ -133,7 +132,7 @@ def train_classifier(workspace: Workspace, prepared: PreparedClassifier, run: st
     """
     folder = workspace.paths.run(run)
     folder.mkdir(parents=True, exist_ok=True)
-    tell_memory(prepared.memory, psutil.virtual_memory().available, LESS_MEMORY, reporter)
+    tell_memory(prepared.memory, free_for("encoder"), LESS_MEMORY, reporter)
     with (
         watching(workspace, prepared.task.name, run, prepared.recipe, reporter) as watch,
         finishing_the_step(reporter) as asked_to_stop,
@@ -258,7 +257,7 @@ def plan_classifier(workspace: Workspace, prepared: PreparedClassifier, reporter
 
     Where its memory is not free, no step is measured: that would take what is told to be missing.
     """
-    free = psutil.virtual_memory().available
+    free = free_for("encoder")
     if prepared.memory <= free:
         reporter.say("measuring a step")
         speed = _speed(prepared)

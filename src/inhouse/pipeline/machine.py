@@ -13,8 +13,21 @@ import psutil
 from inhouse.core import DEFAULT_BASE, Reporter, Silent
 from inhouse.engine import BaseSpec, catalogue, get_base, is_here, location
 from inhouse.engine.bases import hub_catalogue, pulled_bases
+from inhouse.pipeline.room import (
+    causal_memory,
+    family_is_fused,
+    four_bits,
+    free_for,
+    on_gpu,
+    precision_here,
+    way_that_fits,
+    ways_to_train,
+)
 from inhouse.store import Settings
-from inhouse.train import GIB, MAX_TOKENS, RANK, TOKENS_AT_ONCE, memory_needed
+from inhouse.train import ENCODER_BATCH, ENCODER_MAX_TOKENS, GIB, MAX_TOKENS, TOKENS_AT_ONCE, encoder_memory_needed
+
+# What an encoder's training takes grows with the examples that its head is fitted to.
+SUPPOSED_EXAMPLES = 1000
 
 
 @dataclass(frozen=True)
@@ -66,15 +79,15 @@ def _hardware(settings: Settings) -> list[Check]:
     memory = psutil.virtual_memory()
     disk = shutil.disk_usage(_existing(settings))
     base = catalogue()[DEFAULT_BASE]
-    needed = _memory_needed(base)
-    enough = memory.available >= needed
+    needed, free = _memory_needed(base), free_for(base.kind)
+    enough = free >= needed
     takes = f"training {base.name} takes {needed / GIB:.1f} GiB with examples of {MAX_TOKENS:,} tokens"
     checks = [
         Check("cores", cores >= 2, f"{cores} usable", "" if cores >= 2 else "training will be slow on one core"),
         Check(
             "memory",
             enough,
-            f"{memory.available / GIB:.1f} GiB free of {memory.total / GIB:.1f}; {takes}",
+            f"{memory.available / GIB:.1f} GiB free of {memory.total / GIB:.1f}; {takes}{_on_gpu(free)}",
             "" if enough else "close other programs, or set a smaller `train.max_tokens` in task.toml",
         ),
         Check(
@@ -131,12 +144,17 @@ def _models(settings: Settings) -> list[Check]:
 def list_models(settings: Settings) -> list[dict[str, Any]]:
     """The base models that inhouse knows and whether they are here, then others of the hub that were pulled.
 
-    `memory_gib` is what training takes in float32, with examples of a thousand tokens, and `fits` whether this machine
-    has it free; both are None where the model's shape is not known.
+    `memory_gib` is what training takes here, in the numbers and by the way that `train` would choose, with examples of
+    a thousand tokens (of an encoder, as long as it reads), and `fits` whether this machine has it free; both are None
+    where the model's shape is not known.
     """
-    known = [(spec, location(spec, settings)) for spec in (*catalogue().values(), *hub_catalogue().values())]
-    named = {spec.name for spec, _ in known}
-    pulled = [(base.shape, base.folder) for base in pulled_bases(settings) if base.spec.name not in named]
+    specs = (*catalogue().values(), *hub_catalogue().values())
+    known = [(spec, location(spec, settings), True) for spec in specs]
+    pulled = [
+        (base.shape, base.folder, base.spec.kind == "encoder" or family_is_fused(base.folder, MAX_TOKENS))
+        for base in pulled_bases(settings)
+        if base.spec.name not in {spec.name for spec in specs}
+    ]
     return [
         {
             "name": s.name,
@@ -146,32 +164,51 @@ def list_models(settings: Settings) -> list[dict[str, Any]]:
             "licence": s.licence,
             "context": s.context or None,
             "languages": s.languages,
-            **_room(s),
+            **_room(s, fused=fused),
             "here": is_here(s, settings),
             "folder": str(folder),
             "limits": s.limits,
         }
-        for s, folder in [*known, *pulled]
+        for s, folder, fused in [*known, *pulled]
     ]
 
 
-def _room(spec: BaseSpec) -> dict[str, Any]:
+def _room(spec: BaseSpec, *, fused: bool) -> dict[str, Any]:
     if not spec.layers:
         return {"memory_gib": None, "fits": None}
-    needed = _memory_needed(spec)
-    return {"memory_gib": needed / GIB, "fits": needed <= psutil.virtual_memory().available}
+    needed = _memory_needed(spec, fused=fused)
+    return {"memory_gib": needed / GIB, "fits": needed <= free_for(spec.kind)}
 
 
-def _memory_needed(spec: BaseSpec) -> float:
-    """Bytes that LoRA takes in float32, with examples of `MAX_TOKENS`."""
-    return memory_needed(
-        spec,
-        rank=RANK,
-        precision="float32",
-        longest=MAX_TOKENS,
-        at_once=TOKENS_AT_ONCE,
-        answers=TOKENS_AT_ONCE // 4,  # as of receipts and invoices
+def _memory_needed(spec: BaseSpec, *, fused: bool = True) -> float:
+    """Bytes that a training takes as `train` would choose it, LoRA of a causal model, with examples of `MAX_TOKENS`.
+
+    Args:
+        fused: whether the hand-written pass knows the model's family.
+    """
+    if spec.kind == "encoder":
+        longest = min(spec.context or ENCODER_MAX_TOKENS, ENCODER_MAX_TOKENS)
+        return encoder_memory_needed(spec, ENCODER_BATCH, [longest] * SUPPOSED_EXAMPLES)
+
+    def taking(checkpointed: bool, four_bit: bool) -> float:
+        return causal_memory(
+            spec,
+            longest=MAX_TOKENS,
+            lengths=[MAX_TOKENS],
+            answers=TOKENS_AT_ONCE // 4,  # as of receipts and invoices
+            precision=precision_here(),
+            checkpointed=checkpointed,
+            four_bit=four_bit,
+            known=fused,
+        )
+
+    return taking(
+        *way_that_fits(taking, free_for(spec.kind), ways_to_train(recomputes=on_gpu(), four_bits=four_bits()))
     )
+
+
+def _on_gpu(free: float) -> str:
+    return f"; {free / GIB:.1f} GiB are free on the GPU" if on_gpu() else ""
 
 
 def pull_model(settings: Settings, name: str, reporter: Reporter | None = None) -> dict[str, Any]:

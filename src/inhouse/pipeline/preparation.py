@@ -30,6 +30,16 @@ from inhouse.engine.gguf_traits import traits_of
 from inhouse.engine.prompts import TRAINED_SYSTEM
 from inhouse.errors import ConfigError, NothingToLearn, UsageError
 from inhouse.pipeline.learning_data import to_learn_from
+from inhouse.pipeline.room import (
+    causal_memory,
+    family_is_fused,
+    four_bits,
+    free_for,
+    on_gpu,
+    precision_here,
+    way_that_fits,
+    ways_to_train,
+)
 from inhouse.scoring import judge, metric_names
 from inhouse.store import Workspace, records
 from inhouse.train import (
@@ -45,7 +55,6 @@ from inhouse.train import (
     make_plan,
     make_recipe,
     max_tokens_of,
-    memory_needed,
     roomy_heap,
     tidy_heap,
     within_minutes,
@@ -80,60 +89,32 @@ class Prepared:
 
     @property
     def judged(self) -> bool:
-        """Whether answers have to be written to be judged: of a label the likeliest tokens tell all."""
-        return self.task.kind != "classify"
+        """Whether answers are written to be judged: of a label the likeliest tokens tell all."""
+        return self.task.kind != "classify" and self.recipe.decided_by == "metric"
 
     @property
     def memory(self) -> float:
         """Bytes that the training takes at its peak, roughly."""
-        from transformers import AutoConfig
-
-        from inhouse.train.fused import fuses
-
-        config = AutoConfig.from_pretrained(self.base.folder, local_files_only=True)
-        return self._memory(self.base.shape, fused=self._may_fuse and fuses(config, self.recipe.max_tokens))
+        return self._memory(self.base.shape, known=family_is_fused(self.base.folder, self.recipe.max_tokens))
 
     def memory_with(self, known: BaseSpec) -> float:
         """The same with a model of `base_models.toml` in place of the base; the hand-written pass computes them all."""
-        return self._memory(known, fused=self._may_fuse)
+        return self._memory(known, known=True)
 
-    def _memory(self, shape: Shape, *, fused: bool) -> float:
-        return memory_needed(
+    def _memory(self, shape: Shape, *, known: bool) -> float:
+        return causal_memory(
             shape,
-            rank=self.recipe.rank,
-            precision=self.recipe.precision,
-            longest=max(e.tokens for e in self.learned),  # a pair's texts go through together
-            at_once=TOKENS_AT_ONCE,
+            longest=max(e.tokens for e in self.learned),
+            lengths=[text.tokens for e in self.learned for text in e.texts],
             answers=self._answers_at_once,
+            precision=self.recipe.precision,
+            rank=self.recipe.rank,
             method=self.recipe.method,
             checkpointed=self.checkpointed,
             four_bit=self.recipe.four_bit,
             split_over=self.split_over,
-            fused=fused,
-            scores=self._scores_kept(fused=fused),
+            known=known,
         )
-
-    @property
-    def _may_fuse(self) -> bool:
-        """Whether the hand-written pass computes models that it knows: see `trunk_of`."""
-        import torch
-
-        own = torch.cuda.is_available() or self.checkpointed or self.split_over > 1
-        return not own and self.recipe.method in ("lora", "rslora")
-
-    def _scores_kept(self, *, fused: bool) -> float:
-        """Attention scores that are kept for the gradient, for each token and head."""
-        import torch
-
-        from inhouse.train.attention import KEPT_UP_TO
-
-        if torch.cuda.is_available():  # its attention computes them again
-            return 0.0
-        lengths = [text.tokens for e in self.learned for text in e.texts]
-        if fused:  # the half that is not masked, of texts that are not too long
-            return max((n for n in lengths if n <= KEPT_UP_TO), default=0) / 2
-        # All of them in float32, and a copy where what follows is in bfloat16: three times as many of that.
-        return max(lengths) * (3.0 if self.recipe.precision == "bfloat16" else 1.0)
 
     @property
     def _answers_at_once(self) -> int:
@@ -207,7 +188,7 @@ def prepare_training(workspace: Workspace, task: Task, reporter: Reporter, *, sp
     Raises:
         what `train` raises before its first step.
     """
-    from inhouse.engine.torch_model import best_precision, free_memory, use_threads
+    from inhouse.engine.torch_model import use_threads
 
     dataset = to_learn_from(workspace, task.name, reporter=reporter)
     use_threads(workspace.settings.threads)
@@ -218,13 +199,25 @@ def prepare_training(workspace: Workspace, task: Task, reporter: Reporter, *, sp
     dataset, trimming = _trimmed(task, dataset, base, reporter)
     learned, validation = _encoded(task, dataset, base, reporter)
     recipe = make_recipe(
-        task, dataset, learned, base_model=task.base_model, base_sha256=base.spec.sha256, precision=best_precision()
+        task, dataset, learned, base_model=task.base_model, base_sha256=base.spec.sha256, precision=precision_here()
     )
     _require_something_to_see(recipe, looked_at(learned, validation, recipe), reporter)
+    if split_over > 1 and task.kind != "classify":
+        recipe = _decided_by_tokens(recipe, task, reporter)
     prepared = Prepared(
         task, dataset, base, engine, recipe, learned, validation, split_over=split_over, trimming=trimming
     )
-    return _with_room(prepared, free_memory(), reporter)
+    return _with_room(prepared, free_for("causal"), reporter)
+
+
+def _decided_by_tokens(recipe: Recipe, task: Task, reporter: Reporter) -> Recipe:
+    """The recipe where no answer can be written, and therefore none be judged by the task's metric."""
+    reporter.warn(
+        "the weights are split, and split weights write no answers: the best step is chosen by how many of the "
+        f"validation answers have every token as the likeliest (answer_tokens), not by {metric_judged(task)}. The "
+        "recipe and the report say so; without --use_fsdp the task's metric decides"
+    )
+    return recipe.model_copy(update={"decided_by": "answer_tokens"})
 
 
 def _within_context(task: Task, base: Base, reporter: Reporter) -> Task:
@@ -282,19 +275,22 @@ def _with_room(prepared: Prepared, free: float, reporter: Reporter) -> Prepared:
     Only transformers' own pass can do the first, and only a GPU the second, with weights that are not split: FSDP
     splits numbers, and those in 4 bits are packed.
     """
-    import torch
-
-    from inhouse.engine.torch_model import can_have_four_bits
-
     method, split = prepared.recipe.method, prepared.split_over > 1
-    if prepared.memory <= free or not (torch.cuda.is_available() or split or method in ("dora", "full")):
-        return prepared
-    prepared = replace(prepared, checkpointed=True)
-    reporter.say("memory is short: each layer is computed again for its gradient, which takes about a third longer")
-    if prepared.memory <= free or split or method not in ("lora", "rslora") or not can_have_four_bits():
-        return prepared
-    reporter.say("memory is still short: the base model's weights are taken in 4 bits (QLoRA)")
-    return replace(prepared, recipe=prepared.recipe.model_copy(update={"four_bit": True}))
+    ways = ways_to_train(
+        recomputes=on_gpu() or split or method in ("dora", "full"),
+        four_bits=not split and method in ("lora", "rslora") and four_bits(),
+    )
+
+    def taking(checkpointed: bool, four_bit: bool) -> Prepared:
+        recipe = prepared.recipe.model_copy(update={"four_bit": four_bit})
+        return replace(prepared, checkpointed=checkpointed, recipe=recipe)
+
+    checkpointed, four_bit = way_that_fits(lambda *way: taking(*way).memory, free, ways)
+    if checkpointed:
+        reporter.say("memory is short: each layer is computed again for its gradient, which takes about a third longer")
+    if four_bit:
+        reporter.say("memory is still short: the base model's weights are taken in 4 bits (QLoRA)")
+    return taking(checkpointed, four_bit)
 
 
 def _encoded(task: Task, dataset: Dataset, base: Base, reporter: Reporter) -> tuple[list[Encoded], list[Encoded]]:

@@ -6,9 +6,11 @@ import os
 import shutil
 from typing import TYPE_CHECKING
 
-from inhouse.core import BaseOption, ModelVersion, Reporter, TrainPlan, TrainResult
+from inhouse.core import BaseOption, ModelVersion, Recipe, Reporter, TrainPlan, TrainResult
 from inhouse.engine import Base
+from inhouse.pipeline.room import on_gpu
 from inhouse.store import Workspace
+from inhouse.store.settings import CostSettings
 from inhouse.train import GIB, Plan
 
 if TYPE_CHECKING:  # it imports torch
@@ -66,7 +68,8 @@ def plan_told(
     """
     room = shutil.disk_usage(workspace.paths.root).free
     cost = workspace.settings.cost
-    hours, watts = plan.seconds / 3600, cost.watts_of(len(os.sched_getaffinity(0)))
+    watts, watts_from = _watts(cost, trains_on_gpu=isinstance(plan.recipe, Recipe) and on_gpu())
+    hours = plan.seconds / 3600
     kwh = hours * watts / 1000
     return TrainPlan(
         task=task,
@@ -84,12 +87,29 @@ def plan_told(
         disk_free_gib=room / GIB,
         fits=memory <= free and disk <= room,
         watts=watts,
+        watts_from=watts_from,
         kwh=kwh,
         cost=cost.of(hours, kwh),
         choices=plan.choices,
         options=options,
         recipe=plan.recipe.model_dump(mode="json"),
     )
+
+
+def _watts(cost: CostSettings, *, trains_on_gpu: bool) -> tuple[float, str]:
+    """What the machine draws while it trains, and where that is from."""
+    cores = len(os.sched_getaffinity(0))
+    if cost.watts:
+        return cost.watts, "from cost.watts"
+    of_cores = f"30 W, and 15 W for each of {cores} cores, are assumed"
+    sets = "cost.watts in inhouse.toml sets what it is"
+    if not trains_on_gpu:
+        return cost.watts_of(cores), f"{of_cores}; {sets}"
+    from inhouse.engine.torch_model import gpu_watts
+
+    if (gpu := gpu_watts()) is None:
+        return cost.watts_of(cores), f"{of_cores}, the GPU is left out (nvidia-ml-py tells its limit); {sets}"
+    return cost.watts_of(cores, gpu), f"the GPU's limit is {gpu:.0f} W, {of_cores}; {sets}"
 
 
 def result_told(

@@ -8,8 +8,6 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any
 
-import psutil
-
 from inhouse.core import (
     BaseOption,
     EncoderRecipe,
@@ -41,6 +39,7 @@ from inhouse.pipeline.preparation import (
     validation_judge,
     wished,
 )
+from inhouse.pipeline.room import free_for
 from inhouse.pipeline.told import plan_told, result_told, tell_memory, tell_plan
 from inhouse.pipeline.watching import watching
 from inhouse.store import Workspace, disk_guard, records, registry
@@ -142,7 +141,7 @@ def _assist(workspace: Workspace, task: Task, processes: Processes) -> TrainResu
                 recipe,
                 _checkpoint(workspace, run),
                 Silent(),
-                judge=_judge(prepared, trunk, processes),
+                judge=_judge(prepared, trunk),
                 asked_to_stop=asked_to_stop,
                 processes=processes,
             )
@@ -154,9 +153,9 @@ def _checkpoint(workspace: Workspace, run: str) -> Path:
     return workspace.paths.run(run) / "checkpoint.safetensors"
 
 
-def _judge(prepared: Prepared, trunk: Trunk, processes: Processes) -> Judge | None:
-    """Who judges written answers; nobody where none are, or where generation cannot use weights that are split."""
-    return validation_judge(prepared, trunk) if prepared.judged and not processes.sharded else None
+def _judge(prepared: Prepared, trunk: Trunk) -> Judge | None:
+    """Who judges written answers; nobody where none are."""
+    return validation_judge(prepared, trunk) if prepared.judged else None
 
 
 def _prepare(
@@ -267,15 +266,13 @@ def plan_training(
     Raises:
         what `train` raises before its first step.
     """
-    from inhouse.engine.torch_model import free_memory
-
     reporter = reporter or Silent()
     task = wished(require_ready(workspace, name, model), minutes=minutes)
     _tell_left_out(workspace, name, model, reporter)
     prepared = _prepare(workspace, task, reporter)
     if isinstance(prepared, PreparedClassifier):
         return plan_classifier(workspace, prepared, reporter)
-    free = free_memory()  # before the model takes its part of it
+    free = free_for("causal")  # before the model takes its part of it
     if prepared.memory <= free:
         reporter.say("measuring a few steps")
         with prepared_trunk(prepared) as (trunk, adapters):
@@ -294,7 +291,7 @@ def _encoder_option(workspace: Workspace, task: Task) -> tuple[BaseOption, ...]:
         if task.kind != "classify" or not is_here(find_spec(task.encoder_model), workspace.settings):
             return ()
         prepared = prepare_classifier(workspace, wished(task, model="encoder"), Silent())
-        if prepared.memory > psutil.virtual_memory().available:
+        if prepared.memory > free_for("encoder"):
             return ()
         plan = plan_classifier(workspace, prepared, Silent())
     except InhouseError:
@@ -317,13 +314,12 @@ def _reckoned_speed(prepared: Prepared) -> float:
 
 
 def _train(workspace: Workspace, prepared: Prepared, run: str, reporter: Reporter, processes: Processes) -> TrainResult:
-    from inhouse.engine.torch_model import free_memory
     from inhouse.train.loop import run_loop
 
     folder = workspace.paths.run(run)
     folder.mkdir(parents=True, exist_ok=True)
     remedy = f"`inhouse train {prepared.task.name} --dry-run` shows what fits"
-    tell_memory(prepared.memory, free_memory(), remedy, reporter)
+    tell_memory(prepared.memory, free_for("causal"), remedy, reporter)
     processes.agreed((run, prepared.recipe, prepared.checkpointed))
     with (
         watching(workspace, prepared.task.name, run, prepared.recipe, reporter) as watch,
@@ -336,7 +332,7 @@ def _train(workspace: Workspace, prepared: Prepared, run: str, reporter: Reporte
         prepared = replace(prepared, recipe=prepared.fitted(speed))
         records.schedule_run(workspace, run, prepared.recipe)
         processes.agreed(prepared.recipe)
-        judge = _judge(prepared, trunk, processes)
+        judge = _judge(prepared, trunk)
         plan = prepared.plan(speed)
         tell_plan(plan, prepared.base, reporter, of_longer=OF_LONGER)
         outcome = run_loop(
@@ -357,7 +353,8 @@ def _train(workspace: Workspace, prepared: Prepared, run: str, reporter: Reporte
     registered = registry.version_of_run(workspace, run, position.step, position.diverged_at)
     if registered is None:
         registered = register(workspace, prepared, run, outcome.state, position, reporter)
-    metric, score = judge.metric if judge else "accuracy", fmean(position.best_scores)
+    by_token = "answer_tokens" if prepared.recipe.decided_by == "answer_tokens" else "accuracy"
+    metric, score = judge.metric if judge else by_token, fmean(position.best_scores)
     return result_told(prepared.task.name, run, plan, outcome, registered, metric=metric, score=score)
 
 

@@ -39,13 +39,15 @@ class CostSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    watts: float = Field(default=0.0, ge=0.0, description="of this machine at work; 0: 30, and 15 for every core")
+    watts: float = Field(
+        default=0.0, ge=0.0, description="of this machine at work; 0: 30, 15 for every core, and the GPU's limit"
+    )
     kwh: float = Field(default=0.0, ge=0.0, description="price of a kilowatt hour")
     hour: float = Field(default=0.0, ge=0.0, description="price of an hour of this machine")
 
-    def watts_of(self, cores: int) -> float:
-        """What the machine draws with so many cores at work."""
-        return self.watts or 30.0 + 15.0 * cores
+    def watts_of(self, cores: int, gpu: float = 0.0) -> float:
+        """What the machine draws with so many cores at work, and a GPU that draws `gpu` watts."""
+        return self.watts or 30.0 + 15.0 * cores + gpu
 
     def of(self, hours: float, kwh: float) -> float | None:
         """What time and energy cost; None where no price is known."""

@@ -1,10 +1,12 @@
 """Training: a plan with its reasons, then the loop. `inhouse.train.loop` imports torch; this package does not."""
 
 from inhouse.train.encoder_needs import encoder_memory_needed
+from inhouse.train.encoder_plan import BATCH as ENCODER_BATCH
+from inhouse.train.encoder_plan import MAX_TOKENS as ENCODER_MAX_TOKENS
 from inhouse.train.encoder_plan import make_encoder_plan, make_encoder_recipe
 from inhouse.train.heap import roomy_heap, tidy_heap
 from inhouse.train.interrupt import finishing_the_step
-from inhouse.train.needs import GIB, Shape, disk_needed, memory_needed
+from inhouse.train.needs import GIB, KEPT_UP_TO, Shape, disk_needed, memory_needed
 from inhouse.train.plan import (
     MAX_TOKENS,
     MIN_PAIRS,
@@ -24,7 +26,10 @@ from inhouse.train.plan import (
 from inhouse.train.trimming import fit_trimming, kept_share
 
 __all__ = [
+    "ENCODER_BATCH",
+    "ENCODER_MAX_TOKENS",
     "GIB",
+    "KEPT_UP_TO",
     "MAX_TOKENS",
     "MIN_PAIRS",
     "RANK",

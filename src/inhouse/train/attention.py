@@ -14,14 +14,11 @@ import torch
 from torch import Tensor
 from torch.autograd import Function
 
+from inhouse.train.needs import KEPT_UP_TO
 from inhouse.train.packing import Group, Packed
 
 # Rows of scores at once: they stay in the processor's cache, and the last block of a row is half masked.
 BLOCK = 64
-# What a token attends to is kept for the gradient up to texts of so many tokens. It grows with their square: of longer
-# ones it is computed again, which takes 5 % of a step. Of two texts that do not go through together any more
-# (`TOKENS_AT_ONCE`), the one of this length takes no more memory than the longest does without.
-KEPT_UP_TO = 704
 # What autograd hands to a function's two passes: tensors to save, and whatever else is set on it.
 Context = Any
 # Begin and end of a run of rows, and the number of keys that its last row sees.

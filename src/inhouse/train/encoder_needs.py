@@ -6,7 +6,6 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
-from inhouse.core import EncoderRecipe
 from inhouse.train.needs import BASELINE, GIB
 
 # A step's texts, sorted by length, go through the encoder in so many parts: half of the padding is saved.
@@ -76,13 +75,14 @@ def kept_for_gradient(shape: EncoderShape, lengths: Sequence[int], parts: Sequen
     return kept
 
 
-def encoder_memory_needed(shape: EncoderShape, recipe: EncoderRecipe, lengths: Sequence[int]) -> float:
+def encoder_memory_needed(shape: EncoderShape, batch_size: int, lengths: Sequence[int]) -> float:
     """Bytes at the peak of a training, roughly: at a step, or while the head is fitted.
 
     Args:
+        batch_size: texts of a step, each of which is seen twice.
         lengths: of the training texts in tokens, as they are read; a step may hold the longest.
     """
-    longest = sorted([*lengths, *lengths])[-2 * recipe.batch_size :]
+    longest = sorted([*lengths, *lengths])[-2 * batch_size :]
     kept = kept_for_gradient(shape, longest, list(parts_of(longest)))
     at_once = min(sum(kept), max(KEPT_AT_ONCE, max(kept)))
     weights, rows = 4.0 * shape.parameters, len(lengths) if len(lengths) <= OWN_SPACE else CHOSEN_ON

@@ -163,9 +163,14 @@ class _AnswerTrainer(Trainer):
     def seen(self) -> Look:
         """See `Trainer.seen`."""
         seen = _validate(self._trunk, self._looked_at, self._objective, self._processes)
-        scores = self._processes.agreed(self._judge.scores(self._asked)) if self._judge else seen.right
+        scores = self._scores() if self._judge else seen.right
         what = f"{self._judge.metric} of {len(scores)} answers" if self._judge else "right answers"
         return Look(seen.loss, scores, fmean(seen.right), seen.measured, (what, _preferred(seen.measured)))
+
+    def _scores(self) -> list[float]:
+        """The judge's, of answers of which every process writes its share."""
+        mine = self._processes.share(self._asked)
+        return self._processes.joined(self._judge.scores(mine) if self._judge and mine else [])
 
 
 def _preferred(measured: Mapping[str, float]) -> str:

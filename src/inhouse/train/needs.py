@@ -14,6 +14,10 @@ GIB = 2**30
 KEPT_PER_HIDDEN = 15
 KEPT_UNFUSED = 18
 KEPT_OF_DORA = 30
+# What a token attends to is kept for the gradient by the fused pass up to texts of so many tokens. It grows with their
+# square: of longer ones it is computed again, which takes 5 % of a step. Of two texts that do not go through together
+# any more (`TOKENS_AT_ONCE`), the one of this length takes no more memory than the longest does without.
+KEPT_UP_TO = 704
 # Python, torch and transformers before a weight is loaded; what the allocator holds between steps.
 BASELINE = 0.6 * GIB
 SLACK = 1.25

@@ -88,12 +88,12 @@ class Processes:
         computes `spare`, which counts for nothing.
         """
         mine = list(parts)
+        every = [len(mine)] * self.count
+        if self.sharded:  # before any is computed: a process without a part would ask while others gather weights
+            torch.distributed.all_gather_object(every, len(mine))
         # FSDP gives the mean of the processes' gradients, and the sum is wanted.
         yield from ((part, float(self.count) if self.sharded else 1.0) for part in mine)
-        if self.sharded:
-            every = [0] * self.count
-            torch.distributed.all_gather_object(every, len(mine))
-            yield from (([spare], 0.0) for _ in range(max(every) - len(mine)))
+        yield from (([spare], 0.0) for _ in range(max(every) - len(mine)))
 
     def add_gradients(self, parameters: Sequence[nn.Parameter]) -> None:
         """Give every process the sum of all gradients; split weights have it already."""
