@@ -6,6 +6,7 @@ import json
 import math
 import time
 from contextlib import nullcontext
+from dataclasses import replace
 
 import pytest
 import torch
@@ -192,6 +193,20 @@ def test_a_training_that_diverges_before_the_first_look_begins_again(tiny_base, 
     result = _run(tiny_base, recipe, sides, tmp_path / "c.safetensors")
     assert result.position.rate == SMALLER_RATE
     assert math.isfinite(result.position.best_loss)
+
+
+def test_hard_training_examples_beside_easy_validation_ones_are_no_divergence(tiny_base, template, tmp_path):
+    recipe, (hard, prompts) = _prepared(template)
+    trunk, adapters = _ready(tiny_base, recipe)
+    trunk.model.lm_head.weight.data *= 50  # a model that is sure of what it says
+    engine = torch_model.TorchEngine.around(trunk.model, template.answer_ids)
+    said = engine.generate([e.prompt for e in prompts], max_new_tokens=4)
+    easy = [replace(e, answer=list(answer.ids)) for e, answer in zip(prompts, said, strict=True)]
+    told = Silent()
+    result = training.run_loop(trunk, adapters, hard, easy, recipe, tmp_path / "c.safetensors", told)
+    first, *_ = result.position.history
+    assert first["train_loss"] > 3 * first["validation_loss"] + 3
+    assert (told.warned, result.position.rate) == ([], 1.0)
 
 
 def test_a_training_that_diverges_twice_is_an_error_with_its_remedy(tiny_base, template, tmp_path, monkeypatch):
@@ -439,7 +454,7 @@ def test_batches_hold_every_example_once_and_differ_by_epoch():
 def test_the_precision_is_the_one_that_this_machine_multiplies_faster(monkeypatch, has_it, rates, chosen):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch_model, "cpu_has_bf16", lambda: has_it)
-    monkeypatch.setattr(torch_model, "measure_flops", lambda precision, clock: rates[precision])
+    monkeypatch.setattr(torch_model, "measure_flops", lambda precision, *_: rates[precision])
     assert torch_model.best_precision.__wrapped__() == chosen
 
 
@@ -447,7 +462,7 @@ def test_the_precision_is_the_one_that_this_machine_multiplies_faster(monkeypatc
 def test_the_precision_is_measured_by_one_threads_own_time_and_the_threads_come_back(monkeypatch, fault):
     seen = []
 
-    def measured(precision, clock):
+    def measured(precision, clock, products):
         seen.append((torch.get_num_threads(), clock))
         if fault is not None:
             raise fault

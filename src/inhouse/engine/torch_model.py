@@ -28,6 +28,8 @@ RANKED = 5
 ASKED_AT_ONCE = 8192
 # bfloat16 halves memory and traffic: at so much of float32's rate of products it is still the better choice.
 HARDLY_SLOWER = 0.9
+# Products that tell which precision is faster: by a thread's own time they differ little, and a start waits for them.
+FEW_PRODUCTS = 8
 
 
 @cache
@@ -45,13 +47,13 @@ def best_precision() -> str:
     usual = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        half, full = (measure_flops(precision, time.thread_time) for precision in ("bfloat16", "float32"))
+        half, full = (measure_flops(precision, time.thread_time, FEW_PRODUCTS) for precision in ("bfloat16", "float32"))
     finally:
         torch.set_num_threads(usual)
     return "bfloat16" if half >= HARDLY_SLOWER * full else "float32"
 
 
-def measure_flops(precision: str, clock: Callable[[], float] = time.perf_counter) -> float:
+def measure_flops(precision: str, clock: Callable[[], float] = time.perf_counter, products: int = 25) -> float:
     """The machine's matrix-product rate at best in FLOP per second of `clock`, at the shapes of a model that fits it.
 
     Of many products the quickest is the least disturbed by other programs.
@@ -61,7 +63,7 @@ def measure_flops(precision: str, clock: Callable[[], float] = time.perf_counter
     kind, device = getattr(torch, precision), "cuda" if on_gpu else "cpu"
     a, b = torch.randn(rows, inner, dtype=kind, device=device), torch.randn(columns, inner, dtype=kind, device=device)
     quickest = math.inf
-    for _ in range(25):
+    for _ in range(products):
         begun = clock()
         nn.functional.linear(a, b)
         if on_gpu:

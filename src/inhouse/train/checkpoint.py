@@ -20,9 +20,8 @@ from inhouse.errors import EngineFault
 from inhouse.store import replacing
 from inhouse.train.processes import like, whole
 
-# A training has diverged when its smoothed loss is so many times that of before the first step, and so much above it:
-# training batches may be harder than the validation examples that were looked at then, by far more than half where a
-# base knows the task already.
+# A training has diverged when its smoothed loss is so many times what training batches had before the first step, and
+# so much above it: where a base knows the task already, a batch may have far more than half as much again.
 EXPLODED = 1.5
 EXPLODED_BY = 1.0
 # Standard errors that a difference in scores exceeds by chance 5 times in 100. With one standard error (32 times) the
@@ -36,7 +35,7 @@ SMALLER_RATE = 0.3
 class Position:
     """Where a training is. `history` holds one dictionary per look at the validation split.
 
-    `untrained_loss` is that of the validation examples before the first step; `top_scores` are those of the look with
+    `untrained_loss` is that of training examples before the first step; `top_scores` are those of the look with
     the best answers, which need not be the best look; `level_step` is the last look whose answers were no worse than
     theirs, but for chance; `ended` is why there is no further step, once there is none.
     `rate` is what the recipe's learning rate is multiplied by: less than 1 once the training has diverged, after
@@ -61,13 +60,17 @@ class Position:
     history: tuple[dict[str, float], ...] = ()
 
     def after_step(self, loss: float, tokens: int) -> Position:
-        """One optimizer step further."""
-        smooth = loss if self.step == 0 else 0.9 * self.running_loss + 0.1 * loss
+        """One optimizer step further. The first batch's loss is an untrained one too, and may be the larger."""
+        first, untrained = self.step == 0, self.untrained_loss
+        if first and math.isfinite(loss):
+            untrained = max(untrained, loss) if math.isfinite(untrained) else loss
+        smooth = loss if first else 0.9 * self.running_loss + 0.1 * loss
         total, count = self.since_look
         return replace(
             self,
             step=self.step + 1,
             tokens=self.tokens + tokens,
+            untrained_loss=untrained,
             running_loss=smooth,
             since_look=(total + loss, count + 1),
         )

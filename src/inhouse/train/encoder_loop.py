@@ -119,8 +119,6 @@ class _LabelTrainer(Trainer):
             self._batches = batches_of(self._train.labels, self._recipe.batch_size, self._recipe.seed, number)
         batch = self._batches[place]
         loss = _learn(self._encoder.train(), self._head, self._facts, self._train, batch, self._recipe)
-        if not math.isfinite(self.position.untrained_loss):  # nothing, or too little, was learned before this one
-            self.position = replace(self.position, untrained_loss=loss)
         return Learned(loss, sum(len(self._train.ids[i]) for i in batch))
 
     def seen(self) -> Look | None:

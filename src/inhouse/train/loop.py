@@ -28,7 +28,16 @@ from inhouse.train.checkpoint import LoopResult, Position, checkpoint_step
 from inhouse.train.fused import FusedTrunk, can_fuse
 from inhouse.train.heap import tidy_heap
 from inhouse.train.objectives import LIKELIHOOD, Objective, objective_of, with_reference
-from inhouse.train.plan import TOKENS_AT_ONCE, Encoded, asked_at, in_parts, look_every, looked_at, planned_steps
+from inhouse.train.plan import (
+    TOKENS_AT_ONCE,
+    Encoded,
+    asked_at,
+    begun_with,
+    in_parts,
+    look_every,
+    looked_at,
+    planned_steps,
+)
 from inhouse.train.processes import ALONE, Processes, ShardedTrunk
 from inhouse.train.trainer import Learned, Look, Steps, Trainer, Watch, unwatched
 
@@ -116,7 +125,7 @@ class _AnswerTrainer(Trainer):
         self._tidied = time.monotonic()
 
     def begin(self) -> None:
-        """Measure what the untrained model makes of the validation examples: a training that gets worse diverges."""
+        """Measure what training examples lose in the untrained model: a training that gets much worse diverges."""
         if (
             len(set(self._processes.joined([(self._checkpoint.parent.is_dir(), checkpoint_step(self._checkpoint))])))
             > 1
@@ -130,10 +139,11 @@ class _AnswerTrainer(Trainer):
         )
         super().begin()
         if self.position.step == 0:
-            begun = time.monotonic()
-            loss = _validate(self._trunk, self._looked_at, self._objective, self._processes).loss
-            self.position = replace(self.position, untrained_loss=self._objective.untrained(loss, self._looked_at))
-            self._a_look = time.monotonic() - begun
+            begun, few = time.monotonic(), begun_with(self._train, self._recipe)
+            loss = _validate(self._trunk, few, self._objective, self._processes).loss
+            self.position = replace(self.position, untrained_loss=self._objective.untrained(loss, few))
+            share = sum(e.tokens for e in self._looked_at) / sum(e.tokens for e in few)
+            self._a_look = share * (time.monotonic() - begun)
 
     def _with_reference(self, examples: Sequence[Encoded], name: str) -> Sequence[Encoded]:
         """With the reference, where the objective needs one: the adapters have learned nothing yet."""

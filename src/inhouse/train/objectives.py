@@ -59,8 +59,8 @@ class Objective(Protocol):
         """The share of `part` in the loss of `batch`."""
         ...
 
-    def untrained(self, loss: float, validation: Sequence[Encoded]) -> float:
-        """The loss of training examples before the first step, by that of validation examples."""
+    def untrained(self, loss: float, few: Sequence[Encoded]) -> float:
+        """The loss of training batches before the first step, by that of a few training examples."""
         ...
 
 
@@ -75,7 +75,7 @@ class Likelihood:
         loss = functional.cross_entropy(logits, wanted, reduction="sum") / _answer_tokens(batch)
         return Share(loss, _right(logits, wanted, part))
 
-    def untrained(self, loss: float, validation: Sequence[Encoded]) -> float:
+    def untrained(self, loss: float, few: Sequence[Encoded]) -> float:
         """See `Objective.untrained`."""
         return loss
 
@@ -125,9 +125,9 @@ class Preference:
         }
         return Share(loss - functional.logsigmoid(margin).sum() / pairs, right, measured)
 
-    def untrained(self, loss: float, validation: Sequence[Encoded]) -> float:
+    def untrained(self, loss: float, few: Sequence[Encoded]) -> float:
         """See `Objective.untrained`. A pair's part is log 2 where the model still is its own reference."""
-        return loss if any(example.rejected for example in validation) else loss + math.log(2)
+        return loss if any(example.rejected for example in few) else loss + math.log(2)
 
     def _margin(self, example: Encoded, chosen: Tensor, rejected: Tensor) -> Tensor:
         """How much further the answers are apart than in the base, times beta; earlier turns do not count."""

@@ -6,7 +6,8 @@ import math
 import random
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any, Protocol
 
 from inhouse.core import (
@@ -54,6 +55,8 @@ LONG = 200
 LOOKS = 8
 LOOK_SHARE = 1 / 16
 LOOKED_AT = (40, 400)
+# What training examples lose before the first step is measured on so many of them, and on fewer long ones.
+BEGUN_WITH = (4, 16)
 # Where answers have to be written to be judged, so many are, at the same share; a written token costs about as much
 # time as a trained one, a token of its prompt a third.
 ASKED_AT = (8, 40)
@@ -154,10 +157,7 @@ def encode(
     """
     encode_one = _encode_conversation if chat else _encode_input
     rejected = [tuple(template.answer_ids(e.rejected)) if pairs and e.rejected else () for e in examples]
-    return [
-        replace(encode_one(e, template, system, max_tokens, worse), rejected=worse, group=e.group)
-        for e, worse in zip(examples, rejected, strict=True)
-    ]
+    return [encode_one(e, template, system, max_tokens, worse) for e, worse in zip(examples, rejected, strict=True)]
 
 
 def learns_pairs(wish: TrainSection, examples: Sequence[Example]) -> bool:
@@ -168,7 +168,7 @@ def learns_pairs(wish: TrainSection, examples: Sequence[Example]) -> bool:
 
 
 def _encode_input(
-    example: Example, template: Template, system: str, max_tokens: int, rejected: Sequence[int]
+    example: Example, template: Template, system: str, max_tokens: int, rejected: tuple[int, ...]
 ) -> Encoded:
     answer = _answer_of(example, template)
     longer = max(answer, rejected, key=len)  # the prompt leaves room for both
@@ -180,14 +180,14 @@ def _encode_input(
     prompt = prompt_of(text)
     room = max_tokens - len(longer)
     if len(prompt) <= room:
-        return Encoded(prompt, answer)
+        return Encoded(prompt, answer, rejected=rejected, group=example.group)
     if len(prompt_of("")) >= room:
         raise _no_room(example, longer, max_tokens, rejected=longer is rejected)
-    return Encoded(_shortened(text, room, prompt_of), answer, truncated=True)
+    return Encoded(_shortened(text, room, prompt_of), answer, truncated=True, rejected=rejected, group=example.group)
 
 
 def _encode_conversation(
-    example: Example, template: Template, _system: str, max_tokens: int, rejected: Sequence[int]
+    example: Example, template: Template, _system: str, max_tokens: int, rejected: tuple[int, ...]
 ) -> Encoded:
     answer = _answer_of(example, template)
     longer = max(answer, rejected, key=len)
@@ -206,7 +206,7 @@ def _encode_conversation(
         if message["role"] == "assistant" and message.get("weight", 1) != 0
         for position in range(start, end)
     ]
-    return Encoded(prompt, answer, truncated, tuple(taught))
+    return Encoded(prompt, answer, truncated, tuple(taught), rejected, group=example.group)
 
 
 def _answer_of(example: Example, template: Template) -> list[int]:
@@ -332,6 +332,18 @@ def looked_at(train: Sequence[Encoded], validation: Sequence[Encoded], recipe: R
     return sorted((validation[i] for i in sample(validation, count, recipe)), key=lambda e: e.tokens)
 
 
+def begun_with(train: Sequence[Encoded], recipe: Recipe) -> list[Encoded]:
+    """The training examples that tell what is lost before the first step, the shortest first; the same for every seed.
+
+    No more than go through the model at once, as the first step waits for them.
+    """
+    few, most = BEGUN_WITH
+    order = random.Random(recipe.dataset_fingerprint).sample(range(len(train)), min(most, len(train)))
+    tokens = accumulate(train[i].tokens for i in order)
+    count = sum(n < few or total <= TOKENS_AT_ONCE for n, total in enumerate(tokens))
+    return sorted((train[i] for i in order[:count]), key=lambda e: e.tokens)
+
+
 def asked_at(train: Sequence[Encoded], validation: Sequence[Encoded], recipe: Recipe) -> list[int]:
     """Places of the validation examples that the model answers at every look, where answers are judged."""
     affordable = int(LOOK_SHARE * _between_looks(train, validation, recipe) / _asked_cost(validation))
@@ -392,11 +404,11 @@ def _looking(
     recipe: Recipe, train: Sequence[Encoded], validation: Sequence[Encoded], steps: int, *, judged: bool
 ) -> float:
     """What all looks at the validation split cost, in trained tokens."""
-    looks = 1 + math.ceil(steps / look_every(train, validation, recipe))  # the first is at the untrained model
+    looks = math.ceil(steps / look_every(train, validation, recipe))
     a_look = _tokens(looked_at(train, validation, recipe)) / 3
     if judged:
         a_look += _asked_cost(validation) * len(asked_at(train, validation, recipe))
-    return looks * a_look
+    return looks * a_look + _tokens(begun_with(train, recipe)) / 3
 
 
 def _referring(recipe: Recipe, train: Sequence[Encoded], validation: Sequence[Encoded]) -> float:
