@@ -400,7 +400,7 @@ def test_long_rows_of_the_same_are_looked_at_in_linear_time(piece):
 def test_the_quick_pass_leaves_nothing_out_that_the_slow_looks_find():
     texts = [row["full_text"] for row in json.loads((SHARED / "pii" / "sentences.json").read_text("utf-8"))]
     data = dataset(*texts)
-    rows = [look.Texts.of(example) for example in data.examples]
+    [rows] = map(look.rows_of, look.parts_of(data.examples, len(texts)))
     introduced = look._introduced(rows, range(len(texts)), "classify")
     names = look._learned([introduced])
     all_groups = {"@", "cued", "given", "again", *look._WITH_DIGITS}

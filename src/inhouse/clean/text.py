@@ -14,7 +14,7 @@ from typing import Any
 
 from inhouse.clean import characters, planted
 from inhouse.clean.findings import TEST_STAYS, cut, finding, places
-from inhouse.clean.personal.pieces import Texts
+from inhouse.clean.personal.pieces import Columns, parts_of, rows_of
 from inhouse.clean.registry import Subject, check
 from inhouse.clean.shape import shape_findings
 from inhouse.core import SHOWN, Dataset, Example, Finding, Masked
@@ -31,7 +31,7 @@ def text(subject: Subject) -> Iterator[Finding]:
     """Broken encodings, control and invisible characters, tokens of chat templates, instructions to a model, HTML left
     over, boilerplate, empty and constant fields, outliers in length."""
     kinds, rows = _Kinds(subject.limits.special_tokens), subject.dataset.examples
-    parts = ([Texts.of(e) for e in rows[at : at + _PART]] for at in range(0, len(rows), _PART))
+    parts = parts_of(rows, _PART)
     suspects = over_cores(partial(_suspects, brackets=kinds.brackets), parts, many=len(rows) > MANY)
     for number, of_part in enumerate(suspects):
         for place, signs in of_part.items():
@@ -40,9 +40,9 @@ def text(subject: Subject) -> Iterator[Finding]:
     yield from shape_findings(subject)
 
 
-def _suspects(rows: list[Texts], brackets: frozenset[str]) -> dict[int, list[str]]:
+def _suspects(part: Columns, brackets: frozenset[str]) -> dict[int, list[str]]:
     """The places of the rows that hold a sign of something, each with the names of the signs."""
-    found: dict[int, list[str]] = {}
+    rows, found = rows_of(part), dict[int, list[str]]()
     for start in range(0, len(rows), _AT_ONCE):
         texts = ["\n".join((*row.inputs.values(), row.target)) for row in rows[start : start + _AT_ONCE]]
         whole = "\n".join(texts)

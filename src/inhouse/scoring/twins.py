@@ -45,7 +45,8 @@ _LEAST_SHARED, _LEAST_SHARED_LONG = 36, 41  # of the hashes of two candidates; o
 _ROUGH, _ROUGH_LONG, _LONG = 68, 85, 150
 _ACROSS = 0.15  # what the likeness across words is above that within words, at most
 _FREQUENCIES_FROM, _LETTERS_FROM = 20_000, 2_000_000  # texts and letters, whichever is less
-_MOST_BUCKETS = 1 << 22
+_MOST_BUCKETS = 1 << 20
+_MANY_NUMBERS = 20
 _TOKENS = 100
 _SEED = 20261127
 _CHUNK = 1 << 17  # characters, or pairs, at a time
@@ -76,29 +77,49 @@ def near_twins(texts: Sequence[str]) -> Pairs:
 
     if len(texts) < 2:
         return Pairs(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0))
-    left, right = _candidates(_signatures(texts), _is_long(texts))
+    left, right = _candidates(_signatures(texts))
     return _verified(texts, left, right)
 
 
-def _signatures(texts: Sequence[str]) -> NDArray[np.uint8]:
-    """A row of `_HASHES` bytes for each text: the low bytes of its MinHash; zeros where no word has a stretch.
+class _Signatures(NamedTuple):
+    """What texts are told apart by before they are compared, a row for each.
+
+    Attributes:
+        hashes: [texts, `_HASHES`], the low bytes of the MinHash; zeros where no word has a stretch.
+        numbers: what texts of the same numbers share, see `_number_sums`.
+        digits: how many digits there are.
+        length: in characters.
+    """
+
+    hashes: NDArray[np.uint8]
+    numbers: NDArray[np.uint64]
+    digits: Ints
+    length: Ints
+
+
+def _signatures(texts: Sequence[str]) -> _Signatures:
+    """The signatures of all texts.
 
     Hashed are about `_TOKENS` stretches of a text, a rare one more likely than a common one, and the same ones in all
     texts of about the same length: what most texts share would make candidates of all of them.
     """
     import numpy as np
 
-    rarity = _rarity(texts[:: _step(texts)], min(_buckets(texts), _MOST_BUCKETS // 4))
+    rarity = _rarity(texts[:: _step(texts)], _buckets(texts))
     parts = (texts[at : at + _PART] for at in range(0, len(texts), _PART))
-    return np.concatenate(list(over_cores(partial(_signed, rarity=rarity), parts, many=len(texts) > MANY)))
+    signed = list(over_cores(partial(_signed, rarity=rarity), parts, many=len(texts) > MANY))
+    return _Signatures(*(np.concatenate(column) for column in zip(*signed, strict=True)))
 
 
-def _signed(texts: Sequence[str], rarity: NDArray[np.float32]) -> NDArray[np.uint8]:
+def _signed(texts: Sequence[str], rarity: NDArray[np.float32]) -> _Signatures:
     """The signatures of a part of the texts."""
     import numpy as np
     from rensa import RMinHash
 
-    found = np.zeros((len(texts), _HASHES), np.uint8)
+    length = np.fromiter(map(len, texts), np.int64, len(texts))
+    found = _Signatures(
+        np.zeros((len(texts), _HASHES), np.uint8), np.zeros(len(texts), np.uint64), np.zeros_like(length), length
+    )
     for start, end in _stretches(texts):
         codes, begins = _codes(texts[start:end])
         valid, hashes = _windows(codes, 4, within_words=True)
@@ -110,9 +131,30 @@ def _signed(texts: Sequence[str], rarity: NDArray[np.float32]) -> NDArray[np.uin
         offsets = np.concatenate(([0], np.cumsum(kept)))[upto].astype(np.uint64)
         digest = RMinHash.digest_matrix_from_flat_token_hashes(hashes[kept], offsets, _HASHES, _SEED).to_rows()
         rows = np.fromiter(chain.from_iterable(digest), np.uint32, (end - start) * _HASHES)
-        found[start:end] = ((rows * np.uint32(2654435761)) >> np.uint32(24)).reshape(-1, _HASHES)
-        found[start:end][np.diff(upto) == 0] = 0
+        found.hashes[start:end] = ((rows * np.uint32(2654435761)) >> np.uint32(24)).reshape(-1, _HASHES)
+        found.hashes[start:end][np.diff(upto) == 0] = 0
+        found.numbers[start:end], found.digits[start:end] = _number_sums(codes, begins)
     return found
+
+
+def _number_sums(codes: NDArray[np.uint16], begins: Ints) -> tuple[NDArray[np.uint64], Ints]:
+    """For each text the sum of a hash of every digit with the digits beside it, and how many digits there are.
+
+    The sum is the same where the same numbers are, in any order; a sign or a separator does not count.
+    """
+    import numpy as np
+
+    at = np.flatnonzero((codes >= 48) & (codes <= 57))
+    digit = np.zeros(len(codes) + 2, np.uint64)
+    digit[at + 1] = codes[at] - 47
+    hashes = (digit[at] * np.uint64(121) + digit[at + 1] * np.uint64(11) + digit[at + 2]) * np.uint64(
+        0x9E3779B97F4A7C15
+    )
+    hashes ^= hashes >> np.uint64(29)
+    hashes *= np.uint64(0xD6E8FEB86659FD93)
+    upto = np.searchsorted(at, np.append(begins, len(codes)))
+    sums = np.concatenate((np.zeros(1, np.uint64), np.cumsum(hashes)))[upto]
+    return np.diff(sums), np.diff(upto)
 
 
 def _rarity(sample: Sequence[str], buckets: int) -> NDArray[np.float32]:
@@ -202,41 +244,31 @@ def _windows(codes: NDArray[np.uint16], size: int, *, within_words: bool) -> tup
     return valid, four
 
 
-def _is_long(texts: Sequence[str]) -> NDArray[np.bool_]:
-    """Which texts are of over `_LONG` characters."""
-    import numpy as np
-
-    return np.fromiter((len(text) > _LONG for text in texts), np.bool_, len(texts))
-
-
-def _candidates(signatures: NDArray[np.uint8], is_long: NDArray[np.bool_]) -> tuple[Ints, Ints]:
-    """Pairs that stand beside each other in a tree and share enough of all their hashes; each once."""
+def _candidates(signatures: _Signatures) -> tuple[Ints, Ints]:
+    """Pairs that stand beside each other in a tree and may be near-twins by their signatures; each once."""
     from concurrent.futures import ThreadPoolExecutor
 
     import numpy as np
 
-    count = len(signatures)
-    by_hash = np.ascontiguousarray(signatures.T)
+    count = len(signatures.length)
     rng = np.random.default_rng(_SEED)
     columns = [rng.permutation(_HASHES)[:_PER_TREE] for _ in range(_TREES)]
-    tree = partial(_neighbours, signatures, by_hash, is_long)
+    tree = partial(_neighbours, signatures, np.ascontiguousarray(signatures.hashes.T))
     found = np.empty(0, np.int64)
     # Sorting and comparing is done outside of Python's lock.
     with ThreadPoolExecutor(2) as threads:
         for pairs in threads.map(tree, columns):
             found = _different(np.concatenate((found, pairs)))
     left, right = found // count, found % count
-    has_words: NDArray[np.bool_] = np.any(signatures, axis=1)  # what has none is like everything that has none
+    has_words: NDArray[np.bool_] = np.any(signatures.hashes, axis=1)  # what has none is like all that has none
     return left[has_words[left]], right[has_words[left]]
 
 
-def _neighbours(
-    signatures: NDArray[np.uint8], by_hash: NDArray[np.uint8], is_long: NDArray[np.bool_], columns: Ints
-) -> Ints:
+def _neighbours(signatures: _Signatures, by_hash: NDArray[np.uint8], columns: Ints) -> Ints:
     """The pairs that stand beside each other where texts are sorted by some of their hashes, each as one number."""
     import numpy as np
 
-    count = len(signatures)
+    count = len(signatures.length)
     used = columns[: (64 - count.bit_length()) // 8]
     place_bits = 64 - 8 * len(used)
     keys = np.zeros(count, np.uint64)
@@ -248,21 +280,26 @@ def _neighbours(
     pairs = []
     for step in range(1, min(_NEIGHBOURS, count - 1) + 1):
         near = np.flatnonzero((keys[step:] ^ keys[:-step]) < np.uint64(1 << (64 - 8 * _PREFIX)))
-        pairs.append(_alike(signatures, is_long, order[near], order[near + step]))
+        pairs.append(_alike(signatures, order[near], order[near + step]))
     return np.concatenate(pairs)
 
 
-def _alike(signatures: NDArray[np.uint8], is_long: NDArray[np.bool_], one: Ints, other: Ints) -> Ints:
-    """Which of the pairs share enough of their hashes, each as one number."""
+def _alike(signatures: _Signatures, one: Ints, other: Ints) -> Ints:
+    """Which of the pairs have the same numbers and share enough of all their hashes, each as one number."""
     import numpy as np
 
+    numbers, digits, length = signatures.numbers, signatures.digits, signatures.length
+    may_differ = np.minimum(digits[one], digits[other]) >= _MANY_NUMBERS  # a number of many digits is many at most
+    same = (numbers[one] == numbers[other]) | may_differ
+    one, other = one[same], other[same]
     kept = []
     for start in range(0, len(one), _CHUNK // 4):
         a, b = one[start : start + _CHUNK // 4], other[start : start + _CHUNK // 4]
-        shared = np.count_nonzero(signatures[a] == signatures[b], axis=1)
-        good = shared >= np.where(is_long[a] & is_long[b], _LEAST_SHARED_LONG, _LEAST_SHARED)
+        shared = np.count_nonzero(signatures.hashes[a] == signatures.hashes[b], axis=1)
+        is_long = np.minimum(length[a], length[b]) > _LONG
+        good = shared >= np.where(is_long, _LEAST_SHARED_LONG, _LEAST_SHARED)
         a, b = a[good], b[good]
-        kept.append(np.minimum(a, b) * len(signatures) + np.maximum(a, b))
+        kept.append(np.minimum(a, b) * len(length) + np.maximum(a, b))
     return np.concatenate(kept) if kept else np.empty(0, np.int64)
 
 
@@ -278,11 +315,11 @@ def _verified(texts: Sequence[str], left: Ints, right: Ints) -> Pairs:
 
 
 def _same_numbers(one: str, other: str) -> bool:
-    """Whether the same numbers stand in both, in any order; of twenty one may differ, as where a scan was misread."""
+    """Whether the same numbers stand in both, in any order; of many one in twenty may differ, as in a misread scan."""
     a, b = _numbers(one), _numbers(other)
     if a == b:
         return True
-    if min(len(a), len(b)) < 20:
+    if min(len(a), len(b)) < _MANY_NUMBERS:
         return False
     from collections import Counter
 
@@ -361,7 +398,8 @@ def _near_likeness(pair: tuple[list[str], list[str]], weights: _Weights) -> Floa
 
     ones, others = pair
     ratios = process.cpdist(ones, others, scorer=fuzz.token_sort_ratio, score_cutoff=_ROUGH, dtype=np.float32)
-    rough = np.flatnonzero(ratios >= np.where(_is_long(ones), _ROUGH_LONG, _ROUGH)).tolist()
+    lengths = np.fromiter(map(len, ones), np.int64, len(ones))
+    rough = np.flatnonzero(ratios >= np.where(lengths > _LONG, _ROUGH_LONG, _ROUGH)).tolist()
     kept = [at for at in rough if _same_numbers(ones[at], others[at])]
     found = np.zeros(len(ones))
     if kept:

@@ -18,7 +18,7 @@ from inhouse.clean.personal.found import PLACEHOLDER, Found
 from inhouse.clean.personal.names import cued_persons, given_names, introduced, named_persons
 from inhouse.clean.personal.numbers import SIGNS, cards, ibans, national_numbers, tells, vats
 from inhouse.clean.personal.patterns import DIAL_SIGNS, PLACE_SIGNS, addresses, birth_dates, dials, emails, phones
-from inhouse.clean.personal.pieces import Piece, Texts, pieces
+from inhouse.clean.personal.pieces import Columns, Piece, Texts, parts_of, pieces, rows_of
 from inhouse.clean.personal.secrets import secrets
 from inhouse.core import Dataset, Kind
 from inhouse.core.cores import MANY, over_cores
@@ -120,9 +120,9 @@ class _Seen(NamedTuple):
 def personal(dataset: Dataset, kind: Kind) -> dict[int, list[tuple[Piece, Found]]]:
     """Personal data by position, each stretch once, in the order of the example's texts."""
     many = len(dataset.examples) > MANY
-    seen = list(over_cores(partial(_personal_signs, kind=kind), _parts(dataset), many=many))
+    seen = list(over_cores(partial(_personal_signs, kind=kind), parts_of(dataset.examples, BATCH), many=many))
     names = _learned([part.names for part in seen])
-    looks = zip(_parts(dataset), seen, strict=True)
+    looks = zip(parts_of(dataset.examples, BATCH), seen, strict=True)
     found = over_cores(partial(_personal_of, kind=kind, names=names), looks, many=many)
     return _by_position(found)
 
@@ -130,12 +130,7 @@ def personal(dataset: Dataset, kind: Kind) -> dict[int, list[tuple[Piece, Found]
 def secret(dataset: Dataset, kind: Kind) -> dict[int, list[tuple[Piece, Found]]]:
     """Keys and passwords by position; see `personal`."""
     many = len(dataset.examples) > MANY
-    return _by_position(over_cores(partial(_secrets_of, kind=kind), _parts(dataset), many=many))
-
-
-def _parts(dataset: Dataset) -> Iterator[list[Texts]]:
-    rows = dataset.examples
-    return ([Texts.of(e) for e in rows[first : first + BATCH]] for first in range(0, len(rows), BATCH))
+    return _by_position(over_cores(partial(_secrets_of, kind=kind), parts_of(dataset.examples, BATCH), many=many))
 
 
 def _by_position(found: Iterable[dict[int, list[tuple[Piece, Found]]]]) -> dict[int, list[tuple[Piece, Found]]]:
@@ -143,15 +138,16 @@ def _by_position(found: Iterable[dict[int, list[tuple[Piece, Found]]]]) -> dict[
     return {number * BATCH + place: stretches for number, part in enumerate(found) for place, stretches in part.items()}
 
 
-def _personal_signs(rows: list[Texts], kind: Kind) -> _Seen:
+def _personal_signs(part: Columns, kind: Kind) -> _Seen:
+    rows = rows_of(part)
     hits = _hits(rows, {"@": "@", "cued": _CUED, "given": _given_pattern()}, kind)
     hits |= _hits(rows, _WITH_DIGITS, kind, where=r"\d")
     return _Seen(hits, _introduced(rows, hits["cued"], kind), list(_by_field(rows, "personal_data", kind)))
 
 
-def _personal_of(part: tuple[list[Texts], _Seen], kind: Kind, names: _Names) -> dict[int, list[tuple[Piece, Found]]]:
+def _personal_of(part: tuple[Columns, _Seen], kind: Kind, names: _Names) -> dict[int, list[tuple[Piece, Found]]]:
     """The personal data of a part of the rows, by the place in it."""
-    rows, seen = part
+    rows, seen = rows_of(part[0]), part[1]
     known = [*names.full, *(f"{name} " for name in names.given)]
     hits = {**seen.hits, "again": _hits_of_words(rows, known, kind) if names.full else set[int]()}
     alone = [places for group, places in hits.items() if group not in _BESIDE]
@@ -163,9 +159,9 @@ def _personal_of(part: tuple[list[Texts], _Seen], kind: Kind, names: _Names) -> 
     return found
 
 
-def _secrets_of(rows: list[Texts], kind: Kind) -> dict[int, list[tuple[Piece, Found]]]:
+def _secrets_of(part: Columns, kind: Kind) -> dict[int, list[tuple[Piece, Found]]]:
     """The keys and passwords of a part of the rows, by the place in it."""
-    found = {}
+    rows, found = rows_of(part), {}
     for place in sorted(_hits(rows, {"secret": _SECRET}, kind)["secret"].union(_by_field(rows, "secret", kind))):
         stretches = [
             (piece, one)
