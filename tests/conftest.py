@@ -23,8 +23,12 @@ from hypothesis import settings
 settings.register_profile("inhouse", deadline=None)
 settings.load_profile("inhouse")
 
-# Tests never leave the machine, but for the journey, which brings the embedded base from the package index once.
-os.environ.setdefault("INHOUSE_THREADS", "2")
+# Threads of several test processes on the same cores would wait for one another; set before anything loads OpenMP.
+THREADS = 1 if int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")) > 1 else 2
+os.environ.setdefault("INHOUSE_THREADS", str(THREADS))
+if THREADS == 1:
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        os.environ.setdefault(name, "1")
 
 TEMPLATE = (
     "{% for message in messages %}{{'<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n'}}"

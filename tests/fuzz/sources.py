@@ -34,7 +34,7 @@ from inhouse.sources.mapping import infer_kind
 
 _MEMORY = 6 * 2**30
 _SECONDS_A_FILE = 20
-_EXAMPLES_A_ROUND = 300
+_EXAMPLES_A_ROUND = 50
 
 ROWS = [{"text": f"é message {i}, with a comma", "label": "ab"[i % 2], "n": i, "tags": [i, "x"]} for i in range(6)]
 CHATS = [

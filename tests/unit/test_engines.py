@@ -20,7 +20,7 @@ import gguf
 import numpy as np
 import pytest
 import torch
-from conftest import write_tiny_gguf
+from conftest import THREADS, write_tiny_gguf
 
 from inhouse.engine import get_base, served_file
 from inhouse.engine.chat_template import ChatTemplate
@@ -68,7 +68,9 @@ def prompts(template):
 
 @pytest.fixture(scope="module")
 def engines(tiny_base, template):
-    opened = {name: open_engine(name, tiny_base.gguf, template.end_of_turn, threads=2, exact=True) for name in ENGINES}
+    opened = {
+        name: open_engine(name, tiny_base.gguf, template.end_of_turn, threads=THREADS, exact=True) for name in ENGINES
+    }
     yield opened
     for engine in opened.values():
         engine.close()
@@ -76,7 +78,7 @@ def engines(tiny_base, template):
 
 @pytest.fixture
 def own_engine(tiny_base, template):
-    engine = XLlamaCppEngine(tiny_base.gguf, template.end_of_turn, threads=2, exact=True)
+    engine = XLlamaCppEngine(tiny_base.gguf, template.end_of_turn, threads=THREADS, exact=True)
     yield engine
     engine.close()
 
@@ -134,7 +136,7 @@ BOUNDS = {"openvino-genai": 0.005, "xllamacpp": 0.25, "xllamacpp, float32": 0.00
 def bounded(request, engines, float_gguf):
     """An engine and its bound."""
     name = request.param
-    own = XLlamaCppEngine(float_gguf, 2, threads=2, exact=True) if name not in engines else None
+    own = XLlamaCppEngine(float_gguf, 2, threads=THREADS, exact=True) if name not in engines else None
     yield own or engines[name], BOUNDS[name]
     if own is not None:
         own.close()

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import many_intents
+from conftest import THREADS, many_intents
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -390,7 +390,7 @@ def template(tiny_base: Any) -> ChatTemplate:
 
 @pytest.fixture(scope="module", params=ENGINES)
 def engine(request: pytest.FixtureRequest, tiny_base: Any, template: ChatTemplate) -> Iterator[Engine]:
-    opened = open_engine(request.param, tiny_base.gguf, template.end_of_turn, threads=2, exact=False)
+    opened = open_engine(request.param, tiny_base.gguf, template.end_of_turn, threads=THREADS, exact=False)
     yield opened
     opened.close()
 

@@ -24,7 +24,7 @@ import gguf
 import numpy as np
 import pytest
 import torch
-from conftest import many_intents, write_csv
+from conftest import THREADS, many_intents, write_csv
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
 import inhouse
@@ -311,7 +311,7 @@ class LlamaServer:
         parameters.n_ctx = context_length(read_fields(gguf))
         parameters.n_parallel = 1
         parameters.warmup = False
-        parameters.cpuparams.n_threads = 2
+        parameters.cpuparams.n_threads = THREADS
         self._server = xllamacpp.Server(parameters)
         self.address = self._server.listening_address
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import tomlkit
+from conftest import THREADS
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -183,9 +184,9 @@ def test_a_text_always_ends() -> None:
 
 def test_a_grammar_of_long_texts_and_lists_is_written_quickly() -> None:
     line = {"type": "object", "properties": {"t": {"type": "string", "maxLength": 900}}, "required": ["t"]}
-    begun = time.perf_counter()
+    begun = time.process_time()
     text = schema_grammar({"type": "object", "properties": {"l": {"type": "array", "items": line}}}).text
-    assert time.perf_counter() - begun < 1
+    assert time.process_time() - begun < 1
     assert len(text) < 200_000
 
 
@@ -202,7 +203,7 @@ def template(tiny_base: Any) -> ChatTemplate:
 
 @pytest.fixture(scope="module", params=ENGINES)
 def engine(request: pytest.FixtureRequest, tiny_base: Any, template: ChatTemplate) -> Iterator[Engine]:
-    opened = open_engine(request.param, tiny_base.gguf, template.end_of_turn, threads=2, exact=False)
+    opened = open_engine(request.param, tiny_base.gguf, template.end_of_turn, threads=THREADS, exact=False)
     yield opened
     opened.close()
 

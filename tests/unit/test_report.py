@@ -323,9 +323,9 @@ def test_a_large_evaluation_renders_fast_and_small():
     }
     history = [{"step": n, "train_loss": 1 / (n + 1), "validation_loss": 2 / (n + 1)} for n in range(5000)]
     data = replace(DATA, evaluation=evaluation, examples=examples, predictions=answers, history=history)
-    started = time.perf_counter()
+    started = time.process_time()
     html = render_report(data)
-    assert time.perf_counter() - started < 5.0, "0.4 s on an idle core"
+    assert time.process_time() - started < 5.0, "0.4 s"
     assert len(html.encode()) < 200_000
 
 

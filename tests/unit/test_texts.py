@@ -74,8 +74,8 @@ def test_nothing_is_like_nothing_only() -> None:
 
 def test_hundreds_of_letters_take_seconds_at_most() -> None:
     text = "a sentence of the kind that people write in letters to each other. " * 15
-    begun = time.perf_counter()
+    begun = time.process_time()
     for i in range(200):
         chrf(text, f"{i} {text}")
         rouge_l(text, f"{i} {text}")
-    assert time.perf_counter() - begun < 5
+    assert time.process_time() - begun < 5
