@@ -2,6 +2,9 @@
 
     make bench-train [SHORT=FILE] [LONG=FILE]
 
+Each is trained several times, one round of all after the other as long as `--minutes` have room for: a figure is the
+median of the rounds, and `low_` and `high_` are their range. A round's number is the seed of order and adapters.
+
 Each takes the same rendered tokens, once through, with the same loss mask, model, LoRA shape and batch, in a process of
 its own, one after the other. Ours computes in the precision that it chooses for the machine; TRL in bfloat16, to
 which `ratio_to_trl_packed` is, and where that is not our choice, packed in float32 too. Tokens are real ones: padding
@@ -9,6 +12,8 @@ does not count. `shared_tokens` is the share of them that a batch's common begin
 matrix-product rate in our precision over the FLOP that the mathematics needs per real token: 4 per frozen weight of the
 trunk and 6 per adapter weight, causal attention forward and back, and the head forward and back on answer tokens alone.
 Losses are the mean cross-entropy per answer token of held-out texts after the last step, computed alike for all.
+`seconds_to_first_step` is of the command `inhouse train` on the ledger, the converted base cached: from its process's
+start until the first step begins (`seconds_through_first_step`: until it is done), measured first, three times.
 
 Without files the project's own examples are taken: ledger lines for short texts, invoices for long ones. Give others as
 `FILE`, or `FILE:INPUT,INPUT=TARGET` where the columns cannot be guessed.
@@ -27,6 +32,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import psutil
@@ -34,6 +40,7 @@ import torch
 from common import machine, needed_flop, report
 from torch.nn import functional
 
+import inhouse
 from inhouse.engine import get_base
 from inhouse.engine.chat_template import ChatTemplate
 from inhouse.engine.lora import attach
@@ -49,6 +56,24 @@ HERE = Path(__file__).parent
 EXAMPLES = HERE.parent / "examples"
 RANK, ALPHA, RATE = 16, 32, 5e-4
 HELD_OUT = 48
+# A step of long texts has some 4,400 tokens: after one alone a loss tells nothing.
+LEAST_STEPS = 2
+MOST_ROUNDS = 5
+STARTS = 3
+# The command, told to say on standard output when its first step begins and when it is done, and then to end.
+UP_TO_FIRST_STEP = """
+import os, sys
+from inhouse.train.trainer import Trainer
+step = Trainer.step
+def first(trainer):
+    os.write(1, b"begins\\n")
+    step(trainer)
+    os.write(1, b"done\\n")
+    os._exit(0)
+Trainer.step = first
+from inhouse.cli import main
+main()
+"""
 # What the machine computes fast.
 PRECISION = best_precision()
 CONTENDERS = ("ours", "trl", "trl_packed", *(["trl_packed_float32"] if PRECISION == "float32" else []))
@@ -59,18 +84,30 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--short", default=f"{EXAMPLES}/ledger/invoice_lines.csv:supplier,description,amount=account")
     parser.add_argument("--long", default=f"{EXAMPLES}/invoices/invoices.jsonl:document=fields")
-    parser.add_argument("--tokens", type=int, default=40_000, help="real tokens that each trains on")
+    parser.add_argument("--tokens", type=int, default=4000, help="real tokens that each trains on, two steps at least")
+    parser.add_argument("--minutes", type=float, default=24.0, help="no round begins that would not end within them")
     parser.add_argument("--only", choices=CONTENDERS, action="append", help="leave the others out")
     parser.add_argument("--worker", nargs=2, metavar=("CONTENDER", "FILE"), help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.worker:
         print(json.dumps(WORKERS[given.worker[0]](json.loads(Path(given.worker[1]).read_text("utf-8")))))
         return
-    results: dict[str, Any] = {"peak_memory_gib": 0.0}
-    for kind, source, batch in (("short", given.short, 16), ("long", given.long, 8)):
-        found = compare(source, batch, given.tokens, given.only or CONTENDERS)
-        results["peak_memory_gib"] = max(results["peak_memory_gib"], found.pop("peak_memory_gib", 0.0))
-        results[kind] = found
+    begun = time.perf_counter()
+    results: dict[str, Any] = to_first_step()
+    contenders = tuple(given.only or CONTENDERS)
+    kinds = {
+        kind: Texts(source, batch, given.tokens)
+        for kind, source, batch in (("short", given.short, 16), ("long", given.long, 8))
+    }
+    rounds: list[dict[str, dict[str, float]]] = []
+    took = 0.0
+    while len(rounds) < MOST_ROUNDS and (not rounds or time.perf_counter() - begun + took < 60 * given.minutes):
+        a_round = time.perf_counter()
+        rounds.append({kind: one_round(texts, contenders, len(rounds)) for kind, texts in kinds.items()})
+        took = time.perf_counter() - a_round
+    for kind, texts in kinds.items():
+        results[kind] = texts.facts | of_rounds([found[kind] for found in rounds], texts.facts["limit"])
+    results["peak_memory_gib"] = max(results[kind].get("gib_ours", 0.0) for kind in kinds)
     results["machine"] = {
         **machine(),
         "precision": PRECISION,
@@ -80,33 +117,79 @@ def main() -> None:
     report("train", results)
 
 
-def compare(source: str, batch: int, tokens: int, contenders: tuple[str, ...]) -> dict[str, float]:
-    """Every contender on one kind of text, one after the other."""
-    base = get_base("smollm2-135m-instruct", load_settings(HERE / "none.toml"), print)
-    examples = encoded(source, base)
-    learned, held_out = examples[HELD_OUT:], examples[:HELD_OUT]
-    mean = sum(e.tokens for e in learned) / len(learned)
-    learned = learned[: max(1, round(tokens / mean / batch)) * batch]
-    work = {
-        "base": str(base.folder),
-        "batch": batch,
-        "learned": [[e.prompt, e.answer] for e in learned],
-        "held_out": [[e.prompt, e.answer] for e in held_out],
-    }
-    found: dict[str, float] = {"limit": limit_of(base.folder, learned), "tokens_per_text": mean, "texts": len(learned)}
+class Texts:
+    """The texts of one kind that all train on, and what does not depend on who trains."""
+
+    def __init__(self, source: str, batch: int, tokens: int) -> None:
+        base = get_base("smollm2-135m-instruct", load_settings(HERE / "none.toml"), print)
+        examples = encoded(source, base)
+        learned, held_out = examples[HELD_OUT:], examples[:HELD_OUT]
+        mean = sum(e.tokens for e in learned) / len(learned)
+        learned = learned[: max(LEAST_STEPS, round(tokens / mean / batch)) * batch]
+        self.work = {
+            "base": str(base.folder),
+            "batch": batch,
+            "learned": [[e.prompt, e.answer] for e in learned],
+            "held_out": [[e.prompt, e.answer] for e in held_out],
+        }
+        limit = limit_of(base.folder, learned)
+        self.facts: dict[str, float] = {"limit": limit, "tokens_per_text": mean, "texts": len(learned)}
+
+
+def one_round(texts: Texts, contenders: tuple[str, ...], seed: int) -> dict[str, float]:
+    """Every contender once on texts of one kind, one after the other."""
+    found: dict[str, float] = {}
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "work.json"
-        file.write_text(json.dumps(work), "utf-8")
+        file.write_text(json.dumps({**texts.work, "seed": seed}), "utf-8")
         for name in contenders:
             one = in_own_process(name, file)
             print(name, one, file=sys.stderr, flush=True)
             found |= {name: one.pop("rate")} | {f"{key}_{name}": value for key, value in one.items()}
+    return found
+
+
+def of_rounds(rounds: list[dict[str, float]], limit: float) -> dict[str, float]:
+    """Medians of the rounds, the range of rates and losses, and how the contenders compare."""
+    found: dict[str, float] = {"rounds": len(rounds)}
+    for name in rounds[0]:
+        values = [one[name] for one in rounds]
+        found[name] = max(values) if name.startswith("gib_") else median(values)
+        if name in WORKERS or name.startswith("loss_"):
+            found |= {f"low_{name}": min(values), f"high_{name}": max(values)}
     if "ours" in found:
-        found |= {"share_of_limit": found["ours"] / found["limit"], "peak_memory_gib": found["gib_ours"]}
+        found["share_of_limit"] = found["ours"] / limit
     for peer in ("trl_packed", "trl_packed_float32"):
         if "ours" in found and peer in found:
             found[f"ratio_to_{peer}"] = found["ours"] / found[peer]
     return found
+
+
+def to_first_step() -> dict[str, float]:
+    """Seconds from the start of `inhouse train` to its first step, on the ledger."""
+    found: dict[str, list[float]] = {"to": [], "through": []}
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder)
+        workspace = inhouse.open_workspace(place)
+        get_base("smollm2-135m-instruct", workspace.settings, print)
+        inhouse.init(workspace, "ledger")
+        lines = [EXAMPLES / "ledger" / "invoice_lines.csv"]
+        inhouse.add(workspace, "ledger", lines, inputs=["supplier", "description", "amount"], target="account")
+        workspace.close()
+        for _ in range(STARTS):
+            begun = time.perf_counter()
+            command = [sys.executable, "-c", UP_TO_FIRST_STEP, "train", "ledger", "--workspace", str(place)]
+            with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as started:
+                assert started.stdout is not None
+                for what, line in (("to", "begins\n"), ("through", "done\n")):
+                    if started.stdout.readline() != line:
+                        sys.exit(f"inhouse train failed:\n{started.communicate()[1][-3000:]}")
+                    found[what].append(time.perf_counter() - begun)
+    told = {}
+    for what, seconds in found.items():
+        name = f"seconds_{what}_first_step"
+        told |= {name: median(seconds), f"low_{name}": min(seconds), f"high_{name}": max(seconds)}
+    return told
 
 
 def encoded(source: str, base: Any) -> list[Encoded]:  # noqa: ANN401 - a base
@@ -146,10 +229,13 @@ def ours(work: dict[str, Any]) -> dict[str, float]:
     """The step of our own loop."""
     use_threads(0)
     learned = [Encoded(*texts) for texts in work["learned"]]
-    batches = [[learned[i] for i in batch] for batch in loop._batches([e.tokens for e in learned], work["batch"], 0, 0)]
+    batches = [
+        [learned[i] for i in batch]
+        for batch in loop._batches([e.tokens for e in learned], work["batch"], work["seed"], 0)
+    ]
     with roomy_heap(psutil.virtual_memory().available):
         model = load_model(Path(work["base"]), PRECISION)
-        adapters = attach(model, RANK, ALPHA, seed=0)
+        adapters = attach(model, RANK, ALPHA, seed=work["seed"])
         weights = [p for layer in adapters.values() for p in (layer.down, layer.up)]
         optimizer = torch.optim.AdamW(weights, lr=RATE, weight_decay=0.0, fused=True)
         trunk = loop.trunk_of(model, 1024)
@@ -205,6 +291,7 @@ def trl(work: dict[str, Any], *, packing: bool = False, precision: str = "bfloat
                 report_to="none",
                 logging_steps=1000,
                 disable_tqdm=True,
+                seed=work["seed"],
             ),
             train_dataset=rows,
             processing_class=AutoTokenizer.from_pretrained(work["base"]),
