@@ -14,6 +14,7 @@ import typer
 
 from inhouse.errors import ConfigError, InhouseError, InputError, UsageError
 from inhouse.launched import process_count, process_rank
+from inhouse.loading import loading
 
 if TYPE_CHECKING:
     from inhouse.cli.terminal import Terminal
@@ -483,14 +484,15 @@ def train(
     as_json: AsJson = False,
 ) -> None:
     """Fine-tune the base model, or an encoder, on the newest data; goes on where an interrupted training was."""
-    from inhouse import pipeline
-    from inhouse.cli import show
+    with loading():
+        from inhouse import pipeline
+        from inhouse.cli import show
 
+        verb: Callable[..., Any] = partial(pipeline.train, again=again)
     if sum((dry_run, curve, seeds is not None)) > 1:
         raise UsageError("--dry-run, --curve and --seeds are different things to do", "give one of them")
     if again and (dry_run or curve):
         raise UsageError("--again repeats a training; --dry-run and --curve make no version", "leave --again out")
-    verb: Callable[..., Any] = partial(pipeline.train, again=again)
     told: Callable[[Any], str] = show.trained
     if curve:
         verb, told = pipeline.train_curve, show.curve
