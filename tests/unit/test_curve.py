@@ -41,7 +41,27 @@ def test_a_power_law_is_found_again_and_read_off_ahead():
 def test_fewer_validation_examples_make_it_less_sure():
     counts, shares = [50, 100, 200], [0.5, 0.65, 0.75]
     wide, narrow = (learning_curve(counts, scores_of(shares, n), [400]).points[-1] for n in (40, 4000))
-    assert wide.high - wide.low > 3 * (narrow.high - narrow.low)
+    assert wide.high - wide.low > 2 * (narrow.high - narrow.low)
+
+
+def test_intervals_hold_the_truth_though_chance_moves_every_training():
+    chance, counts, held = np.random.default_rng(5), [64, 128, 256, 512], 0
+    for _ in range(100):
+        errors = 0.5 * (np.array(counts) / 64) ** -0.35
+        shares = 1 - np.clip(errors + chance.normal(0, 0.03, 4), 0.01, 0.99)  # a training is three points off
+        scores = np.array([(chance.random(400) < share).astype(float) for share in shares])
+        curve = learning_curve(counts, scores, [1024], resamples=300)
+        held += curve.low <= errors[-1] * (1 - 2**-0.35) <= curve.high
+    assert held >= 93
+
+
+def test_points_off_the_curve_make_it_less_sure():
+    counts = [50, 100, 200, 400]
+    straight, bent = (
+        learning_curve(counts, scores_of(shares), [800]).points[-1]
+        for shares in ([0.5, 0.6, 0.68, 0.744], [0.5, 0.66, 0.6, 0.744])
+    )
+    assert bent.high - bent.low > 1.5 * (straight.high - straight.low)
 
 
 def test_a_curve_that_falls_foretells_no_gain():

@@ -37,13 +37,14 @@ from inhouse.engine.families import families
 from inhouse.engine.gguf_fields import context_length, read_fields
 from inhouse.engine.gguf_file import write_gguf
 from inhouse.engine.gguf_traits import traits_of
-from inhouse.engine.lora import adapter_state, attach, merged_weights
+from inhouse.engine.lora import adapter_state, attach, learned_parameters, merged_weights
 from inhouse.engine.openvino_engine import OpenVinoEngine
 from inhouse.engine.prompts import trained_messages
 from inhouse.engine.shapes import llama3_table, rope_of_table
 from inhouse.engine.torch_model import answer_logits, load_model
 from inhouse.errors import ModelUnavailable
 from inhouse.store import Settings, registry
+from inhouse.train import Encoded, loop
 from inhouse.train.fused import can_fuse
 
 # Against transformers in float32. llama.cpp: mean difference of log-probabilities over the whole vocabulary (measured:
@@ -468,6 +469,20 @@ def test_training_sees_the_logits_that_transformers_computes(family, bases):
         found = answer_logits(model, ids, torch.ones_like(ids), torch.arange(150))
         torch.testing.assert_close(found, model(ids).logits[0], rtol=1e-4, atol=1e-4)
     assert can_fuse(model, 150) == (family.model not in XLLAMACPP_ALONE)
+
+
+@pytest.mark.parametrize("name", ["gemma", "gemma2", "gemma3", "phi3", "phi2"])
+def test_layers_that_are_computed_again_give_the_same_gradients(name, bases):
+    texts = [Encoded(ids_of(100)[: 20 + 7 * n], [5, 6 + n]) for n in range(3)]
+    found = []
+    for checkpointed in (False, True):
+        model = load_model(bases[name].folder, "float32")
+        learned = learned_parameters(attach(model, 4, 8, 0))
+        loss, _ = loop._learn(loop.trunk_of(model, 1024, checkpointed=checkpointed), texts)
+        found.append((loss, [parameter.grad.clone() for parameter in learned.values()]))
+    (plain, expected), (again, gradients) = found
+    assert again == plain
+    assert all(torch.equal(one, other) for one, other in zip(gradients, expected, strict=True))
 
 
 @pytest.mark.parametrize(("name", "offset"), [("gemma", 0.0), ("phi3", 1.0)])

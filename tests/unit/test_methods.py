@@ -25,8 +25,10 @@ from inhouse.engine.lora import (
 )
 from inhouse.engine.torch_model import load_model
 from inhouse.pipeline.preparation import Prepared
+from inhouse.pipeline.preparation import _with_room as with_room
 from inhouse.store import Workspace, registry
 from inhouse.train import Encoded, encode, loop, make_recipe, memory_needed
+from inhouse.train import fused as fused_pass
 
 ADAPTERS = ["lora", "rslora", "dora"]
 IDS = torch.tensor([[1, 60, 61, 62, 63, 7], [2, 3, 3, 9, 8, 1]])
@@ -239,6 +241,17 @@ def test_attention_scores_are_counted_where_they_are_kept(tiny_base, method):
         assert kept.memory - of_length(tiny_base, KEPT_UP_TO // 2, method=method).memory == pytest.approx(
             scores / 2, rel=0.01
         )
+
+
+@pytest.mark.parametrize(("fused", "method"), [(True, "lora"), (False, "lora"), (True, "dora")])
+def test_layers_are_computed_again_wherever_the_fused_pass_does_not_compute_them(tiny_base, monkeypatch, fused, method):
+    monkeypatch.setattr(fused_pass, "fuses", lambda config, longest: fused)  # it is not for Gemma and Phi
+    training, told = of_length(tiny_base, 300, method=method), Silent()
+    short = with_room(training, 0.95 * training.memory, told)
+    assert short.checkpointed == (not fused or method == "dora")
+    assert any("each layer is computed again" in line for line in told.said) == short.checkpointed
+    assert short.memory < training.memory or not short.checkpointed
+    assert not with_room(training, training.memory, told).checkpointed
 
 
 # ---------------------------------------------------------------------- the command

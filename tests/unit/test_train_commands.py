@@ -15,6 +15,7 @@ import pytest
 from conftest import many_intents, tree, write_csv
 
 import inhouse
+from inhouse.pipeline import training
 from inhouse.store import records, registry
 
 
@@ -201,6 +202,16 @@ def test_seeds_show_the_spread(workspace, cli):
     assert f"--version {found['best'].partition('@')[2]}" in told.out
 
 
+def test_seeds_in_so_many_minutes_have_as_many_steps(workspace, cli, monkeypatch):
+    speeds = iter([0.002, 0.004, 0.001])
+    monkeypatch.setattr(training, "measured_speed", lambda *_: next(speeds))
+    found = cli(workspace, "train", "intents", "--seeds", "3", "--minutes", "0.1", "--json").json
+    schedules = [run["recipe"]["steps"] for run in found["runs"]]
+    assert len(set(schedules)) == 1
+    assert 0 < schedules[0] < 4 * 10
+    assert list(speeds) == []
+
+
 def test_the_curve_says_what_more_examples_would_bring(workspace, cli):
     found = cli(workspace, "train", "intents", "--curve", "--json").json
     counts = [point["examples"] for point in found["points"]]
@@ -209,6 +220,32 @@ def test_the_curve_says_what_more_examples_would_bring(workspace, cli):
     assert "more examples would bring accuracy about" in found["reason"]
     assert Path(found["chart"]).read_text("utf-8").startswith("<svg")
     assert cli(workspace, "status", "--json").json["tasks"][0]["versions"] == []
+    assert not list((workspace / "runs").glob("curve-*"))
+
+
+def test_ctrl_c_shows_the_part_of_the_curve_that_is_done_and_the_same_command_goes_on(workspace, cli, environment):
+    process = subprocess.Popen(
+        [sys.executable, "-m", "inhouse", "train", "intents", "--curve", "--json", "--workspace", str(workspace)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+    )
+    for line in process.stderr:
+        if line.startswith("training on 80 of"):
+            os.kill(process.pid, signal.SIGINT)
+            break
+    out, err = process.communicate(timeout=240)
+    assert process.returncode == 0, err
+    assert "the trainings that are done are shown" in err
+    part = json.loads(out)
+    assert part["interrupted"]
+    assert [p["measured"] for p in part["points"]].count(True) == 2
+    assert "of 3 trainings 2 are done" in part["reason"]
+    assert list((workspace / "runs").glob("curve-*"))
+    whole = cli(workspace, "train", "intents", "--curve", "--json").json
+    assert not whole["interrupted"]
+    assert [p["score"] for p in whole["points"][:2]] == [p["score"] for p in part["points"][:2]]
     assert not list((workspace / "runs").glob("curve-*"))
 
 

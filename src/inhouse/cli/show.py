@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from inhouse.core import (
     ContenderResult,
@@ -15,7 +15,9 @@ from inhouse.core import (
     TrainPlan,
     TrainResult,
 )
-from inhouse.pipeline import Added, Checkup, Cleaned, Exported, Predicted, Promoted
+
+if TYPE_CHECKING:
+    from inhouse.pipeline import Added, Checkup, Cleaned, Exported, Predicted, Promoted
 
 SHOWN_FINDINGS = 20
 _UNREADABLE_SHOWN = 20
@@ -165,6 +167,8 @@ def seeds(result: SeedsResult) -> str:
         table(["version", "seed", f"{_word(result.metric)} on validation", "loss"], rows),
         f"mean {result.mean:.1%}, standard deviation {100 * result.standard_deviation:.1f} points, from "
         f"{result.lowest:.1%} to {result.highest:.1%}: a gain smaller than this spread may be chance",
+        f"the spread is what this tells: {result.best} is the best of {len(result.runs)} on the validation examples "
+        "that it was chosen by, so its score there is a lucky one; expect the mean of it",
     ]
     return _next(lines, f"inhouse evaluate {result.task} --version {result.best.partition('@')[2]}")
 

@@ -241,7 +241,7 @@ class CurveResult(_Frozen):
     """What `train --curve` gives back.
 
     `power` is the b of `error = a n^-b`: 0 where more examples bring nothing. `gain` is what twice as many examples
-    would bring, on the fitted curve, with its 95 % interval.
+    would bring, on the fitted curve, with its 95 % interval. `interrupted`: the trainings on larger shares are to come.
     """
 
     task: str
@@ -254,6 +254,7 @@ class CurveResult(_Frozen):
     points: tuple[CurvePoint, ...]
     reason: str
     chart: str
+    interrupted: bool = False
 
 
 class Metric(_Frozen):

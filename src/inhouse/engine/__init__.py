@@ -12,6 +12,7 @@ from inhouse.engine.bases import (
     location,
     require_base,
     require_kind,
+    room_to_bring,
     served_file,
 )
 from inhouse.engine.protocol import Engine, Generation, StreamingEngine
@@ -31,5 +32,6 @@ __all__ = [
     "location",
     "require_base",
     "require_kind",
+    "room_to_bring",
     "served_file",
 ]

@@ -34,6 +34,8 @@ from inhouse.store import Settings, disk_guard, require_outbound, sha256_of, wri
 
 ENCODER = "all-minilm-l6-v2"
 _DONE = "complete.json"
+# Bytes a weight takes on the way: as it comes, in bfloat16, and in a file to serve (Q8_0).
+BYTES_BROUGHT = 2 + 2 + 34 / 32
 _CHECKSUMS = ".checksums.json"
 # A file that was written so shortly ago may be written again without its time of change being another.
 _SETTLED_NS = 2_000_000_000
@@ -301,6 +303,16 @@ def _facts(folder: Path) -> dict[str, Any]:
 def is_here(spec: BaseSpec, settings: Settings) -> bool:
     """Whether the base model is on this machine, checked and converted."""
     return (location(spec, settings) / _DONE).is_file()
+
+
+def room_to_bring(spec: BaseSpec, settings: Settings) -> float:
+    """Bytes of disk that fetching and converting a base takes; 0 where it is here, or nothing tells its size before."""
+    if is_here(spec, settings):
+        return 0.0
+    weights = spec.parameters
+    if not weights and spec.local is not None and spec.local.is_file():
+        weights = sum(math.prod(tensor.shape) for tensor in read_tensors(spec.local))
+    return BYTES_BROUGHT * weights
 
 
 def get_base(name: str, settings: Settings, say: Say = _silent, sha256: str = "") -> Base:

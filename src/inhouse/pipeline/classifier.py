@@ -18,12 +18,13 @@ from inhouse.core import (
     TrainResult,
     render_input,
 )
-from inhouse.engine import Base, get_base, require_kind
+from inhouse.engine import Base, require_kind
 from inhouse.errors import EngineFault, NothingToLearn
 from inhouse.pipeline.classifier_packaging import register_classifier
 from inhouse.pipeline.learning_data import to_learn_from
+from inhouse.pipeline.preparation import brought
 from inhouse.pipeline.room import free_for
-from inhouse.pipeline.told import plan_told, result_told, tell_memory, tell_plan
+from inhouse.pipeline.told import plan_told, result_told, tell_disk, tell_memory, tell_plan
 from inhouse.pipeline.watching import watching
 from inhouse.store import Workspace, records, registry
 from inhouse.train import Plan, encoder_memory_needed, finishing_the_step, make_encoder_plan, make_encoder_recipe
@@ -83,6 +84,12 @@ class PreparedClassifier:
         """Bytes that the training takes at its peak, roughly."""
         return encoder_memory_needed(self.facts, self.recipe.batch_size, [len(ids) for ids in self.train.ids])
 
+    @property
+    def disk(self) -> float:
+        """Bytes that the training writes: a checkpoint has the weights, what Adam keeps of them and the best ones, once
+        for each tuning and once while it is replaced; the version's file has two encoders."""
+        return (3 * 4 + 2) * 4 * self.facts.parameters
+
 
 def prepare_classifier(workspace: Workspace, task: Task, reporter: Reporter) -> PreparedClassifier:
     """What the training of an encoder needs, made from the task's newest data.
@@ -98,7 +105,7 @@ def prepare_classifier(workspace: Workspace, task: Task, reporter: Reporter) -> 
 
     use_threads(workspace.settings.threads)
     dataset = to_learn_from(workspace, task.name, reporter=reporter)
-    base = get_base(task.encoder_model, workspace.settings, reporter.say)
+    base = brought(task.encoder_model, workspace.settings, reporter)
     require_kind(base, "encoder", "encoder_model")
     facts = facts_of(base.folder)
     train, validation = dataset.of("train"), dataset.of("validation")
@@ -133,6 +140,7 @@ def train_classifier(workspace: Workspace, prepared: PreparedClassifier, run: st
     folder = workspace.paths.run(run)
     folder.mkdir(parents=True, exist_ok=True)
     tell_memory(prepared.memory, free_for("encoder"), LESS_MEMORY, reporter)
+    tell_disk(prepared.disk, folder, "the training", reporter)
     with (
         watching(workspace, prepared.task.name, run, prepared.recipe, reporter) as watch,
         finishing_the_step(reporter) as asked_to_stop,
@@ -266,10 +274,8 @@ def plan_classifier(workspace: Workspace, prepared: PreparedClassifier, reporter
         speed = _reckoned_speed(prepared)
     prepared = replace(prepared, recipe=fitted_into_minutes(prepared.recipe, speed))
     plan = _plan(prepared, speed)
-    # A checkpoint has the weights, what Adam keeps of them and the best ones, once for each tuning and once while it is
-    # replaced; the version's file has two encoders.
-    disk = (3 * 4 + 2) * 4 * prepared.facts.parameters
-    return plan_told(workspace, prepared.task.name, plan, memory=prepared.memory, free=free, disk=disk, options=())
+    taken = {"memory": prepared.memory, "disk": prepared.disk}
+    return plan_told(workspace, prepared.task.name, plan, **taken, free=free, options=())
 
 
 def _plan(prepared: PreparedClassifier, seconds_per_step: float) -> Plan:

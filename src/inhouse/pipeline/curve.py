@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import random
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import accumulate
 from pathlib import Path
+from statistics import fmean
 
 import numpy as np
 
@@ -24,7 +25,7 @@ from inhouse.pipeline.preparation import (
 )
 from inhouse.scoring import LearningCurve, learning_curve
 from inhouse.store import Workspace, disk_guard, write_bytes
-from inhouse.train import MIN_PAIRS, make_recipe
+from inhouse.train import MIN_PAIRS, finishing_the_step, make_recipe
 
 SHARES = (1 / 8, 1 / 4, 1 / 2, 1)
 # A training on fewer examples says nothing about one on many.
@@ -47,7 +48,8 @@ def train_curve(
 ) -> CurveResult:
     """Train on an eighth, a quarter, a half and all of the training examples; say what more of them would bring.
 
-    No version is made of these trainings. A curve that was interrupted goes on with the training it was at.
+    No version is made of these trainings. Ctrl-C ends the one it is at after the step; where two are done by then, they
+    are the curve for now. The same call goes on with the training it was at.
 
     Args:
         minutes, model: for each training, instead of those in `task.toml`.
@@ -55,6 +57,7 @@ def train_curve(
     Raises:
         UsageError: it is for the encoder, of which there is no curve.
         TooFewExamples: a half of them is too few to be trained on.
+        KeyboardInterrupt: Ctrl-C ended it before two trainings were done.
         what `train` raises.
     """
     from inhouse.evaluate.report import curve_svg, require_chart_libraries
@@ -77,16 +80,24 @@ def train_curve(
             if left != folder:  # of other data or another recipe
                 shutil.rmtree(left, ignore_errors=True)
         folder.mkdir(parents=True, exist_ok=True)
-        metric, scores = "", []
-        for share in shares:
-            reporter.say(f"training on {len(share.learned)} of {len(prepared.learned)} examples")
-            metric, right = _scores(share, folder / f"{len(share.learned)}.safetensors", reporter)
-            scores.append(right)
-        counts = [len(share.learned) for share in shares]
+        metric, scores = "", list[list[float]]()
+        with finishing_the_step(reporter, "the trainings that are done are shown") as asked_to_stop:
+            for share in shares:
+                reporter.say(f"training on {len(share.learned)} of {len(prepared.learned)} examples")
+                done = _scores(share, folder / f"{len(share.learned)}.safetensors", reporter, asked_to_stop)
+                if done is None:
+                    break
+                metric, right = done
+                reporter.say(f"{metric} of {len(right)} validation examples: {fmean(right):.1%}")
+                scores.append(right)
+        if len(scores) < 2:
+            raise KeyboardInterrupt
+        counts = [len(share.learned) for share in shares[: len(scores)]]
         found = learning_curve(counts, np.array(scores), [counts[-1] * times for times in AHEAD])
         chart = workspace.paths.curve(name)
         write_bytes(chart, curve_svg(found.points, metric).encode())
-        shutil.rmtree(folder, ignore_errors=True)
+        if len(scores) == len(shares):
+            shutil.rmtree(folder, ignore_errors=True)
     return CurveResult(
         task=name,
         metric=metric,
@@ -96,8 +107,9 @@ def train_curve(
         low=found.low,
         high=found.high,
         points=found.points,
-        reason=_told(found, metric),
+        reason=_told(found, metric, of=len(shares)),
         chart=str(chart),
+        interrupted=len(scores) < len(shares),
     )
 
 
@@ -164,8 +176,10 @@ def _part(prepared: Prepared, places: Sequence[int]) -> Prepared:
     return replace(prepared, learned=learned, recipe=recipe)
 
 
-def _scores(prepared: Prepared, checkpoint: Path, reporter: Reporter) -> tuple[str, list[float]]:
-    """Train, and score the best step's answers to the validation examples."""
+def _scores(
+    prepared: Prepared, checkpoint: Path, reporter: Reporter, asked_to_stop: Callable[[], bool]
+) -> tuple[str, list[float]] | None:
+    """Train, and score the best step's answers to the validation examples; None where it was asked to stop before."""
     from inhouse.engine.lora import load_adapter_state
     from inhouse.train.loop import right_answers, run_loop
 
@@ -173,9 +187,24 @@ def _scores(prepared: Prepared, checkpoint: Path, reporter: Reporter) -> tuple[s
         fitted = prepared.fitted(measured_speed(prepared, trunk, adapters))
         prepared = replace(prepared, recipe=_kept(fitted, checkpoint.with_suffix(".json")))
         judge = validation_judge(prepared, trunk) if prepared.judged else None
-        outcome = run_loop(
-            trunk, adapters, prepared.learned, prepared.validation, prepared.recipe, checkpoint, reporter, judge=judge
-        )
+        try:
+            outcome = run_loop(
+                trunk,
+                adapters,
+                prepared.learned,
+                prepared.validation,
+                prepared.recipe,
+                checkpoint,
+                reporter,
+                judge=judge,
+                asked_to_stop=asked_to_stop,
+            )
+        except KeyboardInterrupt:
+            if not asked_to_stop():
+                raise
+            return None
+        if outcome.interrupted:
+            return None
         load_adapter_state(adapters, outcome.state)
         if judge is None:
             return "accuracy", right_answers(trunk, prepared.validation)
@@ -190,13 +219,21 @@ def _kept(recipe: Recipe, file: Path) -> Recipe:
     return recipe
 
 
-def _told(curve: LearningCurve, metric: str) -> str:
-    """What the curve means, in a sentence."""
-    now = [p for p in curve.points if p.measured][-1]
-    what = (
+def _told(curve: LearningCurve, metric: str, *, of: int) -> str:
+    """What the curve means, in a sentence.
+
+    Args:
+        of: so many trainings make the whole curve.
+    """
+    done = [p for p in curve.points if p.measured]
+    now = done[-1]
+    part = f"of {of} trainings {len(done)} are done (the same command goes on): " if len(done) < of else ""
+    what = part + (
         f"{now.examples} more examples would bring {metric} about {100 * curve.gain:.1f} points up on the fitted curve "
         f"(95 % interval {100 * curve.low:.1f} to {100 * curve.high:.1f})"
     )
+    if len(done) == 2:
+        what += ", in which what chance did to the trainings is assumed, as two of them cannot show it"
     if curve.high < WORTH:
         return f"{what}: hardly worth collecting"
     if curve.low >= WORTH:

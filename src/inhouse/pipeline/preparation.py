@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, get_args
@@ -23,25 +23,27 @@ from inhouse.core import (
     Trimming,
     set_keys,
 )
-from inhouse.engine import Base, BaseSpec, get_base, require_base, require_kind
+from inhouse.engine import Base, BaseSpec, find_spec, get_base, require_base, require_kind, room_to_bring
 from inhouse.engine.choice import choose_engine, gguf_architecture
 from inhouse.engine.gguf_fields import context_length, read_fields
 from inhouse.engine.gguf_traits import traits_of
 from inhouse.engine.prompts import TRAINED_SYSTEM
 from inhouse.errors import ConfigError, NothingToLearn, UsageError
+from inhouse.loading import loading
 from inhouse.pipeline.learning_data import to_learn_from
 from inhouse.pipeline.room import (
     causal_memory,
     family_is_fused,
     four_bits,
     free_for,
-    on_gpu,
+    may_fuse,
     precision_here,
     way_that_fits,
     ways_to_train,
 )
+from inhouse.pipeline.told import tell_disk
 from inhouse.scoring import judge, metric_names
-from inhouse.store import Workspace, records
+from inhouse.store import Settings, Workspace, records
 from inhouse.train import (
     MIN_PAIRS,
     TOKENS_AT_ONCE,
@@ -49,6 +51,7 @@ from inhouse.train import (
     Plan,
     Shape,
     answer_tokens_of,
+    disk_needed,
     encode,
     learns_pairs,
     looked_at,
@@ -65,6 +68,8 @@ if TYPE_CHECKING:  # they import the models' libraries
     from inhouse.train.loop import Judge, Trunk
     from inhouse.train.processes import Processes
 
+# What a training does before its first step.
+STAGES = ("loading the libraries", "reading the examples", "loading the base", "measuring the speed")
 LEARNING_SPLITS: tuple[Split, Split] = ("train", "validation")
 
 
@@ -95,7 +100,22 @@ class Prepared:
     @property
     def memory(self) -> float:
         """Bytes that the training takes at its peak, roughly."""
-        return self._memory(self.base.shape, known=family_is_fused(self.base.folder, self.recipe.max_tokens))
+        return self._memory(self.base.shape, known=self._known)
+
+    @property
+    def fused(self) -> bool:
+        """Whether the hand-written pass computes this training: see `trunk_of`."""
+        split = self.split_over
+        return self._known and may_fuse(self.recipe.method, checkpointed=self.checkpointed, split_over=split)
+
+    @property
+    def _known(self) -> bool:
+        return family_is_fused(self.base.folder, self.recipe.max_tokens)
+
+    @property
+    def disk(self) -> float:
+        """Bytes that the training writes."""
+        return disk_needed(self.base.shape, self.recipe.rank, self.recipe.method)
 
     def memory_with(self, known: BaseSpec) -> float:
         """The same with a model of `base_models.toml` in place of the base; the hand-written pass computes them all."""
@@ -135,6 +155,13 @@ class Prepared:
         return within_minutes(
             self.recipe, self.learned, self.validation, seconds_per_token=seconds_per_token, judged=self.judged
         )
+
+
+def beginning(reporter: Reporter) -> Callable[[str], None]:
+    """Show a bar over what comes before the first step, which takes seconds; what is given back takes each stage as it
+    begins."""
+    bar = reporter.bar("beginning", len(STAGES))
+    return lambda stage: bar.update(STAGES.index(stage), stage)
 
 
 def wished(task: Task, *, seed: int | None = None, minutes: float | None = None, model: str = "") -> Task:
@@ -179,20 +206,30 @@ def require_ready(workspace: Workspace, name: str, model: str = "") -> Task:
     return task
 
 
-def prepare_training(workspace: Workspace, task: Task, reporter: Reporter, *, split_over: int = 1) -> Prepared:
+def prepare_training(
+    workspace: Workspace,
+    task: Task,
+    reporter: Reporter,
+    *,
+    split_over: int = 1,
+    at: Callable[[str], None] = lambda stage: None,
+) -> Prepared:
     """What the training of a causal model needs, made from the task's newest data.
 
     Args:
         split_over: so many processes have a part of the weights each.
+        at: is told each stage as it begins.
 
     Raises:
         what `train` raises before its first step.
     """
+    at(STAGES[0])
     from inhouse.engine.torch_model import use_threads
 
+    at(STAGES[1])
     dataset = to_learn_from(workspace, task.name, reporter=reporter)
     use_threads(workspace.settings.threads)
-    base = get_base(task.base_model, workspace.settings, reporter.say)
+    base = brought(task.base_model, workspace.settings, reporter)
     require_kind(base, "causal", "base_model")
     engine = choose_engine(task.engine, gguf_architecture(base.gguf), traits=traits_of(base.gguf))
     task = _within_context(task, base, reporter)
@@ -218,6 +255,18 @@ def _decided_by_tokens(recipe: Recipe, task: Task, reporter: Reporter) -> Recipe
         "recipe and the report say so; without --use_fsdp the task's metric decides"
     )
     return recipe.model_copy(update={"decided_by": "answer_tokens"})
+
+
+def brought(name: str, settings: Settings, reporter: Reporter) -> Base:
+    """A base model on this machine, fetched and converted first where need be; that its disk is too small is told.
+
+    Raises:
+        ModelUnavailable, DiskFull
+    """
+    spec = find_spec(name)
+    what = f"fetching and converting {spec.title}"
+    tell_disk(room_to_bring(spec, settings), settings.models_dir.expanduser(), what, reporter)
+    return get_base(name, settings, reporter.say)
 
 
 def _within_context(task: Task, base: Base, reporter: Reporter) -> Task:
@@ -277,7 +326,7 @@ def _with_room(prepared: Prepared, free: float, reporter: Reporter) -> Prepared:
     """
     method, split = prepared.recipe.method, prepared.split_over > 1
     ways = ways_to_train(
-        recomputes=on_gpu() or split or method in ("dora", "full"),
+        recomputes=not prepared.fused,
         four_bits=not split and method in ("lora", "rslora") and four_bits(),
     )
 
@@ -368,9 +417,10 @@ def prepared_trunk(
     Args:
         processes: those that train together; each gets a copy of the weights, or a part of them.
     """
-    from inhouse.engine.lora import attach
-    from inhouse.engine.torch_model import load_model
-    from inhouse.train.loop import split_trunk, trunk_of
+    with loading():
+        from inhouse.engine.lora import attach
+        from inhouse.engine.torch_model import load_model
+        from inhouse.train.loop import split_trunk, trunk_of
 
     recipe, folder, checkpointed = prepared.recipe, prepared.base.folder, prepared.checkpointed
     # bfloat16 has too few digits for a weight to learn in: it is multiplied in bfloat16, and kept in float32.
@@ -380,7 +430,8 @@ def prepared_trunk(
         if processes is not None and processes.sharded:
             yield split_trunk(folder, precision, recipe, processes, mixed=mixed, checkpointed=checkpointed)
             return
-        model = load_model(folder, precision, four_bit=recipe.four_bit)
+        with loading():
+            model = load_model(folder, precision, four_bit=recipe.four_bit)
         adapters = attach(model, recipe.rank, recipe.alpha, recipe.seed, recipe.method)
         trunk = trunk_of(model, recipe.max_tokens, mixed=mixed, checkpointed=checkpointed)
         tidy_heap()  # of the weights that were joined

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from inhouse.core import BaseOption, ModelVersion, Recipe, Reporter, TrainPlan, TrainResult
@@ -46,6 +47,23 @@ def tell_memory(needed: float, free: float, remedy: str, reporter: Reporter) -> 
         reporter.warn(
             f"the training takes about {needed / GIB:.1f} GiB and {free / GIB:.1f} are free: close other programs if "
             f"it ends without a word ({remedy})"
+        )
+
+
+def tell_disk(needed: float, folder: Path, what: str, reporter: Reporter) -> None:
+    """Warn where the disk of a folder, which need not be there yet, has less room than something takes.
+
+    Args:
+        needed: bytes.
+        what: takes them.
+    """
+    while not folder.exists():
+        folder = folder.parent
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        reporter.warn(
+            f"{what} takes about {needed / GIB:.2f} GiB of disk and {free / GIB:.2f} are free where {folder} is: make "
+            "room there, or it ends when the disk is full"
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from statistics import fmean, stdev
@@ -21,6 +22,7 @@ from inhouse.core import (
 )
 from inhouse.engine import find_spec, is_here, known_bases
 from inhouse.errors import InhouseError, UsageError
+from inhouse.loading import loading
 from inhouse.pipeline.classifier import (
     PreparedClassifier,
     plan_classifier,
@@ -30,7 +32,9 @@ from inhouse.pipeline.classifier import (
 )
 from inhouse.pipeline.packaging import register
 from inhouse.pipeline.preparation import (
+    STAGES,
     Prepared,
+    beginning,
     left_out,
     measured_speed,
     prepare_training,
@@ -40,10 +44,10 @@ from inhouse.pipeline.preparation import (
     wished,
 )
 from inhouse.pipeline.room import free_for
-from inhouse.pipeline.told import plan_told, result_told, tell_memory, tell_plan
+from inhouse.pipeline.told import plan_told, result_told, tell_disk, tell_memory, tell_plan
 from inhouse.pipeline.watching import watching
 from inhouse.store import Workspace, disk_guard, records, registry
-from inhouse.train import GIB, Plan, disk_needed, finishing_the_step
+from inhouse.train import GIB, Plan, finishing_the_step
 
 if TYPE_CHECKING:  # they import torch
     from inhouse.train.loop import Judge, Trunk
@@ -64,6 +68,7 @@ def train(
     seed: int | None = None,
     minutes: float | None = None,
     model: str = "",
+    steps: int | None = None,
 ) -> TrainResult:
     """Fine-tune the task's base model, or its encoder, on the newest dataset version and register the result.
 
@@ -76,6 +81,7 @@ def train(
 
     Args:
         seed, minutes, model: instead of those in `task.toml`.
+        steps: of the schedule, where a training before this one has fitted it into the minutes.
 
     Raises:
         NotFound: no such task, or it has no data.
@@ -95,7 +101,8 @@ def train(
     require_ready(workspace, name, model)
     _tell_left_out(workspace, name, model, reporter)
     with workspace.lock(f"train-{name}", f"training {name!r}"), disk_guard(workspace.paths.root):
-        prepared = _prepare(workspace, task, reporter, split_over=processes.count if processes.sharded else 1)
+        at = beginning(reporter)
+        prepared = _prepare(workspace, task, reporter, at, split_over=processes.count if processes.sharded else 1)
         run = records.open_run(workspace, name, prepared.dataset.number, prepared.recipe, again=again)
         if run.status == "done" and run.result is not None:
             shutil.rmtree(workspace.paths.run(run.id), ignore_errors=True)
@@ -103,9 +110,11 @@ def train(
             reporter.say(f"this recipe was trained on this data before: {version} (--again repeats it)")
             processes.agreed(None)
             return processes.agreed(TrainResult.model_validate(run.result))
+        if run.recipe.minutes is not None and run.recipe.steps is None:
+            run = replace(run, recipe=run.recipe.model_copy(update={"steps": steps}))
         for left in records.abandon_runs(workspace, name, run, prepared.dataset.number):
             shutil.rmtree(workspace.paths.run(left), ignore_errors=True)
-        result = _train_either(workspace, prepared, run, reporter, processes)
+        result = _train_either(workspace, prepared, run, reporter, at, processes)
         made = registry.find_version(workspace, name, result.model_version.partition("@")[2])
         registry.update_version(workspace, made.model_copy(update={"training": result.model_dump(mode="json")}))
         status = "stopped" if result.interrupted else "done"
@@ -159,12 +168,14 @@ def _judge(prepared: Prepared, trunk: Trunk) -> Judge | None:
 
 
 def _prepare(
-    workspace: Workspace, task: Task, reporter: Reporter, *, split_over: int = 1
+    workspace: Workspace, task: Task, reporter: Reporter, at: Callable[[str], None], *, split_over: int = 1
 ) -> Prepared | PreparedClassifier:
-    """What the training of the task's causal model, or of its encoder, needs."""
-    if task.train.model == "encoder":
-        return prepare_classifier(workspace, task, reporter)
-    return prepare_training(workspace, task, reporter, split_over=split_over)
+    """What the training of the task's causal model, or of its encoder, needs; `at` is told each stage as it begins."""
+    with loading():
+        if task.train.model == "encoder":
+            at(STAGES[1])
+            return prepare_classifier(workspace, task, reporter)
+        return prepare_training(workspace, task, reporter, split_over=split_over, at=at)
 
 
 def _tell_left_out(workspace: Workspace, name: str, model: str, reporter: Reporter) -> None:
@@ -179,17 +190,19 @@ def _train_either(
     prepared: Prepared | PreparedClassifier,
     run: records.Run,
     reporter: Reporter,
+    at: Callable[[str], None],
     processes: Processes,
 ) -> TrainResult:
     """Train by the recipe that the run has kept."""
     if isinstance(prepared, PreparedClassifier):
         assert isinstance(run.recipe, EncoderRecipe)
+        at(STAGES[3])
         return train_classifier(workspace, replace(prepared, recipe=run.recipe), run.id, reporter)
     assert isinstance(run.recipe, Recipe)
     recipe = run.recipe
     if processes.sharded:  # it may go on from where one process had them so
         recipe = recipe.model_copy(update={"four_bit": False})
-    return _train(workspace, replace(prepared, recipe=recipe), run.id, reporter, processes)
+    return _train(workspace, replace(prepared, recipe=recipe), run.id, reporter, at, processes)
 
 
 def train_to_the_end(workspace: Workspace, name: str, reporter: Reporter, **wishes: Any) -> TrainResult:  # noqa: ANN401
@@ -220,6 +233,8 @@ def train_seeds(
 ) -> SeedsResult:
     """The same training with several seeds: how far results lie apart by chance alone. Each makes a version.
 
+    The schedule is fitted into the minutes once, for the first of them.
+
     Args:
         seeds: how many, from the task's own seed on.
         minutes, model: for each, instead of those in `task.toml`.
@@ -236,7 +251,11 @@ def train_seeds(
     runs = list[TrainResult]()
     for seed in range(task.train.seed, task.train.seed + seeds):
         reporter.say(f"seed {seed}: training {len(runs) + 1} of {seeds}")
-        runs.append(train_to_the_end(workspace, name, reporter, again=again, seed=seed, minutes=minutes, model=model))
+        schedule = runs[0].recipe["steps"] if runs else None  # measured once: seeds are compared at the same length
+        wishes = {"again": again, "seed": seed, "minutes": minutes, "model": model, "steps": schedule}
+        runs.append(train_to_the_end(workspace, name, reporter, **wishes))
+    if len({run.recipe["steps"] for run in runs}) > 1:
+        reporter.warn("some of these were trained before, with schedules of other lengths: --again repeats them alike")
     scores = [run.validation_score for run in runs]
     return SeedsResult(
         task=name,
@@ -269,13 +288,16 @@ def plan_training(
     reporter = reporter or Silent()
     task = wished(require_ready(workspace, name, model), minutes=minutes)
     _tell_left_out(workspace, name, model, reporter)
-    prepared = _prepare(workspace, task, reporter)
+    at = beginning(reporter)
+    prepared = _prepare(workspace, task, reporter, at)
     if isinstance(prepared, PreparedClassifier):
+        at(STAGES[3])
         return plan_classifier(workspace, prepared, reporter)
     free = free_for("causal")  # before the model takes its part of it
     if prepared.memory <= free:
-        reporter.say("measuring a few steps")
+        at(STAGES[2])
         with prepared_trunk(prepared) as (trunk, adapters):
+            at(STAGES[3])
             speed = measured_speed(prepared, trunk, adapters)
     else:
         reporter.warn("it does not fit into the free memory: the time is reckoned from the machine's arithmetic alone")
@@ -313,19 +335,29 @@ def _reckoned_speed(prepared: Prepared) -> float:
     return reckoned_seconds(FLOP_PER_WEIGHT * prepared.base.shape.parameters, prepared.recipe.precision)
 
 
-def _train(workspace: Workspace, prepared: Prepared, run: str, reporter: Reporter, processes: Processes) -> TrainResult:
+def _train(
+    workspace: Workspace,
+    prepared: Prepared,
+    run: str,
+    reporter: Reporter,
+    at: Callable[[str], None],
+    processes: Processes,
+) -> TrainResult:
     from inhouse.train.loop import run_loop
 
     folder = workspace.paths.run(run)
     folder.mkdir(parents=True, exist_ok=True)
     remedy = f"`inhouse train {prepared.task.name} --dry-run` shows what fits"
     tell_memory(prepared.memory, free_for("causal"), remedy, reporter)
+    tell_disk(prepared.disk, folder, "the training", reporter)
     processes.agreed((run, prepared.recipe, prepared.checkpointed))
+    at(STAGES[2])
     with (
         watching(workspace, prepared.task.name, run, prepared.recipe, reporter) as watch,
         prepared_trunk(prepared, processes) as (trunk, adapters),
         finishing_the_step(reporter) as asked_to_stop,
     ):
+        at(STAGES[3])
         # Split weights can be computed by all at once alone, and the others do not train yet.
         speed = _reckoned_speed(prepared) if processes.sharded else measured_speed(prepared, trunk, adapters)
         speed /= processes.count
@@ -362,7 +394,7 @@ def _told(
     workspace: Workspace, prepared: Prepared, plan: Plan, free: float, encoder: tuple[BaseOption, ...]
 ) -> TrainPlan:
     """The plan with what it takes, and what other models would take; `free` bytes of memory are there for it."""
-    own, recipe = prepared.base.shape, prepared.recipe
+    own = prepared.base.shape
     others = sorted((f for f in known_bases() if f.name != own.name), key=lambda f: f.parameters)
     options = tuple(
         BaseOption(
@@ -380,6 +412,6 @@ def _told(
         plan,
         memory=prepared.memory,
         free=free,
-        disk=disk_needed(own, recipe.rank, recipe.method),
+        disk=prepared.disk,
         options=encoder + options,
     )

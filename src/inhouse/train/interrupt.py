@@ -13,8 +13,13 @@ from inhouse.core import Reporter
 
 
 @contextmanager
-def finishing_the_step(reporter: Reporter) -> Iterator[Callable[[], bool]]:
+def finishing_the_step(
+    reporter: Reporter, then: str = "what was learned so far becomes a model"
+) -> Iterator[Callable[[], bool]]:
     """Within, the first SIGINT or SIGTERM is only remembered; the function that is given tells whether there was one.
+
+    Args:
+        then: what the person who stopped it is told to expect.
 
     Outside the main thread (a job of the server) signals are not ours, and nothing is caught.
     """
@@ -25,7 +30,7 @@ def finishing_the_step(reporter: Reporter) -> Iterator[Callable[[], bool]]:
         if asked:
             raise KeyboardInterrupt
         asked = True
-        reporter.say("stopping after this step; what was learned so far becomes a model (Ctrl-C again stops at once)")
+        reporter.say(f"stopping after this step; {then} (Ctrl-C again stops at once)")
 
     if threading.current_thread() is not threading.main_thread():
         yield lambda: False

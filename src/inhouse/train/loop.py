@@ -48,7 +48,7 @@ TIDY_SECONDS = 60.0
 BY_HEART = (0.9, 1.05)
 WORSE_BY = 0.02
 # The estimate of a training rests on so much work.
-PROBE_SECONDS = 3.0
+PROBE_SECONDS = 0.75
 
 
 def run_loop(

@@ -56,7 +56,7 @@ LOOKS = 8
 LOOK_SHARE = 1 / 16
 LOOKED_AT = (40, 400)
 # What training examples lose before the first step is measured on so many of them, and on fewer long ones.
-BEGUN_WITH = (4, 16)
+BEGUN_WITH = (4, 8)
 # Where answers have to be written to be judged, so many are, at the same share; a written token costs about as much
 # time as a trained one, a token of its prompt a third.
 ASKED_AT = (8, 40)

@@ -12,6 +12,7 @@ import typer
 from inhouse.cli.options import FILES, HERE, AsJson, Folder, TaskName, TrainedModel, Which
 from inhouse.cli.work import as_dict, do, dump
 from inhouse.errors import UsageError
+from inhouse.loading import loading
 
 app = typer.Typer()
 
@@ -45,14 +46,15 @@ def train(
     as_json: AsJson = False,
 ) -> None:
     """Fine-tune the base model, or an encoder, on the newest data; goes on where an interrupted training was."""
-    from inhouse import pipeline
-    from inhouse.cli import show
+    with loading():
+        from inhouse import pipeline
+        from inhouse.cli import show
 
+        verb: Callable[..., Any] = partial(pipeline.train, again=again)
     if sum((dry_run, curve, seeds is not None)) > 1:
         raise UsageError("--dry-run, --curve and --seeds are different things to do", "give one of them")
     if again and (dry_run or curve):
         raise UsageError("--again repeats a training; --dry-run and --curve make no version", "leave --again out")
-    verb: Callable[..., Any] = partial(pipeline.train, again=again)
     told: Callable[[Any], str] = show.trained
     if curve:
         verb, told = pipeline.train_curve, show.curve
