@@ -17,8 +17,6 @@ from inhouse.store.vault import MaskKey, mask_key, read_map, write_map
 
 # Written before an original in the map, as a name and a street may be the same word.
 _BETWEEN = ":"
-# The checks whose masks are placeholders; what other checks put in the place of a stretch is a mended text.
-HIDDEN = ("personal_data", "secret")
 
 # A shorter one without its separators is part of too many.
 LEAST_ORIGINAL = 3
