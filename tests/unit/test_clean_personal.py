@@ -236,6 +236,37 @@ def test_mail_birth_and_addresses():
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        "Afvalstoffenheffing <Havenkade 5>",
+        "Schoonmaak Kantoor <Oude Havenkade 5a>, januari",
+        "Huur <Willem Barentszstraat 12, 1013 NR Amsterdam>",
+        "Huur <Burgemeester Oudlaan 50>",
+        "Grundsteuer <Hauptstraße 12, 10115 Berlin>",
+        "Rechnung Miete <Lange Straße 7>",
+        "Müllgebühr Berliner Hof <Am Alten Weg 3>",
+        "Heizkosten <Willy-Brandt-Platz 2>",
+        "Reinigung Halle <Karl Liebknechtstraße 4>",
+        "Affald <Gamle Kongevej 10>",
+        "Servicekosten <Havenkade 3-17> schoonmaak 2025",
+        "Servicekosten <Havenkade 3-17> 2025 voorschot",
+        "Verhuur <Havenkade 5 2011 AB Haarlem>",
+        "Cleaning <12 High Street, Leeds LS1 4AP>",
+        "Waste Collection <221 Baker Street>",
+        "Tassa Rifiuti <Via Roma 5>",
+        "Bolletta 3 <Via Giuseppe Garibaldi 5>",
+        "Fattura Acqua <Corso Vittorio Emanuele, 21>",
+        "Redevance Ordures <12 rue de la Paix, 75002 Paris>",
+        "Basura <Calle Mayor 8>",
+        "Szemétdíj: <Kossuth Lajos utca 9>",
+    ],
+)
+def test_what_a_line_is_about_is_no_part_of_the_address_in_it(text):
+    address = text[text.index("<") + 1 : text.index(">")]
+    assert [one for kind, one in found(text.replace("<", "").replace(">", "")) if kind == "ADDRESS"] == [address]
+
+
+@pytest.mark.parametrize(
     ("text", "name"),
     [
         ("Dear Mrs. Winterbottom,\nthank you", "Winterbottom"),

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from inhouse.core import Example, Finding, Masked, Provenance, input_key
 from inhouse.dataset import apply_findings, build_dataset, check_learnable, next_version, without_leaks
@@ -105,6 +107,23 @@ def test_a_twin_of_an_older_test_example_joins_neither_the_test_nor_what_is_lear
     assert second.dataset.of("test") == first.of("test")
     assert [e.provenance.file for e, _ in second.leaks] == ["more.csv"]
     assert without_leaks(second.dataset)[0].examples == first.examples
+
+
+_ROWS = st.lists(
+    st.tuples(st.integers(0, 30), st.sampled_from("ab"), st.sampled_from(["", "", "g1", "g2"])), max_size=25
+)
+
+
+@given(_ROWS, _ROWS, st.booleans())
+def test_what_leaks_is_what_a_look_at_the_whole_version_finds(first, second, as_test):
+    def rows(drawn, file):
+        return [example(f"message {n}", label, i + 2, file, group) for i, (n, label, group) in enumerate(drawn)]
+
+    built = build([*many(60, start=40), *rows(first, "first.csv")])
+    assert built.leaks == without_leaks(built.dataset)[1]
+    new = rows(second, "second.csv")
+    again = build([], new, built.dataset) if as_test and new else build(new, previous=built.dataset)
+    assert again.leaks == without_leaks(again.dataset)[1]
 
 
 def test_a_test_file_given_later_takes_its_twins_off_the_train_side():

@@ -19,12 +19,13 @@ from sqlalchemy import select
 
 from inhouse import pipeline
 from inhouse.cli import show_data
-from inhouse.core import Feedback, Finding, ModelVersion, Parity, Prediction, Recipe, Silent, Trace
+from inhouse.core import Feedback, Finding, ModelVersion, Parity, Prediction, Recipe, Silent, Trace, Trimming
 from inhouse.dataset.forget import Remains, Wanted
 from inhouse.engine.classifier import forget_in_classifier
-from inhouse.errors import Busy, NotFound, UsageError
+from inhouse.errors import Busy, ConfigError, InputError, NotFound, UsageError
 from inhouse.store import Workspace, erase, records, registry, traffic, write_bytes
 from inhouse.store import database as db
+from inhouse.store.vault import mask_key, read_map
 
 SECRET = "Jane Döe-Quirk"
 PARITY = Parity(
@@ -425,6 +426,83 @@ def test_a_reader_of_the_database_is_waited_for_or_named(full, monkeypatch):
     full.close()
     pipeline.forget(full, "t", match=SECRET, yes=True)
     assert_forgotten(full)
+
+
+def in_the_map(workspace):
+    """What the map of masks holds, deciphered: the originals with their placeholders."""
+    file = workspace.paths.mask_map("t")
+    return read_map(file, mask_key(workspace.paths.root, make=False)) if file.exists() else {}
+
+
+@pytest.fixture
+def masked(workspace, tmp_path, monkeypatch):
+    """Letters of Jane and of others, masked in the newest version."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.delenv("INHOUSE_MASK_KEY", raising=False)
+    files = {"jane.csv": ([SECRET, "Gray Mirkwood"], 0), "others.csv": (["Nora Moorkamp", "Gray Mirkwood"], 40)}
+    for name, (people, start) in files.items():
+        table = [
+            {"text": f"Case {i} is open.\nKind regards,\n{people[i % 2]}\n", "label": "ab"[i % 3 % 2]}
+            for i in range(start, start + 40)
+        ]
+        pipeline.add(workspace, "t", [write_csv(tmp_path / name, table)], inputs=["text"], target="label")
+    pipeline.clean(workspace, "t", apply=["personal_data"])
+    assert sorted(in_the_map(workspace)) == ["PERSON:gray mirkwood", "PERSON:jane döe quirk", "PERSON:nora moorkamp"]
+    return workspace
+
+
+@pytest.mark.parametrize("which", [{"match": SECRET.upper()}, {"source": "jane.csv"}])
+def test_what_a_placeholder_stands_for_goes_and_that_of_other_rows_stays(masked, which):
+    mask = in_the_map(masked)["PERSON:jane döe quirk"]
+    told = pipeline.forget(masked, "t", **which)
+    assert told.masks == (mask,)
+    assert len(in_the_map(masked)) == 3
+    assert "from the encrypted map: [PERSON_" in show_data.forgotten(told, again="")
+    done = pipeline.forget(masked, "t", **which, yes=True)
+    assert done.masks == (mask,)
+    masked.close()
+    assert holding(masked.paths.root, SECRET) == set()
+    assert sorted(in_the_map(masked)) == ["PERSON:gray mirkwood", "PERSON:nora moorkamp"]
+    left = sum(mask in e.inputs["text"] for e in records.load_dataset(masked, "t").examples)
+    assert left == (20 if "match" in which else 0)  # rows that are masked hold the text no more
+    pipeline.forget(masked, "t", match=mask, yes=True)
+    masked.close()
+    assert holding(masked.paths.root, mask) == set()
+
+
+def test_a_map_of_which_nothing_is_left_goes(masked):
+    for file in ("jane.csv", "others.csv"):
+        pipeline.forget(masked, "t", source=file, yes=True)
+    assert not masked.paths.mask_map("t").exists()
+
+
+@pytest.mark.parametrize("other", ["another key", ""])
+def test_without_the_key_of_the_map_nothing_is_erased(masked, other, monkeypatch, tmp_path):
+    masked.close()
+    before = {path: content for path, content in contents(masked.paths.root) if content}  # a lock is an empty file
+    monkeypatch.setenv("INHOUSE_MASK_KEY", other)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "elsewhere"))
+    with pytest.raises((InputError, ConfigError), match="key") as error:
+        pipeline.forget(masked, "t", match=SECRET, yes=True)
+    assert "INHOUSE_MASK_KEY" in str(error.value)
+    masked.close()
+    assert {path: content for path, content in contents(masked.paths.root) if content} == before
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_words_that_only_forgotten_rows_taught_choose_no_parts_any_more(full):
+    version = registry.versions(full, "t")[0]
+    weights = {"word döe": 1.0, "before quirk": 2.0, "word message": 3.0, "word elsewhere": 4.0, "first": 5.0}
+    trimming = Trimming(room=99, query={"message": 1.0, "jane": 2.0, "classify": 3.0}, weights=weights)
+    registry.update_version(full, version.model_copy(update={"trimming": trimming}))
+    done = pipeline.forget(full, "t", match=SECRET, yes=True)
+    assert done.trimmings == ("t@1",)
+    assert_forgotten(full)
+    assert holding(full.paths.root, "döe", "quirk") == set()
+    left = registry.versions(full, "t")[0].trimming
+    assert set(left.weights) == {"word message", "word elsewhere", "first"}
+    assert set(left.query) == {"message", "classify"}
+    assert pipeline.forget(full, "t", match=SECRET, yes=True).trimmings == ()
 
 
 def test_rejected_rows_of_others_stay(full):

@@ -36,7 +36,32 @@ def test_what_goes_out_and_comes_back_unchanged_changes_nothing(workspace, tmp_p
     out = pipeline.to_tool(workspace, "tickets", file, tool=tool)
     assert out.records == out.labelled + 2
     back = pipeline.from_tool(workspace, "tickets", file, tool=tool)
-    assert (back.dataset, back.labelled, len(pool.everything(workspace, "tickets"))) == (1, out.labelled, 2)
+    # Argilla takes no answer without a user of its server: what is known goes out as a suggestion there.
+    said = out.labelled if tool == "labelstudio" else 0
+    assert (back.dataset, back.labelled, len(pool.everything(workspace, "tickets"))) == (1, said, 2)
+
+
+def test_argilla_reads_what_goes_out_and_corrects_the_same_record(workspace, tmp_path):
+    file = tmp_path / "records.json"
+    out = pipeline.to_tool(workspace, "tickets", file, tool="argilla")
+    written = json.loads(file.read_text())
+    for one in written:  # what `Record.from_dict` of Argilla 2 takes with plain settings
+        assert set(one) == {"id", "fields", "metadata", "suggestions", "responses", "vectors", "_server_id"}
+        assert (one["metadata"], one["responses"], one["_server_id"]) == ({}, {}, None)
+        assert set(one["suggestions"]["label"]) == {"value", "score", "agent"}
+    known = [one for one in written if one["suggestions"]["label"]["agent"] == "data"]
+    assert len(known) == out.labelled
+    before = known[0]["suggestions"]["label"]["value"]
+    other = "card" if before == "pin" else "pin"
+    # As `Record.to_dict` writes what people answered: user ids as text, no status; a list of several labels.
+    known[0]["responses"] = {"label": [{"value": other, "user_id": "00000000-0000-0000-0000-000000000001"}]}
+    known[1]["responses"] = {"label": [{"value": ["pin", "card"], "user_id": "None"}]}
+    file.write_text(json.dumps(written))
+    done = pipeline.from_tool(workspace, "tickets", file, tool="argilla")
+    assert (done.dataset, done.labelled) == (2, 1)
+    changed = {e.inputs["text"]: e.target for e in records.load_dataset(workspace, "tickets").examples}
+    assert changed[known[0]["fields"]["text"]] == other
+    assert changed[known[1]["fields"]["text"]] == known[1]["suggestions"]["label"]["value"]
 
 
 def test_label_studio_labels_and_corrects_the_same_records(workspace, tmp_path):
@@ -97,7 +122,10 @@ def test_objects_come_back_as_they_were(tmp_path_factory, name, n, tool):
     target = json.dumps({"name": name, "n": n}, ensure_ascii=False, separators=(",", ":"))
     form = Form("extract", ["text"], schema=SCHEMA)
     file = tmp_path_factory.mktemp("x") / "x.json"
-    file.write_text(write_project([Exchanged("i", {"text": "t"}, (("", target),))], form, tool), "utf-8")
+    (written,) = json.loads(write_project([Exchanged("i", {"text": "t"}, (("", target),))], form, tool))
+    for question, one in written.get("suggestions", {}).items():  # as a person submits it who agrees
+        written["responses"][question] = [{"value": one["value"], "user_id": "7"}]
+    file.write_text(json.dumps([written]), "utf-8")
     assert read_project(file, form, tool)[0].answers[0][1] == target
 
 

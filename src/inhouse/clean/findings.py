@@ -66,13 +66,15 @@ def _evidence(dataset: Dataset, position: int, note: str) -> Evidence:
     return Evidence(
         place=str(example.provenance),
         split=dataset.splits[position],
-        input=_excerpt(render_input(example.inputs)),
-        target=_excerpt(example.target),
+        input=excerpt(render_input(example.inputs)),
+        target=excerpt(example.target),
         note=note,
+        position=position,
     )
 
 
-def _excerpt(text: str) -> str:
+def excerpt(text: str) -> str:
+    """As much of a text as evidence shows."""
     return text if len(text) <= EXCERPT else f"{text[: EXCERPT - 3]}..."
 
 

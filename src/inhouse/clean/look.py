@@ -9,6 +9,7 @@ from dataclasses import replace
 from heapq import nsmallest
 
 from inhouse.clean.registry import BESIDE, CHECKS, COSTS, MODEL_ROWS, MODEL_SAMPLE, Check, CountTokens, Subject
+from inhouse.clean.veil import veiled
 from inhouse.core import Dataset, Finding, Kind
 from inhouse.core.collector import no_collections
 
@@ -60,7 +61,7 @@ def find_in(
             f"{', '.join(sampled)}: looked at {MODEL_SAMPLE:,} of the {len(subject.dataset.examples):,} examples, "
             f"drawn at random; all of them with --whole {sampled[0]}"
         )
-    return sorted(found, key=lambda finding: _ORDER[finding.severity])
+    return sorted(veiled(subject.dataset, found), key=lambda finding: _ORDER[finding.severity])
 
 
 def _all(check: Check, subject: Subject) -> list[Finding]:
@@ -85,6 +86,10 @@ def _moved(finding: Finding, positions: Sequence[int]) -> Finding:
     """A finding on a sample, with positions of the whole dataset."""
     return finding.model_copy(
         update={
+            "evidence": tuple(
+                one.model_copy(update={"position": positions[one.position]}) if one.position >= 0 else one
+                for one in finding.evidence
+            ),
             "drop": tuple(positions[i] for i in finding.drop),
             "relabel": {positions[i]: target for i, target in finding.relabel.items()},
             "mask": {positions[i]: stretches for i, stretches in finding.mask.items()},

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from inhouse.clean.findings import cut
 from inhouse.pipeline import Diff, Exchange, FindingsPage, Forgotten, Undone
 from inhouse.pipeline.differences import TEST_CHANGED, lines_of
 
 # Rows and labels on the screen.
 ROWS, LABELS = 20, 10
+# Characters of an example; `--json` has twice as many.
+SHOWN = 150
 
 
 def differences(result: Diff) -> str:
@@ -78,6 +81,11 @@ def forgotten(result: Forgotten, *, again: str) -> str:
         }
         lines += [f"  {count} {what} {verb}" for what, count in parts.items() if count]
         lines += [f"  what the file of {name} kept beside its weights is erased" for name in result.classifiers]
+        lines += [f"  words that only these rows taught {name} are erased" for name in result.trimmings]
+    if result.masks:
+        names = ", ".join(result.masks[:LABELS]) + (" ..." if len(result.masks) > LABELS else "")
+        lines.append(f"  what {len(result.masks)} placeholders stand for {verb}, from the encrypted map: {names}")
+        lines.append("  rows in which only a placeholder stands stay; `--match` with the placeholder erases them")
     if result.reports:
         lines.append(f"  reports {verb}: {', '.join(result.reports)} (`inhouse evaluate` writes new ones)")
     if result.test_rows:
@@ -116,7 +124,7 @@ def findings_page(result: FindingsPage) -> str:
         lines.append(f"[{finding.severity}] {finding.id} {finding.check}{done}: {finding.reason}")
         for one in finding.evidence:
             note = f"   {one.note}" if one.note else ""
-            lines.append(f"    {one.place} ({one.split})  {one.input!r} -> {one.target!r}{note}")
+            lines.append(f"    {one.place} ({one.split})  {cut(one.input, SHOWN)} -> {cut(one.target, SHOWN)}{note}")
         if finding.count > len(finding.evidence):
             lines.append(f"    ... {finding.count} examples in all")
         lines.append(f"    apply: {finding.action}")

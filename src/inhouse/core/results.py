@@ -25,13 +25,17 @@ SHOWN = 20
 
 
 class Evidence(_Frozen):
-    """One example as a finding shows it: where it stands, what was asked and answered (cut), and what to see in it."""
+    """One example as a finding shows it: where it stands, what was asked and answered (cut), and what to see in it.
+
+    `position` is its place in the dataset.
+    """
 
     place: str
     split: Split
     input: str
     target: str
     note: str = ""
+    position: int = Field(default=-1, exclude=True)
 
 
 class Masked(_Frozen):

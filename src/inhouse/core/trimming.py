@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -27,6 +27,8 @@ WORDS, WORDS_BEFORE = 60, 8
 TRIES = 50
 # BM25's usual constants.
 K1, B = 1.2, 0.75
+# What the names of features about words begin with.
+_HERE, _BEFORE = "word ", "before "
 
 _WORD = re.compile(r"[^\W_]+")
 _DIGIT = re.compile(r"\d")
@@ -51,6 +53,17 @@ class Trimming(BaseModel):
     query: dict[str, float] = Field(default_factory=dict)
     mean_words: float = 1.0
     weights: dict[str, float] = Field(default_factory=dict)
+
+    @property
+    def words(self) -> set[str]:
+        """The words that it goes by."""
+        return {*self.query, *(word for word in map(_word_of, self.weights) if word)}
+
+    def without(self, words: Collection[str]) -> Trimming:
+        """The same, but for some words, which count for nothing any more."""
+        query = {word: rarity for word, rarity in self.query.items() if word not in words}
+        weights = {name: weight for name, weight in self.weights.items() if _word_of(name) not in words}
+        return self.model_copy(update={"query": query, "weights": weights})
 
     def fits(self, inputs: Mapping[str, str], count: CountTokens) -> bool:
         """Whether an input is read whole."""
@@ -87,8 +100,8 @@ class Trimming(BaseModel):
 
     def features(self, part: Part) -> dict[str, float]:
         """What the logistic model knows of a part: its words, those before it, where it stands, its BM25."""
-        found = {f"word {word}": 1.0 for word in part.words[:WORDS]}
-        found |= {f"before {word}": 1.0 for word in part.before}
+        found = {f"{_HERE}{word}": 1.0 for word in part.words[:WORDS]}
+        found |= {f"{_BEFORE}{word}": 1.0 for word in part.before}
         found[f"field {part.field}"] = 1.0
         found[f"tenth {int(10 * part.place)}"] = 1.0
         if part.first:
@@ -161,6 +174,11 @@ def parts_of(inputs: Mapping[str, str]) -> list[Part]:
             start += len(piece)
             before = words[-WORDS_BEFORE:]
     return found
+
+
+def _word_of(name: str) -> str:
+    """The word that a feature is about; empty where it is about none."""
+    return next((name.removeprefix(kind) for kind in (_HERE, _BEFORE) if name.startswith(kind)), "")
 
 
 def words_of(text: str) -> list[str]:

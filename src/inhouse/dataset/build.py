@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from inhouse.core import Dataset, Example, Kind, Split
 from inhouse.dataset.keys import merged_by_key
@@ -15,6 +16,15 @@ from inhouse.errors import TooFewExamples
 
 # An example with its split; None while it has none.
 _Row = tuple[Example, Split | None]
+
+
+class _Placed(NamedTuple):
+    """An example with its split, why nothing may learn from it, and whether it was no test example before."""
+
+    example: Example
+    split: Split
+    why: str = ""
+    new_test: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,13 +82,17 @@ def build_dataset(
     dataset = Dataset(
         task=task_name,
         number=number,
-        examples=tuple(e for e, _ in placed),
-        splits=tuple(split for _, split in placed),
+        examples=tuple(one.example for one in placed),
+        splits=tuple(one.split for one in placed),
         reason=reason,
         parent=previous.number if previous else None,
         test_given=test_given,
     )
-    whole, leaks = without_leaks(dataset)
+    # What is learned from was compared with the tests of before; the tests of now are left.
+    fresh = TestTwins(one.example for one in placed if one.new_test)
+    whole, leaks = _without(
+        dataset, [one.why or ("" if one.split == "test" else fresh.why(one.example)) for one in placed]
+    )
     _check_splits(whole, kind)
     skipped = len(merged.train) + len(merged.test) - len(new_train) - len(new_test) + merged.unchanged
     again = [f"rows that are there already, which add nothing: {skipped}"] if skipped else []
@@ -94,8 +108,13 @@ def without_leaks(dataset: Dataset) -> tuple[Dataset, list[tuple[Example, str]]]
     is asked for what it was told. Number, fingerprint and all else stay: what is learned from is a function of them.
     """
     twins = TestTwins(dataset.of("test"))
+    rows = zip(dataset.examples, dataset.splits, strict=True)
+    return _without(dataset, ["" if split == "test" else twins.why(e) for e, split in rows])
+
+
+def _without(dataset: Dataset, reasons: Sequence[str]) -> tuple[Dataset, list[tuple[Example, str]]]:
+    """A version without the examples that there is a reason to leave out, and these, each with its reason."""
     rows = list(zip(dataset.examples, dataset.splits, strict=True))
-    reasons = ["" if split == "test" else twins.why(e) for e, split in rows]
     leaks = [(e, why) for (e, _), why in zip(rows, reasons, strict=True) if why]
     if not leaks:
         return dataset, []
@@ -103,18 +122,16 @@ def without_leaks(dataset: Dataset) -> tuple[Dataset, list[tuple[Example, str]]]
     return replace(dataset, examples=tuple(e for e, _ in kept), splits=tuple(s for _, s in kept)), leaks
 
 
-def _in_order(
-    rows: list[_Row], apart: list[tuple[Example, Split]], leaking: Collection[int]
-) -> list[tuple[Example, Split]]:
+def _in_order(rows: list[_Row], apart: list[tuple[Example, Split]], leaking: Mapping[int, str]) -> list[_Placed]:
     """The rows that were split and those that leak, in the order of `rows`; those without a split train."""
     of_row = iter(apart)
     following = next(of_row, None)
-    placed: list[tuple[Example, Split]] = []
+    placed: list[_Placed] = []
     for i, (example, split) in enumerate(rows):
         if i in leaking:
-            placed.append((example, split or "train"))
+            placed.append(_Placed(example, split or "train", leaking[i]))
         elif following is not None and following[0] is example:  # a rare label's example is set aside
-            placed.append(following)
+            placed.append(_Placed(*following, new_test=following[1] == "test" and split != "test"))
             following = next(of_row, None)
     return placed
 

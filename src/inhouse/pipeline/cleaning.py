@@ -10,10 +10,11 @@ from typing import Any
 import inhouse.dataset as datasets
 from inhouse.clean import CHECKS, find_in, summary
 from inhouse.clean.card import fit_for
+from inhouse.clean.personal import HIDDEN
 from inhouse.core import Dataset, Finding, Reporter, Silent, Task
 from inhouse.errors import NotFound, UsageError
 from inhouse.pipeline.cards import save_version, write_card
-from inhouse.pipeline.masking import HIDDEN, Masks, numbered, without_names
+from inhouse.pipeline.masking import Masks, numbered, without_names
 from inhouse.pipeline.privacy_report import require_report_name, write_report
 from inhouse.pipeline.probabilities import embedder
 from inhouse.pipeline.subject import subject_of

@@ -15,6 +15,9 @@ from inhouse.sources.label_tools import Exchanged, Form, labelstudio_config, rea
 from inhouse.store import Workspace, disk_guard, pool, records, sha256_of, write_bytes
 from inhouse.store.pool import PoolRecord
 
+# Who gave the answers that the data has.
+DATA = "data"
+
 
 @dataclass(frozen=True)
 class Exchange:
@@ -62,7 +65,7 @@ def to_tool(
     out = [
         Exchanged(one.id, one.inputs, suggestion=suggested.get(one.id), place=str(one.provenance)) for one in in_order
     ]
-    out += [Exchanged(key, e.inputs, (("", e.target),), place=str(e.provenance)) for key, e in known.items()]
+    out += [Exchanged(key, e.inputs, ((DATA, e.target),), place=str(e.provenance)) for key, e in known.items()]
     form = _form(task)
     contents = {file: write_project(out, form, tool)}
     if tool == "labelstudio":

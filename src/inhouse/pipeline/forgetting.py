@@ -14,10 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from inhouse.core import Dataset, Example, ModelVersion, Reporter, Silent, folded, input_key, render_input
+from inhouse.core.trimming import words_of
 from inhouse.dataset.forget import Remains, Wanted
 from inhouse.errors import UsageError
 from inhouse.pipeline.cards import write_card
 from inhouse.pipeline.differences import TEST_CHANGED
+from inhouse.pipeline.masking import forget_originals, kept_originals, placeholders_in, stands_for
 from inhouse.pipeline.versions import form_follows
 from inhouse.store import Workspace, disk_guard, erase, pool, records, registry, sha256_of, write_bytes
 from inhouse.store.database import now
@@ -49,6 +51,9 @@ class Forgotten:
             unfinished trainings and left-over files that were removed.
         reports: the model versions whose report was erased.
         classifiers: the model versions whose file had kept something in clear or under a hash.
+        trimmings: the model versions whose choice of an input's parts went by words that only these rows had.
+        masks: placeholders whose originals were erased from the encrypted map: of the text, or of rows that go. Rows
+            in which only the placeholder stands stay.
         models: the model versions whose training saw what was forgotten: their weights cannot be mended.
         elsewhere: other tasks whose data hold it too.
         remaining: files and tables that hold it still, and are not inhouse's to change.
@@ -72,6 +77,8 @@ class Forgotten:
     strays: int = 0
     reports: tuple[str, ...] = ()
     classifiers: tuple[str, ...] = ()
+    trimmings: tuple[str, ...] = ()
+    masks: tuple[str, ...] = ()
     models: tuple[str, ...] = ()
     elsewhere: tuple[str, ...] = ()
     remaining: tuple[str, ...] = ()
@@ -85,7 +92,7 @@ class Forgotten:
 class _Found:
     """The rows that are to go, in every version: by version how many of which split; and what may remain of them.
 
-    `pooled` is how many of the pool are to go.
+    `pooled` is how many of the pool are to go, `masked` what goes of the map of masks: placeholders by original.
     """
 
     remains: Remains
@@ -94,6 +101,7 @@ class _Found:
     places: tuple[str, ...]
     sources: dict[str, int]
     pooled: int
+    masked: dict[str, str]
 
     @property
     def learned(self) -> set[int]:
@@ -126,6 +134,7 @@ def forget(
         UsageError: not exactly one of `source` and `match`, or a text of less than `LEAST_TEXT` characters.
         NotFound: there is no such task, or it has no data.
         Busy: the task is being trained, or another process reads the database.
+        ConfigError, InputError: there is a map of masks, and no key that reads it.
         DiskFull
     """
     reporter = reporter or Silent()
@@ -173,7 +182,8 @@ def _look(workspace: Workspace, name: str, wanted: Wanted, reporter: Reporter) -
         newest = Dataset(name, 0, (), ())
     else:
         newest = records.load_dataset(workspace, name)
-    remains = Remains(wanted)
+    remains, originals = Remains(wanted), kept_originals(workspace, name)
+    standing: dict[bool, set[str]] = {True: set(), False: set()}
     held: dict[int, Counter[str]] = {}
     sources: Counter[str] = Counter()
     known = records.versions(workspace, name)
@@ -181,7 +191,10 @@ def _look(workspace: Workspace, name: str, wanted: Wanted, reporter: Reporter) -
     for number in known:
         dataset = newest if number == newest.number else records.load_dataset(workspace, name, number)
         for example, split in zip(dataset.examples, dataset.splits, strict=True):
-            if wanted.is_of(example):
+            goes = wanted.is_of(example)
+            if originals:
+                standing[goes] |= placeholders_in(example)
+            if goes:
                 held.setdefault(number, Counter())[split] += 1
                 if str(example.provenance) not in remains.places:
                     sources[example.provenance.file] += 1
@@ -194,7 +207,13 @@ def _look(workspace: Workspace, name: str, wanted: Wanted, reporter: Reporter) -
         remains.take(example, labelled=task.kind == "classify")
     remains.keep(e for e in (*newest.examples, *pooled) if not wanted.is_of(e))
     places = tuple(sorted(remains.places)[:LISTED])
-    return _Found(remains, newest, held, places, dict(sources.most_common(LISTED)), len(gone))
+    last = standing[True] - standing[False]
+    masked = {
+        original: mask
+        for original, mask in originals.items()
+        if mask in last or (wanted.text and stands_for(original, wanted.text))
+    }
+    return _Found(remains, newest, held, places, dict(sources.most_common(LISTED)), len(gone), masked)
 
 
 def _as_example(one: PoolRecord) -> Example:
@@ -215,6 +234,7 @@ def _told(workspace: Workspace, name: str, found: _Found) -> Forgotten:
         sources=found.sources,
         versions=tuple(found.held),
         pooled=found.pooled,
+        masks=tuple(sorted(set(found.masked.values()))),
         models=tuple(saw),
         reports=tuple(m.name for m in models if _quotes(workspace, m, found)),
         elsewhere=tuple(_elsewhere(workspace, name, found.remains.wanted)),
@@ -234,8 +254,10 @@ def _erase(workspace: Workspace, name: str, found: _Found, reporter: Reporter) -
     newer = _new_version(workspace, name, found)
     _mark_models(workspace, name, found, at)
     told = _told(workspace, name, found)
+    forget_originals(workspace, name, found.masked)
     reports = _erase_reports(workspace, name, found, at)
     classifiers = _mend_classifiers(workspace, name, remains)
+    trimmings = _mend_trimmings(workspace, name, remains)
     erase.forget_results(workspace, name, quotes)
     predictions = erase.remove_predictions(workspace, name, remains.ids, holds)
     findings = erase.remove_findings(workspace, name, found.held, quotes)
@@ -267,6 +289,7 @@ def _erase(workspace: Workspace, name: str, found: _Found, reporter: Reporter) -
         strays=strays,
         reports=tuple(reports),
         classifiers=tuple(classifiers),
+        trimmings=tuple(trimmings),
         remaining=tuple(_remaining(workspace, remains)),
     )
     _tell(result, reporter)
@@ -364,6 +387,31 @@ def _mend_classifiers(workspace: Workspace, name: str, remains: Remains) -> list
         registry.update_version(workspace, version.model_copy(update={"file_sha256": blob}))
         erase.remove_unreferenced(workspace, version.file_sha256, CLASSIFIER)
         mended.append(version.name)
+    return mended
+
+
+def _mend_trimmings(workspace: Workspace, name: str, remains: Remains) -> list[str]:
+    """Take the words that only the rows had out of what model versions choose an input's parts by."""
+    from inhouse.train import task_words
+
+    said = task_words(workspace.load_task(name))
+    mended = []
+    for version in registry.versions(workspace, name):
+        if version.trimming is None:
+            continue
+        words = version.trimming.words - said
+        gone = {
+            word for text in (*remains.questions, remains.wanted.text) for word in words.intersection(words_of(text))
+        }
+        if gone:
+            dataset = records.load_dataset(workspace, name, version.lineage["dataset"])
+            for example in dataset.learned:
+                if not remains.wanted.is_of(example):
+                    gone.difference_update(words_of(render_input(example.inputs)))
+        if gone:
+            left = version.trimming.without(gone)
+            registry.update_version(workspace, version.model_copy(update={"trimming": left}))
+            mended.append(version.name)
     return mended
 
 

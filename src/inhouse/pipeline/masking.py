@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from inhouse.clean.personal import PLACEHOLDER, placeholder
-from inhouse.core import Dataset, Example, Finding, Masked, Reporter
+from inhouse.core import Dataset, Example, Finding, Masked, Reporter, folded
 from inhouse.scoring.values import date_of
 from inhouse.store import Workspace
 from inhouse.store.settings import KEY_VARIABLE
@@ -17,8 +17,9 @@ from inhouse.store.vault import MaskKey, mask_key, read_map, write_map
 
 # Written before an original in the map, as a name and a street may be the same word.
 _BETWEEN = ":"
-# The checks whose masks are placeholders; what other checks put in the place of a stretch is a mended text.
-HIDDEN = ("personal_data", "secret")
+
+# A shorter one without its separators is part of too many.
+LEAST_ORIGINAL = 3
 
 
 @dataclass
@@ -44,7 +45,7 @@ class Masks:
             ConfigError: there is no usable key.
         """
         file = workspace.paths.mask_map(dataset.task)
-        key = mask_key(workspace.paths.root) if keep else None
+        key = mask_key(workspace.paths.root, make=not file.is_file()) if keep else None
         masks = cls(file, key, read_map(file, key) if key else {})
         used = (text for example in dataset.examples for text in _texts(example))
         for text in (*masks.originals.values(), *used):
@@ -119,6 +120,49 @@ def without_names(dataset: Dataset, masks: Masks) -> Dataset:
 def _renamed(example: Example, group: str, key: str) -> Example:
     same = (group, key) == (example.group, example.key)
     return example if same else replace(example, group=group, key=key)
+
+
+def kept_originals(workspace: Workspace, task: str) -> dict[str, str]:
+    """The placeholders of a task by kind and normalised original; empty where no map is kept.
+
+    Raises:
+        InputError: the map was made with another key.
+        ConfigError: there is no usable key.
+    """
+    file = workspace.paths.mask_map(task)
+    return read_map(file, mask_key(workspace.paths.root, make=False)) if file.is_file() else {}
+
+
+def forget_originals(workspace: Workspace, task: str, gone: Collection[str]) -> None:
+    """Take originals out of the map of a task: nobody can tell any more what their placeholders stand for.
+
+    Raises:
+        InputError, ConfigError: see `kept_originals`.
+        DiskFull
+    """
+    known, file = kept_originals(workspace, task), workspace.paths.mask_map(task)
+    left = {name: mask for name, mask in known.items() if name not in gone}
+    if known and not left:
+        file.unlink()
+    elif left != known:
+        write_map(file, mask_key(workspace.paths.root, make=False), left)
+
+
+def stands_for(name: str, text: str) -> bool:
+    """Whether an original of the map holds a text, in whatever writing.
+
+    Args:
+        name: kind and normalised original.
+        text: folded.
+    """
+    kind, original = name.split(_BETWEEN, 1)
+    same = normalised(kind, text)
+    return text in folded(original) or (len(same) >= LEAST_ORIGINAL and same in original)
+
+
+def placeholders_in(example: Example) -> set[str]:
+    """The placeholders that stand in an example."""
+    return {m[0] for text in _texts(example) if "_" in text for m in PLACEHOLDER.finditer(text)}
 
 
 def _numbered_in(example: Example, stretches: set[Masked], masks: Masks) -> dict[Masked, str]:

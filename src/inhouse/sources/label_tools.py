@@ -2,8 +2,10 @@
 
 Label Studio: a list of tasks, each with `data`, `annotations` (one a person) and `predictions`; their results are
 `choices`, `textarea` (one a field of an object) or `labels` (stretches of text). labelstud.io/guide/task_format.
-Argilla: a list of records, each with `fields`, `metadata`, `suggestions` and `responses` by question, as
-`Dataset.records.to_json` writes them. docs.argilla.io/latest/reference/argilla/records/records.
+Argilla 2: a list of records, each with `id`, `fields`, `metadata`, `suggestions` and `responses` by question, as
+`Dataset.records.to_json` writes and `from_json` reads them (`Record.to_dict` and `from_dict` in argilla/records of
+github.com/argilla-io/argilla). A response must have the id of a user of the server there, so answers that are known go
+out as suggestions; metadata must be declared in a dataset's settings, so none is written.
 Both carry our id, by which a record is known when it comes back.
 """
 
@@ -122,17 +124,15 @@ def _of_labelstudio(task: Mapping[str, Any], form: Form, line: int) -> Exchanged
         for result in one["result"]:
             value, name = result.get("value", {}), result.get("from_name", "")
             if result.get("type") == "choices":
-                if len(value.get("choices", ())) != 1:
-                    fault = f"{len(value.get('choices', ()))} labels are chosen, and one is needed"
-                else:
-                    parts[_QUESTION["classify"]] = value["choices"][0]
+                parts[_QUESTION["classify"]], more = _one_of(value.get("choices", ()))
+                fault = fault or more
             elif result.get("type") == "textarea":
                 text = value.get("text", "")
                 name = name if form.kind == "extract" else _QUESTION["generate"]
                 parts[name] = text if isinstance(text, str) else "\n".join(text)
             elif result.get("type") == "labels":
                 source = str(data.get(form.fields[0], ""))
-                stretch = value.get("text") or source[int(value["start"]) : int(value["end"])]
+                stretch = value.get("text") or source[value.get("start", 0) : value.get("end", 0)]
                 parts.update(dict.fromkeys(value.get("labels", ()), stretch))
         answers.append((_person(one.get("completed_by")), form.target(parts)))
     inputs = {name: str(data.get(name, "")).strip() for name in form.fields}
@@ -143,15 +143,25 @@ def _person(who: object) -> str:
     return str(who.get("email") or who.get("id")) if isinstance(who, Mapping) else "" if who is None else str(who)
 
 
+def _one_of(chosen: Sequence[str]) -> tuple[str, str]:
+    """The one label that was chosen, or what is wrong."""
+    if len(chosen) == 1:
+        return chosen[0], ""
+    return "", f"{len(chosen)} labels are chosen, and one is needed"
+
+
 def _of_argilla(record: Mapping[str, Any], form: Form, line: int) -> Exchanged:
     people: dict[str, dict[str, str]] = {}
+    fault = ""
     for question, responses in (record.get("responses") or {}).items():
         for one in responses:
             if one.get("status") not in ("draft", "discarded") and one.get("value") is not None:
-                people.setdefault(str(one.get("user_id") or ""), {})[question] = str(one["value"])
+                value, more = _one_of(one["value"]) if isinstance(one["value"], list) else (one["value"], "")
+                fault = fault or more
+                people.setdefault(str(one.get("user_id") or ""), {})[question] = str(value)
     inputs = {name: str(record["fields"].get(name, "")).strip() for name in form.fields}
     answers = tuple((who, form.target(parts)) for who, parts in people.items())
-    return Exchanged(str((record.get("metadata") or {}).get(ID, "")), inputs, answers, line=line)
+    return Exchanged(str(record.get("id") or ""), inputs, answers, line=line, fault=fault)
 
 
 def write_project(records: Sequence[Exchanged], form: Form, tool: str) -> str:
@@ -178,17 +188,20 @@ def _to_labelstudio(one: Exchanged, form: Form) -> dict[str, Any]:
 
 
 def _to_argilla(one: Exchanged, form: Form) -> dict[str, Any]:
-    suggested = {} if one.suggestion is None else form.parts(one.suggestion)
-    responses: dict[str, list[dict[str, str | None]]] = {}
-    for _, target in one.answers:
-        for name, text in form.parts(target).items():
-            responses.setdefault(name, []).append({"value": text, "user_id": None})
+    told = [(target, who) for who, target in one.answers]
+    if not told and one.suggestion is not None:
+        told = [(one.suggestion, "inhouse")]
+    suggested = {
+        name: {"value": text, "score": None, "agent": agent}
+        for target, agent in told
+        for name, text in form.parts(target).items()
+    }
     return {
         "id": one.id,
         "fields": dict(one.inputs),
-        "metadata": {ID: one.id, PLACE: one.place},
-        "suggestions": {name: {"value": text, "score": None, "agent": "inhouse"} for name, text in suggested.items()},
-        "responses": responses,
+        "metadata": {},
+        "suggestions": suggested,
+        "responses": {},
         "vectors": {},
         "_server_id": None,
     }

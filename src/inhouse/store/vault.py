@@ -43,11 +43,14 @@ def key_file(environment: Mapping[str, str] = os.environ) -> Path:
     return Path(environment.get("XDG_CONFIG_HOME") or "~/.config").expanduser() / "inhouse" / "mask.key"
 
 
-def mask_key(workspace: Path, environment: Mapping[str, str] = os.environ) -> MaskKey:
-    """The key of `INHOUSE_MASK_KEY`, else of the key file, which is made, for its owner alone, if it is not there.
+def mask_key(workspace: Path, environment: Mapping[str, str] = os.environ, *, make: bool = True) -> MaskKey:
+    """The key of `INHOUSE_MASK_KEY`, else of the key file.
+
+    Args:
+        make: whether the key file is made, for its owner alone, if it is not there.
 
     Raises:
-        ConfigError: the key file would lie in the workspace, or is empty, or cannot be read or made.
+        ConfigError: the key file would lie in the workspace, or is empty, or cannot be read or made, or is not there.
     """
     if given := environment.get(KEY_VARIABLE):
         return MaskKey(given.encode(), KEY_VARIABLE)
@@ -57,8 +60,15 @@ def mask_key(workspace: Path, environment: Mapping[str, str] = os.environ) -> Ma
             f"the key of the masks would lie in the workspace itself, in {path}",
             f"set {KEY_VARIABLE}, or XDG_CONFIG_HOME to a folder elsewhere",
         )
+    made = not path.exists()
+    if made and not make:
+        raise ConfigError(
+            "there is no key to read the map of masks with",
+            f"restore it from a backup, or set {KEY_VARIABLE}",
+            file=path,
+        )
     try:
-        if made := not path.exists():
+        if made:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             with os.fdopen(descriptor, "wb") as file:
@@ -94,7 +104,8 @@ def read_map(path: Path, key: MaskKey) -> dict[str, str]:
     except InvalidTag as error:
         raise InputError(
             f"the map of masks cannot be read with the key of {key.source}: it is another key, or the file is damaged",
-            f"set {KEY_VARIABLE} to the key that it was made with, or drop the map: --no-map",
+            f"set {KEY_VARIABLE} to the key that it was made with, or drop the map: delete the file (`clean --no-map` "
+            "does so too); then nobody can tell any more what a placeholder stands for",
             file=path,
         ) from error
     return {str(original): str(mask) for original, mask in json.loads(plain).items()}

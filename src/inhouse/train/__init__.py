@@ -23,7 +23,7 @@ from inhouse.train.plan import (
     max_tokens_of,
     within_minutes,
 )
-from inhouse.train.trimming import fit_trimming, kept_share
+from inhouse.train.trimming import fit_trimming, kept_share, task_words
 
 __all__ = [
     "ENCODER_BATCH",
@@ -53,6 +53,7 @@ __all__ = [
     "max_tokens_of",
     "memory_needed",
     "roomy_heap",
+    "task_words",
     "tidy_heap",
     "within_minutes",
 ]

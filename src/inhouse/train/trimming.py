@@ -80,13 +80,18 @@ def _some(examples: Sequence[Example]) -> list[Example]:
     return rows
 
 
-def _query(task: Task, parts: Sequence[Part]) -> dict[str, float]:
-    """The words of instruction, fields, schema, outline and labels, with their rarity among the parts (of BM25)."""
+def task_words(task: Task) -> set[str]:
+    """The words of a task's instruction, fields, schema, outline and labels."""
     texts = [instruction_of(task), *task.input.fields, *task.labels, *task.outline.sections]
     for path, about in scalar_fields(task.json_schema).items():
         texts += [re.sub(r"(?<=[a-z])(?=[A-Z])", " ", path), str(about.get("description", ""))]
         texts += [str(value) for value in about.get("enum", ())]
-    words = {word for text in texts for word in words_of(text)}
+    return {word for text in texts for word in words_of(text)}
+
+
+def _query(task: Task, parts: Sequence[Part]) -> dict[str, float]:
+    """The words of the task with their rarity among the parts (of BM25)."""
+    words = task_words(task)
     having = Counter(word for part in parts for word in words & set(part.words))
     return {
         word: math.log(1 + (len(parts) - having[word] + 0.5) / (having[word] + 0.5))

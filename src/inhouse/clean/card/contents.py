@@ -1,13 +1,15 @@
-"""What stands in a data card: counts, distributions, findings by check and versions. No text of an example."""
+"""What stands in a data card: counts, distributions, findings by check and versions. No text of an example, and no
+personal data in the names of labels and files."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePath
 
 from inhouse.clean.card.fitness import fit_for
+from inhouse.clean.veil import veiled_names
 from inhouse.core import SPLITS, Dataset, Finding, Kind
 from inhouse.core.json_schema import parse_object
 
@@ -84,17 +86,21 @@ def make_card(
         versions: of the task up to this one, oldest first.
         created_at: when the card was made, in ISO 8601.
     """
+    lines = fit_for(dataset, kind, findings, checked)
+    charts = [chart for chart in _charts(dataset, kind) if chart.rows]
+    told = [*lines, *(v.reason for v in versions), *(name for chart in charts for name, _ in chart.rows)]
+    veil = veiled_names(dict.fromkeys(told))
     return Card(
         task=dataset.task,
         kind=kind,
         number=dataset.number,
         fingerprint=dataset.fingerprint,
         created_at=created_at,
-        lines=fit_for(dataset, kind, findings, checked),
-        charts=tuple(chart for chart in _charts(dataset, kind) if chart.rows),
+        lines=tuple(veil[line] for line in lines),
+        charts=tuple(replace(c, rows=tuple((veil[name], counts) for name, counts in c.rows)) for c in charts),
         checks=_by_check(findings),
         looked=bool(checked),
-        versions=tuple(versions),
+        versions=tuple(replace(v, reason=veil[v.reason]) for v in versions),
     )
 
 

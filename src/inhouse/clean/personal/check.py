@@ -101,6 +101,7 @@ def _evidence(
         split=dataset.splits[position],
         input="" if in_target else excerpt,
         target=excerpt if in_target else "",
+        position=position,
         note=note if len(of_kind) == 1 else f"{note}, and {len(of_kind) - 1} more in this example",
     )
 

@@ -78,6 +78,8 @@ KINDS: dict[str, Kind] = {
     ),
 }
 
+# The checks whose masks are placeholders; what other checks put in the place of a stretch is a mended text.
+HIDDEN = ("personal_data", "secret")
 PLACEHOLDER = re.compile(rf"\[({'|'.join(KINDS)})_(\d+)\]")
 
 

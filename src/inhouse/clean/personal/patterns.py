@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from functools import cache
 
 from inhouse.clean.personal.found import Found
+from inhouse.clean.personal.names import given_names, words_of
 
 _EMAIL = re.compile(r"(?<![\w.+-])[\w.+'-]{0,63}[\w+]@(?:[^\W_](?:[\w-]*[^\W_])?\.)+[^\W\d_]{2,24}(?![\w@])")
 
@@ -160,13 +161,18 @@ _PREFIX = (
 _BOX = r"P\.?[ ]?O\.?[ ]?Box|Postfach|Postbus|Boîte postale|Apartado|Casella postale"
 # A sentence about a street is no address: a house number must stand beside it.
 _CAPITAL = r"(?-i:[^\W\d_a-z])[\w'’.-]{0,30}"
+_NOUN = r"(?:Stra(?:ß|ss)e|Str\.|Weg|Gasse|Platz|Allee|Ufer|Damm|Chaussee)"
+# The number of the house behind a street; the end of what is a flat with its number still to come.
+_BEHIND = re.compile(r",?[ ]\d{1,3}(?:[ ]?[-/][ ]?\d{1,3})?[a-z]?(?![\w.])")
+_UNIT_NEXT = re.compile(r"(?:apt|apartment|suite)\.?$", re.IGNORECASE)
 _STREET = re.compile(
     rf"(?<![\w#])(?:"
     rf"(?:\d{{1,6}}[ ])?{_HOUSE},?[ ](?:{_CAPITAL}[ ]){{1,4}}?(?-i:{_ENGLISH})\b\.?"
-    rf"|(?:{_CAPITAL}[ ]){{0,3}}(?-i:[^\W\d_a-z])[\w'’.-]{{0,30}}{_SUFFIX},?[ ](?:(?:nr|no|č)\.?[ ])?{_HOUSE}"
-    rf"|{_CAPITAL}(?:[ ]{_WORD}){{0,2}}[ ](?-i:{_SUFFIX}),?[ ]{_HOUSE}"
-    rf"|(?:\d{{1,6}}[ ])?\d{{1,5}}(?:[ ]?(?:bis|ter|"
-    rf"[a-d]))?,?[ ]{_PREFIX}[ ](?:{_LINK}[ ])*{_CAPITAL}(?:[ ](?:{_LINK}[ ])*{_CAPITAL}){{0,3}}"
+    rf"|(?P<before>(?:{_CAPITAL}[ ]){{0,3}})(?-i:[^\W\d_a-z])[\w'’.-]{{0,30}}{_SUFFIX},?[ ](?:(?:nr|no|č)\.?[ ])?"
+    rf"{_HOUSE}"
+    rf"|(?P<words>{_CAPITAL}(?:[ ]{_WORD}){{0,2}})[ ](?-i:(?P<suffix>{_SUFFIX}|{_NOUN})),?[ ]{_HOUSE}"
+    rf"|(?P<number>(?:\d{{1,6}}[ ])?\d{{1,5}}(?:[ ]?(?:bis|ter|[a-d]))?,?[ ]){_PREFIX}[ ](?:{_LINK}[ ])*"
+    rf"{_CAPITAL}(?:[ ](?:{_LINK}[ ])*{_CAPITAL}){{0,3}}"
     rf"|{_PREFIX}[ ](?:{_LINK}[ ])*{_CAPITAL}(?:[ ](?:{_LINK}[ ])*{_CAPITAL}){{0,3}},?[ ]{_HOUSE}"
     rf"|(?:\d{{3,6}}[ ])?{_WORD}(?:[ ]{_WORD}){{0,3}}[ ]{_HOUSE}(?=[,\s]{{1,6}}(?:apt|apartment|suite)\.?[ ]\d)"
     rf"|(?:\d{{1,6}}[ ]){{1,2}}{_CAPITAL}(?:[ ]{_WORD}){{0,3}}(?=[,\s]{{1,6}}(?:apt|apartment|suite)\.?[ ]\d)"
@@ -182,9 +188,11 @@ _POSTCODE = (
     r"[A-Z]{1,2}\d[A-Z\d]?[ ]\d[A-Z]{2})(?![\w-])"
 )
 _PART = r"[^\W\d_][^\n,;:?!\d]{0,30}"
-# Behind the street: a flat, up to three parts of it (district, town, country), the postal code, its town.
+# Behind the street: a flat, up to three parts of it (district, town, country), the postal code, its town. Without a
+# comma or a new line these are words with capitals, and a year is no postal code: Havenkade 5 schoonmaak 2025.
 _TAIL = re.compile(
-    rf"(?:[,\s]{{1,6}}(?i:{_UNIT})){{0,2}}(?:(?:[,\s]{{1,6}}{_PART}){{0,3}}?[,\s]{{1,6}}{_POSTCODE}"
+    rf"(?:[,\s]{{1,6}}(?i:{_UNIT})){{0,2}}(?:(?:(?=[ ]?[,\n])(?:[,\s]{{1,6}}{_PART}){{0,3}}?[,\s]{{1,6}}"
+    rf"|(?:[ ]{{1,3}}{_CAPITAL}){{0,4}}?[ ]{{1,3}}(?!(?:19|20)\d\d\b(?![ ][A-Z]{{2}}\b))){_POSTCODE}"
     rf"(?:[ ](?:{_CAPITAL}[ ]?){{1,3}})?)?"
 )
 _ANNOUNCES = (
@@ -207,11 +215,45 @@ PLACE_SIGNS = (
 def addresses(text: str) -> Iterator[Found]:
     """Postal addresses: a street with its number and what follows of it, or what `address:` announces."""
     for m in _STREET.finditer(text):
-        yield Found("ADDRESS", m.start(), _end_of_address(text, m.end()))
+        start, end = _street_in(m)
+        yield Found("ADDRESS", start, _end_of_address(text, end))
     for m in _ADDRESS_IS.finditer(text):
         line = re.split(r"\.\s", m["line"])[0].rstrip(" .,")
         if any(map(str.isdigit, line)) and any(map(str.isalpha, line)):
             yield Found("ADDRESS", m.start("line"), _end_of_address(text, m.start("line") + len(line)))
+
+
+def _street_in(street: re.Match[str]) -> tuple[int, int]:
+    """Where street and house begin and end: without words and numbers before them that are no part of them."""
+    start, end = street.span()
+    if (
+        street["number"]
+        and "," not in street["number"]
+        and not _UNIT_NEXT.search(street[0])
+        and (house := _BEHIND.match(street.string, end))
+    ):
+        return street.end("number"), house.end()  # Bolletta 3 Via Roma 5
+    if street["before"]:
+        return start + _unlike_streets(street["before"], 0), end
+    if street["suffix"] and re.fullmatch(_NOUN, street["suffix"]):
+        return start + _unlike_streets(street["words"], 1), end  # Lange Straße: the last word is of it
+    return start, end
+
+
+def _unlike_streets(words: str, least: int) -> int:
+    """How many characters of words before a street are no part of its name; the last `least` words are."""
+    found = list(re.finditer(r"[^ ]+", words))
+    kept = len(found) - least
+    while kept > 0 and _may_be_of_street(found[kept - 1][0]):
+        kept -= 1
+    return found[kept].start() if kept < len(found) else len(words)
+
+
+def _may_be_of_street(word: str) -> bool:
+    plain = word.rstrip(".")
+    return (
+        plain.casefold() in words_of("of_streets.txt") or plain in given_names() or (len(plain) == 1 and plain != word)
+    )
 
 
 def _end_of_address(text: str, end: int) -> int:
