@@ -16,7 +16,7 @@ from inhouse.core import Dataset, Silent, Task
 from inhouse.engine import catalogue, find_spec, room_to_bring
 from inhouse.loading import loading
 from inhouse.pipeline import preparation, told
-from inhouse.pipeline.preparation import STAGES, beginning
+from inhouse.pipeline.preparation import READY, STAGES, beginning
 from inhouse.store import Settings
 from inhouse.train import TOKENS_AT_ONCE, Encoded, make_recipe
 from inhouse.train.plan import BEGUN_WITH, begun_with
@@ -64,9 +64,9 @@ class _Heard:
 def test_each_stage_before_the_first_step_is_shown_as_it_begins():
     heard = _Heard()
     at = beginning(heard)
-    for stage in STAGES:
+    for stage in (*STAGES[1:], READY):
         at(stage)
-    assert heard.seen == [("beginning", len(STAGES)), *enumerate(STAGES)]
+    assert heard.seen == [("beginning", len(STAGES)), *enumerate(STAGES), (len(STAGES), READY)]
 
 
 @given(st.lists(st.integers(1, 900), min_size=1, max_size=60), st.integers(0, 5))

@@ -22,7 +22,7 @@ from inhouse.engine import Base, require_kind
 from inhouse.errors import EngineFault, NothingToLearn
 from inhouse.pipeline.classifier_packaging import register_classifier
 from inhouse.pipeline.learning_data import to_learn_from
-from inhouse.pipeline.preparation import brought
+from inhouse.pipeline.preparation import READY, STAGES, brought
 from inhouse.pipeline.room import free_for
 from inhouse.pipeline.told import plan_told, result_told, tell_disk, tell_memory, tell_plan
 from inhouse.pipeline.watching import watching
@@ -131,7 +131,9 @@ def prepare_classifier(workspace: Workspace, task: Task, reporter: Reporter) -> 
     return PreparedClassifier(task, dataset, base, facts, reading, recipe, encoded(train), encoded(known), lengths)
 
 
-def train_classifier(workspace: Workspace, prepared: PreparedClassifier, run: str, reporter: Reporter) -> TrainResult:
+def train_classifier(
+    workspace: Workspace, prepared: PreparedClassifier, run: str, reporter: Reporter, at: Callable[[str], None]
+) -> TrainResult:
     """Tune the encoder, once more with the validation examples, fit the head, register the version.
 
     Arguments and result as in `training`. What is told of the training is what validation examples said of the first
@@ -145,7 +147,9 @@ def train_classifier(workspace: Workspace, prepared: PreparedClassifier, run: st
         watching(workspace, prepared.task.name, run, prepared.recipe, reporter) as watch,
         finishing_the_step(reporter) as asked_to_stop,
     ):
+        at(STAGES[3])
         speed = _speed(prepared)
+        at(READY)
         prepared = replace(prepared, recipe=fitted_into_minutes(prepared.recipe, speed))
         records.schedule_run(workspace, run, prepared.recipe)
         plan = _plan(prepared, speed)
@@ -267,7 +271,6 @@ def plan_classifier(workspace: Workspace, prepared: PreparedClassifier, reporter
     """
     free = free_for("encoder")
     if prepared.memory <= free:
-        reporter.say("measuring a step")
         speed = _speed(prepared)
     else:
         tell_memory(prepared.memory, free, LESS_MEMORY, reporter)

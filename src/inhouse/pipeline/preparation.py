@@ -70,6 +70,7 @@ if TYPE_CHECKING:  # they import the models' libraries
 
 # What a training does before its first step.
 STAGES = ("loading the libraries", "reading the examples", "loading the base", "measuring the speed")
+READY = ""
 LEARNING_SPLITS: tuple[Split, Split] = ("train", "validation")
 
 
@@ -159,9 +160,10 @@ class Prepared:
 
 def beginning(reporter: Reporter) -> Callable[[str], None]:
     """Show a bar over what comes before the first step, which takes seconds; what is given back takes each stage as it
-    begins."""
+    begins, and `READY` at last."""
     bar = reporter.bar("beginning", len(STAGES))
-    return lambda stage: bar.update(STAGES.index(stage), stage)
+    bar.update(0, STAGES[0])
+    return lambda stage: bar.update([*STAGES, READY].index(stage), stage)
 
 
 def wished(task: Task, *, seed: int | None = None, minutes: float | None = None, model: str = "") -> Task:
@@ -206,27 +208,18 @@ def require_ready(workspace: Workspace, name: str, model: str = "") -> Task:
     return task
 
 
-def prepare_training(
-    workspace: Workspace,
-    task: Task,
-    reporter: Reporter,
-    *,
-    split_over: int = 1,
-    at: Callable[[str], None] = lambda stage: None,
-) -> Prepared:
+def prepare_training(workspace: Workspace, task: Task, reporter: Reporter, *, split_over: int = 1) -> Prepared:
     """What the training of a causal model needs, made from the task's newest data.
 
     Args:
         split_over: so many processes have a part of the weights each.
-        at: is told each stage as it begins.
 
     Raises:
         what `train` raises before its first step.
     """
-    at(STAGES[0])
     from inhouse.engine.torch_model import use_threads
 
-    at(STAGES[1])
+
     dataset = to_learn_from(workspace, task.name, reporter=reporter)
     use_threads(workspace.settings.threads)
     base = brought(task.base_model, workspace.settings, reporter)

@@ -22,6 +22,7 @@ from inhouse.core import (
 )
 from inhouse.engine import find_spec, is_here, known_bases
 from inhouse.errors import InhouseError, UsageError
+from inhouse.launched import process_rank
 from inhouse.loading import loading
 from inhouse.pipeline.classifier import (
     PreparedClassifier,
@@ -32,6 +33,7 @@ from inhouse.pipeline.classifier import (
 )
 from inhouse.pipeline.packaging import register
 from inhouse.pipeline.preparation import (
+    READY,
     STAGES,
     Prepared,
     beginning,
@@ -89,9 +91,11 @@ def train(
         Busy: another process is training in this workspace.
         DiskFull, ModelUnavailable, ConfigError
     """
-    from inhouse.train.processes import started_processes
-
     reporter = reporter or Silent()
+    at = beginning(reporter if process_rank() == 0 else Silent())
+    with loading():
+        from inhouse.train.processes import started_processes
+
     processes = started_processes()
     task = wished(workspace.load_task(name), seed=seed, minutes=minutes, model=model)
     if task.train.model == "encoder" and processes.count > 1:
@@ -101,7 +105,6 @@ def train(
     require_ready(workspace, name, model)
     _tell_left_out(workspace, name, model, reporter)
     with workspace.lock(f"train-{name}", f"training {name!r}"), disk_guard(workspace.paths.root):
-        at = beginning(reporter)
         prepared = _prepare(workspace, task, reporter, at, split_over=processes.count if processes.sharded else 1)
         run = records.open_run(workspace, name, prepared.dataset.number, prepared.recipe, again=again)
         if run.status == "done" and run.result is not None:
@@ -171,11 +174,11 @@ def _prepare(
     workspace: Workspace, task: Task, reporter: Reporter, at: Callable[[str], None], *, split_over: int = 1
 ) -> Prepared | PreparedClassifier:
     """What the training of the task's causal model, or of its encoder, needs; `at` is told each stage as it begins."""
+    at(STAGES[1])
     with loading():
         if task.train.model == "encoder":
-            at(STAGES[1])
             return prepare_classifier(workspace, task, reporter)
-        return prepare_training(workspace, task, reporter, split_over=split_over, at=at)
+        return prepare_training(workspace, task, reporter, split_over=split_over)
 
 
 def _tell_left_out(workspace: Workspace, name: str, model: str, reporter: Reporter) -> None:
@@ -196,8 +199,7 @@ def _train_either(
     """Train by the recipe that the run has kept."""
     if isinstance(prepared, PreparedClassifier):
         assert isinstance(run.recipe, EncoderRecipe)
-        at(STAGES[3])
-        return train_classifier(workspace, replace(prepared, recipe=run.recipe), run.id, reporter)
+        return train_classifier(workspace, replace(prepared, recipe=run.recipe), run.id, reporter, at)
     assert isinstance(run.recipe, Recipe)
     recipe = run.recipe
     if processes.sharded:  # it may go on from where one process had them so
@@ -286,13 +288,18 @@ def plan_training(
         what `train` raises before its first step.
     """
     reporter = reporter or Silent()
+    at = beginning(reporter)
+    with loading():
+        from inhouse.engine.torch_model import free_memory
+
     task = wished(require_ready(workspace, name, model), minutes=minutes)
     _tell_left_out(workspace, name, model, reporter)
-    at = beginning(reporter)
     prepared = _prepare(workspace, task, reporter, at)
     if isinstance(prepared, PreparedClassifier):
         at(STAGES[3])
-        return plan_classifier(workspace, prepared, reporter)
+        plan = plan_classifier(workspace, prepared, reporter)
+        at(READY)
+        return plan
     free = free_for("causal")  # before the model takes its part of it
     if prepared.memory <= free:
         at(STAGES[2])
@@ -302,6 +309,7 @@ def plan_training(
     else:
         reporter.warn("it does not fit into the free memory: the time is reckoned from the machine's arithmetic alone")
         speed = _reckoned_speed(prepared)
+    at(READY)
     prepared = replace(prepared, recipe=prepared.fitted(speed))
     return _told(workspace, prepared, prepared.plan(speed), free, _encoder_option(workspace, prepared.task))
 
@@ -364,6 +372,7 @@ def _train(
         prepared = replace(prepared, recipe=prepared.fitted(speed))
         records.schedule_run(workspace, run, prepared.recipe)
         processes.agreed(prepared.recipe)
+        at(READY)
         judge = _judge(prepared, trunk)
         plan = prepared.plan(speed)
         tell_plan(plan, prepared.base, reporter, of_longer=OF_LONGER)

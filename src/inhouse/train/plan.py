@@ -405,17 +405,23 @@ def _looking(
 ) -> float:
     """What all looks at the validation split cost, in trained tokens."""
     looks = math.ceil(steps / look_every(train, validation, recipe))
-    a_look = _tokens(looked_at(train, validation, recipe)) / 3
+    a_look = _tokens(looked_at(train, validation, recipe)) * _forward(recipe)
     if judged:
         a_look += _asked_cost(validation) * len(asked_at(train, validation, recipe))
-    return looks * a_look + _tokens(begun_with(train, recipe)) / 3
+    return looks * a_look + _tokens(begun_with(train, recipe)) * _forward(recipe)
+
+
+def _forward(recipe: Recipe) -> float:
+    """What a token costs that is only read, in trained ones: of frozen weights no gradient is computed."""
+    return 1 / 3 if recipe.method == "full" else 1 / 2
 
 
 def _referring(recipe: Recipe, train: Sequence[Encoded], validation: Sequence[Encoded]) -> float:
     """What it costs to ask the base about every pair before the first step, in trained tokens."""
     if recipe.objective == "sft":
         return 0.0
-    return sum(e.tokens for e in (*train, *looked_at(train, validation, recipe)) if e.rejected) / 3
+    pairs = (e for e in (*train, *looked_at(train, validation, recipe)) if e.rejected)
+    return sum(e.tokens for e in pairs) * _forward(recipe)
 
 
 def within_minutes(
