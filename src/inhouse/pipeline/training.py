@@ -19,7 +19,7 @@ from inhouse.core import (
     TrainPlan,
     TrainResult,
 )
-from inhouse.engine import find_spec, is_here, known_bases
+from inhouse.engine import Base, BaseSpec, find_spec, is_here, known_bases, outlined_base
 from inhouse.errors import InhouseError, UsageError
 from inhouse.pipeline.classifier import (
     PreparedClassifier,
@@ -43,7 +43,7 @@ from inhouse.pipeline.room import free_for
 from inhouse.pipeline.told import plan_told, result_told, tell_memory, tell_plan
 from inhouse.pipeline.watching import watching
 from inhouse.store import Workspace, disk_guard, records, registry
-from inhouse.train import GIB, Plan, disk_needed, finishing_the_step
+from inhouse.train import BYTES_SERVED, GIB, Plan, disk_needed, finishing_the_step
 
 if TYPE_CHECKING:  # they import torch
     from inhouse.train.loop import Judge, Trunk
@@ -52,6 +52,9 @@ if TYPE_CHECKING:  # they import torch
 # Of a training that does not fit nothing can be measured: FLOP per weight and token, forward and back past frozen
 # weights.
 FLOP_PER_WEIGHT = 4
+# A weight of a base of the hub in bfloat16, as most are published; and as it is kept: in bfloat16, and once more in 8
+# bits.
+BYTES_FETCHED, BYTES_KEPT = 2, 2 + BYTES_SERVED
 OF_LONGER = "the end of their input is cut off in training (`train.max_tokens` in task.toml raises the limit)"
 
 
@@ -269,11 +272,23 @@ def plan_training(
     reporter = reporter or Silent()
     task = wished(require_ready(workspace, name, model), minutes=minutes)
     _tell_left_out(workspace, name, model, reporter)
-    prepared = _prepare(workspace, task, reporter)
-    if isinstance(prepared, PreparedClassifier):
-        return plan_classifier(workspace, prepared, reporter)
+    if task.train.model == "encoder":
+        return plan_classifier(workspace, prepare_classifier(workspace, task, reporter), reporter)
+    with outlined_base(task.base_model, workspace.settings) as outline:
+        return _plan_causal(workspace, prepare_training(workspace, task, reporter, base=outline), reporter, outline)
+
+
+def _plan_causal(workspace: Workspace, prepared: Prepared, reporter: Reporter, outline: Base | None) -> TrainPlan:
+    """The plan of a causal model, from a few measured steps where it is here and fits.
+
+    Args:
+        outline: the base, where its weights are not here.
+    """
     free = free_for("causal")  # before the model takes its part of it
-    if prepared.memory <= free:
+    if outline is not None:
+        _tell_outline(outline.spec, reporter)
+        speed = _reckoned_speed(prepared)
+    elif prepared.memory <= free:
         reporter.say("measuring a few steps")
         with prepared_trunk(prepared) as (trunk, adapters):
             speed = measured_speed(prepared, trunk, adapters)
@@ -282,6 +297,16 @@ def plan_training(
         speed = _reckoned_speed(prepared)
     prepared = replace(prepared, recipe=prepared.fitted(speed))
     return _told(workspace, prepared, prepared.plan(speed), free, _encoder_option(workspace, prepared.task))
+
+
+def _tell_outline(spec: BaseSpec, reporter: Reporter) -> None:
+    """Say what a base takes that is not here, and what the plan rests on instead of it."""
+    reporter.warn(
+        f"{spec.name} is not on this machine: {spec.parameters / 1e6:,.0f} million weights, about "
+        f"{spec.parameters * BYTES_FETCHED / GIB:.1f} GiB to fetch, and {spec.parameters * BYTES_KEPT / GIB:.1f} more "
+        "on disk once it is converted. Only its description was fetched: the time is reckoned from the machine's "
+        "arithmetic, not measured"
+    )
 
 
 def _encoder_option(workspace: Workspace, task: Task) -> tuple[BaseOption, ...]:
