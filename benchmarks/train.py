@@ -6,14 +6,17 @@ Each is trained several times, one round of all after the other as long as `--mi
 median of the rounds, and `low_` and `high_` are their range. A round's number is the seed of order and adapters.
 
 Each takes the same rendered tokens, once through, with the same loss mask, model, LoRA shape and batch, in a process of
-its own, one after the other. Ours computes in the precision that it chooses for the machine; TRL in bfloat16, to
-which `ratio_to_trl_packed` is, and where that is not our choice, packed in float32 too. Tokens are real ones: padding
-does not count. `shared_tokens` is the share of them that a batch's common beginning saved. `limit` is the machine's
-matrix-product rate in our precision over the FLOP that the mathematics needs per real token: 4 per frozen weight of the
-trunk and 6 per adapter weight, causal attention forward and back, and the head forward and back on answer tokens alone.
-Losses are the mean cross-entropy per answer token of held-out texts after the last step, computed alike for all.
-`seconds_to_first_step` is of the command `inhouse train` on the ledger, the converted base cached: from its process's
-start until the first step begins (`seconds_through_first_step`: until it is done), measured first, three times.
+its own, one after the other. All begin with the same adapters and take the same number of steps; padded TRL gets our
+batches in our order, so that in one precision its loss is ours. Packed TRL puts texts together as it does, in rows that
+are as long as it takes to have as many of them as we have batches. Ours computes in the precision that it chooses for
+the machine; TRL in bfloat16, to which `ratio_to_trl_packed` is, and where that is not our choice, packed in float32
+too. Tokens are real ones: padding does not count. `shared_tokens` is the share of them that a batch's common beginning
+saved. `limit` is the machine's matrix-product rate in our precision over the FLOP that the mathematics needs per real
+token: 4 per frozen weight of the trunk and 6 per adapter weight, causal attention forward and back, and the head
+forward and back on answer tokens alone. Losses are the mean cross-entropy per answer token of held-out texts after the
+last step, computed alike for all. `seconds_to_first_step` is of the command `inhouse train` on the ledger, the
+converted base cached: from its process's start until the first step begins (`seconds_through_first_step`: until it is
+done), measured first, three times.
 
 Without files the project's own examples are taken: ledger lines for short texts, invoices for long ones. Give others as
 `FILE`, or `FILE:INPUT,INPUT=TARGET` where the columns cannot be guessed.
@@ -25,6 +28,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import random
 import resource
 import subprocess
@@ -229,10 +233,7 @@ def ours(work: dict[str, Any]) -> dict[str, float]:
     """The step of our own loop."""
     use_threads(0)
     learned = [Encoded(*texts) for texts in work["learned"]]
-    batches = [
-        [learned[i] for i in batch]
-        for batch in loop._batches([e.tokens for e in learned], work["batch"], work["seed"], 0)
-    ]
+    batches = [[learned[i] for i in batch] for batch in batches_of(work)]
     with roomy_heap(psutil.virtual_memory().available):
         model = load_model(Path(work["base"]), PRECISION)
         adapters = attach(model, RANK, ALPHA, seed=work["seed"])
@@ -252,7 +253,10 @@ def ours(work: dict[str, Any]) -> dict[str, float]:
         seconds = time.perf_counter() - begun
     parts = [pack(part) for batch in batches for part in in_parts(batch, TOKENS_AT_ONCE)]
     every = sum(e.tokens - 1 for e in learned)
-    return outcome(work, model, seconds) | {"shared_tokens": 1 - sum(len(part.ids) for part in parts) / every}
+    return outcome(work, model, seconds) | {
+        "steps": len(batches),
+        "shared_tokens": 1 - sum(len(part.ids) for part in parts) / every,
+    }
 
 
 def trl(work: dict[str, Any], *, packing: bool = False, precision: str = "bfloat16") -> dict[str, float]:
@@ -262,21 +266,22 @@ def trl(work: dict[str, Any], *, packing: bool = False, precision: str = "bfloat
     from transformers import AutoModelForCausalLM, AutoTokenizer
     from trl import SFTConfig, SFTTrainer
 
+    batches = batches_of(work)
+    texts = [work["learned"][i] for batch in batches for i in batch]
     rows = Dataset.from_dict(
         {
-            "input_ids": [p + a for p, a in work["learned"]],
-            "completion_mask": [[0] * len(p) + [1] * len(a) for p, a in work["learned"]],
+            "input_ids": [p + a for p, a in texts],
+            "completion_mask": [[0] * len(p) + [1] * len(a) for p, a in texts],
         }
     )
-    mean = sum(len(p) + len(a) for p, a in work["learned"]) / len(work["learned"])
     with tempfile.TemporaryDirectory() as folder:
         trainer = SFTTrainer(
             AutoModelForCausalLM.from_pretrained(work["base"], dtype=getattr(torch, precision)),
             SFTConfig(
                 output_dir=folder,
-                # Packed, a row holds as many tokens as a padded batch has texts: the same tokens for each step.
                 per_device_train_batch_size=1 if packing else work["batch"],
-                max_length=round(mean * work["batch"]) if packing else None,
+                max_length=row_length(rows, len(batches)) if packing else None,
+                train_sampling_strategy="random" if packing else "sequential",
                 packing=packing,
                 num_train_epochs=1,
                 learning_rate=RATE,
@@ -297,10 +302,38 @@ def trl(work: dict[str, Any], *, packing: bool = False, precision: str = "bfloat
             processing_class=AutoTokenizer.from_pretrained(work["base"]),
             peft_config=LoraConfig(r=RANK, lora_alpha=ALPHA, lora_dropout=0.0, target_modules="all-linear"),
         )
+        begin_as_ours(trainer.model, work["seed"])
         begun = time.perf_counter()
         trainer.train()
         seconds = time.perf_counter() - begun
-    return outcome(work, trainer.model.base_model.model, seconds)
+    return outcome(work, trainer.model.base_model.model, seconds) | {"steps": trainer.state.global_step}
+
+
+def batches_of(work: dict[str, Any]) -> list[list[int]]:
+    """Places of the texts of each of our steps."""
+    lengths = [len(prompt) + len(answer) for prompt, answer in work["learned"]]
+    return loop._batches(lengths, work["batch"], work["seed"], 0)
+
+
+def row_length(rows: Any, count: int) -> int:  # noqa: ANN401 - a data set
+    """The shortest rows, to a hundredth, of which TRL's packing makes no more than `count`: one step each."""
+    from trl import pack_dataset
+
+    length = sum(map(len, rows["input_ids"])) / count
+    while len(pack_dataset(rows, math.ceil(length))) > count:
+        length *= 1.01
+    return math.ceil(length)
+
+
+def begin_as_ours(model: Any, seed: int) -> None:  # noqa: ANN401 - a PEFT model
+    """Give PEFT's adapters the numbers that ours begin with: see `engine.lora.attach`."""
+    torch.manual_seed(seed)
+    for module in model.modules():
+        if hasattr(module, "lora_A"):
+            down = torch.empty(RANK, module.in_features)
+            torch.nn.init.kaiming_uniform_(down, a=math.sqrt(5))
+            with torch.no_grad():
+                module.lora_A["default"].weight.copy_(down)
 
 
 def outcome(work: dict[str, Any], model: Any, seconds: float) -> dict[str, float]:  # noqa: ANN401

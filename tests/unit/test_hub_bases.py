@@ -1117,6 +1117,39 @@ def test_what_cannot_be_used_is_refused_before_its_weights_are_fetched(hub, tmp_
     assert [p.name for p in (tmp_path / "models").iterdir() if p.is_dir() and p.name != "home"] == []
 
 
+def test_a_dry_run_tells_a_models_size_before_its_weights_are_fetched(hub, tmp_path):
+    place, models = tmp_path / "workspace", tmp_path / "models"
+    environment = {"HF_ENDPOINT": hub.address, "HF_HOME": str(models / "home"), "INHOUSE_MODELS_DIR": str(models)}
+    messages = write_csv(tmp_path / "intents.csv", many_intents(4))
+
+    def inhouse(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "inhouse", *arguments, "--workspace", str(place), "--json"]
+        return subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            check=False,
+            env={**os.environ, **environment, "INHOUSE_OFFLINE": "0"},
+        )
+
+    assert inhouse("init", "intents", "--base", "org/small-chat").returncode == 0
+    assert inhouse("add", "intents", str(messages), "--input", "text", "--target", "category").returncode == 0
+    outlined = inhouse("train", "intents", "--dry-run")
+    assert outlined.returncode == 0, outlined.stderr
+    assert not any("safetensors" in asked for asked in hub.asked if "resolve" in asked)
+    assert not list(models.glob("org--*"))
+    assert "org/small-chat is not on this machine" in outlined.stderr
+    assert "reckoned from the machine's arithmetic, not measured" in outlined.stderr
+    assert inhouse("models", "pull", "org/small-chat").returncode == 0
+    measured = inhouse("train", "intents", "--dry-run")
+    assert "not on this machine" not in measured.stderr
+    assert "measuring a few steps" in measured.stderr
+    before, after = json.loads(outlined.stdout), json.loads(measured.stdout)
+    for name in ("steps", "tokens", "memory_gib", "disk_gib", "choices"):
+        assert before[name] == after[name], name
+    assert before["minutes"] > 0
+
+
 def test_a_hub_that_does_not_answer_is_told(hub, tmp_path):
     hub.server.shutdown()
     hub.server.server_close()

@@ -340,6 +340,32 @@ def get_base(name: str, settings: Settings, say: Say = _silent, sha256: str = ""
     return _as_kept(spec, location(spec, settings))
 
 
+@contextmanager
+def outlined_base(name: str, settings: Settings) -> Iterator[Base | None]:
+    """A base of the hub that is not here, without its weights, to plan with: only its description is fetched.
+
+    None where the base is here, or is not of the hub. What is fetched is gone afterwards.
+
+    Raises:
+        what `get_base` raises before it fetches weights.
+    """
+    spec = require_base(name, settings)
+    if not spec.hub or is_here(spec, settings):
+        yield None
+        return
+    from inhouse.engine import hub, hub_encoder
+
+    with tempfile.TemporaryDirectory(prefix="inhouse-") as scratch:
+        source, out = Path(scratch) / "fetched", Path(scratch) / "outline"
+        hub.fetch(spec.hub, source, _check_texts, weights=False)
+        if hub_encoder.is_encoder(source):
+            yield Base(replace(spec, kind="encoder"), source)
+            return
+        out.mkdir()
+        end_of_turn, parameters = hub.outline(source, out, spec.title)
+        yield Base(replace(spec, end_of_turn=end_of_turn, parameters=parameters), out)
+
+
 def _as_kept(spec: BaseSpec, folder: Path) -> Base:
     """A base that is here, with what was only learned when it was converted."""
     facts = _facts(folder)

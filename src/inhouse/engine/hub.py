@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -47,8 +48,11 @@ class HubModel:
         return bool(self.config.get("tie_word_embeddings", False))
 
 
-def read_folder(folder: Path) -> HubModel:
+def read_folder(folder: Path, *, weights: bool = True) -> HubModel:
     """Look at a folder in the hub's format.
+
+    Args:
+        weights: false for a folder that has none: all else is looked at.
 
     Raises:
         ModelUnavailable: a file is missing, or holds what could not be trained and served, with the remedy.
@@ -60,7 +64,9 @@ def read_folder(folder: Path) -> HubModel:
     template, settings = _template(folder)
     tokenizer = read_json(folder / "tokenizer.json", _slow_tokenizer(folder))
     hub_header.splitting_of(tokenizer, folder / "tokenizer.json")
-    model = HubModel(folder, config, architecture, tokenizer, settings, template, weight_files(folder))
+    model = HubModel(
+        folder, config, architecture, tokenizer, settings, template, weight_files(folder) if weights else ()
+    )
     for file in model.weights:
         _check_types(file)
     return model
@@ -272,6 +278,26 @@ def convert(model: HubModel, out: Path, name: str) -> str:
     return token
 
 
+def outline(folder: Path, out: Path, name: str) -> tuple[str, int]:
+    """Write a hub model whose weights are not there in the form in which bases are kept, without them.
+
+    Returns:
+        Its end-of-turn token, and how many weights its config.json asks for.
+
+    Raises:
+        ModelUnavailable: what `read_folder` and `convert` find wrong without the weights.
+    """
+    from inhouse.engine.gguf_file import write_tensors
+
+    model = read_folder(folder, weights=False)
+    expected = _expected(model)
+    _write_texts(model, out)
+    end, token = _end_of_turn(out)
+    with _gguf_with_header(model, out, name, end) as writer:
+        write_tensors(writer, {}, iter(()))
+    return token, sum(math.prod(shape) for shape in expected.values())
+
+
 def _expected(model: HubModel) -> dict[str, list[int]]:
     """Names and shapes of the weights that transformers would load; takes no memory."""
     settle_transformers()
@@ -313,8 +339,6 @@ def _read_weights(places: Mapping[str, Path]) -> Iterator[tuple[str, Any]]:
 
 
 def _write_gguf(model: HubModel, out: Path, name: str, end_of_turn: int) -> None:
-    import gguf
-
     from inhouse.engine.gguf_file import in_gguf_order, names_in, write_tensors
     from inhouse.engine.lora import merged_weights
 
@@ -325,6 +349,16 @@ def _write_gguf(model: HubModel, out: Path, name: str, end_of_turn: int) -> None
     tables = shapes.rope_tables(model.config)
     plain = merged_weights(out / _ONE_FILE, {}, rank=1, alpha=1)
     tensors = in_gguf_order(plain, model.architecture, layers, heads, key_heads)
+    with _gguf_with_header(model, out, name, end_of_turn) as writer:
+        of_tables = {name: list(table.shape) for name, table in tables.items()}
+        write_tensors(writer, {**of_tables, **stored}, chain(tables.items(), tensors))
+
+
+@contextmanager
+def _gguf_with_header(model: HubModel, out: Path, name: str, end_of_turn: int) -> Iterator[Any]:
+    """A writer of `base.gguf` that has all but the weights."""
+    import gguf
+
     with closing(gguf.GGUFWriter(out / "base.gguf", model.architecture)) as writer:
         hub_header.add_architecture(writer, model.config, model.architecture, name)
         hub_header.add_tokenizer(
@@ -336,8 +370,7 @@ def _write_gguf(model: HubModel, out: Path, name: str, end_of_turn: int) -> None
             chat_template=model.chat_template,
             file=out / "tokenizer.json",
         )
-        of_tables = {name: list(table.shape) for name, table in tables.items()}
-        write_tensors(writer, {**of_tables, **stored}, chain(tables.items(), tensors))
+        yield writer
 
 
 def _end_of_turn(folder: Path) -> tuple[int, str]:
@@ -367,8 +400,11 @@ def _end_of_turn(folder: Path) -> tuple[int, str]:
 # ---------------------------------------------------------------------- fetching
 
 
-def fetch(name: str, folder: Path, check_texts: Callable[[Path], None]) -> str:
+def fetch(name: str, folder: Path, check_texts: Callable[[Path], None], *, weights: bool = True) -> str:
     """Fetch `org/name[@revision]` into `folder`: JSON and templates first, weights once `check_texts` has passed them.
+
+    Args:
+        weights: whether they are wanted.
 
     Returns:
         The commit that was fetched.
@@ -387,7 +423,8 @@ def fetch(name: str, folder: Path, check_texts: Callable[[Path], None]) -> str:
             raise _pickle_only(pickled[0] if pickled else "nothing that can be read", identifier)
         snapshot_download(identifier, revision=facts.sha, local_dir=folder, allow_patterns=_TEXT_FILES)
         check_texts(folder)
-        snapshot_download(identifier, revision=facts.sha, local_dir=folder, allow_patterns=_WEIGHT_FILES)
+        if weights:
+            snapshot_download(identifier, revision=facts.sha, local_dir=folder, allow_patterns=_WEIGHT_FILES)
     return str(facts.sha)
 
 

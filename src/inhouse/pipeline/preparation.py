@@ -208,21 +208,23 @@ def require_ready(workspace: Workspace, name: str, model: str = "") -> Task:
     return task
 
 
-def prepare_training(workspace: Workspace, task: Task, reporter: Reporter, *, split_over: int = 1) -> Prepared:
+def prepare_training(
+    workspace: Workspace, task: Task, reporter: Reporter, *, split_over: int = 1, base: Base | None = None
+) -> Prepared:
     """What the training of a causal model needs, made from the task's newest data.
 
     Args:
         split_over: so many processes have a part of the weights each.
+        base: in place of the task's own, which is fetched and converted where need be.
 
     Raises:
         what `train` raises before its first step.
     """
     from inhouse.engine.torch_model import use_threads
 
-
     dataset = to_learn_from(workspace, task.name, reporter=reporter)
     use_threads(workspace.settings.threads)
-    base = brought(task.base_model, workspace.settings, reporter)
+    base = base or brought(task.base_model, workspace.settings, reporter)
     require_kind(base, "causal", "base_model")
     engine = choose_engine(task.engine, gguf_architecture(base.gguf), traits=traits_of(base.gguf))
     task = _within_context(task, base, reporter)

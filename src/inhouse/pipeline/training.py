@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from statistics import fmean, stdev
@@ -20,7 +21,7 @@ from inhouse.core import (
     TrainPlan,
     TrainResult,
 )
-from inhouse.engine import find_spec, is_here, known_bases
+from inhouse.engine import Base, BaseSpec, find_spec, is_here, known_bases, outlined_base
 from inhouse.errors import InhouseError, UsageError
 from inhouse.launched import process_rank
 from inhouse.loading import loading
@@ -49,7 +50,7 @@ from inhouse.pipeline.room import free_for
 from inhouse.pipeline.told import plan_told, result_told, tell_disk, tell_memory, tell_plan
 from inhouse.pipeline.watching import watching
 from inhouse.store import Workspace, disk_guard, records, registry
-from inhouse.train import GIB, Plan, finishing_the_step
+from inhouse.train import BYTES_SERVED, GIB, Plan, finishing_the_step
 
 if TYPE_CHECKING:  # they import torch
     from inhouse.train.loop import Judge, Trunk
@@ -58,6 +59,9 @@ if TYPE_CHECKING:  # they import torch
 # Of a training that does not fit nothing can be measured: FLOP per weight and token, forward and back past frozen
 # weights.
 FLOP_PER_WEIGHT = 4
+# A weight of a base of the hub in bfloat16, as most are published; and as it is kept: in bfloat16, and once more in 8
+# bits.
+BYTES_FETCHED, BYTES_KEPT = 2, 2 + BYTES_SERVED
 OF_LONGER = "the end of their input is cut off in training (`train.max_tokens` in task.toml raises the limit)"
 
 
@@ -171,14 +175,24 @@ def _judge(prepared: Prepared, trunk: Trunk) -> Judge | None:
 
 
 def _prepare(
-    workspace: Workspace, task: Task, reporter: Reporter, at: Callable[[str], None], *, split_over: int = 1
+    workspace: Workspace,
+    task: Task,
+    reporter: Reporter,
+    at: Callable[[str], None],
+    *,
+    split_over: int = 1,
+    base: Base | None = None,
 ) -> Prepared | PreparedClassifier:
-    """What the training of the task's causal model, or of its encoder, needs; `at` is told each stage as it begins."""
+    """What the training of the task's causal model, or of its encoder, needs; `at` is told each stage as it begins.
+
+    Args:
+        base: of the causal model, where its weights are not here.
+    """
     at(STAGES[1])
     with loading():
         if task.train.model == "encoder":
             return prepare_classifier(workspace, task, reporter)
-        return prepare_training(workspace, task, reporter, split_over=split_over)
+        return prepare_training(workspace, task, reporter, split_over=split_over, base=base)
 
 
 def _tell_left_out(workspace: Workspace, name: str, model: str, reporter: Reporter) -> None:
@@ -290,18 +304,35 @@ def plan_training(
     reporter = reporter or Silent()
     at = beginning(reporter)
     with loading():
-        from inhouse.engine.torch_model import free_memory
+        from inhouse.engine import torch_model  # noqa: F401 - the first stage: what follows needs it
 
     task = wished(require_ready(workspace, name, model), minutes=minutes)
     _tell_left_out(workspace, name, model, reporter)
-    prepared = _prepare(workspace, task, reporter, at)
-    if isinstance(prepared, PreparedClassifier):
+    encoder = task.train.model == "encoder"
+    with nullcontext() if encoder else outlined_base(task.base_model, workspace.settings) as outline:
+        prepared = _prepare(workspace, task, reporter, at, base=outline)
+        if isinstance(prepared, Prepared):
+            return _plan_causal(workspace, prepared, reporter, at, outline)
         at(STAGES[3])
         plan = plan_classifier(workspace, prepared, reporter)
         at(READY)
         return plan
+
+
+def _plan_causal(
+    workspace: Workspace, prepared: Prepared, reporter: Reporter, at: Callable[[str], None], outline: Base | None
+) -> TrainPlan:
+    """The plan of a causal model, from a few measured steps where it is here and fits.
+
+    Args:
+        at: is told each stage as it begins.
+        outline: the base, where its weights are not here.
+    """
     free = free_for("causal")  # before the model takes its part of it
-    if prepared.memory <= free:
+    if outline is not None:
+        _tell_outline(outline.spec, reporter)
+        speed = _reckoned_speed(prepared)
+    elif prepared.memory <= free:
         at(STAGES[2])
         with prepared_trunk(prepared) as (trunk, adapters):
             at(STAGES[3])
@@ -312,6 +343,16 @@ def plan_training(
     at(READY)
     prepared = replace(prepared, recipe=prepared.fitted(speed))
     return _told(workspace, prepared, prepared.plan(speed), free, _encoder_option(workspace, prepared.task))
+
+
+def _tell_outline(spec: BaseSpec, reporter: Reporter) -> None:
+    """Say what a base takes that is not here, and what the plan rests on instead of it."""
+    reporter.warn(
+        f"{spec.name} is not on this machine: {spec.parameters / 1e6:,.0f} million weights, about "
+        f"{spec.parameters * BYTES_FETCHED / GIB:.1f} GiB to fetch, and {spec.parameters * BYTES_KEPT / GIB:.1f} more "
+        "on disk once it is converted. Only its description was fetched: the time is reckoned from the machine's "
+        "arithmetic, not measured"
+    )
 
 
 def _encoder_option(workspace: Workspace, task: Task) -> tuple[BaseOption, ...]:
