@@ -550,22 +550,41 @@ def rollback(
 @app.command(epilog="inhouse predict tickets new.csv --out answers.csv")
 def predict(
     task: TaskName,
-    file: Annotated[
-        Path,
-        typer.Argument(
-            metavar="PATH", help=f"{FILES}, with the task's input columns; or a folder of documents, or one"
-        ),
+    paths: Annotated[
+        list[str], typer.Argument(metavar="PATH", help=f"{PATHS}; documents: PDF, Word, HTML, mails, pictures")
     ],
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="the CSV to write")],
+    inputs: Inputs = None,
+    query: Query = "",
+    sheet: Sheet = "",
+    header: Header = 0,
+    encoding: Encoding = "",
+    delimiter: Delimiter = "",
     which: Which = "champion",
     workspace: Folder = HERE,
     as_json: AsJson = False,
 ) -> None:
-    """Answer every row of a file, or every document of a folder: prediction, confidence, needs_review, error."""
+    """Answer every row of tables and databases, and every document: prediction, confidence, needs_review, error."""
     from inhouse import pipeline
     from inhouse.cli import show
 
-    _do(workspace, as_json, lambda w, t: pipeline.predict(w, task, file, out, t, which=which), _as_dict, show.predicted)
+    _do(
+        workspace,
+        as_json,
+        lambda w, t: pipeline.predict(
+            w,
+            task,
+            paths,
+            out,
+            t,
+            which=which,
+            inputs=inputs or (),
+            options=_options(sheet, header, encoding, delimiter),
+            query=query,
+        ),
+        _as_dict,
+        show.predicted,
+    )
 
 
 @app.command(epilog="inhouse export tickets --to ollama --out tickets-ollama")
@@ -646,6 +665,7 @@ def run(
     inputs: Inputs = None,
     target: Target = None,
     group: Group = "",
+    key: Key = "",
     test: TestFile = None,
     drop_rare: DropRare = False,
     query: Query = "",
@@ -676,6 +696,7 @@ def run(
             kind=kind,
             target=target or (),
             group=group,
+            key=key,
             drop_rare=drop_rare,
             options=_options(sheet, header, encoding, delimiter),
             query=query,
