@@ -6,8 +6,10 @@ import csv
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
+from collections import Counter
 
 import docx
 import pytest
@@ -105,6 +107,60 @@ def test_one_document_and_the_same_text_in_a_table_get_the_same_answer(workspace
     [one], [two] = table(tmp_path / "one.csv"), table(tmp_path / "two.csv")
     assert one["file"] == "a.pdf"
     assert {k: one[k] for k in ("prediction", "confidence")} == {k: two[k] for k in ("prediction", "confidence")}
+
+
+def test_folders_patterns_and_databases_are_read_as_add_reads_them(workspace, documents, tmp_path):
+    exports = documents / "exports"
+    exports.mkdir()
+    write_csv(exports / "1.csv", [{"text": TEXTS[0], "id": "1"}, {"text": "", "id": "2"}])
+    (exports / "2.tsv").write_text(f"id\ttext\n3\t{TEXTS[1]}\n")
+    write_csv(exports / "targets.csv", [{"document": "a.pdf", "label": "x"}])
+    with sqlite3.connect(tmp_path / "crm.db") as database:
+        database.execute("CREATE TABLE mails (id INTEGER, text TEXT)")
+        database.executemany("INSERT INTO mails VALUES (?, ?)", [(7, TEXTS[2]), (8, TEXTS[3])])
+    url = f"sqlite:///{tmp_path / 'crm.db'}"
+    out, reporter = documents / "out.csv", Silent()
+    done = inhouse.predict(workspace, "intents", [documents, url], out, reporter, query="SELECT * FROM mails")
+    rows = table(out)
+    assert list(rows[0])[:4] == ["file", "part", "text", "id"]
+    by_file = Counter(row["file"] for row in rows)
+    assert by_file.pop(url) == 2
+    assert by_file == {
+        "in/exports/1.csv": 2, "in/exports/2.tsv": 1, "a.pdf": 1, "b.docx": 1, "c.pdf": 1, "d.pdf": 1,
+        "mails/e.eml": 1, "mails/f.mbox": 2,
+    }  # fmt: skip
+    assert [row["id"] for row in rows if row["id"]] == ["1", "2", "3", "7", "8"]
+    assert (done.rows, done.errors, len(done.unreadable)) == (12, 3, 3)
+    assert done.unreadable[0].startswith("in/exports/1.csv: line 3")
+    assert any("targets.csv is left out: column 'text' is missing" in said for said in reporter.warned)
+    again = inhouse.predict(workspace, "intents", [documents, url], out, query="SELECT * FROM mails")
+    assert again.rows == 12  # what was written into the folder is no input
+
+    pattern = str(exports / "[12].*")
+    assert inhouse.predict(workspace, "intents", pattern, tmp_path / "p.csv").rows == 3
+    assert [row["file"] for row in table(tmp_path / "p.csv")] == ["exports/1.csv", "exports/1.csv", "exports/2.tsv"]
+
+
+def test_columns_of_another_name_and_options_are_as_in_add(workspace, tmp_path, cli):
+    (tmp_path / "a.txt.csv").write_text(f"x|body\n1|{TEXTS[0]}\n")
+    wrong = cli(workspace.paths.root, "predict", "intents", tmp_path / "a.txt.csv", "--out", tmp_path / "o.csv")
+    assert wrong.code == 3
+    assert "'text' is missing" in wrong.err
+    done = cli(
+        workspace.paths.root, "predict", "intents", tmp_path / "a.txt.csv", "--input", "text=body", "--delimiter", "|",
+        "--out", tmp_path / "o.csv", "--json",
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    [row] = table(tmp_path / "o.csv")
+    assert row["prediction"] in INTENTS
+    odd = cli(workspace.paths.root, "predict", "intents", tmp_path / "a.txt.csv", "--input", "y=x", "--out", "o.csv")
+    assert "--input y: the model reads text" in odd.err
+    (tmp_path / "broken.json").write_text("{")
+    two = inhouse.predict(workspace, "intents", [tmp_path / "broken.json", tmp_path / "a.txt.csv"], tmp_path / "o.csv",
+                          inputs=["text=body"])  # fmt: skip
+    assert (two.rows, len(two.unreadable)) == (1, 1)
+    with pytest.raises(UsageError, match="--query is for a database"):
+        inhouse.predict(workspace, "intents", tmp_path / "a.txt.csv", tmp_path / "o.csv", query="SELECT 1")
 
 
 KILLED = """

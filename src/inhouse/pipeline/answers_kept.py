@@ -27,7 +27,7 @@ class KeptAnswers:
     """
 
     def __init__(self, out: Path, belongs_to: dict[str, object]) -> None:
-        self.path = out.with_name(f"{out.name}.part")
+        self.path = self.beside(out)
         self.answers: dict[str, Answer] = {}
         self._head = json.dumps(belongs_to, sort_keys=True)
         whole = self._load()
@@ -38,6 +38,11 @@ class KeptAnswers:
             self._file = self.path.open("a", encoding="utf-8")
             if not whole:
                 self._write([self._head])
+
+    @staticmethod
+    def beside(out: Path) -> Path:
+        """Where the answers lie that are to be written to `out`."""
+        return out.with_name(f"{out.name}.part")
 
     def add(self, answers: Iterable[tuple[str, Answer]]) -> None:
         """Keep answers, safe from a kill and a power cut once this returns."""

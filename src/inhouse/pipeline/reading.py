@@ -49,7 +49,7 @@ class Unusable:
 
 
 @dataclass(frozen=True, slots=True)
-class _Opened:
+class Opened:
     """A source that was read, and how: its name, and the options or the query under which that is kept."""
 
     source: sources.Source
@@ -62,7 +62,7 @@ class _Opened:
 class Opening:
     """All sources that paths mean, read and not yet understood."""
 
-    opened: list[_Opened] = field(default_factory=list)
+    opened: list[Opened] = field(default_factory=list)
     unusable: list[Unusable] = field(default_factory=list)
     errors: list[InputError] = field(default_factory=list)
     count: int = 0
@@ -111,44 +111,82 @@ def open_sources(
         SourceError: nothing can be read.
         OutboundForbidden: a database elsewhere, and INHOUSE_OFFLINE is set.
     """
+    urls, walk, folders = look_at(workspace, paths, wishes)
+    tell_passed_over(walk, reporter)
+    opening = Opening(count=len(urls) + len(walk.files) + len(folders))
+    if not opening.count:
+        raise _nothing_there(paths, walk)
+    open_tables(opening, walk.files, wishes, kept, reporter)
+    for folder in folders:
+        name = folder.path.resolve().name
+        try:
+            source = sources.read_document_folder(folder, targets=targets)
+            opening.opened.append(Opened(source, name, SourceSection(pattern=name), documents=False))
+        except InputError as error:
+            opening.failed(error, name)
+    open_databases(opening, urls, wishes, kept, workspace.settings)
+    _require_any(opening)
+    return opening
+
+
+def look_at(
+    workspace: Workspace, paths: Sequence[Path | str], wishes: Wishes, *, documents: bool = False
+) -> tuple[list[str], sources.Walk, list[sources.DocumentFolder]]:
+    """What paths mean, nothing read yet: URLs of databases, files, and folders of documents, whose files are no others.
+
+    Args:
+        documents: all folders that hold documents are such, whatever else is in them.
+
+    Raises:
+        SourceError: a pattern that matches nothing.
+        UsageError: a query, and no database.
+    """
     urls = [path for path in paths if isinstance(path, str) and sources.is_url(path)]
     if wishes.query and not urls:
         raise UsageError("--query is for a database", "name it, such as postgresql://USER@HOST/DATABASE")
     own = [workspace.paths.root / name for name in _OWN]
     walk = sources.find_files([p for p in paths if p not in urls], own)
-    folders = _document_folders(walk, [Path(p) for p in paths if p not in urls], own)
-    _tell_passed_over(walk, reporter)
-    opening = Opening(count=len(urls) + len(walk.files) + len(folders))
-    if not opening.count:
-        raise _nothing_there(paths, walk)
-    bar = reporter.bar("reading", opening.count) if opening.count >= _MANY_FILES else None
-    for number, found in enumerate(walk.files, start=1):
+    return urls, walk, _document_folders(walk, [Path(p) for p in paths if p not in urls], own, always=documents)
+
+
+def open_tables(
+    opening: Opening,
+    files: Sequence[sources.Found],
+    wishes: Wishes,
+    kept: Sequence[SourceSection],
+    reporter: Reporter | None = None,
+) -> None:
+    """Read tables, as the command says or as was kept of their likes."""
+    bar = reporter.bar("reading", opening.count) if reporter and opening.count >= _MANY_FILES else None
+    for number, found in enumerate(files, start=1):
         how = _how(found, wishes.options, kept)
         try:
-            source = sources.read_source(found.path, _options(how), found.name)
-            opening.opened.append(_Opened(source, found.name, how))
+            opening.opened.append(Opened(sources.read_source(found.path, _options(how), found.name), found.name, how))
         except InputError as error:
             opening.failed(error, str(found.path))
         if bar:
             bar.update(number)
-    for folder in folders:
-        name = folder.path.resolve().name
-        try:
-            source = sources.read_document_folder(folder, targets=targets)
-            opening.opened.append(_Opened(source, name, SourceSection(pattern=name), documents=False))
-        except InputError as error:
-            opening.failed(error, name)
+
+
+def open_databases(
+    opening: Opening, urls: Sequence[str], wishes: Wishes, kept: Sequence[SourceSection], settings: Settings
+) -> None:
+    """Read databases by the query that is given, or that was kept.
+
+    Raises:
+        OutboundForbidden: one elsewhere, and INHOUSE_OFFLINE is set.
+    """
     for url in urls:
         name = sources.without_password(url)
         try:
-            opening.opened.append(_open_database(url, name, wishes, kept, workspace.settings))
+            opening.opened.append(_open_database(url, name, wishes, kept, settings))
         except InputError as error:
             opening.failed(error, name)
-    _require_any(opening)
-    return opening
 
 
-def _document_folders(walk: sources.Walk, paths: Sequence[Path], own: Sequence[Path]) -> list[sources.DocumentFolder]:
+def _document_folders(
+    walk: sources.Walk, paths: Sequence[Path], own: Sequence[Path], *, always: bool
+) -> list[sources.DocumentFolder]:
     """The folders whose documents have their targets beside them, or which hold no table that could name documents.
 
     Their documents, and the files with their targets, are taken out of the walk.
@@ -161,7 +199,7 @@ def _document_folders(walk: sources.Walk, paths: Sequence[Path], own: Sequence[P
             folder = sources.document_files(path, own)
         except SourceError:  # no document in it
             continue
-        if folder.join == "sidecar" or not any(path in one.path.parents for one in walk.files):
+        if always or folder.join == "sidecar" or not any(path in one.path.parents for one in walk.files):
             found.append(folder)
     if not found:
         return []
@@ -171,13 +209,13 @@ def _document_folders(walk: sources.Walk, paths: Sequence[Path], own: Sequence[P
     return found
 
 
-def _open_database(url: str, name: str, wishes: Wishes, kept: Sequence[SourceSection], settings: Settings) -> _Opened:
+def _open_database(url: str, name: str, wishes: Wishes, kept: Sequence[SourceSection], settings: Settings) -> Opened:
     for host in sources.hosts_of(url):
         if not is_loopback(host):
             require_outbound(settings, "reading the database", host)
     query = wishes.query or next((s.query for s in kept if s.pattern == name and s.query), "")
     how = SourceSection(pattern=name, query=query)
-    return _Opened(sources.read_database(url, query), name, how, documents=False)
+    return Opened(sources.read_database(url, query), name, how, documents=False)
 
 
 def _how(found: sources.Found, options: sources.ReadOptions, kept: Sequence[SourceSection]) -> SourceSection:
@@ -197,7 +235,8 @@ def _options(how: SourceSection) -> sources.ReadOptions:
     return sources.ReadOptions(how.sheet, how.header, how.encoding, how.delimiter)
 
 
-def _tell_passed_over(walk: sources.Walk, reporter: Reporter) -> None:
+def tell_passed_over(walk: sources.Walk, reporter: Reporter) -> None:
+    """Say how many files are left out, and why."""
     if walk.passed_over:
         told = ", ".join(f"{count:,} {reason}" for reason, count in walk.passed_over.most_common())
         reporter.say(f"files passed over: {told}")
@@ -302,6 +341,23 @@ def names_in_source(wishes: Wishes, task: Task) -> dict[str, str]:
                 f"say which column is which ({option} NAME=COLUMN), leave the option out, or begin another task",
             )
     return named
+
+
+def names_of_inputs(wishes: Wishes, fields: Sequence[str]) -> dict[str, str]:
+    """By field what the sources of a command call it: `NAME=COLUMN` of its inputs, or one column for one field.
+
+    Raises:
+        InputError: there is no such field.
+    """
+    pairs = dict(map(_split, wishes.inputs))
+    if len(pairs) == len(fields) == 1 and "=" not in wishes.inputs[0]:
+        return {fields[0]: wishes.inputs[0]}
+    if odd := sorted(pairs.keys() - set(fields)):
+        raise InputError(
+            f"--input {odd[0]}: the model reads {', '.join(fields) or 'conversations'}",
+            "say which column is which: --input NAME=COLUMN",
+        )
+    return pairs
 
 
 def _split(item: str) -> tuple[str, str]:
@@ -413,7 +469,7 @@ class _Part:
     documents: tuple[str, ...]
 
 
-def _examples(one: _Opened, mapping: sources.Mapping, documents: tuple[str, ...]) -> _Part:
+def _examples(one: Opened, mapping: sources.Mapping, documents: tuple[str, ...]) -> _Part:
     """The examples of a source; `documents` are the fields that are known to name documents, by the task's names."""
     source, mine = one.source, dict(zip(mapping.fields, mapping.field_names, strict=True))
     if one.documents and not mapping.chat:
@@ -425,7 +481,7 @@ def _examples(one: _Opened, mapping: sources.Mapping, documents: tuple[str, ...]
 
 
 def _tell_once(
-    mapping: sources.Mapping, one: _Opened, its: Mapping[str, str], said: set[str], reporter: Reporter
+    mapping: sources.Mapping, one: Opened, its: Mapping[str, str], said: set[str], reporter: Reporter
 ) -> None:
     """What was found out of a source; of many of one shape once."""
     for sentence in mapping.why:

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from inhouse.core import Bar, ModelVersion, Reporter, Silent
 from inhouse.errors import InputError, Refused, UsageError
+from inhouse.pipeline.adding import wishes_of
 from inhouse.pipeline.answers_kept import Answer, KeptAnswers
-from inhouse.pipeline.batch import COLUMNS, Batch, Row, batch_of
-from inhouse.sources import escaped
+from inhouse.pipeline.batch import COLUMNS, Asked, Batch, Row, batch_of
+from inhouse.sources import ReadOptions, escaped, is_url
 from inhouse.store import Workspace, registry, replacing
 
 if TYPE_CHECKING:
@@ -53,33 +54,45 @@ class Predicted:
 def predict(
     workspace: Workspace,
     name: str,
-    file: Path | str,
+    files: Path | str | Sequence[Path | str],
     out: Path | str,
     reporter: Reporter | None = None,
     *,
     which: str = registry.CHAMPION,
+    inputs: Sequence[str] = (),
+    options: ReadOptions | None = None,
+    query: str = "",
 ) -> Predicted:
-    """Answer every row of a table, or every document of a folder; write a CSV.
+    """Answer every row of tables and databases, and every document; write a CSV.
 
     The columns are those of the table, or the document's `file` and `part`, plus prediction, confidence, needs_review
-    and error. A row that cannot be answered keeps its place with an `error`. `out` is written whole or not at all;
-    until then the answers are kept beside it, so that the same command goes on where one was cut off.
+    and error; of several sources the columns of all, with the `file` that a row is of. A row that cannot be answered
+    keeps its place with an `error`. `out` is written whole or not at all; until then the answers are kept beside it, so
+    that the same command goes on where one was cut off.
+
+    Args:
+        files: files, folders, patterns and URLs of databases, as `add` takes them.
+        inputs: `NAME=COLUMN` where these sources call the task's columns otherwise.
+        options: how the files are read, where that is not found out.
+        query: what to read from a database, where no query was kept of it.
 
     Raises:
         NotFound: no such task, or nothing was promoted.
-        SourceError: the file cannot be read or lacks a column, or a folder holds no document.
-        UsageError: `out` is the input file.
+        SourceError: nothing can be read, a column is missing, or a folder holds nothing that can be answered.
+        OutboundForbidden: a database elsewhere, and INHOUSE_OFFLINE is set.
+        UsageError: `out` is an input file, or there is a query and no database.
     """
     reporter = reporter or Silent()
-    file, out = Path(file), Path(out)
-    workspace.load_task(name)
+    paths, out = (files,) if isinstance(files, str | Path) else tuple(files), Path(out)
+    task = workspace.load_task(name)
     version = registry.find_version(workspace, name, which)
-    if out.resolve() == file.resolve():
+    if any(not is_url(path) and out.resolve() == Path(path).resolve() for path in paths):
         raise UsageError(f"--out {out} is the input file itself", "name another file")
     if not version.parity.passed:
         raise Refused(f"{version.name} failed the parity gate: {version.parity.reason}", "train again")
     check_writable(out)
-    batch = batch_of(file, version)
+    wishes = wishes_of(inputs, "", "", options, query)
+    batch = batch_of(workspace, task, version, Asked(paths, wishes, out), reporter)
     for note in batch.notes:
         reporter.warn(note)
     kept = KeptAnswers(out, {"model": version.name, "file": version.file_sha256, "columns": batch.columns})
@@ -101,7 +114,7 @@ def predict(
         seconds=time.perf_counter() - begun,
         resumed=resumed,
         trimmed=trimmed,
-        unreadable=tuple(a.unreadable for a in answers if a.unreadable)[:_MOST_LISTED],
+        unreadable=(*batch.unread, *(a.unreadable for a in answers if a.unreadable))[:_MOST_LISTED],
     )
 
 

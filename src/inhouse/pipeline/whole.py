@@ -52,6 +52,7 @@ def run(
     inputs: Sequence[str] = (),
     target: str | Sequence[str] = "",
     group: str = "",
+    key: str = "",
     drop_rare: bool = False,
     options: sources.ReadOptions | None = None,
     query: str = "",
@@ -73,7 +74,7 @@ def run(
     check_name(name)
     with workspace.changing_data():
         there = task_there(workspace, name, kind)
-        wishes = wishes_of(inputs, target, group, options, query)
+        wishes = wishes_of(inputs, target, group, options, query, key=key)
         prepared = prepare(workspace, there or name, files, reporter, test=test, wishes=wishes, kind=kind)
         task = wished(prepared.task, model=model)
         if epochs is not None:

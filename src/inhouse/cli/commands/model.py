@@ -9,8 +9,22 @@ from typing import Annotated, Any
 
 import typer
 
-from inhouse.cli.options import FILES, HERE, AsJson, Folder, TaskName, TrainedModel, Which
-from inhouse.cli.work import as_dict, do, dump
+from inhouse.cli.options import (
+    HERE,
+    PATHS,
+    AsJson,
+    Delimiter,
+    Encoding,
+    Folder,
+    Header,
+    Inputs,
+    Query,
+    Sheet,
+    TaskName,
+    TrainedModel,
+    Which,
+)
+from inhouse.cli.work import as_dict, do, dump, read_options
 from inhouse.errors import UsageError
 from inhouse.loading import loading
 
@@ -114,22 +128,41 @@ def rollback(
 @app.command(epilog="inhouse predict tickets new.csv --out answers.csv")
 def predict(
     task: TaskName,
-    file: Annotated[
-        Path,
-        typer.Argument(
-            metavar="PATH", help=f"{FILES}, with the task's input columns; or a folder of documents, or one"
-        ),
+    paths: Annotated[
+        list[str], typer.Argument(metavar="PATH", help=f"{PATHS}; documents: PDF, Word, HTML, mails, pictures")
     ],
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="the CSV to write")],
+    inputs: Inputs = None,
+    query: Query = "",
+    sheet: Sheet = "",
+    header: Header = 0,
+    encoding: Encoding = "",
+    delimiter: Delimiter = "",
     which: Which = "champion",
     workspace: Folder = HERE,
     as_json: AsJson = False,
 ) -> None:
-    """Answer every row of a file, or every document of a folder: prediction, confidence, needs_review, error."""
+    """Answer every row of tables and databases, and every document: prediction, confidence, needs_review, error."""
     from inhouse import pipeline
     from inhouse.cli import show
 
-    do(workspace, as_json, lambda w, t: pipeline.predict(w, task, file, out, t, which=which), as_dict, show.predicted)
+    do(
+        workspace,
+        as_json,
+        lambda w, t: pipeline.predict(
+            w,
+            task,
+            paths,
+            out,
+            t,
+            which=which,
+            inputs=inputs or (),
+            options=read_options(sheet, header, encoding, delimiter),
+            query=query,
+        ),
+        as_dict,
+        show.predicted,
+    )
 
 
 @app.command(epilog="inhouse export tickets --to ollama --out tickets-ollama")
