@@ -105,11 +105,23 @@ def _original(example: Example, mask: Masked) -> Original:
 
 def _hide(text: str, originals: Sequence[Original]) -> str:
     """A sentence without what was found in the examples that it is about, however it is written there or cut."""
-    for kind, original in originals if text else ():
-        if pattern := _pattern(kind, original):
+    if not originals:
+        return text
+    folded, cut = text.casefold(), "..." in text
+    for kind, original in originals:
+        pattern = _pattern(kind, original)
+        if pattern and _begins(kind, original) in folded:
             text = pattern.sub(lambda m: hidden(m[0]), text)
+        if pattern and cut:
             text = _without(text, _cut(text, " ".join(original.split())))
     return text
+
+
+@lru_cache(maxsize=4096)
+def _begins(kind: str, original: str) -> str:
+    """What stands in every writing of a value: its first word, or its first digit."""
+    first = (_SIGN if kind in _NUMBERS else _WORD).search(original)
+    return first[0].casefold() if first else ""
 
 
 @lru_cache(maxsize=4096)
@@ -124,6 +136,9 @@ def _pattern(kind: str, original: str) -> re.Pattern[str] | None:
 
 def _cut(text: str, original: str) -> Iterable[tuple[int, int]]:
     """Where excerpts within a text end or begin in the midst of a value."""
+    folded = text.casefold()
+    if all(part.casefold() not in folded for part in (original[:_LEAST_CUT], original[-_LEAST_CUT:])):
+        return
     for mark in re.finditer(r"\.\.\.", text):
         start, end = mark.span()
         for size in range(len(original) - 1, _LEAST_CUT - 1, -1):
