@@ -331,13 +331,16 @@ def prepare(
         task = task.model_copy(update={"input": task.input.model_copy(update={"key": task_name_of(wishes.key)})})
     named = names_in_source(wishes, task)
     with_keys = bool(wishes.key)  # a file that was added before may bring its rows their keys
-    known = set(records.known_sources(workspace, name)) if workspace.exists and not with_keys else set()
+    known = records.known_sources(workspace, name) if workspace.exists else {}
     forgotten = records.forgotten_sources(workspace, name) if workspace.exists else {}
-    train = read_all(opened, task, named, "train", known, forgotten, reporter) if files else Read()
-    tested = None if asked is None else read_all(asked, task, named, "test", known, forgotten, reporter)
+    train, tested = Read(), None
+    if files:
+        train = read_all(opened, task, named, "train", known, forgotten, reporter, again=with_keys)
+    if asked is not None:
+        tested = read_all(asked, task, named, "test", known, forgotten, reporter, again=with_keys)
     reads = [read for read in (train, tested) if read]
-    for read in reads if not with_keys else ():
-        _leave_out_known_rows(workspace, task, read, reporter, of_test=read is tested)
+    for read in reads:
+        _leave_out_known_rows(workspace, task, read, reporter, of_test=read is tested, with_keys=with_keys)
     documents = tuple(dict.fromkeys(name for read in reads for name in read.documents))
     task = task.model_copy(
         update={
@@ -354,16 +357,20 @@ def _kind_of(source: sources.Source, wishes: Wishes, reporter: Reporter) -> Kind
     return kind
 
 
-def _leave_out_known_rows(workspace: Workspace, task: Task, read: Read, reporter: Reporter, *, of_test: bool) -> None:
+def _leave_out_known_rows(
+    workspace: Workspace, task: Task, read: Read, reporter: Reporter, *, of_test: bool, with_keys: bool
+) -> None:
     """Leave out rows that a source of the same name brought before: a file that was saved again is no news.
 
     What an older version held counts too: a row that `clean` dropped or mended does not come back. A row whose key is
-    there is never left out: it may take a correction back.
+    there is never left out: it may take a correction back. Nor is one that is there, where it may bring its key.
     """
     if not workspace.exists or not read.examples:
         return
     files = {e.provenance.file for e in read.examples}
     known = records.known_rows(workspace, task.name, files, of_test=of_test)
+    if known and with_keys:
+        known -= records.known_rows(workspace, task.name, files, of_test=of_test, newest=True)
     if not known:
         return
     keys = records.newest_keys(workspace, task.name) if task.input.key else set()
@@ -410,7 +417,7 @@ def store_data(
         previous = records.load_dataset(workspace, task.name, newest)
     number = (previous.number if previous else 0) + 1
     rejections = [rejected for read in prepared.reads for rejected in read.rejections]
-    if previous is not None and not any(read.examples for read in prepared.reads):
+    if previous is not None and not any(read.examples or read.reread for read in prepared.reads):
         return _unchanged(workspace, prepared, previous, rejections, reporter)
     added = [source for read in prepared.reads for source in read.added]
     built = datasets.build_dataset(
@@ -422,6 +429,7 @@ def store_data(
         previous=previous,
         drop_rare=drop_rare,
         reason=f"added {_some([source['file'] for source in added])}",
+        reread={place: lines for read in prepared.reads for place, lines in read.reread.items()},
     )
     for model in models:
         require_base(model, workspace.settings)
@@ -617,6 +625,9 @@ def _tell(
             f"{len(built.leaks)} examples stand in the test too: nothing learns from them, and "
             f"`inhouse clean {after.name} --apply safe` drops them"
         )
+    if built.misread:
+        count = len(built.misread)
+        reporter.warn(f"{count} rows are no rows in this reading of the file, and are left out")
     dropped = [f"{example.provenance}: {why}" for example, why in built.dropped]
     warn_of_first(reporter, dropped, "examples were left out in all, for such reasons")
     for warning in built.warnings:

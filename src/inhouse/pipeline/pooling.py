@@ -82,7 +82,14 @@ def set_aside(
             pooled.records += rows
             pooled.faults += faults
             pooled.sources.append(
-                {"sha256": source.sha256, "file": one.name, "rows": len(rows), "rejected": len(faults)}
+                {
+                    "sha256": source.sha256,
+                    "part": source.part,
+                    "reading": source.reading,
+                    "file": one.name,
+                    "rows": len(rows),
+                    "rejected": len(faults),
+                }
             )
         if with_target:
             left.append(replace(one, source=replace(source, records=with_target)))

@@ -78,7 +78,10 @@ class Opening:
 
 @dataclass
 class Read:
-    """Sources as examples, before anything is stored. Each rejection comes with the columns of its source."""
+    """Sources as examples, before anything is stored. Each rejection comes with the columns of its source.
+
+    `reread` are the files that are read otherwise than before, by checksum and part, with the lines of their examples.
+    """
 
     examples: list[Example] = field(default_factory=list)
     rejections: list[tuple[tuple[str, ...], Rejection]] = field(default_factory=list)
@@ -86,6 +89,7 @@ class Read:
     documents: tuple[str, ...] = ()
     sections: tuple[SourceSection, ...] = ()
     unusable: list[Unusable] = field(default_factory=list)
+    reread: dict[tuple[str, str], frozenset[int]] = field(default_factory=dict)
 
 
 # ---------------------------------------------------------------------- opening
@@ -390,9 +394,11 @@ def read_all(
     task: Task,
     named: Mapping[str, str],
     role: str,
-    known: Collection[tuple[str, str]],
+    known: Mapping[tuple[str, str, str], str],
     forgotten: Mapping[str, str],
     reporter: Reporter,
+    *,
+    again: bool = False,
 ) -> Read:
     """The examples of all sources, in their order. A source that cannot be mapped is told and left out, unless it is
     the only one.
@@ -400,15 +406,17 @@ def read_all(
     Args:
         named: what the user calls the task's columns here.
         role: `train` or `test`.
-        known: checksum and role of the sources that the task has; they add nothing.
+        known: by checksum, role and part of the sources that the task has, how they were read: they add nothing, unless
+            they are read otherwise now.
         forgotten: checksum of the sources that were forgotten, and when; they stay so.
+        again: sources that the task has are read all the same: they may bring its rows their keys.
 
     Raises:
         SourceError: no source can be used.
     """
     read = Read(documents=task.input.documents)
     wanted = sources.Columns(task.kind, task.input, frozenset(task.labels), task.sources, dict(named))
-    known, said, used = set(known), set[str](), 0
+    known, said, used = dict(known), set[str](), 0
     for one in opening.opened:
         try:
             mapping, its = sources.map_onto(one.source, one.name, wanted, guess=not named or opening.count > 1)
@@ -422,10 +430,17 @@ def read_all(
         if when := forgotten.get(part.sha256):
             reporter.warn(f"{one.name} was forgotten on {when[:10]} and stays so: nothing of it is read")
             continue
-        if (part.sha256, role) in known:
-            reporter.say(f"{one.name} was added before: nothing new in it")
+        key, reading = (part.sha256, role, one.source.part), one.source.reading
+        called = f"the sheet {one.source.part!r} of {one.name}" if one.source.part else one.name
+        before = known.get(key)
+        if before in ("", reading) and not again:
+            reporter.say(f"{called} was added before: nothing new in it")
             continue
-        known.add((part.sha256, role))
+        if before not in (None, "", reading):
+            reporter.say(f"{called} was added before as {before}, and is read as {reading} now: its rows replace those")
+            lines = frozenset(example.provenance.line for example in part.examples)
+            read.reread[part.sha256, one.source.part] = lines
+        known[key] = reading
         _tell_once(mapping, one, its, said, reporter)
         read.documents = part.documents
         read.examples += part.examples
@@ -434,6 +449,8 @@ def read_all(
             {
                 "sha256": part.sha256,
                 "role": role,
+                "part": one.source.part,
+                "reading": reading,
                 "file": one.name,
                 "rows": len(part.examples),
                 "rejected": len(part.rejections),

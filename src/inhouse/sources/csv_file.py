@@ -83,7 +83,8 @@ def _read(file: RawFile, lines: Lines, start: _Start, encoding: Encoding) -> Sou
             place = Provenance(name, line, file.sha256)
             records.append(Record(dict(zip(columns, cells, strict=True)), place))
     notes = (encoding.note,) if encoding.note else ()
-    return Source(file.path, file.sha256, columns, records, rejections, notes=notes)
+    reading = f"{encoding.shown}, separated by {start.delimiter!r}, header in line {first}"
+    return Source(file.path, file.sha256, columns, records, rejections, notes=notes, reading=reading)
 
 
 def _odd(lines: Lines, encoding: Encoding) -> str:

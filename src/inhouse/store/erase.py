@@ -67,7 +67,7 @@ def forget_sources(workspace: Workspace, task: str, is_source: Callable[[str, st
     names = []
     with workspace.database.begin() as connection:
         for row in connection.execute(select(table).where(table.c.task == task)).mappings().all():
-            here = [table.c[key] == row[key] for key in ("task", "sha256", "role")]
+            here = [table.c[key] == row[key] for key in db.SOURCE_KEY]
             if is_source(row["file"], row["sha256"]):
                 names.append(row["file"])
                 marked = {"file": FORGOTTEN, "forgotten_at": db.now()}
