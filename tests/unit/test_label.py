@@ -24,7 +24,7 @@ from inhouse.clean.representative import representativeness
 from inhouse.cli.label import Labeller
 from inhouse.cli.terminal import Terminal
 from inhouse.core import Dataset, Example, Provenance
-from inhouse.errors import NotFound, SourceError
+from inhouse.errors import NotFound, SourceError, UsageError
 from inhouse.pipeline import Move
 from inhouse.scoring.teaching import margin_uncertainty, teaching_order
 from inhouse.store import Workspace, pool, records
@@ -72,6 +72,23 @@ def test_of_a_mixed_file_rows_with_a_target_become_examples(workspace, tmp_path)
     added = pipeline.add(workspace, "tickets", [write_csv(tmp_path / "mixed.csv", rows)], unlabelled=True)
     assert (added.pooled, added.rejected, added.dataset) == (5, 0, 2)
     assert sum(added.counts.values()) == 31
+
+
+def test_after_an_error_or_a_no_the_pool_is_as_it_was(tmp_path):
+    workspace = Workspace(tmp_path / "work")
+    keyed = [{"no": f"N{i}", **row} for i, row in enumerate(examples())]
+    pipeline.add(workspace, "tickets", [write_csv(tmp_path / "old.csv", keyed)], key="no", target="label")
+    mixed = [{"text": "a card is lost", "label": "card"}, *({"text": f"unknown {i}", "label": ""} for i in range(5))]
+    with pytest.raises(SourceError) as refused:
+        pipeline.add(workspace, "tickets", [write_csv(tmp_path / "mixed.csv", mixed)], unlabelled=True)
+    assert "--key no=COLUMN" in refused.value.remedy
+    called = [{"number": f"M{i}", "text": row["text"], "label": row["label"]} for i, row in enumerate(mixed)]
+    file = write_csv(tmp_path / "called.csv", called)
+    with pytest.raises(UsageError, match="nothing was added"):
+        pipeline.add(workspace, "tickets", [file], unlabelled=True, key="no=number", confirm=lambda _: False)
+    assert pool.everything(workspace, "tickets") == []
+    added = pipeline.add(workspace, "tickets", [file], unlabelled=True, key="no=number", confirm=lambda _: True)
+    assert (added.pooled, added.dataset) == (5, 2)
 
 
 def test_a_folder_of_documents_needs_no_targets(tmp_path):

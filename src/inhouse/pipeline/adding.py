@@ -30,7 +30,7 @@ from inhouse.errors import ModelUnavailable, NotFound, UsageError, did_you_mean
 from inhouse.pipeline.cards import save_version
 from inhouse.pipeline.corrections import store_corrected, waiting_corrections
 from inhouse.pipeline.differences import tell_replaced
-from inhouse.pipeline.pooling import input_of_unlabelled, set_aside, store_pooled
+from inhouse.pipeline.pooling import Pooled, input_of_unlabelled, set_aside, store_pooled
 from inhouse.pipeline.reading import (
     Opening,
     Read,
@@ -181,12 +181,11 @@ def add(
         paths = [f for f in files if not is_traces(f)]
         if not paths and test is None and len(files) > 0:
             return _add_corrections(workspace, workspace.load_task(name), reporter)
-        opened, pooled = None, 0
+        opened, pooled = None, Pooled()
         if unlabelled:
-            opened, pooled = _pool(workspace, workspace.load_task(name), paths, wishes, reporter)
-            task = workspace.load_task(name)
+            opened, task, pooled = _unlabelled(workspace, workspace.load_task(name), paths, wishes, reporter)
             if not opened.opened and test is None:
-                return replace(_nothing_but_pooled(workspace, task), pooled=pooled)
+                return _nothing_but_pooled(workspace, task, pooled, reporter)
         prepared = prepare(
             workspace,
             task or name,
@@ -198,31 +197,30 @@ def add(
             opened=opened,
         )
         added = store_data(workspace, prepared, reporter, drop_rare=drop_rare, confirm=confirm)
-        added = replace(added, pooled=pooled)
+        if unlabelled:
+            added = replace(added, pooled=store_pooled(workspace, workspace.load_task(name), pooled, reporter))
         return added if len(paths) == len(files) else _add_corrections(workspace, workspace.load_task(name), reporter)
 
 
-def _pool(
+def _unlabelled(
     workspace: Workspace, task: Task, files: Sequence[Path | str], wishes: Wishes, reporter: Reporter
-) -> tuple[Opening, int]:
-    """Put the rows without a target into the pool; what else was read, and how many records are new."""
+) -> tuple[Opening, Task, Pooled]:
+    """What was read of the files: what has a target, the task with its columns, what has none. Nothing is stored."""
     opened = open_sources(workspace, files, wishes, task.sources, reporter, targets=False)
-    section = input_of_unlabelled(task, opened, wishes)
-    known = task.model_copy(update={"input": section})
-    pooled = set_aside(
-        opened, known, names_in_source(wishes, known), records.forgotten_sources(workspace, task.name), reporter
-    )
-    with disk_guard(workspace.paths.root):
-        if section != task.input:
-            workspace.save_task(known)
-        return opened, store_pooled(workspace, known, pooled, reporter)
+    task = task.model_copy(update={"input": input_of_unlabelled(task, opened, wishes)})
+    forgotten = records.forgotten_sources(workspace, task.name)
+    return opened, task, set_aside(opened, task, names_in_source(wishes, task), forgotten, reporter)
 
 
-def _nothing_but_pooled(workspace: Workspace, task: Task) -> Added:
-    """What is told where no row had a target."""
+def _nothing_but_pooled(workspace: Workspace, task: Task, pooled: Pooled, reporter: Reporter) -> Added:
+    """Store what was read where no row had a target."""
+    with disk_guard(workspace.paths.root), workspace.undoing(workspace.paths.task_file(task.name)):
+        if task != workspace.load_task(task.name):
+            workspace.save_task(task)
+        count = store_pooled(workspace, task, pooled, reporter)
     newest = records.latest_dataset(workspace, task.name)
     previous = records.load_dataset(workspace, task.name, newest) if newest else Dataset(task.name, 0, (), ())
-    return _result(task, previous, Prepared(task, task, Read(), None), [], [])
+    return replace(_result(task, previous, Prepared(task, task, Read(), None), [], []), pooled=count)
 
 
 def wishes_of(

@@ -65,7 +65,7 @@ def set_aside(
         forgotten: checksum of the sources that were forgotten, and when; nothing of them is read.
 
     Raises:
-        SourceError: an input column is missing.
+        SourceError: an input column is missing, or no row can be used.
     """
     pooled, left = Pooled(), []
     for one in opening.opened:
@@ -94,6 +94,8 @@ def set_aside(
         if with_target:
             left.append(replace(one, source=replace(source, records=with_target)))
     opening.opened = left
+    if not pooled.records and not left and pooled.faults:
+        raise SourceError("no row can be used", f"the first: {pooled.faults[0]}")
     warn_of_first(reporter, pooled.faults, "rows were left out in all")
     return pooled
 
@@ -146,13 +148,7 @@ def _records(
 
 
 def store_pooled(workspace: Workspace, task: Task, pooled: Pooled, reporter: Reporter) -> int:
-    """Put records into the pool; how many are new.
-
-    Raises:
-        SourceError: there is none that could be used.
-    """
-    if not pooled.records and pooled.faults:
-        raise SourceError("no row can be used", f"the first: {pooled.faults[0]}")
+    """Put records into the pool; how many are new."""
     new = pool.add_records(workspace, task.name, pooled.records, pooled.sources)
     told = f"{new:,} unlabelled records joined the pool"
     if len(pooled.records) > new:
