@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 import zipfile
+from pathlib import Path
 
 import polars as pl
 import pytest
@@ -511,3 +512,23 @@ def test_rejected_rows_of_others_stay(full):
     pipeline.forget(full, "t", source="jane.csv", yes=True)
     with file.open(newline="") as lines:
         assert [row[0] for row in csv.reader(lines)] == ["file", "both.csv"]
+
+
+def test_rejected_rows_that_were_mended_go_with_their_file(workspace, tmp_path):
+    pipeline.add(workspace, "t", [write_csv(tmp_path / "other.csv", rows(30))])
+    bad = [{"text": f"Zeile {i} ohne Ziel", "label": ""} for i in range(2)]
+    file = write_csv(tmp_path / "plain.csv", [*rows(10, start=30), *bad])
+    (rejected,) = pipeline.add(workspace, "t", [file]).rejected_files
+    kept = list(csv.DictReader(io.StringIO(Path(rejected).read_text())))
+    mended = write_csv(tmp_path / Path(rejected).name, [{**row, "label": "a"} for row in kept])
+    added = pipeline.add(workspace, "t", [mended])
+    newest = records.load_dataset(workspace, "t")
+    assert [str(e.provenance) for e in newest.examples[-2:]] == ["plain.csv:12", "plain.csv:13"]
+    assert pipeline.add(workspace, "t", [mended]).dataset == added.dataset == 3
+    done = pipeline.forget(workspace, "t", source=file, yes=True)
+    assert (done.rows, done.sources) == (12, {"plain.csv": 12})
+    assert holding(workspace.paths.root, "Zeile 1 ohne", "plain.csv") == set()
+    told = Silent()
+    pipeline.add(workspace, "t", [write_csv(tmp_path / "again.csv", [{**row, "label": "b"} for row in kept])], told)
+    assert any("2 rows of again.csv are of a file that was forgotten" in line for line in told.warned)
+    assert len(records.load_dataset(workspace, "t").examples) == 30

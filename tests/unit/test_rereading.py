@@ -79,7 +79,7 @@ def test_rows_that_another_header_leaves_out_go_and_what_clean_dropped_does_not_
     rows = [{"text": f"question number {i % 29}", "answer": f"this is answer {i % 29}"} for i in range(30)]
     file = write_csv(tmp_path / "a.csv", [{"text": "text", "answer": "answer"}, *rows])
     pipeline.add(workspace, "t", [file], kind="generate", target="answer")
-    pipeline.clean(workspace, "t", apply=["exact_duplicates"])
+    pipeline.clean(workspace, "t", apply=["exact_duplicate"])
     before, told = newest(workspace), Silent()
     assert len(before.examples) == 30
     pipeline.add(workspace, "t", [file], told, options=ReadOptions(header=2))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import secrets
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
@@ -12,6 +13,8 @@ from inhouse.core import Dataset, Example, folded, render_input
 
 # Shorter values of a forgotten row ("yes", "42") stand in many others that have nothing to do with it.
 LEAST = 16
+# What a file of rejected rows has behind the name of their source.
+_REJECTED = re.compile(r"\.[0-9a-f]{0,8}\.rejected\.csv$")
 # Excerpts begin where the text begins, and have so many characters at least, if the text has.
 BEGINNING = 48
 
@@ -42,7 +45,8 @@ class Wanted:
 
     def is_source(self, file: str, sha256: str = "") -> bool:
         """Whether a source is to be forgotten, by what a row or the list of sources has of it."""
-        names = (file, file.rpartition("/")[2])
+        name = file.rpartition("/")[2]
+        names = (file, name, _REJECTED.sub("", name))
         return bool(self.source) and (self.source in names or (bool(sha256) and sha256 == self.sha256))
 
     def holds(self, text: str) -> bool:

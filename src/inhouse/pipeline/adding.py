@@ -33,6 +33,7 @@ from inhouse.pipeline.differences import tell_replaced
 from inhouse.pipeline.pooling import Pooled, input_of_unlabelled, set_aside, store_pooled
 from inhouse.pipeline.reading import (
     Opening,
+    Origin,
     Read,
     Unusable,
     Wishes,
@@ -491,7 +492,7 @@ def _unchanged(
     workspace: Workspace,
     prepared: Prepared,
     previous: Dataset,
-    rejections: Sequence[tuple[tuple[str, ...], Rejection]],
+    rejections: Sequence[tuple[Origin, Rejection]],
     reporter: Reporter,
 ) -> Added:
     """What is told where no example is new; rejected rows and mappings are kept all the same."""
@@ -510,7 +511,7 @@ def _result(
     task: Task,
     dataset: Dataset,
     prepared: Prepared,
-    rejections: Sequence[tuple[tuple[str, ...], Rejection]],
+    rejections: Sequence[tuple[Origin, Rejection]],
     rejected_files: Sequence[str],
 ) -> Added:
     listed = [
@@ -553,7 +554,7 @@ def _keep_all(
     task: Task,
     dataset: Dataset,
     added: list[dict[str, Any]],
-    rejections: Sequence[tuple[tuple[str, ...], Rejection]],
+    rejections: Sequence[tuple[Origin, Rejection]],
     previous: Dataset | None,
 ) -> list[str]:
     """Write rejects files, task and dataset, in this order: the database row makes the version real."""
@@ -569,26 +570,26 @@ def _keep_all(
 
 
 def _rejected_files(
-    workspace: Workspace, task: Task, rejections: Sequence[tuple[tuple[str, ...], Rejection]]
+    workspace: Workspace, task: Task, rejections: Sequence[tuple[Origin, Rejection]]
 ) -> dict[Path, bytes]:
     """The content of each file of rejected rows: one for each set of columns that sources have.
 
     Its name is that of the first source, and the first digits of its checksum, as two folders may hold a data.csv.
     """
-    by_columns: dict[tuple[str, ...], list[Rejection]] = {}
-    for columns, rejection in rejections:
-        by_columns.setdefault(columns, []).append(rejection)
+    by_columns: dict[tuple[str, ...], list[tuple[Origin, Rejection]]] = {}
+    for origin, rejection in rejections:
+        by_columns.setdefault(origin.columns, []).append((origin, rejection))
     files: dict[Path, bytes] = {}
     for columns, rows in by_columns.items():
-        place = rows[0].provenance
-        name = re.sub(r"[^\w.-]", "_", place.file.rpartition("/")[2])[-100:]
-        file = workspace.paths.rejects(task.name, f"{name}.{place.sha256[:8]}")
-        files[file] = sources.rejects_csv(columns, rows)
+        first = rows[0][0]
+        name = re.sub(r"[^\w.-]", "_", first.name.rpartition("/")[2])[-100:]
+        file = workspace.paths.rejects(task.name, f"{name}.{first.sha256[:8]}")
+        files[file] = sources.rejects_csv(columns, [rejection for _, rejection in rows])
     return files
 
 
 def _tell_rejected(
-    rejections: Sequence[tuple[tuple[str, ...], Rejection]], files: Sequence[str], reporter: Reporter
+    rejections: Sequence[tuple[Origin, Rejection]], files: Sequence[str], reporter: Reporter
 ) -> None:
     for _, rejection in rejections[:5]:
         remedy = sources.remedy_of(rejection.reason)
@@ -602,7 +603,7 @@ def _tell_rejected(
 
 def _tell(
     built: datasets.Built,
-    rejections: Sequence[tuple[tuple[str, ...], Rejection]],
+    rejections: Sequence[tuple[Origin, Rejection]],
     rejected_files: Sequence[str],
     before: Task,
     after: Task,

@@ -9,7 +9,7 @@ from typing import Any
 import inhouse.sources as sources
 from inhouse.core import InputSection, Record, Reporter, Task, folded, input_key, warn_of_first
 from inhouse.errors import SourceError, UsageError
-from inhouse.pipeline.reading import Opening, Wishes
+from inhouse.pipeline.reading import Opening, Wishes, without_forgotten
 from inhouse.sources.chat import example_of
 from inhouse.sources.places import place_of, text_at
 from inhouse.store import Workspace, pool
@@ -69,9 +69,8 @@ def set_aside(
     """
     pooled, left = Pooled(), []
     for one in opening.opened:
-        source = one.source
-        if when := forgotten.get(source.sha256):
-            reporter.warn(f"{one.name} was forgotten on {when[:10]} and stays so: nothing of it is read")
+        source = without_forgotten(one, forgotten, reporter)
+        if source is None:
             continue
         called = _called(source, task, named, one.name)
         bare, with_target = list[Record](), list[Record]()

@@ -76,15 +76,24 @@ class Opening:
         self.unusable.append(Unusable(error.file, error.line, error.what, error.remedy))
 
 
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """The source that a rejected row stands in: its name, checksum and columns."""
+
+    name: str
+    sha256: str
+    columns: tuple[str, ...]
+
+
 @dataclass
 class Read:
-    """Sources as examples, before anything is stored. Each rejection comes with the columns of its source.
+    """Sources as examples, before anything is stored. Each rejection comes with where it stands.
 
     `reread` are the files that are read otherwise than before, by checksum and part, with the lines of their examples.
     """
 
     examples: list[Example] = field(default_factory=list)
-    rejections: list[tuple[tuple[str, ...], Rejection]] = field(default_factory=list)
+    rejections: list[tuple[Origin, Rejection]] = field(default_factory=list)
     added: list[dict[str, Any]] = field(default_factory=list)
     documents: tuple[str, ...] = ()
     sections: tuple[SourceSection, ...] = ()
@@ -418,6 +427,10 @@ def read_all(
     wanted = sources.Columns(task.kind, task.input, frozenset(task.labels), task.sources, dict(named))
     known, said, used = dict(known), set[str](), 0
     for one in opening.opened:
+        if (source := without_forgotten(one, forgotten, reporter)) is None:
+            used += 1
+            continue
+        one = replace(one, source=source)  # noqa: PLW2901 - what is left of it
         try:
             mapping, its = sources.map_onto(one.source, one.name, wanted, guess=not named or opening.count > 1)
             part = _examples(one, mapping, read.documents)
@@ -427,9 +440,6 @@ def read_all(
             opening.failed(error, one.name)
             continue
         used += 1
-        if when := forgotten.get(part.sha256):
-            reporter.warn(f"{one.name} was forgotten on {when[:10]} and stays so: nothing of it is read")
-            continue
         key, reading = (part.sha256, role, one.source.part), one.source.reading
         called = f"the sheet {one.source.part!r} of {one.name}" if one.source.part else one.name
         before = known.get(key)
@@ -444,7 +454,8 @@ def read_all(
         _tell_once(mapping, one, its, said, reporter)
         read.documents = part.documents
         read.examples += part.examples
-        read.rejections += [(one.source.columns, rejection) for rejection in part.rejections]
+        origin = Origin(one.name, part.sha256, one.source.columns)
+        read.rejections += [(origin, rejection) for rejection in part.rejections]
         read.added.append(
             {
                 "sha256": part.sha256,
@@ -468,6 +479,24 @@ def read_all(
     ]
     warn_of_first(reporter, told, "files were left out in all")
     return read
+
+
+def without_forgotten(one: Opened, forgotten: Mapping[str, str], reporter: Reporter) -> sources.Source | None:
+    """A source without rows of files that were forgotten (of a file of rejected rows); None where it was itself.
+
+    Args:
+        forgotten: checksum of the files that were forgotten, and when.
+    """
+    source = one.source
+    if when := forgotten.get(source.sha256):
+        reporter.warn(f"{one.name} was forgotten on {when[:10]} and stays so: nothing of it is read")
+        return None
+    kept = [record for record in source.records if record.provenance.sha256 not in forgotten]
+    if len(kept) == len(source.records):
+        return source
+    gone = len(source.records) - len(kept)
+    reporter.warn(f"{gone:,} rows of {one.name} are of a file that was forgotten, and are not read")
+    return replace(source, records=kept) if kept or source.rejections else None
 
 
 def merged(new: Iterable[SourceSection], old: Sequence[SourceSection]) -> tuple[SourceSection, ...]:

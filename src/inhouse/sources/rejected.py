@@ -10,13 +10,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from inhouse.core import Record, Rejection
+from inhouse.core import Provenance, Record, Rejection
 
 if TYPE_CHECKING:
     from inhouse.sources.registry import Source
 
-# What is said of a row beside its own cells; nothing that is read.
+# What is said of a row beside its own cells: where it stood, and why it was rejected.
 NOTES = ("inhouse_file", "inhouse_line", "inhouse_reason", "inhouse_remedy")
+_PLACE = ("inhouse_part", "inhouse_sha256")
 
 # How the reason begins of a row without a target.
 NO_TARGET = "the target is empty"
@@ -53,7 +54,8 @@ def remedy_of(reason: str) -> str:
 
 
 def rejects_csv(columns: Sequence[str], rejections: Iterable[Rejection]) -> bytes:
-    """Rejected rows as a CSV file: their source's `columns`, then file, line, reason and remedy as `NOTES` name them.
+    """Rejected rows as a CSV file: their source's `columns`, then file, line, reason and remedy as `NOTES` name them, and
+    the part and the checksum of the file.
 
     A row of which no cell could be read stands as text in its first cell. Cells that a spreadsheet would compute begin
     with an apostrophe, which `without_notes` takes off.
@@ -62,24 +64,37 @@ def rejects_csv(columns: Sequence[str], rejections: Iterable[Rejection]) -> byte
     columns = tuple(dict.fromkeys([*columns, *(name for _, cells in rows for name in cells)]))
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*map(escaped, columns), *NOTES])
+    writer.writerow([*map(escaped, columns), *NOTES, *_PLACE])
     for rejection, cells in rows:
         place, remedy = rejection.provenance, remedy_of(rejection.reason)
-        notes = (place.file, str(place.line), rejection.reason, remedy)
+        notes = (place.file, str(place.line), rejection.reason, remedy, place.part, place.sha256)
         writer.writerow([escaped(cell) for cell in (*(cells.get(name, "") for name in columns), *notes)])
     return text.getvalue().encode("utf-8", "backslashreplace")
 
 
 def without_notes(source: Source) -> Source:
-    """The source as it was rejected, where it is a file of `rejects_csv`; any other source as it is."""
+    """The source as it was rejected, where it is a file of `rejects_csv`; any other source as it is.
+
+    Its rows come from the file that they were rejected of: `forget` finds them by it.
+    """
     if not set(NOTES) <= set(source.columns):
         return source
-    columns = tuple(name for name in source.columns if name not in NOTES)
+    columns = tuple(name for name in source.columns if name not in (*NOTES, *_PLACE))
     records = [
-        Record({_unescaped(n): _unescaped(r.values[n]) for n in columns if n in r.values}, r.provenance, r.json)
+        Record({_unescaped(n): _unescaped(r.values[n]) for n in columns if n in r.values}, _place_of(r), r.json)
         for r in source.records
     ]
     return replace(source, columns=tuple(map(_unescaped, columns)), records=records)
+
+
+def _place_of(record: Record) -> Provenance:
+    """Where a row stood that was rejected; its place in this file, where a person took that out."""
+    cells = {name: _unescaped(record.values.get(name, "")).strip() for name in (*NOTES, *_PLACE)}
+    if not cells["inhouse_file"] or not cells["inhouse_line"].isdecimal():
+        return record.provenance
+    return Provenance(
+        cells["inhouse_file"], int(cells["inhouse_line"]), cells["inhouse_sha256"], cells["inhouse_part"]
+    )
 
 
 def escaped(cell: str) -> str:

@@ -207,7 +207,7 @@ def remove_rejects(workspace: Workspace, task: str, is_source: Callable[[str, st
         left = [
             row
             for number, row in enumerate(rows)
-            if number == 0 or not (of_source or any(is_source(cell, "") or holds(cell) for cell in row))
+            if number == 0 or not (of_source or any(is_source(cell, cell) or holds(cell) for cell in row))
         ]
         gone += len(rows) - len(left)
         if len(left) == len(rows):
