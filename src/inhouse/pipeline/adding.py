@@ -37,7 +37,6 @@ from inhouse.pipeline.reading import (
     Read,
     Unusable,
     Wishes,
-    infer_input,
     infer_kind,
     lead,
     merged,
@@ -45,6 +44,7 @@ from inhouse.pipeline.reading import (
     open_sources,
     read_all,
     task_name_of,
+    with_input,
 )
 from inhouse.pipeline.subject import subject_of
 from inhouse.pipeline.task_form import form_lines, tell_not_taken, with_form
@@ -325,7 +325,7 @@ def prepare(
     source = lead(opened if opened.opened or asked is None else asked, wishes)
     task = before or new_task(name, kind or _kind_of(source, wishes, reporter))
     if before is None or not records.latest_dataset(workspace, name):
-        task = task.model_copy(update={"input": infer_input(source, task, wishes, reporter)})
+        task = with_input(source, task, wishes, reporter)
     elif wishes.key and not task.input.key:
         task = task.model_copy(update={"input": task.input.model_copy(update={"key": task_name_of(wishes.key)})})
     named = names_in_source(wishes, task)

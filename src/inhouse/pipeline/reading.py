@@ -302,8 +302,11 @@ def infer_kind(source: sources.Source, wishes: Wishes) -> tuple[Kind, str]:
     return sources.infer_kind(source, fields=its.inputs, target=its.targets, group=its.group)
 
 
-def infer_input(source: sources.Source, task: Task, wishes: Wishes, reporter: Reporter) -> InputSection:
-    """What a new task calls its columns: as the user says, else as its first source does."""
+def with_input(source: sources.Source, task: Task, wishes: Wishes, reporter: Reporter) -> Task:
+    """A new task with what it calls its columns: as the user says, else as its first source does.
+
+    An instruction that all rows of the source share becomes the task's, unless it has one.
+    """
     its = _theirs(wishes)
     mapping = sources.infer_mapping(
         source,
@@ -316,9 +319,14 @@ def infer_input(source: sources.Source, task: Task, wishes: Wishes, reporter: Re
     )
     for sentence in mapping.why:
         reporter.say(sentence)
+    if mapping.instruction and not task.instruction:
+        reporter.say(f"instruction of the task: {mapping.instruction!r}, which is the same in all rows")
+        task = task.model_copy(update={"instruction": mapping.instruction})
+    elif mapping.instruction:
+        reporter.say("left out: the rows' instruction, as the task has its own")
     mine = {its: mine for mine, its in map(_split, (*wishes.inputs, *wishes.targets, wishes.group, wishes.key))}
     targets = tuple(mine.get(name, name) for name in mapping.targets)
-    return InputSection(
+    section = InputSection(
         fields=tuple(mine.get(name, name) for name in mapping.fields),
         target=targets if len(targets) > 1 else "".join(targets),
         group=mine.get(mapping.group, mapping.group),
@@ -327,6 +335,7 @@ def infer_input(source: sources.Source, task: Task, wishes: Wishes, reporter: Re
         rejected=mapping.rejected or task.input.rejected,
         key=mine.get(mapping.key, mapping.key),
     )
+    return task.model_copy(update={"input": section})
 
 
 def names_in_source(wishes: Wishes, task: Task) -> dict[str, str]:
