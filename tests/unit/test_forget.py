@@ -532,3 +532,23 @@ def test_rejected_rows_that_were_mended_go_with_their_file(workspace, tmp_path):
     pipeline.add(workspace, "t", [write_csv(tmp_path / "again.csv", [{**row, "label": "b"} for row in kept])], told)
     assert any("2 rows of again.csv are of a file that was forgotten" in line for line in told.warned)
     assert len(records.load_dataset(workspace, "t").examples) == 30
+
+
+def test_how_the_file_was_read_goes_with_it_and_what_cannot_be_read_is_said_to_be_that(workspace, tmp_path):
+    pipeline.add(workspace, "t", [write_csv(tmp_path / "other.csv", rows(30))])
+    renamed = [{"body": row["text"], "label": row["label"]} for row in rows(10, start=30)]
+    file = write_csv(tmp_path / "cols.csv", renamed)
+    folder = tmp_path / "exports"
+    folder.mkdir()
+    write_csv(folder / "more.csv", [{"corpus": row["text"], "label": row["label"]} for row in rows(10, start=40)])
+    pipeline.add(workspace, "t", [file])
+    pipeline.add(workspace, "t", [folder])
+    assert [s.pattern for s in workspace.load_task("t").sources] == ["exports/*.csv", "cols.csv"]
+    (workspace.paths.root / "n.parquet").write_bytes(b"PAR1 no more")
+    told = Silent()
+    done = pipeline.forget(workspace, "t", told, source=file.rename(tmp_path / "moved.csv"), yes=True)
+    assert (done.rows, done.sections, done.remaining, done.unread) == (10, 1, (), ("n.parquet",))
+    assert any("[[sources]]" in line for line in told.said)
+    assert "n.parquet could not be read" in show_data.forgotten(done, again="")
+    assert [s.pattern for s in workspace.load_task("t").sources] == ["exports/*.csv"]
+    assert holding(workspace.paths.root, "cols.csv") == set()
