@@ -25,7 +25,7 @@ class Wanted:
 
     Attributes:
         text: folded; empty where a source is meant.
-        source: its name, as rows have it.
+        source: its name, as rows have it, or a path that ends in that; of a folder, the name that theirs begin with.
         sha256: its checksum, where the file is there to be read.
     """
 
@@ -45,9 +45,17 @@ class Wanted:
 
     def is_source(self, file: str, sha256: str = "") -> bool:
         """Whether a source is to be forgotten, by what a row or the list of sources has of it."""
-        name = file.rpartition("/")[2]
-        names = (file, name, _REJECTED.sub("", name))
-        return bool(self.source) and (self.source in names or (bool(sha256) and sha256 == self.sha256))
+        if not self.source or not file:
+            return False
+        if self._names(file) or (bool(sha256) and sha256 == self.sha256):
+            return True
+        original = _REJECTED.sub("", file)
+        return original != file and self._names(original)
+
+    def _names(self, file: str) -> bool:
+        """Whether the source is this file, by as much of their paths as both have, or the folder that it lies in."""
+        mine, its = f"/{self.source}", f"/{file}"
+        return its.endswith(mine) or mine.endswith(its) or file.startswith(f"{self.source}/")
 
     def holds(self, text: str) -> bool:
         """Whether a text holds the one that is to be forgotten, also as JSON or HTML would write it."""

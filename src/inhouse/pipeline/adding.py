@@ -515,7 +515,7 @@ def _result(
     rejected_files: Sequence[str],
 ) -> Added:
     listed = [
-        Unusable(r.provenance.file, r.provenance.line, r.reason, sources.remedy_of(r.reason))
+        Unusable(r.provenance.file, r.provenance.line or None, r.reason, sources.remedy_of(r.reason))
         for _, r in rejections[:LISTED]
     ]
     return Added(

@@ -130,7 +130,7 @@ def forget(
     dataset versions, from which everything else is recognised, are rewritten last.
 
     Args:
-        source: a file, a name that rows have it under, or a checksum: the rows that came from it.
+        source: a file or folder, a name that rows have it under, or a checksum: the rows that came from it.
         match: a text: the rows that hold it, in whatever case, white space and Unicode form.
         yes: erase; without it, only say what would be.
 
@@ -165,7 +165,9 @@ def _wanted(name: str, source: Path | str | None, match: str) -> Wanted:
         return Wanted(text=text)
     path = Path(str(source))
     if path.is_file():
-        return Wanted(source=path.name, sha256=sha256_of(path))
+        return Wanted(source=path.absolute().as_posix(), sha256=sha256_of(path))
+    if path.is_dir():
+        return Wanted(source=path.resolve().name)
     return Wanted(source=str(source), sha256=str(source))
 
 
