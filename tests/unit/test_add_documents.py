@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 from conftest import many_intents, write_csv
@@ -76,6 +77,22 @@ def test_files_beside_documents_make_an_extract_task_and_what_cannot_be_used_is_
         "invoices/alone.html": "has",
         "invoices/broken.pdf": "is",
     }
+    remedies = {r.file: r.remedy for r in added.rejections}
+    assert remedies["invoices/alone.html"].startswith("put that file beside it")
+    assert remedies["invoices/broken.pdf"].startswith("open it with its own program")
+    (listed,) = map(Path, added.rejected_files)
+    assert listed.name.startswith("invoices.")
+    assert len(listed.name) == len("invoices.12345678.rejected.csv")
+    with pytest.raises(SourceError, match="lists documents of a folder") as refused:
+        inhouse.add(workspace, "invoices", [listed])
+    assert "add the folder again" in refused.value.remedy
+    broken = folder / "broken.pdf"
+    (folder / "broken.json").rename(folder / "mended.json")
+    broken.rename(folder / "mended.html").write_text("<p>Invoice 1</p><p>Total 1</p>")
+    told = Silent()
+    again = inhouse.add(workspace, "invoices", [folder], told)
+    assert (again.rejected, sum(again.counts.values())) == (1, 41)
+    assert any(line.startswith("1 documents were rejected; mend these files and add the folder") for line in told.warned)
     example = next(e for e in newest(workspace, "invoices").examples if e.str(e.provenance) == "invoices/7.html")
     assert example.inputs == {"document": "Invoice 7\n\nTotal | 7.50"}
     assert json.loads(example.target) == {"number": "7", "total": "7.50"}

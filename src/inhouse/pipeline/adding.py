@@ -572,20 +572,27 @@ def _keep_all(
 def _rejected_files(
     workspace: Workspace, task: Task, rejections: Sequence[tuple[Origin, Rejection]]
 ) -> dict[Path, bytes]:
-    """The content of each file of rejected rows: one for each set of columns that sources have.
+    """The content of each file of rejected rows: one for each set of columns that sources have (see `_groups`).
 
     Its name is that of the first source, and the first digits of its checksum, as two folders may hold a data.csv.
     """
-    by_columns: dict[tuple[str, ...], list[tuple[Origin, Rejection]]] = {}
-    for origin, rejection in rejections:
-        by_columns.setdefault(origin.columns, []).append((origin, rejection))
     files: dict[Path, bytes] = {}
-    for columns, rows in by_columns.items():
+    for (columns, _), rows in _groups(rejections).items():
         first = rows[0][0]
         name = re.sub(r"[^\w.-]", "_", first.name.rpartition("/")[2])[-100:]
         file = workspace.paths.rejects(task.name, f"{name}.{first.sha256[:8]}")
         files[file] = sources.rejects_csv(columns, [rejection for _, rejection in rows])
     return files
+
+
+def _groups(
+    rejections: Sequence[tuple[Origin, Rejection]],
+) -> dict[tuple[tuple[str, ...], bool], list[tuple[Origin, Rejection]]]:
+    """Rejected rows by the columns of their sources, documents of folders apart."""
+    groups: dict[tuple[tuple[str, ...], bool], list[tuple[Origin, Rejection]]] = {}
+    for origin, rejection in rejections:
+        groups.setdefault((origin.columns, origin.folder), []).append((origin, rejection))
+    return groups
 
 
 def _tell_rejected(
@@ -594,10 +601,18 @@ def _tell_rejected(
     for _, rejection in rejections[:5]:
         remedy = sources.remedy_of(rejection.reason)
         reporter.warn(f"{rejection.provenance}: row rejected: {rejection.reason}\n  -> {remedy}")
-    if rejections:
+    groups = list(zip(_groups(rejections).items(), files, strict=True))
+    mendable = [(len(rows), file) for ((_, folder), rows), file in groups if not folder]
+    listed = [(len(rows), file) for ((_, folder), rows), file in groups if folder]
+    if mendable:
         reporter.warn(
-            f"{len(rejections)} rows were rejected; mend them in {_some(files)} and add that file: it has each row "
-            "with its reason and remedy"
+            f"{sum(n for n, _ in mendable)} rows were rejected; mend them in {_some([file for _, file in mendable])} "
+            "and add that file: it has each row with its reason and remedy"
+        )
+    if listed:
+        reporter.warn(
+            f"{sum(n for n, _ in listed)} documents were rejected; mend these files and add the folder again: they are "
+            f"listed in {_some([file for _, file in listed])}"
         )
 
 

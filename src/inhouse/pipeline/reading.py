@@ -50,12 +50,16 @@ class Unusable:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A source that was read, and how: its name, and the options or the query under which that is kept."""
+    """A source that was read, and how: its name, and the options or the query under which that is kept.
+
+    `documents`: cells may name documents; `folder`: it is a folder of documents itself.
+    """
 
     source: sources.Source
     name: str
     how: SourceSection
     documents: bool = True
+    folder: bool = False
 
 
 @dataclass
@@ -78,11 +82,12 @@ class Opening:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """The source that a rejected row stands in: its name, checksum and columns."""
+    """The source that a rejected row stands in: its name, checksum and columns, and whether its rows are documents."""
 
     name: str
     sha256: str
     columns: tuple[str, ...]
+    folder: bool = False
 
 
 @dataclass
@@ -134,7 +139,7 @@ def open_sources(
         name = folder.path.resolve().name
         try:
             source = sources.read_document_folder(folder, targets=targets)
-            opening.opened.append(Opened(source, name, SourceSection(pattern=name), documents=False))
+            opening.opened.append(Opened(source, name, SourceSection(pattern=name), documents=False, folder=True))
         except InputError as error:
             opening.failed(error, name)
     open_databases(opening, urls, wishes, kept, workspace.settings)
@@ -463,7 +468,7 @@ def read_all(
         _tell_once(mapping, one, its, said, reporter)
         read.documents = part.documents
         read.examples += part.examples
-        origin = Origin(one.name, part.sha256, one.source.columns)
+        origin = Origin(one.name, part.sha256, one.source.columns, one.folder)
         read.rejections += [(origin, rejection) for rejection in part.rejections]
         read.added.append(
             {

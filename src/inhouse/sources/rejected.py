@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from inhouse.core import Provenance, Record, Rejection
+from inhouse.errors import SourceError
 
 if TYPE_CHECKING:
     from inhouse.sources.registry import Source
@@ -37,6 +38,17 @@ _REMEDIES = (
     (NO_TARGET, "fill in the right answer, or leave the row out; or add the file with --unlabelled"),
     ("the input is empty", "fill in the input, or leave the row out"),
     ("no value for column", "fill in the value"),
+    ("has no target: there is no", "put that file beside it, with the target, or take the document out of the folder"),
+    ("the target of", "mend that file, or take both out of the folder"),
+    ("is a link to a file outside", "copy the file into the folder, in the place of the link"),
+    ("is a link to a folder", "copy the folder to there, in the place of the link"),
+    ("is a link to nothing", "put the file there, or take the link away"),
+    ("is no ordinary file", "take it out of the folder"),
+    ("zip bomb", "if it is yours, save it anew with its own program; else take it out of the folder"),
+    ("unpacks to", "divide it, or save it anew with its own program"),
+    ("at most", "divide it, or take out what is not text"),
+    ("that can be read", "open it with its own program and save it again, or take it out of the folder"),
+    ("is no mail", "save the mail anew as .eml or .mbox, or take it out of the folder"),
     ("is missing; looked for as", "copy the file there, or mend its name"),
     ("is not below the folder", "copy the file below the folder of the data, and name it from there"),
     ("password", "save a copy of the file without a password"),
@@ -76,9 +88,18 @@ def without_notes(source: Source) -> Source:
     """The source as it was rejected, where it is a file of `rejects_csv`; any other source as it is.
 
     Its rows come from the file that they were rejected of: `forget` finds them by it.
+
+    Raises:
+        SourceError: it lists documents of a folder.
     """
     if not set(NOTES) <= set(source.columns):
         return source
+    if source.records and all(record.values.get("inhouse_line") == "0" for record in source.records):
+        raise SourceError(
+            "this file lists documents of a folder, and holds no rows to mend",
+            "mend the documents that it names, and add the folder again",
+            file=source.path,
+        )
     columns = tuple(name for name in source.columns if name not in (*NOTES, *_PLACE))
     records = [
         Record({_unescaped(n): _unescaped(r.values[n]) for n in columns if n in r.values}, _place_of(r), r.json)
