@@ -197,6 +197,7 @@ def add(
             kind=kind,
             opened=opened,
         )
+        prepared.train.rejections.extend(pooled.rejections)
         added = store_data(workspace, prepared, reporter, drop_rare=drop_rare, confirm=confirm)
         if unlabelled:
             added = replace(added, pooled=store_pooled(workspace, workspace.load_task(name), pooled, reporter))
@@ -215,13 +216,19 @@ def _unlabelled(
 
 def _nothing_but_pooled(workspace: Workspace, task: Task, pooled: Pooled, reporter: Reporter) -> Added:
     """Store what was read where no row had a target."""
-    with disk_guard(workspace.paths.root), workspace.undoing(workspace.paths.task_file(task.name)):
+    files = _rejected_files(workspace, task, pooled.rejections)
+    with disk_guard(workspace.paths.root), workspace.undoing(workspace.paths.task_file(task.name), *files):
         if task != workspace.load_task(task.name):
             workspace.save_task(task)
+        for file, content in files.items():
+            write_bytes(file, content)
         count = store_pooled(workspace, task, pooled, reporter)
+    names = [str(file) for file in files]
+    _tell_rejected(pooled.rejections, names, reporter)
     newest = records.latest_dataset(workspace, task.name)
     previous = records.load_dataset(workspace, task.name, newest) if newest else Dataset(task.name, 0, (), ())
-    return replace(_result(task, previous, Prepared(task, task, Read(), None), [], []), pooled=count)
+    prepared = Prepared(task, task, Read(), None)
+    return replace(_result(task, previous, prepared, pooled.rejections, names), pooled=count)
 
 
 def wishes_of(
