@@ -33,7 +33,7 @@ class InhouseError(Exception):
         self.what = what
         self.remedy = remedy
         self.file = str(file) if file is not None else None
-        self.line = line
+        self.line = line or None  # a document has none
         super().__init__(self.message)
 
     @property

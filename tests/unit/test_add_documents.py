@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 from conftest import many_intents, write_csv
@@ -40,10 +41,25 @@ def test_folders_named_as_labels_make_a_classify_task(workspace, tmp_path):
     assert sum(added.counts.values()) == 48
     assert any("the name of its folder" in sentence for sentence in reporter.said)
     example = newest(workspace, "mails").examples[0]
-    assert example.provenance.file.startswith(f"{example.target}/")
+    assert example.provenance.file.startswith(f"mails/{example.target}/")
     assert len(example.provenance.sha256) == 64
     again = inhouse.add(workspace, "mails", [tmp_path / "mails"], reporter)
     assert again.dataset_fingerprint == added.dataset_fingerprint
+
+
+def test_one_of_several_documents_of_a_name_is_forgotten_alone(workspace, tmp_path):
+    folder = labelled(tmp_path / "mails")
+    inhouse.add(workspace, "mails", [folder])
+    first, second = (folder / name / "same.html" for name in ("card_arrival", "change_pin"))
+    for file in (first, second):
+        file.write_text(f"<p>Sehr geehrte Damen, {file.parent.name}")
+    inhouse.add(workspace, "mails", [folder])
+    told = inhouse.forget(workspace, "mails", source=first)
+    assert (told.rows, told.places) == (1, ("mails/card_arrival/same.html",))
+    named = inhouse.forget(workspace, "mails", source="mails/change_pin/same.html")
+    assert named.places == ("mails/change_pin/same.html",)
+    assert inhouse.forget(workspace, "mails", source="same.html").rows == 2
+    assert inhouse.forget(workspace, "mails", source=folder).rows == 50
 
 
 def test_files_beside_documents_make_an_extract_task_and_what_cannot_be_used_is_rejected(workspace, tmp_path):
@@ -57,8 +73,27 @@ def test_files_beside_documents_make_an_extract_task_and_what_cannot_be_used_is_
     (folder / "broken.json").write_text('{"number": "1", "total": "1"}')
     added = inhouse.add(workspace, "invoices", [folder])
     assert (added.kind, added.fields, added.rejected) == ("extract", ("document",), 2)
-    assert {r.file: r.reason.split(" ")[3] for r in added.rejections} == {"alone.html": "has", "broken.pdf": "is"}
-    example = next(e for e in newest(workspace, "invoices").examples if e.provenance.file == "7.html")
+    assert {r.file: r.reason.split(" ")[3] for r in added.rejections} == {
+        "invoices/alone.html": "has",
+        "invoices/broken.pdf": "is",
+    }
+    remedies = {r.file: r.remedy for r in added.rejections}
+    assert remedies["invoices/alone.html"].startswith("put that file beside it")
+    assert remedies["invoices/broken.pdf"].startswith("open it with its own program")
+    (listed,) = map(Path, added.rejected_files)
+    assert listed.name.startswith("invoices.")
+    assert len(listed.name) == len("invoices.12345678.rejected.csv")
+    with pytest.raises(SourceError, match="lists documents of a folder") as refused:
+        inhouse.add(workspace, "invoices", [listed])
+    assert "add the folder again" in refused.value.remedy
+    broken = folder / "broken.pdf"
+    (folder / "broken.json").rename(folder / "mended.json")
+    broken.rename(folder / "mended.html").write_text("<p>Invoice 1</p><p>Total 1</p>")
+    told = Silent()
+    again = inhouse.add(workspace, "invoices", [folder], told)
+    assert (again.rejected, sum(again.counts.values())) == (1, 41)
+    assert any(line.startswith("1 documents were rejected; mend these files and add the folder") for line in told.warned)
+    example = next(e for e in newest(workspace, "invoices").examples if e.str(e.provenance) == "invoices/7.html")
     assert example.inputs == {"document": "Invoice 7\n\nTotal | 7.50"}
     assert json.loads(example.target) == {"number": "7", "total": "7.50"}
 

@@ -249,6 +249,19 @@ def test_add_makes_a_task_and_refuses_a_slip(workspace, data):
         pipeline.add(workspace, "intents", [file], kind="extract")
 
 
+def test_the_one_instruction_of_an_alpaca_table_becomes_the_tasks(workspace, data):
+    rows = [{"instruction": "Name the intent.", "input": r["text"], "output": r["category"]} for r in ROWS]
+    file, told = write_jsonl(data / "alpaca.jsonl", rows), Silent()
+    pipeline.add(workspace, "intents", [file], told)
+    assert workspace.load_task("intents").instruction == "Name the intent."
+    assert any(line.startswith("instruction of the task: 'Name the intent.'") for line in told.said)
+    assert not any(line.startswith("left out") for line in told.said)
+    pipeline.init(workspace, "others", instruction="Which one?")
+    pipeline.add(workspace, "others", [file], told)
+    assert workspace.load_task("others").instruction == "Which one?"
+    assert any("as the task has its own" in line for line in told.said)
+
+
 def test_asked_once_and_no_is_no(workspace, data):
     file, asked = write_csv(data / "first.csv", ROWS[:30]), []
 

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 import zipfile
+from pathlib import Path
 
 import polars as pl
 import pytest
@@ -511,3 +512,43 @@ def test_rejected_rows_of_others_stay(full):
     pipeline.forget(full, "t", source="jane.csv", yes=True)
     with file.open(newline="") as lines:
         assert [row[0] for row in csv.reader(lines)] == ["file", "both.csv"]
+
+
+def test_rejected_rows_that_were_mended_go_with_their_file(workspace, tmp_path):
+    pipeline.add(workspace, "t", [write_csv(tmp_path / "other.csv", rows(30))])
+    bad = [{"text": f"Zeile {i} ohne Ziel", "label": ""} for i in range(2)]
+    file = write_csv(tmp_path / "plain.csv", [*rows(10, start=30), *bad])
+    (rejected,) = pipeline.add(workspace, "t", [file]).rejected_files
+    kept = list(csv.DictReader(io.StringIO(Path(rejected).read_text())))
+    mended = write_csv(tmp_path / Path(rejected).name, [{**row, "label": "a"} for row in kept])
+    added = pipeline.add(workspace, "t", [mended])
+    newest = records.load_dataset(workspace, "t")
+    assert [str(e.provenance) for e in newest.examples[-2:]] == ["plain.csv:12", "plain.csv:13"]
+    assert pipeline.add(workspace, "t", [mended]).dataset == added.dataset == 3
+    done = pipeline.forget(workspace, "t", source=file, yes=True)
+    assert (done.rows, done.sources) == (12, {"plain.csv": 12})
+    assert holding(workspace.paths.root, "Zeile 1 ohne", "plain.csv") == set()
+    told = Silent()
+    pipeline.add(workspace, "t", [write_csv(tmp_path / "again.csv", [{**row, "label": "b"} for row in kept])], told)
+    assert any("2 rows of again.csv are of a file that was forgotten" in line for line in told.warned)
+    assert len(records.load_dataset(workspace, "t").examples) == 30
+
+
+def test_how_the_file_was_read_goes_with_it_and_what_cannot_be_read_is_said_to_be_that(workspace, tmp_path):
+    pipeline.add(workspace, "t", [write_csv(tmp_path / "other.csv", rows(30))])
+    renamed = [{"body": row["text"], "label": row["label"]} for row in rows(10, start=30)]
+    file = write_csv(tmp_path / "cols.csv", renamed)
+    folder = tmp_path / "exports"
+    folder.mkdir()
+    write_csv(folder / "more.csv", [{"corpus": row["text"], "label": row["label"]} for row in rows(10, start=40)])
+    pipeline.add(workspace, "t", [file])
+    pipeline.add(workspace, "t", [folder])
+    assert [s.pattern for s in workspace.load_task("t").sources] == ["exports/*.csv", "cols.csv"]
+    (workspace.paths.root / "n.parquet").write_bytes(b"PAR1 no more")
+    told = Silent()
+    done = pipeline.forget(workspace, "t", told, source=file.rename(tmp_path / "moved.csv"), yes=True)
+    assert (done.rows, done.sections, done.remaining, done.unread) == (10, 1, (), ("n.parquet",))
+    assert any("[[sources]]" in line for line in told.said)
+    assert "n.parquet could not be read" in show_data.forgotten(done, again="")
+    assert [s.pattern for s in workspace.load_task("t").sources] == ["exports/*.csv"]
+    assert holding(workspace.paths.root, "cols.csv") == set()

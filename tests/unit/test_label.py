@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -24,7 +25,7 @@ from inhouse.clean.representative import representativeness
 from inhouse.cli.label import Labeller
 from inhouse.cli.terminal import Terminal
 from inhouse.core import Dataset, Example, Provenance
-from inhouse.errors import NotFound, SourceError
+from inhouse.errors import NotFound, SourceError, UsageError
 from inhouse.pipeline import Move
 from inhouse.scoring.teaching import margin_uncertainty, teaching_order
 from inhouse.store import Workspace, pool, records
@@ -72,6 +73,41 @@ def test_of_a_mixed_file_rows_with_a_target_become_examples(workspace, tmp_path)
     added = pipeline.add(workspace, "tickets", [write_csv(tmp_path / "mixed.csv", rows)], unlabelled=True)
     assert (added.pooled, added.rejected, added.dataset) == (5, 0, 2)
     assert sum(added.counts.values()) == 31
+
+
+def test_unlabelled_rows_that_cannot_be_used_are_exported_and_mended(workspace, tmp_path):
+    for name, rows in (
+        ("bare.csv", "text\nfine one\n  \nfine two\na,b\nfine three\n"),
+        ("mixed.csv", "text,label\na card is lost,card\nfine four,\n ,\n"),
+    ):
+        (tmp_path / name).write_text(rows)
+        added = pipeline.add(workspace, "tickets", [tmp_path / name], unlabelled=True)
+        assert [r.file for r in added.rejections] == [name] * added.rejected
+        (rejected,) = added.rejected_files
+        assert added.rejected == (2 if name == "bare.csv" else 1)
+        assert added.pooled == (3 if name == "bare.csv" else 1)
+    file = tmp_path / "mended.csv"
+    file.write_text(Path(rejected).read_text().replace("\n ,", "\nnot empty any more,"))
+    assert pipeline.add(workspace, "tickets", [file], unlabelled=True).pooled == 1
+    (one,) = [one for one in pool.unlabelled(workspace, "tickets") if "any more" in one.inputs["text"]]
+    assert (str(one.provenance), bool(one.provenance.sha256)) == ("mixed.csv:4", True)
+
+
+def test_after_an_error_or_a_no_the_pool_is_as_it_was(tmp_path):
+    workspace = Workspace(tmp_path / "work")
+    keyed = [{"no": f"N{i}", **row} for i, row in enumerate(examples())]
+    pipeline.add(workspace, "tickets", [write_csv(tmp_path / "old.csv", keyed)], key="no", target="label")
+    mixed = [{"text": "a card is lost", "label": "card"}, *({"text": f"unknown {i}", "label": ""} for i in range(5))]
+    with pytest.raises(SourceError) as refused:
+        pipeline.add(workspace, "tickets", [write_csv(tmp_path / "mixed.csv", mixed)], unlabelled=True)
+    assert "--key no=COLUMN" in refused.value.remedy
+    called = [{"number": f"M{i}", "text": row["text"], "label": row["label"]} for i, row in enumerate(mixed)]
+    file = write_csv(tmp_path / "called.csv", called)
+    with pytest.raises(UsageError, match="nothing was added"):
+        pipeline.add(workspace, "tickets", [file], unlabelled=True, key="no=number", confirm=lambda _: False)
+    assert pool.everything(workspace, "tickets") == []
+    added = pipeline.add(workspace, "tickets", [file], unlabelled=True, key="no=number", confirm=lambda _: True)
+    assert (added.pooled, added.dataset) == (5, 2)
 
 
 def test_a_folder_of_documents_needs_no_targets(tmp_path):

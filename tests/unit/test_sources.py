@@ -9,6 +9,7 @@ import json
 import random
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -54,6 +55,40 @@ def test_the_delimiter_is_found_out(tmp_path, delimiter):
     assert source.columns == ("text", "label")
     assert [r.values["label"] for r in source.records] == ["x", "y"]
     assert source.records[0].values["text"] == "a, b; c | d"
+
+
+TITLES = ["Export Kundenservice 2025\n", "Export, 2025;;\n\n", ";;Stand: heute\n  \nnur intern;;\n", "sep=;\nExport\n"]
+
+
+@pytest.mark.parametrize("titles", TITLES)
+def test_titles_above_the_header_are_passed_over_and_told(tmp_path, titles):
+    rows = [f'T-{i};"Ware {i}, gefällt mir nicht;\nGeld zurück";retour' for i in range(20)]
+    file = write(tmp_path / "d.csv", titles + "Nr;Nachricht;Kategorie\n" + "\n".join(rows) + "\n")
+    source = read_source(file)
+    assert source.columns == ("Nr", "Nachricht", "Kategorie")
+    assert (len(source.records), source.rejections) == (20, [])
+    line = titles.count("\n") + 1
+    assert source.records[0].provenance.line == line + 1
+    told = next(note for note in source.notes if "left out above it" in note)
+    assert told.startswith(f"the header is line {line}; left out above it: '")
+    assert source == replace(read_source(file, ReadOptions(header=line)), notes=source.notes)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "text\nhello, you\nfoo, bar\n",
+        "amount\n12,5\n13,7\n",
+        "text,label\n1,2,a\n3,4,b\n5,6,c\n",
+        "text\none\ntwo\n",
+        "a,,c\n1,2,3\n",
+    ],
+)
+def test_no_row_is_taken_for_a_header_because_the_first_line_is_odd(tmp_path, text):
+    found: list[str] = []
+    with contextlib.suppress(SourceError):
+        found = [note for note in read_source(write(tmp_path / "d.csv", text)).notes if "left out above" in note]
+    assert found == []
 
 
 @pytest.mark.parametrize("delimiter", ["~", "^", "\x1f", "\x01", "¦", ":", "#"])

@@ -53,7 +53,7 @@ def added(result: Added) -> str:
     if result.pooled:
         lines.append(f"{result.pooled} unlabelled records joined the pool: inhouse label {result.task}")
     if result.replaced:
-        lines.append(f"{result.replaced} rows replaced by rows of their key: inhouse diff {result.task}")
+        lines.append(f"{result.replaced} rows replaced: inhouse diff {result.task}")
     if result.rejected:
         files = ", ".join(result.rejected_files)
         lines.append(f"{result.rejected} rows rejected; mend them and add them again: {files}")

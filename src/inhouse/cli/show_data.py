@@ -108,6 +108,7 @@ def _next_to_erase(result: Forgotten) -> list[str]:
     if result.elsewhere:
         lines.append(f"held by other tasks too: {', '.join(result.elsewhere)} (forget it there as well)")
     lines += [f"still in {place}: not inhouse's to change, so mend it yourself" for place in result.remaining]
+    lines += [f"{place} could not be read, and may hold it: look yourself" for place in result.unread]
     if result.rows:
         lines.append("your own files, backups and exports are yours to mend: adding such a file again brings rows back")
     return lines

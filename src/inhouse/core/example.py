@@ -65,7 +65,7 @@ def _key(name: str) -> str:
 class Provenance:
     """Where an example comes from: file name, 1-based line of the row's start, SHA-256 of the file.
 
-    `part`: the sheet, page or message of it, where it has such.
+    Line 0 is all of it, as of a document. `part`: the sheet, page or message of it, where it has such.
     """
 
     file: str
@@ -74,7 +74,8 @@ class Provenance:
     part: str = ""
 
     def __str__(self) -> str:
-        return f"{self.file}!{self.part}:{self.line}" if self.part else f"{self.file}:{self.line}"
+        place = f"{self.file}!{self.part}" if self.part else self.file
+        return f"{place}:{self.line}" if self.line else place
 
 
 @dataclass(frozen=True, slots=True)

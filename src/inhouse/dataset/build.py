@@ -10,6 +10,7 @@ from typing import NamedTuple
 from inhouse.core import Dataset, Example, Kind, Split
 from inhouse.dataset.keys import merged_by_key
 from inhouse.dataset.learnable import check_learnable, rare_labels
+from inhouse.dataset.rereading import OtherLines, read_anew
 from inhouse.dataset.split import assign_splits
 from inhouse.dataset.twins import TestTwins
 from inhouse.errors import TooFewExamples
@@ -32,7 +33,8 @@ class Built:
     """A new dataset version; the examples that it leaves out, each with the reason; what to tell the user.
 
     `leaks` are examples that stay and that nothing learns from (see `without_leaks`), each with the reason; `replaced`
-    are rows of the version before that rows of the same key stand in for, each with what stood there.
+    are rows of the version before that rows of the same key, or another reading of the file, stand in for, each with
+    what stood there; `misread` are rows that another reading of the file does not have, and that are left out.
     """
 
     dataset: Dataset
@@ -40,6 +42,7 @@ class Built:
     leaks: list[tuple[Example, str]] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     replaced: list[tuple[Example, Example]] = field(default_factory=list)
+    misread: list[Example] = field(default_factory=list)
 
 
 def build_dataset(
@@ -52,24 +55,28 @@ def build_dataset(
     previous: Dataset | None,
     drop_rare: bool,
     reason: str,
+    reread: OtherLines | None = None,
 ) -> Built:
     """The version that `train` and `test` make, on top of `previous` if there is one.
 
     Test examples go in as they are and stay test for ever. What shares input or group with one stays on the train side,
     where `clean` finds it and nothing learns from it. Everything else keeps its split; new groups get one by
-    `assign_splits`, and join the test only where no test file was ever given. Rows of a file that `previous` holds add
-    nothing. A row whose key is there replaces what stands there (see `merged_by_key`).
+    `assign_splits`, and join the test only where no test file was ever given. Rows whose place in a file `previous`
+    holds add nothing. A row whose key is there replaces what stands there (see `merged_by_key`).
 
     Args:
         test: the examples of a given test file; None when none was given now.
         kind: of the task; labels are looked at for classify alone.
         drop_rare: set aside the examples of labels that appear once, instead of raising.
+        reread: files that are read otherwise than before, with the lines of their examples (see `read_anew`).
 
     Raises:
         TooFewExamples: see `check_learnable`; or nothing is left to validate or to test with.
     """
-    old = _placed(previous)
-    merged = merged_by_key(old, train, test or [])
+    anew = read_anew(_placed(previous), [*train, *(test or [])], reread or {})
+    old, of_test = anew.rows, set(map(id, test or ()))
+    train = [e for e in anew.new if id(e) not in of_test]
+    merged = merged_by_key(old, train, [e for e in anew.new if id(e) in of_test])
     new_train = _not_in(merged.train, [e for e, _ in old])
     new_test = _not_in(merged.test, [e for e, s in old if s == "test"])
     rows: list[_Row] = [*merged.rows, *((e, None) for e in new_train), *((e, "test") for e in new_test)]
@@ -96,9 +103,12 @@ def build_dataset(
     _check_splits(whole, kind)
     skipped = len(merged.train) + len(merged.test) - len(new_train) - len(new_test) + merged.unchanged
     again = [f"rows that are there already, which add nothing: {skipped}"] if skipped else []
+    if anew.stuck:
+        again.append(f"test examples that this reading of the file does not have, which stay: {len(anew.stuck)}")
     if any(e.key for e in (*train, *(test or []))) and (without := sum(not e.key for e, _ in merged.rows)):
         again.append(f"rows that came before there was a key, which no row can replace: {without}")
-    return Built(dataset, rare, leaks, again + label_warnings(whole, kind), merged.replaced)
+    replaced = [*anew.replaced, *merged.replaced]
+    return Built(dataset, rare, leaks, again + label_warnings(whole, kind), replaced, anew.dropped)
 
 
 def without_leaks(dataset: Dataset) -> tuple[Dataset, list[tuple[Example, str]]]:
@@ -161,18 +171,15 @@ def _some(labels: list[str]) -> str:
 
 
 def _not_in(new: Iterable[Example], old: Iterable[Example]) -> list[Example]:
-    """Without the rows of a file that is there already; examples of no file are compared one by one."""
-    files: set[str] = set()
-    loose: set[tuple[str, str]] = set()
-    for e in old:
-        files.add(e.provenance.sha256)
-        loose.add((e.id, str(e.provenance)))
-    files.discard("")
-    return [
-        e
-        for e in new
-        if e.provenance.sha256 not in files and (e.provenance.sha256 or (e.id, str(e.provenance)) not in loose)
-    ]
+    """Without the rows whose place in a file is there already; examples of no file are compared by content too."""
+    there = set(map(_whence, old))
+    return [e for e in new if _whence(e) not in there]
+
+
+def _whence(example: Example) -> tuple[str, str, int, str]:
+    """Where an example comes from; no file's checksum says nothing of its content, which then counts too."""
+    where = example.provenance
+    return where.sha256 or where.file, where.part, where.line, "" if where.sha256 else example.id
 
 
 def _placed(dataset: Dataset | None) -> list[_Row]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import secrets
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
@@ -12,6 +13,8 @@ from inhouse.core import Dataset, Example, folded, render_input
 
 # Shorter values of a forgotten row ("yes", "42") stand in many others that have nothing to do with it.
 LEAST = 16
+# What a file of rejected rows has behind the name of their source.
+_REJECTED = re.compile(r"\.[0-9a-f]{0,8}\.rejected\.csv$")
 # Excerpts begin where the text begins, and have so many characters at least, if the text has.
 BEGINNING = 48
 
@@ -22,7 +25,7 @@ class Wanted:
 
     Attributes:
         text: folded; empty where a source is meant.
-        source: its name, as rows have it.
+        source: its name, as rows have it, or a path that ends in that; of a folder, the name that theirs begin with.
         sha256: its checksum, where the file is there to be read.
     """
 
@@ -42,8 +45,17 @@ class Wanted:
 
     def is_source(self, file: str, sha256: str = "") -> bool:
         """Whether a source is to be forgotten, by what a row or the list of sources has of it."""
-        names = (file, file.rpartition("/")[2])
-        return bool(self.source) and (self.source in names or (bool(sha256) and sha256 == self.sha256))
+        if not self.source or not file:
+            return False
+        if self._names(file) or (bool(sha256) and sha256 == self.sha256):
+            return True
+        original = _REJECTED.sub("", file)
+        return original != file and self._names(original)
+
+    def _names(self, file: str) -> bool:
+        """Whether the source is this file, by as much of their paths as both have, or the folder that it lies in."""
+        mine, its = f"/{self.source}", f"/{file}"
+        return its.endswith(mine) or mine.endswith(its) or file.startswith(f"{self.source}/")
 
     def holds(self, text: str) -> bool:
         """Whether a text holds the one that is to be forgotten, also as JSON or HTML would write it."""

@@ -30,13 +30,13 @@ from inhouse.errors import ModelUnavailable, NotFound, UsageError, did_you_mean
 from inhouse.pipeline.cards import save_version
 from inhouse.pipeline.corrections import store_corrected, waiting_corrections
 from inhouse.pipeline.differences import tell_replaced
-from inhouse.pipeline.pooling import input_of_unlabelled, set_aside, store_pooled
+from inhouse.pipeline.pooling import Pooled, input_of_unlabelled, set_aside, store_pooled
 from inhouse.pipeline.reading import (
     Opening,
+    Origin,
     Read,
     Unusable,
     Wishes,
-    infer_input,
     infer_kind,
     lead,
     merged,
@@ -44,6 +44,7 @@ from inhouse.pipeline.reading import (
     open_sources,
     read_all,
     task_name_of,
+    with_input,
 )
 from inhouse.pipeline.subject import subject_of
 from inhouse.pipeline.task_form import form_lines, tell_not_taken, with_form
@@ -181,12 +182,11 @@ def add(
         paths = [f for f in files if not is_traces(f)]
         if not paths and test is None and len(files) > 0:
             return _add_corrections(workspace, workspace.load_task(name), reporter)
-        opened, pooled = None, 0
+        opened, pooled = None, Pooled()
         if unlabelled:
-            opened, pooled = _pool(workspace, workspace.load_task(name), paths, wishes, reporter)
-            task = workspace.load_task(name)
+            opened, task, pooled = _unlabelled(workspace, workspace.load_task(name), paths, wishes, reporter)
             if not opened.opened and test is None:
-                return replace(_nothing_but_pooled(workspace, task), pooled=pooled)
+                return _nothing_but_pooled(workspace, task, pooled, reporter)
         prepared = prepare(
             workspace,
             task or name,
@@ -197,32 +197,38 @@ def add(
             kind=kind,
             opened=opened,
         )
+        prepared.train.rejections.extend(pooled.rejections)
         added = store_data(workspace, prepared, reporter, drop_rare=drop_rare, confirm=confirm)
-        added = replace(added, pooled=pooled)
+        if unlabelled:
+            added = replace(added, pooled=store_pooled(workspace, workspace.load_task(name), pooled, reporter))
         return added if len(paths) == len(files) else _add_corrections(workspace, workspace.load_task(name), reporter)
 
 
-def _pool(
+def _unlabelled(
     workspace: Workspace, task: Task, files: Sequence[Path | str], wishes: Wishes, reporter: Reporter
-) -> tuple[Opening, int]:
-    """Put the rows without a target into the pool; what else was read, and how many records are new."""
+) -> tuple[Opening, Task, Pooled]:
+    """What was read of the files: what has a target, the task with its columns, what has none. Nothing is stored."""
     opened = open_sources(workspace, files, wishes, task.sources, reporter, targets=False)
-    section = input_of_unlabelled(task, opened, wishes)
-    known = task.model_copy(update={"input": section})
-    pooled = set_aside(
-        opened, known, names_in_source(wishes, known), records.forgotten_sources(workspace, task.name), reporter
-    )
-    with disk_guard(workspace.paths.root):
-        if section != task.input:
-            workspace.save_task(known)
-        return opened, store_pooled(workspace, known, pooled, reporter)
+    task = task.model_copy(update={"input": input_of_unlabelled(task, opened, wishes)})
+    forgotten = records.forgotten_sources(workspace, task.name)
+    return opened, task, set_aside(opened, task, names_in_source(wishes, task), forgotten, reporter)
 
 
-def _nothing_but_pooled(workspace: Workspace, task: Task) -> Added:
-    """What is told where no row had a target."""
+def _nothing_but_pooled(workspace: Workspace, task: Task, pooled: Pooled, reporter: Reporter) -> Added:
+    """Store what was read where no row had a target."""
+    files = _rejected_files(workspace, task, pooled.rejections)
+    with disk_guard(workspace.paths.root), workspace.undoing(workspace.paths.task_file(task.name), *files):
+        if task != workspace.load_task(task.name):
+            workspace.save_task(task)
+        for file, content in files.items():
+            write_bytes(file, content)
+        count = store_pooled(workspace, task, pooled, reporter)
+    names = [str(file) for file in files]
+    _tell_rejected(pooled.rejections, names, reporter)
     newest = records.latest_dataset(workspace, task.name)
     previous = records.load_dataset(workspace, task.name, newest) if newest else Dataset(task.name, 0, (), ())
-    return _result(task, previous, Prepared(task, task, Read(), None), [], [])
+    prepared = Prepared(task, task, Read(), None)
+    return replace(_result(task, previous, prepared, pooled.rejections, names), pooled=count)
 
 
 def wishes_of(
@@ -326,18 +332,21 @@ def prepare(
     source = lead(opened if opened.opened or asked is None else asked, wishes)
     task = before or new_task(name, kind or _kind_of(source, wishes, reporter))
     if before is None or not records.latest_dataset(workspace, name):
-        task = task.model_copy(update={"input": infer_input(source, task, wishes, reporter)})
+        task = with_input(source, task, wishes, reporter)
     elif wishes.key and not task.input.key:
         task = task.model_copy(update={"input": task.input.model_copy(update={"key": task_name_of(wishes.key)})})
     named = names_in_source(wishes, task)
     with_keys = bool(wishes.key)  # a file that was added before may bring its rows their keys
-    known = set(records.known_sources(workspace, name)) if workspace.exists and not with_keys else set()
+    known = records.known_sources(workspace, name) if workspace.exists else {}
     forgotten = records.forgotten_sources(workspace, name) if workspace.exists else {}
-    train = read_all(opened, task, named, "train", known, forgotten, reporter) if files else Read()
-    tested = None if asked is None else read_all(asked, task, named, "test", known, forgotten, reporter)
+    train, tested = Read(), None
+    if files:
+        train = read_all(opened, task, named, "train", known, forgotten, reporter, again=with_keys)
+    if asked is not None:
+        tested = read_all(asked, task, named, "test", known, forgotten, reporter, again=with_keys)
     reads = [read for read in (train, tested) if read]
-    for read in reads if not with_keys else ():
-        _leave_out_known_rows(workspace, task, read, reporter, of_test=read is tested)
+    for read in reads:
+        _leave_out_known_rows(workspace, task, read, reporter, of_test=read is tested, with_keys=with_keys)
     documents = tuple(dict.fromkeys(name for read in reads for name in read.documents))
     task = task.model_copy(
         update={
@@ -354,16 +363,20 @@ def _kind_of(source: sources.Source, wishes: Wishes, reporter: Reporter) -> Kind
     return kind
 
 
-def _leave_out_known_rows(workspace: Workspace, task: Task, read: Read, reporter: Reporter, *, of_test: bool) -> None:
+def _leave_out_known_rows(
+    workspace: Workspace, task: Task, read: Read, reporter: Reporter, *, of_test: bool, with_keys: bool
+) -> None:
     """Leave out rows that a source of the same name brought before: a file that was saved again is no news.
 
     What an older version held counts too: a row that `clean` dropped or mended does not come back. A row whose key is
-    there is never left out: it may take a correction back.
+    there is never left out: it may take a correction back. Nor is one that is there, where it may bring its key.
     """
     if not workspace.exists or not read.examples:
         return
     files = {e.provenance.file for e in read.examples}
     known = records.known_rows(workspace, task.name, files, of_test=of_test)
+    if known and with_keys:
+        known -= records.known_rows(workspace, task.name, files, of_test=of_test, newest=True)
     if not known:
         return
     keys = records.newest_keys(workspace, task.name) if task.input.key else set()
@@ -410,7 +423,7 @@ def store_data(
         previous = records.load_dataset(workspace, task.name, newest)
     number = (previous.number if previous else 0) + 1
     rejections = [rejected for read in prepared.reads for rejected in read.rejections]
-    if previous is not None and not any(read.examples for read in prepared.reads):
+    if previous is not None and not any(read.examples or read.reread for read in prepared.reads):
         return _unchanged(workspace, prepared, previous, rejections, reporter)
     added = [source for read in prepared.reads for source in read.added]
     built = datasets.build_dataset(
@@ -422,6 +435,7 @@ def store_data(
         previous=previous,
         drop_rare=drop_rare,
         reason=f"added {_some([source['file'] for source in added])}",
+        reread={place: lines for read in prepared.reads for place, lines in read.reread.items()},
     )
     for model in models:
         require_base(model, workspace.settings)
@@ -485,7 +499,7 @@ def _unchanged(
     workspace: Workspace,
     prepared: Prepared,
     previous: Dataset,
-    rejections: Sequence[tuple[tuple[str, ...], Rejection]],
+    rejections: Sequence[tuple[Origin, Rejection]],
     reporter: Reporter,
 ) -> Added:
     """What is told where no example is new; rejected rows and mappings are kept all the same."""
@@ -504,11 +518,11 @@ def _result(
     task: Task,
     dataset: Dataset,
     prepared: Prepared,
-    rejections: Sequence[tuple[tuple[str, ...], Rejection]],
+    rejections: Sequence[tuple[Origin, Rejection]],
     rejected_files: Sequence[str],
 ) -> Added:
     listed = [
-        Unusable(r.provenance.file, r.provenance.line, r.reason, sources.remedy_of(r.reason))
+        Unusable(r.provenance.file, r.provenance.line or None, r.reason, sources.remedy_of(r.reason))
         for _, r in rejections[:LISTED]
     ]
     return Added(
@@ -547,7 +561,7 @@ def _keep_all(
     task: Task,
     dataset: Dataset,
     added: list[dict[str, Any]],
-    rejections: Sequence[tuple[tuple[str, ...], Rejection]],
+    rejections: Sequence[tuple[Origin, Rejection]],
     previous: Dataset | None,
 ) -> list[str]:
     """Write rejects files, task and dataset, in this order: the database row makes the version real."""
@@ -563,40 +577,55 @@ def _keep_all(
 
 
 def _rejected_files(
-    workspace: Workspace, task: Task, rejections: Sequence[tuple[tuple[str, ...], Rejection]]
+    workspace: Workspace, task: Task, rejections: Sequence[tuple[Origin, Rejection]]
 ) -> dict[Path, bytes]:
-    """The content of each file of rejected rows: one for each set of columns that sources have.
+    """The content of each file of rejected rows: one for each set of columns that sources have (see `_groups`).
 
     Its name is that of the first source, and the first digits of its checksum, as two folders may hold a data.csv.
     """
-    by_columns: dict[tuple[str, ...], list[Rejection]] = {}
-    for columns, rejection in rejections:
-        by_columns.setdefault(columns, []).append(rejection)
     files: dict[Path, bytes] = {}
-    for columns, rows in by_columns.items():
-        place = rows[0].provenance
-        name = re.sub(r"[^\w.-]", "_", place.file.rpartition("/")[2])[-100:]
-        file = workspace.paths.rejects(task.name, f"{name}.{place.sha256[:8]}")
-        files[file] = sources.rejects_csv(columns, rows)
+    for (columns, _), rows in _groups(rejections).items():
+        first = rows[0][0]
+        name = re.sub(r"[^\w.-]", "_", first.name.rpartition("/")[2])[-100:]
+        file = workspace.paths.rejects(task.name, f"{name}.{first.sha256[:8]}")
+        files[file] = sources.rejects_csv(columns, [rejection for _, rejection in rows])
     return files
 
 
+def _groups(
+    rejections: Sequence[tuple[Origin, Rejection]],
+) -> dict[tuple[tuple[str, ...], bool], list[tuple[Origin, Rejection]]]:
+    """Rejected rows by the columns of their sources, documents of folders apart."""
+    groups: dict[tuple[tuple[str, ...], bool], list[tuple[Origin, Rejection]]] = {}
+    for origin, rejection in rejections:
+        groups.setdefault((origin.columns, origin.folder), []).append((origin, rejection))
+    return groups
+
+
 def _tell_rejected(
-    rejections: Sequence[tuple[tuple[str, ...], Rejection]], files: Sequence[str], reporter: Reporter
+    rejections: Sequence[tuple[Origin, Rejection]], files: Sequence[str], reporter: Reporter
 ) -> None:
     for _, rejection in rejections[:5]:
         remedy = sources.remedy_of(rejection.reason)
         reporter.warn(f"{rejection.provenance}: row rejected: {rejection.reason}\n  -> {remedy}")
-    if rejections:
+    groups = list(zip(_groups(rejections).items(), files, strict=True))
+    mendable = [(len(rows), file) for ((_, folder), rows), file in groups if not folder]
+    listed = [(len(rows), file) for ((_, folder), rows), file in groups if folder]
+    if mendable:
         reporter.warn(
-            f"{len(rejections)} rows were rejected; mend them in {_some(files)} and add that file: it has each row "
-            "with its reason and remedy"
+            f"{sum(n for n, _ in mendable)} rows were rejected; mend them in {_some([file for _, file in mendable])} "
+            "and add that file: it has each row with its reason and remedy"
+        )
+    if listed:
+        reporter.warn(
+            f"{sum(n for n, _ in listed)} documents were rejected; mend these files and add the folder again: they are "
+            f"listed in {_some([file for _, file in listed])}"
         )
 
 
 def _tell(
     built: datasets.Built,
-    rejections: Sequence[tuple[tuple[str, ...], Rejection]],
+    rejections: Sequence[tuple[Origin, Rejection]],
     rejected_files: Sequence[str],
     before: Task,
     after: Task,
@@ -617,6 +646,9 @@ def _tell(
             f"{len(built.leaks)} examples stand in the test too: nothing learns from them, and "
             f"`inhouse clean {after.name} --apply safe` drops them"
         )
+    if built.misread:
+        count = len(built.misread)
+        reporter.warn(f"{count} rows are no rows in this reading of the file, and are left out")
     dropped = [f"{example.provenance}: {why}" for example, why in built.dropped]
     warn_of_first(reporter, dropped, "examples were left out in all, for such reasons")
     for warning in built.warnings:

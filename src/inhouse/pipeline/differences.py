@@ -65,9 +65,9 @@ def lines_of(row: dict[str, Any]) -> list[str]:
 
 
 def tell_replaced(difference: Difference, reporter: Reporter) -> None:
-    """Say what rows of a corrected file replaced."""
+    """Say what rows of a corrected file, or of another reading of one, replaced."""
     count = len(difference.changed)
-    reporter.say(f"{count} rows were replaced by rows of their key:")
+    reporter.say(f"{count} rows were replaced:")
     for row in rows_shown(difference, min(count, TOLD)):
         for line in lines_of(row):
             reporter.say(f"  {line}")

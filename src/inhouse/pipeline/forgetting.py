@@ -56,7 +56,9 @@ class Forgotten:
             in which only the placeholder stands stay.
         models: the model versions whose training saw what was forgotten: their weights cannot be mended.
         elsewhere: other tasks whose data hold it too.
-        remaining: files and tables that hold it still, and are not inhouse's to change.
+        remaining: files and tables that hold it still, and are not inhouse's to change; `unread`: Parquet files that
+            cannot be read.
+        sections: `[[sources]]` of `task.toml` that were of forgotten sources alone, and are gone.
     """
 
     task: str
@@ -82,6 +84,8 @@ class Forgotten:
     models: tuple[str, ...] = ()
     elsewhere: tuple[str, ...] = ()
     remaining: tuple[str, ...] = ()
+    unread: tuple[str, ...] = ()
+    sections: int = 0
 
     def as_dict(self) -> dict[str, Any]:
         """For `--json`."""
@@ -126,7 +130,7 @@ def forget(
     dataset versions, from which everything else is recognised, are rewritten last.
 
     Args:
-        source: a file, a name that rows have it under, or a checksum: the rows that came from it.
+        source: a file or folder, a name that rows have it under, or a checksum: the rows that came from it.
         match: a text: the rows that hold it, in whatever case, white space and Unicode form.
         yes: erase; without it, only say what would be.
 
@@ -161,7 +165,9 @@ def _wanted(name: str, source: Path | str | None, match: str) -> Wanted:
         return Wanted(text=text)
     path = Path(str(source))
     if path.is_file():
-        return Wanted(source=path.name, sha256=sha256_of(path))
+        return Wanted(source=path.absolute().as_posix(), sha256=sha256_of(path))
+    if path.is_dir():
+        return Wanted(source=path.resolve().name)
     return Wanted(source=str(source), sha256=str(source))
 
 
@@ -264,6 +270,7 @@ def _erase(workspace: Workspace, name: str, found: _Found, reporter: Reporter) -
     traces = erase.remove_traces(workspace, name, partial(_is_of, remains), holds)
     rejected = erase.remove_rejects(workspace, name, wanted.is_source, quotes)
     runs = erase.end_runs(workspace, name, found.held)
+    sections = _drop_sections(workspace, name, wanted)
     names = erase.forget_sources(workspace, name, wanted.is_source, wanted.holds)
     erase.forget_reasons(workspace, name, wanted.holds, names)
     _regroup(workspace, name, remains)
@@ -276,6 +283,7 @@ def _erase(workspace: Workspace, name: str, found: _Found, reporter: Reporter) -
     strays = erase.remove_strays(workspace, partial(_stray_holds, found=found))
     _renew_cards(workspace, name)
     workspace.database.scrub()
+    remaining, unread = _remaining(workspace, remains)
     result = replace(
         told,
         done=True,
@@ -290,7 +298,9 @@ def _erase(workspace: Workspace, name: str, found: _Found, reporter: Reporter) -
         reports=tuple(reports),
         classifiers=tuple(classifiers),
         trimmings=tuple(trimmings),
-        remaining=tuple(_remaining(workspace, remains)),
+        remaining=tuple(remaining),
+        unread=tuple(unread),
+        sections=sections,
     )
     _tell(result, reporter)
     return result
@@ -320,6 +330,17 @@ def _renew_cards(workspace: Workspace, name: str) -> None:
         page.unlink(missing_ok=True)
         page.with_suffix(".md").unlink(missing_ok=True)
     write_card(workspace, workspace.load_task(name).kind, records.load_dataset(workspace, name, newest))
+
+
+def _drop_sections(workspace: Workspace, name: str, wanted: Wanted) -> int:
+    """Take out of `task.toml` how forgotten sources are read, where a section is of one alone; how many."""
+    names = erase.names_of_sources(workspace, name, wanted.is_source, wanted.holds)
+    task = workspace.load_task(name)
+    kept = tuple(s for s in task.sources if s.pattern not in names and not wanted.is_source(s.pattern))
+    if kept != task.sources:
+        with workspace.undoing(workspace.paths.task_file(name)):
+            workspace.save_task(task.model_copy(update={"sources": kept}))
+    return len(task.sources) - len(kept)
 
 
 def _regroup(workspace: Workspace, name: str, remains: Remains) -> None:
@@ -430,10 +451,11 @@ def _stray_holds(path: Path, found: _Found) -> bool:
     if path.suffix == CLASSIFIER:
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=".part-") as folder:
             return _without_rows(path, Path(folder) / "model", remains, found.newest)
-    return erase.file_holds(
+    found = erase.file_holds(
         path,
         lambda text: text in remains.ids or remains.wanted.is_source(text, text) or remains.in_text(text, cut=True),
     )
+    return found is not False  # what nothing names and nobody can read is no loss
 
 
 def _without_rows(file: Path, to: Path, remains: Remains, dataset: Dataset) -> bool:
@@ -455,19 +477,25 @@ def _elsewhere(workspace: Workspace, name: str, wanted: Wanted) -> Iterator[str]
             yield other
 
 
-def _remaining(workspace: Workspace, remains: Remains) -> Iterator[str]:
-    """Files and tables that hold something of the rows still."""
+def _remaining(workspace: Workspace, remains: Remains) -> tuple[list[str], list[str]]:
+    """Files and tables that hold something of the rows still, and files that cannot be read."""
     root, quotes = workspace.paths.root, partial(remains.in_text, cut=True)
+    holding, unread = [], []
     for path in sorted(root.rglob("*")):
-        if path.is_file() and erase.file_holds(path, remains.is_text if path.suffix == records.PARQUET else quotes):
-            yield str(path.relative_to(root))
-    for table in erase.tables_that_hold(workspace, quotes):
-        yield f"the table {table} of the database"
+        if not path.is_file():
+            continue
+        found = erase.file_holds(path, remains.is_text if path.suffix == records.PARQUET else quotes)
+        if found is not False:
+            (unread if found is None else holding).append(str(path.relative_to(root)))
+    tables = [f"the table {table} of the database" for table in erase.tables_that_hold(workspace, quotes)]
+    return [*holding, *tables], unread
 
 
 def _tell(result: Forgotten, reporter: Reporter) -> None:
     if result.new_dataset:
         reporter.say(f"dataset version {result.new_dataset} is without them; {len(result.versions)} versions rewritten")
+    if result.sections:
+        reporter.say(f"[[sources]] of task.toml that named it alone: {result.sections}, taken out")
     if result.test_rows:
         reporter.warn(TEST_CHANGED)
     for name in result.models:

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import inhouse.sources as sources
-from inhouse.core import InputSection, Record, Reporter, Task, folded, input_key, warn_of_first
+from inhouse.core import InputSection, Record, Rejection, Reporter, Task, folded, input_key
 from inhouse.errors import SourceError, UsageError
-from inhouse.pipeline.reading import Opening, Wishes
+from inhouse.pipeline.reading import Opening, Origin, Wishes, without_forgotten
 from inhouse.sources.chat import example_of
 from inhouse.sources.places import place_of, text_at
 from inhouse.store import Workspace, pool
@@ -23,11 +23,11 @@ _DOCUMENT = "document"
 
 @dataclass
 class Pooled:
-    """Records without a target, and the files that they come from."""
+    """Records without a target, the files that they come from, and rows of these files that cannot be used."""
 
     records: list[PoolRecord] = field(default_factory=list)
     sources: list[dict[str, Any]] = field(default_factory=list)
-    faults: list[str] = field(default_factory=list)
+    rejections: list[tuple[Origin, Rejection]] = field(default_factory=list)
 
 
 def input_of_unlabelled(task: Task, opening: Opening, wishes: Wishes) -> InputSection:
@@ -65,29 +65,43 @@ def set_aside(
         forgotten: checksum of the sources that were forgotten, and when; nothing of them is read.
 
     Raises:
-        SourceError: an input column is missing.
+        SourceError: an input column is missing, or no row can be used.
     """
     pooled, left = Pooled(), []
     for one in opening.opened:
-        source = one.source
-        if when := forgotten.get(source.sha256):
-            reporter.warn(f"{one.name} was forgotten on {when[:10]} and stays so: nothing of it is read")
+        source = without_forgotten(one, forgotten, reporter)
+        if source is None:
             continue
         called = _called(source, task, named, one.name)
         bare, with_target = list[Record](), list[Record]()
         for record in source.records:
             (with_target if _has_target(source, record, task, called) else bare).append(record)
+        faults = [] if with_target else list(source.rejections)
         if bare:
-            rows, faults = _records(replace(source, records=bare), task, called, documents=one.documents)
+            rows, unusable = _records(replace(source, records=bare), task, called, documents=one.documents)
             pooled.records += rows
-            pooled.faults += faults
+            faults = [*unusable, *faults]
             pooled.sources.append(
-                {"sha256": source.sha256, "file": one.name, "rows": len(rows), "rejected": len(faults)}
+                {
+                    "sha256": source.sha256,
+                    "part": source.part,
+                    "reading": source.reading,
+                    "file": one.name,
+                    "rows": len(rows),
+                    "rejected": len(faults),
+                }
             )
+        origin = Origin(one.name, source.sha256, source.columns, one.folder)
+        pooled.rejections += [(origin, fault) for fault in faults]
         if with_target:
             left.append(replace(one, source=replace(source, records=with_target)))
     opening.opened = left
-    warn_of_first(reporter, pooled.faults, "rows were left out in all")
+    if not pooled.records and not left and pooled.rejections:
+        first = pooled.rejections[0][1]
+        what = f"no row can be used, the first because: {first.reason}"
+        raise SourceError(
+            what, sources.remedy_of(first.reason), file=first.provenance.file, line=first.provenance.line
+        )
     return pooled
 
 
@@ -120,18 +134,18 @@ def _has_target(source: sources.Source, record: Record, task: Task, called: Mapp
 
 def _records(
     source: sources.Source, task: Task, called: Mapping[str, str], *, documents: bool
-) -> tuple[list[PoolRecord], list[str]]:
-    """The rows as records of the pool, and what is wrong with those that cannot be used."""
+) -> tuple[list[PoolRecord], list[Rejection]]:
+    """The rows as records of the pool, and those that cannot be used."""
     section = task.input
     fields = section.fields if section.chat else tuple(called[mine] for mine in section.fields)
     naming = sources.document_columns(source, fields) if documents and not section.chat else ()
     read = sources.input_reader(source, fields, naming, chat=section.chat, names=section.fields)
     group = place_of(source, called[section.group]) if section.group in called else None
-    rows, faults = [], []
+    rows, faults = list[PoolRecord](), list[Rejection]()
     for record in source.records:
         inputs, fault = read(record)
         if fault:
-            faults.append(f"{record.provenance}: left out: {fault}")
+            faults.append(Rejection(record.provenance, fault, sources.row_text(record), record.values))
             continue
         given = folded(text_at(record, group) or "") if group else ""
         rows.append(PoolRecord(inputs, given or input_key(inputs), record.provenance))
@@ -139,13 +153,7 @@ def _records(
 
 
 def store_pooled(workspace: Workspace, task: Task, pooled: Pooled, reporter: Reporter) -> int:
-    """Put records into the pool; how many are new.
-
-    Raises:
-        SourceError: there is none that could be used.
-    """
-    if not pooled.records and pooled.faults:
-        raise SourceError("no row can be used", f"the first: {pooled.faults[0]}")
+    """Put records into the pool; how many are new."""
     new = pool.add_records(workspace, task.name, pooled.records, pooled.sources)
     told = f"{new:,} unlabelled records joined the pool"
     if len(pooled.records) > new:

@@ -50,12 +50,16 @@ class Unusable:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A source that was read, and how: its name, and the options or the query under which that is kept."""
+    """A source that was read, and how: its name, and the options or the query under which that is kept.
+
+    `documents`: cells may name documents; `folder`: it is a folder of documents itself.
+    """
 
     source: sources.Source
     name: str
     how: SourceSection
     documents: bool = True
+    folder: bool = False
 
 
 @dataclass
@@ -76,16 +80,30 @@ class Opening:
         self.unusable.append(Unusable(error.file, error.line, error.what, error.remedy))
 
 
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """The source that a rejected row stands in: its name, checksum and columns, and whether its rows are documents."""
+
+    name: str
+    sha256: str
+    columns: tuple[str, ...]
+    folder: bool = False
+
+
 @dataclass
 class Read:
-    """Sources as examples, before anything is stored. Each rejection comes with the columns of its source."""
+    """Sources as examples, before anything is stored. Each rejection comes with where it stands.
+
+    `reread` are the files that are read otherwise than before, by checksum and part, with the lines of their examples.
+    """
 
     examples: list[Example] = field(default_factory=list)
-    rejections: list[tuple[tuple[str, ...], Rejection]] = field(default_factory=list)
+    rejections: list[tuple[Origin, Rejection]] = field(default_factory=list)
     added: list[dict[str, Any]] = field(default_factory=list)
     documents: tuple[str, ...] = ()
     sections: tuple[SourceSection, ...] = ()
     unusable: list[Unusable] = field(default_factory=list)
+    reread: dict[tuple[str, str], frozenset[int]] = field(default_factory=dict)
 
 
 # ---------------------------------------------------------------------- opening
@@ -121,7 +139,7 @@ def open_sources(
         name = folder.path.resolve().name
         try:
             source = sources.read_document_folder(folder, targets=targets)
-            opening.opened.append(Opened(source, name, SourceSection(pattern=name), documents=False))
+            opening.opened.append(Opened(source, name, SourceSection(pattern=name), documents=False, folder=True))
         except InputError as error:
             opening.failed(error, name)
     open_databases(opening, urls, wishes, kept, workspace.settings)
@@ -289,8 +307,11 @@ def infer_kind(source: sources.Source, wishes: Wishes) -> tuple[Kind, str]:
     return sources.infer_kind(source, fields=its.inputs, target=its.targets, group=its.group)
 
 
-def infer_input(source: sources.Source, task: Task, wishes: Wishes, reporter: Reporter) -> InputSection:
-    """What a new task calls its columns: as the user says, else as its first source does."""
+def with_input(source: sources.Source, task: Task, wishes: Wishes, reporter: Reporter) -> Task:
+    """A new task with what it calls its columns: as the user says, else as its first source does.
+
+    An instruction that all rows of the source share becomes the task's, unless it has one.
+    """
     its = _theirs(wishes)
     mapping = sources.infer_mapping(
         source,
@@ -303,9 +324,14 @@ def infer_input(source: sources.Source, task: Task, wishes: Wishes, reporter: Re
     )
     for sentence in mapping.why:
         reporter.say(sentence)
+    if mapping.instruction and not task.instruction:
+        reporter.say(f"instruction of the task: {mapping.instruction!r}, which is the same in all rows")
+        task = task.model_copy(update={"instruction": mapping.instruction})
+    elif mapping.instruction:
+        reporter.say("left out: the rows' instruction, as the task has its own")
     mine = {its: mine for mine, its in map(_split, (*wishes.inputs, *wishes.targets, wishes.group, wishes.key))}
     targets = tuple(mine.get(name, name) for name in mapping.targets)
-    return InputSection(
+    section = InputSection(
         fields=tuple(mine.get(name, name) for name in mapping.fields),
         target=targets if len(targets) > 1 else "".join(targets),
         group=mine.get(mapping.group, mapping.group),
@@ -314,6 +340,7 @@ def infer_input(source: sources.Source, task: Task, wishes: Wishes, reporter: Re
         rejected=mapping.rejected or task.input.rejected,
         key=mine.get(mapping.key, mapping.key),
     )
+    return task.model_copy(update={"input": section})
 
 
 def names_in_source(wishes: Wishes, task: Task) -> dict[str, str]:
@@ -390,9 +417,11 @@ def read_all(
     task: Task,
     named: Mapping[str, str],
     role: str,
-    known: Collection[tuple[str, str]],
+    known: Mapping[tuple[str, str, str], str],
     forgotten: Mapping[str, str],
     reporter: Reporter,
+    *,
+    again: bool = False,
 ) -> Read:
     """The examples of all sources, in their order. A source that cannot be mapped is told and left out, unless it is
     the only one.
@@ -400,16 +429,22 @@ def read_all(
     Args:
         named: what the user calls the task's columns here.
         role: `train` or `test`.
-        known: checksum and role of the sources that the task has; they add nothing.
+        known: by checksum, role and part of the sources that the task has, how they were read: they add nothing, unless
+            they are read otherwise now.
         forgotten: checksum of the sources that were forgotten, and when; they stay so.
+        again: sources that the task has are read all the same: they may bring its rows their keys.
 
     Raises:
         SourceError: no source can be used.
     """
     read = Read(documents=task.input.documents)
     wanted = sources.Columns(task.kind, task.input, frozenset(task.labels), task.sources, dict(named))
-    known, said, used = set(known), set[str](), 0
+    known, said, used = dict(known), set[str](), 0
     for one in opening.opened:
+        if (source := without_forgotten(one, forgotten, reporter)) is None:
+            used += 1
+            continue
+        one = replace(one, source=source)  # noqa: PLW2901 - what is left of it
         try:
             mapping, its = sources.map_onto(one.source, one.name, wanted, guess=not named or opening.count > 1)
             part = _examples(one, mapping, read.documents)
@@ -419,21 +454,28 @@ def read_all(
             opening.failed(error, one.name)
             continue
         used += 1
-        if when := forgotten.get(part.sha256):
-            reporter.warn(f"{one.name} was forgotten on {when[:10]} and stays so: nothing of it is read")
+        key, reading = (part.sha256, role, one.source.part), one.source.reading
+        called = f"the sheet {one.source.part!r} of {one.name}" if one.source.part else one.name
+        before = known.get(key)
+        if before in ("", reading) and not again:
+            reporter.say(f"{called} was added before: nothing new in it")
             continue
-        if (part.sha256, role) in known:
-            reporter.say(f"{one.name} was added before: nothing new in it")
-            continue
-        known.add((part.sha256, role))
+        if before not in (None, "", reading):
+            reporter.say(f"{called} was added before as {before}, and is read as {reading} now: its rows replace those")
+            lines = frozenset(example.provenance.line for example in part.examples)
+            read.reread[part.sha256, one.source.part] = lines
+        known[key] = reading
         _tell_once(mapping, one, its, said, reporter)
         read.documents = part.documents
         read.examples += part.examples
-        read.rejections += [(one.source.columns, rejection) for rejection in part.rejections]
+        origin = Origin(one.name, part.sha256, one.source.columns, one.folder)
+        read.rejections += [(origin, rejection) for rejection in part.rejections]
         read.added.append(
             {
                 "sha256": part.sha256,
                 "role": role,
+                "part": one.source.part,
+                "reading": reading,
                 "file": one.name,
                 "rows": len(part.examples),
                 "rejected": len(part.rejections),
@@ -451,6 +493,24 @@ def read_all(
     ]
     warn_of_first(reporter, told, "files were left out in all")
     return read
+
+
+def without_forgotten(one: Opened, forgotten: Mapping[str, str], reporter: Reporter) -> sources.Source | None:
+    """A source without rows of files that were forgotten (of a file of rejected rows); None where it was itself.
+
+    Args:
+        forgotten: checksum of the files that were forgotten, and when.
+    """
+    source = one.source
+    if when := forgotten.get(source.sha256):
+        reporter.warn(f"{one.name} was forgotten on {when[:10]} and stays so: nothing of it is read")
+        return None
+    kept = [record for record in source.records if record.provenance.sha256 not in forgotten]
+    if len(kept) == len(source.records):
+        return source
+    gone = len(source.records) - len(kept)
+    reporter.warn(f"{gone:,} rows of {one.name} are of a file that was forgotten, and are not read")
+    return replace(source, records=kept) if kept or source.rejections else None
 
 
 def merged(new: Iterable[SourceSection], old: Sequence[SourceSection]) -> tuple[SourceSection, ...]:

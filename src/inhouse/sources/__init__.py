@@ -10,7 +10,7 @@ import pkgutil
 from inhouse.sources.database import hosts_of, is_url, read_database, without_password
 from inhouse.sources.documents import ENDINGS as DOCUMENT_ENDINGS
 from inhouse.sources.documents import DocumentFolder, document_files, read_document_folder, read_documents
-from inhouse.sources.examples import MAX_LABEL_CHARS, to_examples
+from inhouse.sources.examples import MAX_LABEL_CHARS, row_text, to_examples
 from inhouse.sources.inputs import InputReader, document_columns, input_reader, with_documents
 from inhouse.sources.mapping import Mapping, infer_kind, infer_mapping
 from inhouse.sources.onto import Columns, fits, map_onto
@@ -54,6 +54,7 @@ __all__ = [
     "read_source",
     "rejects_csv",
     "remedy_of",
+    "row_text",
     "source",
     "to_examples",
     "with_documents",

@@ -33,10 +33,14 @@ _SPEAKERS_OF_TOOLS = ("function_call", "observation", "function", "tool", "tool_
 
 @dataclass(frozen=True, slots=True)
 class AlpacaTable:
-    """What asks in a table of Alpaca's form, and whether its instructions differ: then answers are texts to write."""
+    """What asks in a table of Alpaca's form, and whether its instructions differ: then answers are texts to write.
+
+    `instruction` is the one of all rows, where it is no input.
+    """
 
     fields: tuple[str, ...]
     instructions_differ: bool
+    instruction: str = ""
 
 
 def with_conversations(source: Source) -> Source:
@@ -66,10 +70,12 @@ def alpaca_table(source: Source) -> AlpacaTable | None:
     """
     if not {INSTRUCTION, OUTPUT} <= set(source.columns):
         return None
-    differ = len({record.values.get(INSTRUCTION, "").strip() for record in source.records}) > 1
+    instructions = {record.values.get(INSTRUCTION, "").strip() for record in source.records}
+    differ = len(instructions) > 1
     has_input = any(record.values.get(INPUT, "").strip() for record in source.records)
     fields = ((INSTRUCTION, differ or not has_input), (INPUT, has_input))
-    return AlpacaTable(tuple(name for name, asks in fields if asks), differ)
+    common = "".join(instructions) if has_input and not differ else ""
+    return AlpacaTable(tuple(name for name, asks in fields if asks), differ, common)
 
 
 def _converted(source: Source, parts: tuple[str, ...], messages_of: Callable[[Record], dict[str, object]]) -> Source:

@@ -25,20 +25,29 @@ _SAMPLE_CHARS = 2**20
 # The first line of a file that Excel wrote for an Excel of another country.
 _SEPARATOR = re.compile(r"sep=(.)\s*")
 
+# A header stands within so many rows, and so many of the rows below have its width; titles that are told.
+_TITLES, _REGULAR = 20, 0.9
+_TITLES_TOLD, _TITLE_CHARS = 5, 40
+_NUMBER = re.compile(r"[-+]?[\d.,'/: ]*\d ?%?")
+
 _HEADER = "the first line must name each column once; --header NUMBER names another"
 
 
 @dataclass(frozen=True, slots=True)
 class _Start:
-    """Where the header stands, and what separates its columns."""
+    """Where the header stands, what separates its columns, and the titles that stand above it."""
 
     line: int
     delimiter: str
+    titles: tuple[str, ...] = ()
 
 
 @source("csv", "tsv")
 def read_csv(file: RawFile) -> Source:
     """Rows of a file with a header, in any encoding and with any separator of one character.
+
+    The header is the first line, or below titles the first that fills more than half of the columns which most rows
+    have (as in a workbook, see `read_excel`); that is told.
 
     Blank lines are passed over. A row with another number of cells than the header, with broken quotes, with what is
     no text, or with a line or cell beyond all measure is a Rejection. A file of one column can be read: it may hold
@@ -82,8 +91,10 @@ def _read(file: RawFile, lines: Lines, start: _Start, encoding: Encoding) -> Sou
         else:
             place = Provenance(name, line, file.sha256)
             records.append(Record(dict(zip(columns, cells, strict=True)), place))
-    notes = (encoding.note,) if encoding.note else ()
-    return Source(file.path, file.sha256, columns, records, rejections, notes=notes)
+    above = f"the header is line {first}; left out above it: {', '.join(map(repr, start.titles))}"
+    notes = tuple(filter(None, (encoding.note, above if start.titles else "")))
+    reading = f"{encoding.shown}, separated by {start.delimiter!r}, header in line {first}"
+    return Source(file.path, file.sha256, columns, records, rejections, notes=notes, reading=reading)
 
 
 def _odd(lines: Lines, encoding: Encoding) -> str:
@@ -155,7 +166,56 @@ def _start(file: RawFile, sample: str, end: str) -> _Start:
     line, given = file.options.header or 1, file.options.delimiter
     if (separator := _SEPARATOR.fullmatch(lines[0])) and line == 1:
         line, given = 2, given or separator[1]
-    return _Start(line, given or _delimiter(lines[line - 1 :]))
+    start = _Start(line, given or _delimiter(lines[line - 1 :]))
+    if file.options.header or _is_header(_sampled(lines[line - 1 :], start.delimiter)):
+        return start
+    below = [_below_titles(lines, line, delimiter) for delimiter in (given or DELIMITERS)]
+    return max(below, key=lambda found: found[0], default=(0, None))[1] or start
+
+
+def _is_header(rows: Sequence[Sequence[str]]) -> bool:
+    """Whether the first row has a name for each of several columns, as many as most rows have cells."""
+    names = [name.strip() for name in rows[0]] if rows else []
+    return len(names) > 1 and all(names) and 2 * sum(len(row) == len(names) for row in rows) >= len(rows)
+
+
+def _below_titles(lines: list[str], begin: int, delimiter: str) -> tuple[int, _Start | None]:
+    """The header below titles, and how many columns it names; none where no line can only be that.
+
+    Of prose a comma makes columns too: one with a space behind it separates nothing here, and no number is a name.
+    """
+    rows = _numbered(lines, begin, delimiter)
+    width, alike = Counter(len(cells) for _, cells in rows).most_common(1)[0] if rows else (1, 0)
+    usual = [i for i in range(width) if 2 * sum(len(c) == width and bool(c[i].strip()) for _, c in rows) > alike]
+    for place, (line, cells) in enumerate(rows[:_TITLES]):
+        names = [name.strip() for name in cells]
+        if 2 * sum(bool(names[i]) for i in usual if i < len(names)) <= len(usual):
+            continue
+        below = rows[place + 1 :]
+        fits = width > 1 and len(names) == width == len(set(names) - {""}) and place > 0 and len(below) > 0
+        regular = sum(len(row) == width for _, row in below) >= _REGULAR * len(below)
+        prose = delimiter == "," and ", " in lines[line - 1]
+        if not fits or not regular or prose or any(_NUMBER.fullmatch(name) for name in names):
+            break
+        titles = (next((cell.strip() for cell in above if cell.strip()), "") for _, above in rows[:place])
+        return width, _Start(line, delimiter, tuple(title[:_TITLE_CHARS] for title in titles if title)[:_TITLES_TOLD])
+    return 0, None
+
+
+def _numbered(lines: list[str], begin: int, delimiter: str) -> list[tuple[int, list[str]]]:
+    """The first rows from a line on that are not blank, with the line in which each starts."""
+    rows: list[tuple[int, list[str]]] = []
+    reader, line = csv.reader(lines[begin - 1 :], delimiter=delimiter, skipinitialspace=True), begin
+    try:
+        for cells in reader:
+            if any(cell.strip() for cell in cells):
+                rows.append((line, cells))
+            line = begin + reader.line_num
+            if len(rows) == SAMPLE_ROWS:
+                break
+    except csv.Error:
+        pass  # as in `_sampled`
+    return rows
 
 
 def _delimiter(lines: list[str]) -> str:

@@ -56,7 +56,7 @@ def to_examples(
             except ValueError as error:
                 reason = str(error)
         if reason:
-            rejections.append(Rejection(record.provenance, reason, _as_text(record), record.values))
+            rejections.append(Rejection(record.provenance, reason, row_text(record), record.values))
             continue
         if mapping.kind == "classify" and len(target) > MAX_LABEL_CHARS:
             raise _too_long(source, record, mapping, target)
@@ -118,7 +118,8 @@ def _too_long(source: Source, record: Record, mapping: Mapping, target: str) -> 
     )
 
 
-def _as_text(record: Record) -> str:
+def row_text(record: Record) -> str:
+    """The cells of a row, as a line of CSV."""
     text = io.StringIO()
     csv.writer(text, lineterminator="").writerow(record.values.values())
     return text.getvalue()

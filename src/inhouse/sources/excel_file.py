@@ -126,7 +126,8 @@ def read_excel(file: RawFile) -> Source:
         else:
             records.append(Record(dict(zip(columns, cells, strict=True)), file.at(line, part)))
     notes = _notes(sheet, others, header, spread)
-    return Source(file.path, file.sha256, columns, records, rejections, notes=notes)
+    reading = f"header in row {header}"
+    return Source(file.path, file.sha256, columns, records, rejections, notes=notes, part=part, reading=reading)
 
 
 def _from(rows: _Rows, header: int) -> list[list[str | None]]:

@@ -58,7 +58,7 @@ def read_json(file: RawFile) -> Source:
 
 
 def _json_lines(file: RawFile, encoding: Encoding, note: str = "") -> Source:
-    rows = _Rows(file, [encoding.note, note])
+    rows = _Rows(file, [encoding.note, note], encoding)
     with open_text(file, encoding, "\n") as stream:
         lines = Lines(stream, "\n")
         while True:
@@ -100,7 +100,7 @@ def _document(file: RawFile, encoding: Encoding, note: str = "") -> Source:
         raise _no_rows(file, line)
     place, key = (start, "") if text[start] == "[" else _array_in(file, text, start)
     notes = [encoding.note, note, f"the rows are those of {key!r}" if key else ""]
-    rows = _Rows(file, notes)
+    rows = _Rows(file, notes, encoding)
     items = _items(file, text, place, alone=not key) if text[place] == "[" else _objects(file, text, place)
     for line, value, written in items:
         if len(written) > MAX_CHARS:
@@ -118,6 +118,7 @@ class _Rows:
 
     file: RawFile
     notes: list[str]
+    encoding: Encoding
     columns: dict[str, None] = field(default_factory=dict)
     nested: set[str] = field(default_factory=set)
     records: list[Record] = field(default_factory=list)
@@ -151,6 +152,7 @@ class _Rows:
                 self.rejections,
                 frozenset(self.nested),
                 notes,
+                reading=self.encoding.shown,
             )
         )
 

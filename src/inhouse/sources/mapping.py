@@ -27,7 +27,7 @@ class Mapping:
     Several `targets` make the keys of an extract task's object. With `chat` the one field `messages` holds both input
     and target, so there are no targets. `rejected` is a column with an answer that is worse than the target, for
     learning from the pair; rows may lack it. `key` is a column that tells rows apart. `why` holds sentences on what was
-    inferred. `names` and `target_names` are what the task calls the fields and targets, where it calls them otherwise
+    inferred. `instruction` is the one of all rows, of a table that has it. `names` and `target_names` are what the task calls the fields and targets, where it calls them otherwise
     than the source does.
     """
 
@@ -41,6 +41,7 @@ class Mapping:
     why: tuple[str, ...] = field(default=(), compare=False)
     names: tuple[str, ...] = ()
     target_names: tuple[str, ...] = ()
+    instruction: str = ""
 
     @property
     def field_names(self) -> tuple[str, ...]:
@@ -120,6 +121,7 @@ def infer_mapping(
             raise _conversations(source, known)
     _check_names(source, known, fields, targets, group)
     why = list(source.notes)
+    instruction = ""
     rejected = _rejected(source, rejected, (*fields, *targets, group), why)
     if rejected and not targets and CHOSEN in source.columns:
         targets = (CHOSEN,)
@@ -131,16 +133,20 @@ def infer_mapping(
     if not targets and not fields and (table := alpaca_table(source)):
         fields, targets = tuple(name for name in table.fields if name != group), (OUTPUT,)
         why.append(f"input: {', '.join(fields)}; target: {OUTPUT}, as the columns are Alpaca's")
-        why += [f"left out: {name}" for name in columns if name not in (*fields, *targets, group)]
+        instruction = table.instruction
+        taken = (*fields, *targets, group, *([INSTRUCTION] if instruction else []))
+        why += [f"left out: {name}" for name in columns if name not in taken]
     if not targets:
         others = [c for c in columns.values() if c.name not in (*fields, group, key)]
         targets = (infer_target(source, known, others, why),)
     places = [require_place(source, name) for name in targets]
     _check_target(source, known, places)
     if not fields:
-        taken = {group, key, *(place.column for place in places)}
-        fields = _infer_fields(source, [c for c in columns.values() if c.name not in taken], why)
-    return Mapping(known, fields, targets, group, rejected=rejected, key=key, why=tuple(why))
+        beside = {group, key, *(place.column for place in places)}
+        fields = _infer_fields(source, [c for c in columns.values() if c.name not in beside], why)
+    return Mapping(
+        known, fields, targets, group, rejected=rejected, key=key, why=tuple(why), instruction=instruction
+    )
 
 
 def _rejected(source: Source, named: str, taken: Sequence[str], why: list[str]) -> str:

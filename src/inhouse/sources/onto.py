@@ -138,7 +138,7 @@ def _guessed(source: Source, wanted: Columns) -> dict[str, str]:
         if len(only := inputs if len(inputs) == 1 else texts) == 1:
             called[missing.pop()] = only[0].name
     if missing:
-        options = [f"--{'target' if n in wanted.input.targets else 'input'} {n}=COLUMN" for n in missing]
+        options = [f"{_option(n, wanted.input)} {n}=COLUMN" for n in missing]
         raise SourceError(
             f"column {missing[0]!r} is missing, and no other can only be meant by it; the columns there are "
             f"{listed(source.columns)}",
@@ -146,6 +146,13 @@ def _guessed(source: Source, wanted: Columns) -> dict[str, str]:
             file=source.path,
         )
     return called
+
+
+def _option(name: str, section: InputSection) -> str:
+    """The option that says which column is the task's of this name."""
+    if name == section.key and name not in (*section.fields, *section.targets):
+        return "--key"
+    return "--target" if name in section.targets else "--input"
 
 
 def _same_name(columns: Collection[str], name: str) -> str:

@@ -87,7 +87,8 @@ class Source:
 
     `nested` names the columns in which at least one row holds a list or an object, as JSON text. `notes` holds
     sentences on what was read, where that was a choice. `fields` names the columns that are the input, where the source
-    itself knows it.
+    itself knows it. `part` is what of the file was read, such as a sheet, where it has several; `reading` says how that
+    was understood: the same bytes are other rows in another encoding, or below another header.
     """
 
     path: Path
@@ -98,6 +99,8 @@ class Source:
     nested: frozenset[str] = frozenset()
     notes: tuple[str, ...] = ()
     fields: tuple[str, ...] = ()
+    part: str = ""
+    reading: str = ""
 
 
 class Reader(Protocol):

@@ -10,13 +10,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from inhouse.core import Record, Rejection
+from inhouse.core import Provenance, Record, Rejection
+from inhouse.errors import SourceError
 
 if TYPE_CHECKING:
     from inhouse.sources.registry import Source
 
-# What is said of a row beside its own cells; nothing that is read.
+# What is said of a row beside its own cells: where it stood, and why it was rejected.
 NOTES = ("inhouse_file", "inhouse_line", "inhouse_reason", "inhouse_remedy")
+_PLACE = ("inhouse_part", "inhouse_sha256")
 
 # How the reason begins of a row without a target.
 NO_TARGET = "the target is empty"
@@ -36,6 +38,17 @@ _REMEDIES = (
     (NO_TARGET, "fill in the right answer, or leave the row out; or add the file with --unlabelled"),
     ("the input is empty", "fill in the input, or leave the row out"),
     ("no value for column", "fill in the value"),
+    ("has no target: there is no", "put that file beside it, with the target, or take the document out of the folder"),
+    ("the target of", "mend that file, or take both out of the folder"),
+    ("is a link to a file outside", "copy the file into the folder, in the place of the link"),
+    ("is a link to a folder", "copy the folder to there, in the place of the link"),
+    ("is a link to nothing", "put the file there, or take the link away"),
+    ("is no ordinary file", "take it out of the folder"),
+    ("zip bomb", "if it is yours, save it anew with its own program; else take it out of the folder"),
+    ("unpacks to", "divide it, or save it anew with its own program"),
+    ("at most", "divide it, or take out what is not text"),
+    ("that can be read", "open it with its own program and save it again, or take it out of the folder"),
+    ("is no mail", "save the mail anew as .eml or .mbox, or take it out of the folder"),
     ("is missing; looked for as", "copy the file there, or mend its name"),
     ("is not below the folder", "copy the file below the folder of the data, and name it from there"),
     ("password", "save a copy of the file without a password"),
@@ -53,7 +66,8 @@ def remedy_of(reason: str) -> str:
 
 
 def rejects_csv(columns: Sequence[str], rejections: Iterable[Rejection]) -> bytes:
-    """Rejected rows as a CSV file: their source's `columns`, then file, line, reason and remedy as `NOTES` name them.
+    """Rejected rows as a CSV file: their source's `columns`, then file, line, reason and remedy as `NOTES` name them, and
+    the part and the checksum of the file.
 
     A row of which no cell could be read stands as text in its first cell. Cells that a spreadsheet would compute begin
     with an apostrophe, which `without_notes` takes off.
@@ -62,24 +76,46 @@ def rejects_csv(columns: Sequence[str], rejections: Iterable[Rejection]) -> byte
     columns = tuple(dict.fromkeys([*columns, *(name for _, cells in rows for name in cells)]))
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*map(escaped, columns), *NOTES])
+    writer.writerow([*map(escaped, columns), *NOTES, *_PLACE])
     for rejection, cells in rows:
         place, remedy = rejection.provenance, remedy_of(rejection.reason)
-        notes = (place.file, str(place.line), rejection.reason, remedy)
+        notes = (place.file, str(place.line), rejection.reason, remedy, place.part, place.sha256)
         writer.writerow([escaped(cell) for cell in (*(cells.get(name, "") for name in columns), *notes)])
     return text.getvalue().encode("utf-8", "backslashreplace")
 
 
 def without_notes(source: Source) -> Source:
-    """The source as it was rejected, where it is a file of `rejects_csv`; any other source as it is."""
+    """The source as it was rejected, where it is a file of `rejects_csv`; any other source as it is.
+
+    Its rows come from the file that they were rejected of: `forget` finds them by it.
+
+    Raises:
+        SourceError: it lists documents of a folder.
+    """
     if not set(NOTES) <= set(source.columns):
         return source
-    columns = tuple(name for name in source.columns if name not in NOTES)
+    if source.records and all(record.values.get("inhouse_line") == "0" for record in source.records):
+        raise SourceError(
+            "this file lists documents of a folder, and holds no rows to mend",
+            "mend the documents that it names, and add the folder again",
+            file=source.path,
+        )
+    columns = tuple(name for name in source.columns if name not in (*NOTES, *_PLACE))
     records = [
-        Record({_unescaped(n): _unescaped(r.values[n]) for n in columns if n in r.values}, r.provenance, r.json)
+        Record({_unescaped(n): _unescaped(r.values[n]) for n in columns if n in r.values}, _place_of(r), r.json)
         for r in source.records
     ]
     return replace(source, columns=tuple(map(_unescaped, columns)), records=records)
+
+
+def _place_of(record: Record) -> Provenance:
+    """Where a row stood that was rejected; its place in this file, where a person took that out."""
+    cells = {name: _unescaped(record.values.get(name, "")).strip() for name in (*NOTES, *_PLACE)}
+    if not cells["inhouse_file"] or not cells["inhouse_line"].isdecimal():
+        return record.provenance
+    return Provenance(
+        cells["inhouse_file"], int(cells["inhouse_line"]), cells["inhouse_sha256"], cells["inhouse_part"]
+    )
 
 
 def escaped(cell: str) -> str:

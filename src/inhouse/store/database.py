@@ -32,7 +32,7 @@ from sqlalchemy import (
 from inhouse.errors import Busy, ConfigError
 from inhouse.store.paths import disk_guard
 
-SCHEMA_VERSION = "0004"
+SCHEMA_VERSION = "0005"
 
 metadata = MetaData()
 
@@ -56,13 +56,16 @@ sources = Table(
     Column("task", String, primary_key=True),
     Column("sha256", String, primary_key=True),
     Column("role", String, primary_key=True),
+    Column("part", String, primary_key=True, server_default=""),
     Column("file", String, nullable=False),
     Column("dataset", Integer, nullable=False),
     Column("rows", Integer, nullable=False),
     Column("rejected", Integer, nullable=False),
     Column("created_at", String, nullable=False),
     Column("forgotten_at", String),
+    Column("reading", String, nullable=False, server_default=""),
 )
+SOURCE_KEY = ("task", "sha256", "role", "part")
 findings = Table(
     "findings",
     metadata,

@@ -58,6 +58,16 @@ def forget_reasons(workspace: Workspace, task: str, holds: Holds, names: Iterabl
                 connection.execute(update(table).where(*here).values(reason=told))
 
 
+def names_of_sources(
+    workspace: Workspace, task: str, is_source: Callable[[str, str], bool], holds: Holds
+) -> set[str]:
+    """The names of the sources that are to be forgotten, and of those whose name holds what is."""
+    table = db.sources
+    with workspace.database.begin() as connection:
+        rows = connection.execute(select(table.c.file, table.c.sha256).where(table.c.task == task)).all()
+    return {row.file for row in rows if is_source(row.file, row.sha256) or holds(row.file)}
+
+
 def forget_sources(workspace: Workspace, task: str, is_source: Callable[[str, str], bool], holds: Holds) -> list[str]:
     """Mark sources as forgotten, so that they are not added again unseen; return the names that they had.
 
@@ -67,7 +77,7 @@ def forget_sources(workspace: Workspace, task: str, is_source: Callable[[str, st
     names = []
     with workspace.database.begin() as connection:
         for row in connection.execute(select(table).where(table.c.task == task)).mappings().all():
-            here = [table.c[key] == row[key] for key in ("task", "sha256", "role")]
+            here = [table.c[key] == row[key] for key in db.SOURCE_KEY]
             if is_source(row["file"], row["sha256"]):
                 names.append(row["file"])
                 marked = {"file": FORGOTTEN, "forgotten_at": db.now()}
@@ -207,7 +217,7 @@ def remove_rejects(workspace: Workspace, task: str, is_source: Callable[[str, st
         left = [
             row
             for number, row in enumerate(rows)
-            if number == 0 or not (of_source or any(is_source(cell, "") or holds(cell) for cell in row))
+            if number == 0 or not (of_source or any(is_source(cell, cell) or holds(cell) for cell in row))
         ]
         gone += len(rows) - len(left)
         if len(left) == len(rows):
@@ -251,10 +261,10 @@ def remove_strays(workspace: Workspace, is_forgotten: Callable[[Path], bool]) ->
     return gone
 
 
-def file_holds(path: Path, holds: Holds) -> bool:
+def file_holds(path: Path, holds: Holds) -> bool | None:
     """Whether a file of a workspace holds something forgotten: in cells of Parquet, else in what reads as UTF-8.
 
-    Weights hold no text, and the database is looked at as tables. Parquet that cannot be read counts as holding it.
+    Weights hold no text, and the database is looked at as tables. None: it is Parquet that cannot be read.
     """
     if path.stat().st_size > MOST_BYTES or path.suffix in (".gguf", ".safetensors", ".db", ".db-wal", ".db-shm"):
         return False
@@ -262,7 +272,7 @@ def file_holds(path: Path, holds: Holds) -> bool:
         try:
             frame = pl.read_parquet(path)
         except (pl.exceptions.PolarsError, OSError):
-            return True
+            return None
         texts = frame.select(pl.col(pl.String)).iter_columns()
         return any(holds(text) for column in texts for text in column.unique().to_list() if text)
     content = path.read_bytes()

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, delete, func, insert, select, update
 
 from inhouse.core import Example, Provenance, input_key
 from inhouse.store import database as db
@@ -52,9 +52,14 @@ class PoolRecord:
 def add_records(
     workspace: Workspace, task: str, found: Iterable[PoolRecord], sources: Sequence[Mapping[str, Any]] = ()
 ) -> int:
-    """Put records into the pool, and their files on the list of sources; how many the pool did not have."""
+    """Put records into the pool, and their files on the list of sources; how many the pool did not have.
+
+    What another reading of the same file made of it goes, as far as nobody answered it.
+    """
     table = db.pool
+    found = list(found)
     with workspace.database.begin() as connection:
+        _drop_misread(connection, task, {one.id for one in found}, sources)
         known = set(connection.scalars(select(table.c.id).where(table.c.task == task)))
         last = connection.scalar(select(func.max(table.c.position)).where(table.c.task == task)) or 0
         fresh = {one.id: one for one in found if one.id not in known}
@@ -76,10 +81,25 @@ def add_records(
             connection.execute(insert(table), rows)
         for source in sources:
             row = {**source, "task": task, "role": ROLE, "dataset": 0, "created_at": db.now()}
-            here = [db.sources.c[key] == row[key] for key in ("task", "sha256", "role")]
+            here = [db.sources.c[key] == row[key] for key in db.SOURCE_KEY]
             connection.execute(delete(db.sources).where(*here))
             connection.execute(insert(db.sources).values(row))
     return len(rows)
+
+
+def _drop_misread(connection: Connection, task: str, now: Collection[str], sources: Sequence[Mapping[str, Any]]) -> None:
+    """Take out what nobody answered of files that are read otherwise now."""
+    for source in sources:
+        here = [db.sources.c[key] == source[key] for key in ("sha256", "part")]
+        kept = connection.scalar(
+            select(db.sources.c.reading).where(db.sources.c.task == task, db.sources.c.role == ROLE, *here)
+        )
+        if kept and kept != source["reading"]:
+            of_file = [db.pool.c.task == task, db.pool.c.answer.is_(None)]
+            of_file += [db.pool.c[key] == source[key] for key in ("sha256", "part")]
+            before = connection.scalars(select(db.pool.c.id).where(*of_file)).all()
+            for some in _portions(task, set(before) - set(now)):
+                connection.execute(delete(db.pool).where(some))
 
 
 def unlabelled(workspace: Workspace, task: str) -> list[PoolRecord]:

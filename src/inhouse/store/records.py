@@ -29,7 +29,7 @@ _AT_ONCE = 1000
 def save_dataset(workspace: Workspace, dataset: Dataset, added: Sequence[dict[str, Any]] = ()) -> None:
     """Store a dataset version and, in the same transaction, the source files that made it.
 
-    `added` holds dictionaries with file, sha256, role, rows and rejected.
+    `added` holds dictionaries with file, sha256, role, part, reading, rows and rejected.
     """
     content = dataset_bytes(dataset)
     known = workspace.blobs.has(content, PARQUET)
@@ -59,7 +59,7 @@ def _insert_dataset(workspace: Workspace, dataset: Dataset, blob: str, added: Se
         )
         for source in added:
             row = {**source, "task": dataset.task, "dataset": dataset.number, "created_at": db.now()}
-            of_source = [db.sources.c[key] == row[key] for key in ("task", "sha256", "role")]
+            of_source = [db.sources.c[key] == row[key] for key in db.SOURCE_KEY]
             connection.execute(delete(db.sources).where(*of_source))  # of a version that was undone since
             connection.execute(insert(db.sources).values(row))
 
@@ -130,17 +130,17 @@ def ancestry(known: Mapping[int, VersionRecord], number: int) -> list[int]:
     return line
 
 
-def known_sources(workspace: Workspace, task: str) -> dict[tuple[str, str], str]:
-    """(SHA-256, role) of every file whose rows the newest version was made from, with its name.
+def known_sources(workspace: Workspace, task: str) -> dict[tuple[str, str, str], str]:
+    """(SHA-256, role, part) of every file whose rows the newest version was made from, and how it was read.
 
-    A file that came with a version that was undone since is not among them: it can be added again.
+    The last is empty of what was added before that was kept. A file that came with a version that was undone since is not among them: it can be added again.
     """
     table, line = db.sources, ancestry(versions(workspace, task), latest_dataset(workspace, task))
     with workspace.database.begin() as connection:
         rows = connection.execute(
             select(table).where(table.c.task == task, table.c.forgotten_at.is_(None), table.c.dataset.in_(line))
         ).mappings()
-        return {(r["sha256"], r["role"]): r["file"] for r in rows}
+        return {(r["sha256"], r["role"], r["part"]): r["reading"] for r in rows}
 
 
 def forgotten_sources(workspace: Workspace, task: str) -> dict[str, str]:
@@ -152,12 +152,12 @@ def forgotten_sources(workspace: Workspace, task: str) -> dict[str, str]:
 
 
 def known_rows(
-    workspace: Workspace, task: str, files: Collection[str], *, of_test: bool = False
+    workspace: Workspace, task: str, files: Collection[str], *, of_test: bool = False, newest: bool = False
 ) -> set[tuple[str, str]]:
     """(id, file) of every example from these files in the newest version and those that it was made from; of the test
-    split alone on request."""
+    split, or of the newest version, alone on request."""
     known = versions(workspace, task)
-    blobs = {known[number].blob for number in ancestry(known, latest_dataset(workspace, task))}
+    blobs = {known[number].blob for number in ancestry(known, latest_dataset(workspace, task))[: 1 if newest else None]}
     wanted = pl.col("file").is_in(list(files)) & ((pl.col("split") == "test") | pl.lit(not of_test))
     found = set[tuple[str, str]]()
     for blob in blobs:

@@ -107,7 +107,8 @@ def read_document_folder(path: Path | str | DocumentFolder, *, targets: bool = T
 
     The target of `invoice1.pdf` is the content of `invoice1.json`, `invoice1.txt`, `invoice1.pdf.json` or
     `invoice1.pdf.txt` beside it; where most documents have none, the name of the folder that it lies in. `notes` tells
-    which of the two it is. A message of a mailbox is a row, its id the `part` of its provenance. What cannot be read
+    which of the two it is. A row is called by the path from the folder's own name on; a message of a mailbox is a row, its
+    id the `part` of its provenance. What cannot be read
     or has no target is a rejection with the reason.
 
     Args:
@@ -126,7 +127,8 @@ def read_document_folder(path: Path | str | DocumentFolder, *, targets: bool = T
             file=folder.path,
         )
     records: list[Record] = []
-    rejections = [Rejection(Provenance(name, 1), fault, name) for name, fault in folder.refused]
+    called = f"{folder.path.resolve().name or 'folder'}/" if folder.path.is_dir() else ""
+    rejections = [Rejection(Provenance(called + name, 0), fault, name) for name, fault in folder.refused]
     nested = set()
     hashes: list[tuple[str, ...]] = []
     for file, (_, parts) in zip(folder.files, read_documents(f.path for f in folder.files), strict=True):
@@ -135,7 +137,7 @@ def read_document_folder(path: Path | str | DocumentFolder, *, targets: bool = T
         hashes.append((file.name, sha256, target))
         nested |= {TARGET} if is_json else set()
         for part in parts:
-            place = Provenance(file.name, 1, sha256, part.name)
+            place = Provenance(called + file.name, 0, sha256, part.name)
             reason = (f"the file {file.name!r} {part.fault}" if part.fault else "") or fault
             if reason:
                 rejections.append(Rejection(place, reason, file.name))
