@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import inhouse.dataset as datasets
-from inhouse.clean import CHECKS, find_in, summary
+from inhouse.clean import CHECKS, find_in, still_open, summary
 from inhouse.clean.card import fit_for
 from inhouse.clean.personal import HIDDEN
 from inhouse.core import Dataset, Finding, Reporter, Silent, Task
@@ -31,8 +31,8 @@ NEWEST_SERVED = 5000
 class Cleaned:
     """What `clean` found, and the version that applying made, if that changed anything.
 
-    `removed` and `changed` examples are of the new version. `fit_for` says in five lines what the newest version is fit
-    for, and `card` is its data card.
+    What was not applied stays open on that version, where its examples are there as they were. `removed` and `changed`
+    examples are of it. `fit_for` says in five lines what the newest version is fit for, and `card` is its data card.
     """
 
     task: str
@@ -107,19 +107,22 @@ def clean(
         found = find_in(subject, whole=whole, tell=reporter.say)
         applied = _applied(found, apply)
         names = {f.id for f in applied}
-        left = [f for f in found if f.id not in names]
+        remaining = [f for f in found if f.id not in names]
         hidden, other = [f for f in applied if f.check in HIDDEN], [f for f in applied if f.check not in HIDDEN]
         masks = Masks.of(workspace, dataset, keep=keep_map) if any(f.mask for f in hidden) else None
         newer = _edited(task, dataset, [*other, *(numbered(dataset, hidden, masks) if masks else hidden)])
         records.save_findings(workspace, dataset, found, names)
         card = write_card(workspace, task.kind, dataset, None, found, CHECKS)
+        left = remaining
         if newer is not None:
             with workspace.undoing(workspace.paths.task_file(name), workspace.paths.mask_map(name)):
                 if masks:
                     newer = without_names(newer, masks)
                     masks.save(reporter)
                 workspace.save_task(with_form(task, newer))
+                left = still_open(remaining, dataset, newer, {i for f in applied for i in f.drop})
                 card = save_version(workspace, task.kind, newer, dataset, findings=left, checked=CHECKS)
+                records.save_findings(workspace, newer, left, set())
     if report is not None:
         write_report(report, workspace, task, dataset, found, applied, newer)
     removed = len(dataset.examples) - len(newer.examples) if newer else 0
@@ -129,6 +132,10 @@ def clean(
             f"dataset version {newer.number}: of version {dataset.number} {removed} examples left out, {changed} "
             "changed"
         )
+        if left:
+            reporter.say(f"{len(left)} findings stay open on it: `inhouse clean {name} --show all`")
+        if others := len(remaining) - len(left):
+            reporter.say(f"{others} were about examples that are gone or changed; `inhouse clean {name}` looks again")
     return Cleaned(
         task=name,
         dataset_fingerprint=dataset.fingerprint,
