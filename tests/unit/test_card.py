@@ -79,7 +79,9 @@ def test_the_verdict_says_what_the_test_can_tell_and_what_comes_next():
     gather = found("representativeness").model_copy(update={"action": "gather 40 of 'x'"})
     assert lines(dataset(*rows()), [gather])["verdict"].endswith("next: gather 40 of 'x'")
     assert "not fit for a fair test" in lines(dataset(*rows()), [found("leakage", "error")])["verdict"]
-    assert "up to 3 targets are in doubt" in lines(dataset(*rows()), [found("suspect_target", count=3)])["verdict"]
+    one_row = [found("contradiction", positions=(1, 2)), found("suspect_target", positions=(2,))]
+    assert "up to 2 targets are in doubt" in lines(dataset(*rows()), one_row)["verdict"]
+    assert "up to 1 target is in doubt" in lines(dataset(*rows()), one_row[1:])["verdict"]
     assert lines(dataset(*rows()), checked=())["verdict"].startswith("look before training")
 
 
@@ -134,10 +136,15 @@ def test_bars_are_as_long_as_their_numbers():
 
 
 def test_markdown_has_the_same_numbers_and_escapes():
-    text = as_markdown(card(dataset(*rows(), ("x", "a|b_c", "train")), [found("near_duplicate", count=7)]))
+    text = as_markdown(
+        card(
+            dataset(*rows(), ("x", "a|b_c", "train")),
+            [found("near_duplicate", positions=(1, 2)), found("near_duplicate", positions=(2, 3))],
+        )
+    )
     assert "| refund | ████████████████████ | 25 | 20 | 0 | 5 |" in text
     assert "a\\|b\\_c" in text
-    assert "| near duplicate | 0 | 1 | 0 | 7 | 0 |" in text
+    assert "| near duplicate | 0 | 2 | 0 | 3 | 0 |" in text
     assert text.index("| 2 | cleaned") < text.index("| 1 | added")
 
 

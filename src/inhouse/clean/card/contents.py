@@ -183,7 +183,7 @@ def _by_check(findings: Sequence[Finding]) -> tuple[Checked, ...]:
                 error=severities["error"],
                 warning=severities["warning"],
                 info=severities["info"],
-                examples=sum(f.count for f in mine),
+                examples=len({i for f in mine for i in f.positions}),
                 safe=sum(f.safe and f.edits for f in mine),
             )
         )

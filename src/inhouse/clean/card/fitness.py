@@ -114,8 +114,8 @@ def _verdict(dataset: Dataset, kind: Kind, findings: Sequence[Finding], checked:
         if gain is not None
         else f"fit for a first try at {use}, not to prove it: {test} test examples show no gain that is likely"
     )
-    wrong = sum(f.count for f in findings if f.check in _TARGETS and f.severity != "info")
-    doubtful = f"; up to {wrong:,} targets are in doubt" if wrong else ""
+    wrong = len({i for f in findings if f.check in _TARGETS and f.severity != "info" for i in f.positions})
+    doubtful = f"; up to {wrong:,} target{' is' if wrong == 1 else 's are'} in doubt" if wrong else ""
     gather = next((f.action for f in findings if f.check == "representativeness"), "")
     return f"verdict: {fit}{doubtful}; next: {gather or f'`inhouse train {dataset.task}`'}"
 
