@@ -10,7 +10,7 @@ import pytest
 from conftest import write_csv
 
 from inhouse.clean import CHECKS, Subject
-from inhouse.clean.card import Change, as_html, as_markdown, fit_for, make_card
+from inhouse.clean.card import Change, as_html, as_markdown, fit_for, make_card, next_step
 from inhouse.core import Dataset, Example, Finding, Provenance, input_key
 
 VERSIONS = (
@@ -77,12 +77,26 @@ def test_the_verdict_says_what_the_test_can_tell_and_what_comes_next():
     assert "not to prove it: 10 test examples" in lines(dataset(*rows()))["verdict"]
     assert "its test tells gains of 5 points and more" in lines(dataset(*rows(test=500)))["verdict"]
     gather = found("representativeness").model_copy(update={"action": "gather 40 of 'x'"})
-    assert lines(dataset(*rows()), [gather])["verdict"].endswith("next: gather 40 of 'x'")
+    assert lines(dataset(*rows()), [gather])["verdict"].endswith(
+        "; gather 40 of 'x'; next: `inhouse clean tickets --show all`, then `inhouse train tickets`"
+    )
     assert "not fit for a fair test" in lines(dataset(*rows()), [found("leakage", "error")])["verdict"]
     one_row = [found("contradiction", positions=(1, 2)), found("suspect_target", positions=(2,))]
     assert "up to 2 targets are in doubt" in lines(dataset(*rows()), one_row)["verdict"]
     assert "up to 1 target is in doubt" in lines(dataset(*rows()), one_row[1:])["verdict"]
     assert lines(dataset(*rows()), checked=())["verdict"].startswith("look before training")
+
+
+def test_the_next_step_is_what_the_open_findings_ask_for():
+    safe, look, note = found("leakage", safe=True, drop=(1,)), found("contradiction", drop=(2,)), found("text", "info")
+    for findings, step in (
+        ([look, safe], "inhouse clean tickets --apply safe"),
+        ([look, note], "inhouse clean tickets --show all"),
+        ([note], "inhouse train tickets"),
+        ([], "inhouse train tickets"),
+    ):
+        assert next_step("tickets", findings) == step
+        assert f"next: `{step}`" in lines(dataset(*rows()), findings)["verdict"]
 
 
 def card(data, findings=(), kind="classify", checked=CHECKS):

@@ -181,6 +181,7 @@ def test_findings_that_were_not_applied_are_shown_and_applied_on_the_new_version
     applied = cli(folder, "clean", "t", "--apply", "safe", "--json").json
     open_before = [f["id"] for f in applied["findings"] if f["id"] not in applied["applied"]]
     assert applied["new_dataset"] == 2
+    assert cli(folder, "clean", "t").out.splitlines()[-1] == "next: inhouse clean t --show all   (or inhouse train t)"
     shown = cli(folder, "clean", "t", "--show", "all", "--json").json
     assert shown["dataset"] == 2
     assert {f["status"] for f in shown["findings"]} == {"open"}

@@ -90,9 +90,8 @@ def cleaned(result: Cleaned) -> str:
         lines.append(
             f"dataset version {result.new_dataset} leaves {result.removed} examples out and changes {result.changed}"
         )
-        return _next(lines, f"inhouse train {result.task}")
-    apply = f"inhouse clean {result.task} --apply safe   (or --apply ID, --apply CHECK, --apply all)"
-    return _next(lines, apply if any(f.edits for f in found) else f"inhouse train {result.task}")
+    hints = {"safe": "   (or --apply ID, --apply CHECK, --apply all)", "all": f"   (or inhouse train {result.task})"}
+    return _next(lines, result.next + hints.get(result.next.rpartition(" ")[2], ""))
 
 
 def trained(result: TrainResult) -> str:

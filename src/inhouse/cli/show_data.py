@@ -8,6 +8,7 @@ from typing import Any
 from inhouse.clean.findings import cut
 from inhouse.pipeline import Diff, Exchange, FindingsPage, Forgotten, Undone
 from inhouse.pipeline.differences import TEST_CHANGED, lines_of
+from inhouse.pipeline.versions import FORGOT
 
 # Rows and labels on the screen.
 ROWS, LABELS = 20, 10
@@ -35,6 +36,8 @@ def differences(result: Diff) -> str:
         lines.append(f"... and {total - ROWS} more rows (--json shows 1,000)")
     if result.test_changed:
         lines.append(TEST_CHANGED)
+    if result.why and result.why[-1]["reason"].startswith(FORGOT):  # nothing brings back what is forgotten
+        return "\n".join([*lines, f"next: inhouse clean {result.task}"])
     return "\n".join([*lines, f"next: inhouse undo {result.task}   (takes the newest change back)"])
 
 
@@ -128,9 +131,12 @@ def findings_page(result: FindingsPage) -> str:
         if finding.count > len(finding.evidence):
             lines.append(f"    ... {finding.count} examples in all")
         lines.append(f"    apply: {finding.action}")
+    safe = any(finding.safe and status == "open" for finding, status in result.findings)
     command = f"inhouse clean {result.task} --show {result.show} --page {result.page + 1}"
-    if result.page == result.pages:
+    if result.page == result.pages and safe:
         command = f"inhouse clean {result.task} --apply safe   (or --apply ID)"
+    elif result.page == result.pages:
+        command = f"inhouse train {result.task}   (or, for what is to change, inhouse clean {result.task} --apply ID)"
     return "\n".join([*lines, f"next: {command}"])
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import inhouse.dataset as datasets
 from inhouse.clean import CHECKS, find_in, still_open, summary
-from inhouse.clean.card import fit_for
+from inhouse.clean.card import fit_for, next_step
 from inhouse.clean.personal import HIDDEN
 from inhouse.core import Dataset, Finding, Reporter, Silent, Task
 from inhouse.errors import NotFound, UsageError
@@ -31,8 +31,9 @@ NEWEST_SERVED = 5000
 class Cleaned:
     """What `clean` found, and the version that applying made, if that changed anything.
 
-    What was not applied stays open on that version, where its examples are there as they were. `removed` and `changed`
-    examples are of it. `fit_for` says in five lines what the newest version is fit for, and `card` is its data card.
+    `left` is open on the newest version: what was not applied, where its examples are there as they were. `removed` and
+    `changed` examples are of the new version. `fit_for` says in five lines what the newest version is fit for, and
+    `card` is its data card.
     """
 
     task: str
@@ -45,6 +46,12 @@ class Cleaned:
     new_fingerprint: str | None = None
     fit_for: tuple[str, ...] = ()
     card: str = ""
+    left: tuple[Finding, ...] = ()
+
+    @property
+    def next(self) -> str:
+        """The command that comes next, as the verdict in `fit_for` says."""
+        return next_step(self.task, self.left)
 
     def as_dict(self) -> dict[str, Any]:
         """For `--json`; `contracts/clean.schema.json` is its shape. The counts are of all findings."""
@@ -147,6 +154,7 @@ def clean(
         new_fingerprint=newer.fingerprint if newer else None,
         fit_for=fit_for(newer or dataset, task.kind, left, CHECKS),
         card=str(card),
+        left=tuple(left),
     )
 
 

@@ -116,8 +116,19 @@ def _verdict(dataset: Dataset, kind: Kind, findings: Sequence[Finding], checked:
     )
     wrong = len({i for f in findings if f.check in _TARGETS and f.severity != "info" for i in f.positions})
     doubtful = f"; up to {wrong:,} target{' is' if wrong == 1 else 's are'} in doubt" if wrong else ""
-    gather = next((f.action for f in findings if f.check == "representativeness"), "")
-    return f"verdict: {fit}{doubtful}; next: {gather or f'`inhouse train {dataset.task}`'}"
+    missing = next((f"; {f.action}" for f in findings if f.check == "representativeness"), "")
+    first, train = next_step(dataset.task, findings), f"inhouse train {dataset.task}"
+    then = f", then `{train}`" if first != train else ""
+    return f"verdict: {fit}{doubtful}{missing}; next: `{first}`{then}"
+
+
+def next_step(task: str, findings: Sequence[Finding]) -> str:
+    """The command that comes after a look, by what is open: apply what is safe, look at the rest, or train."""
+    if any(f.safe and f.edits for f in findings):
+        return f"inhouse clean {task} --apply safe"
+    if any(f.severity != "info" for f in findings):
+        return f"inhouse clean {task} --show all"
+    return f"inhouse train {task}"
 
 
 def _safely(dataset: Dataset, findings: Sequence[Finding]) -> str:
