@@ -181,7 +181,7 @@ def test_kept_findings_are_read_page_by_page(three):
     told = show_data.findings_page(page)
     assert told.endswith("next: inhouse train t   (or, for what is to change, inhouse clean t --apply ID)")
     safe = found[0].model_copy(update={"id": "9999", "safe": True})
-    records.save_findings(three, dataset, [*found[::-1], safe], set())
+    records.save_findings(three, dataset, [safe, *found[:0:-1]], set())
     told = show_data.findings_page(pipeline.findings(three, "t", show="9999"))
     assert told.endswith("next: inhouse clean t --apply safe   (or --apply ID)")
     shown = show_data.findings_page(pipeline.findings(three, "t", show="text", page=2))
