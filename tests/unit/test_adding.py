@@ -348,6 +348,21 @@ def test_what_it_would_not_compute_is_left_alone(cell):
     assert escaped(cell) == cell
 
 
+# ---------------------------------------------------------------------- what is told
+
+
+def test_everything_is_told_once(workspace, data, cli):
+    lines = ["text,category", *(f"{row['text']} für Anna,{row['category']}" for row in ROWS), "ohne Antwort,"]
+    (data / "alt.csv").write_bytes("\n".join(lines).encode("cp1252"))
+    done = cli(workspace.paths.root, "add", "intents", data / "alt.csv", "--input", "text", "--target", "category")
+    assert (done.err + done.out).count("1252") == 1
+    assert (done.err + done.out).count("1 row rejected") == 1
+    texts = [{"text": row["text"], "answer": f"Dear customer,\n{row['text']}\nKind regards"} for row in ROWS]
+    done = cli(workspace.paths.root, "add", "letters", write_jsonl(data / "letters.jsonl", texts), "--kind", "generate")
+    [section] = [line for line in (done.err + done.out).splitlines() if "Kind regards" in line]
+    assert section.startswith("  ")
+
+
 # ---------------------------------------------------------------------- the same rows again
 
 

@@ -21,6 +21,7 @@ from inhouse.core import (
     Reporter,
     Silent,
     Task,
+    counted,
     warn_of_first,
 )
 from inhouse.core.collector import no_collections
@@ -589,8 +590,8 @@ def _tell_rejected(
         reporter.warn(f"{rejection.provenance}: row rejected: {rejection.reason}\n  -> {remedy}")
     if rejections:
         reporter.warn(
-            f"{len(rejections)} rows were rejected; mend them in {_some(files)} and add that file: it has each row "
-            "with its reason and remedy"
+            f"{counted(len(rejections), 'row')} rejected; mend what is wrong in {_some(files)} and add that file: it "
+            "has each row with its reason and remedy"
         )
 
 
@@ -614,8 +615,8 @@ def _tell(
         reporter.warn(why)
     if built.leaks:
         reporter.warn(
-            f"{len(built.leaks)} examples stand in the test too: nothing learns from them, and "
-            f"`inhouse clean {after.name} --apply safe` drops them"
+            f"in the test too: {counted(len(built.leaks), 'example')} that nothing learns from, and that "
+            f"`inhouse clean {after.name} --apply safe` drops"
         )
     dropped = [f"{example.provenance}: {why}" for example, why in built.dropped]
     warn_of_first(reporter, dropped, "examples were left out in all, for such reasons")

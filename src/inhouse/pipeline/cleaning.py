@@ -11,7 +11,7 @@ import inhouse.dataset as datasets
 from inhouse.clean import CHECKS, find_in, still_open, summary
 from inhouse.clean.card import fit_for, next_step
 from inhouse.clean.personal import HIDDEN
-from inhouse.core import Dataset, Finding, Reporter, Silent, Task
+from inhouse.core import Dataset, Finding, Reporter, Silent, Task, counted
 from inhouse.errors import NotFound, UsageError
 from inhouse.pipeline.cards import save_version, write_card
 from inhouse.pipeline.masking import Masks, numbered, without_names
@@ -136,13 +136,15 @@ def clean(
     changed = len({i for f in applied for i in f.touched}) - removed
     if newer is not None:
         reporter.say(
-            f"dataset version {newer.number}: of version {dataset.number} {removed} examples left out, {changed} "
-            "changed"
+            f"dataset version {newer.number}: of version {dataset.number} {counted(removed, 'example')} left out, "
+            f"{changed} changed"
         )
         if left:
-            reporter.say(f"{len(left)} findings stay open on it: `inhouse clean {name} --show all`")
+            stay = "stays" if len(left) == 1 else "stay"
+            reporter.say(f"{counted(len(left), 'finding')} {stay} open on it: `inhouse clean {name} --show all`")
         if others := len(remaining) - len(left):
-            reporter.say(f"{others} were about examples that are gone or changed; `inhouse clean {name}` looks again")
+            about = f"{counted(others, 'other')} concerned examples that are gone or changed"
+            reporter.say(f"{about}: `inhouse clean {name}` looks again")
     return Cleaned(
         task=name,
         dataset_fingerprint=dataset.fingerprint,

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from inhouse.core import Dataset, Example, ModelVersion, Reporter, Silent, folded, input_key, render_input
+from inhouse.core import Dataset, Example, ModelVersion, Reporter, Silent, counted, folded, input_key, render_input
 from inhouse.core.trimming import words_of
 from inhouse.dataset.forget import Remains, Wanted
 from inhouse.errors import UsageError
@@ -304,7 +304,7 @@ def _new_version(workspace: Workspace, name: str, found: _Found) -> Dataset | No
     count = found.held[newest.number].total()
     left = found.remains.without(newest)
     newer = replace(
-        left, number=newest.number + 1, parent=newest.number, reason=f"{FORGOT}{count} rows", fingerprint=""
+        left, number=newest.number + 1, parent=newest.number, reason=f"{FORGOT}{counted(count, 'row')}", fingerprint=""
     )
     with workspace.undoing(workspace.paths.task_file(name)):
         workspace.save_task(form_follows(workspace.load_task(name), newest, newer))

@@ -302,7 +302,8 @@ def infer_input(source: sources.Source, task: Task, wishes: Wishes, reporter: Re
         key=its.key or task.input.key,
     )
     for sentence in mapping.why:
-        reporter.say(sentence)
+        if sentence not in source.notes:  # what is found out of a file is told as it is read
+            reporter.say(sentence)
     mine = {its: mine for mine, its in map(_split, (*wishes.inputs, *wishes.targets, wishes.group, wishes.key))}
     targets = tuple(mine.get(name, name) for name in mapping.targets)
     return InputSection(
