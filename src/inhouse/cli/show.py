@@ -83,6 +83,7 @@ def cleaned(result: Cleaned) -> str:
     if len(found) > SHOWN_FINDINGS:
         lines.append(f"... and {len(found) - SHOWN_FINDINGS} more (inhouse clean {result.task} --show all)")
     lines += [*result.fit_for, f"card: {result.card}"]
+    lines += [f"report on personal data: {result.report}"] if result.report else []
     if result.new_dataset:
         lines.append(
             f"dataset version {result.new_dataset} leaves {counted(result.removed, 'example')} out and changes "

@@ -324,6 +324,7 @@ def prepare(
     if opened is None:
         opened = open_sources(workspace, files, wishes, kept, reporter) if files else Opening()
     asked = open_sources(workspace, [test], replace(wishes, query=""), kept, reporter) if test is not None else None
+    sources.require_used(wishes.options, [file for each in (opened, asked) if each for file in each.files])
     source = lead(opened if opened.opened or asked is None else asked, wishes)
     task = before or new_task(name, kind or _kind_of(source, wishes, reporter))
     if before is None or not records.latest_dataset(workspace, name):

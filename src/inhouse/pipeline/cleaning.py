@@ -15,7 +15,7 @@ from inhouse.core import Dataset, Finding, Reporter, Silent, Task, counted
 from inhouse.errors import NotFound, UsageError
 from inhouse.pipeline.cards import save_version, write_card
 from inhouse.pipeline.masking import Masks, numbered, without_names
-from inhouse.pipeline.privacy_report import require_report_name, write_report
+from inhouse.pipeline.privacy_report import require_report_file, write_report
 from inhouse.pipeline.probabilities import embedder
 from inhouse.pipeline.subject import subject_of
 from inhouse.pipeline.task_form import with_form
@@ -33,7 +33,7 @@ class Cleaned:
 
     `left` is open on the newest version: what was not applied, where its examples are there as they were. `removed` and
     `changed` examples are of the new version. `fit_for` says in five lines what the newest version is fit for, and
-    `card` is its data card.
+    `card` is its data card. `report` is the report on personal data, if one was asked for.
     """
 
     task: str
@@ -47,6 +47,7 @@ class Cleaned:
     fit_for: tuple[str, ...] = ()
     card: str = ""
     left: tuple[Finding, ...] = ()
+    report: str = ""
 
     @property
     def next(self) -> str:
@@ -67,6 +68,7 @@ class Cleaned:
             "changed": self.changed,
             "fit_for": list(self.fit_for),
             "card": self.card,
+            "report": self.report,
         }
 
 
@@ -92,6 +94,7 @@ def clean(
         ConfigError: there is no usable key for the map of masks.
         InputError: the map was made with another key.
         UsageError: nothing was found that `apply` names, `whole` names no check, or the report's name ends otherwise.
+        InputError: the report's folder is not there.
         Refused: two findings that are applied want different things of one example.
         TooFewExamples: what is left could not be learned from.
         NotFound, DiskFull
@@ -101,7 +104,7 @@ def clean(
     if odd := sorted(set(whole) - CHECKS.keys()):
         raise UsageError(f"no check is called {odd[0]!r}", f"there are {', '.join(CHECKS)}")
     if report is not None:
-        require_report_name(report)
+        require_report_file(report)
     with disk_guard(workspace.paths.root), workspace.changing_data():
         dataset = records.load_dataset(workspace, name)
         subject = replace(
@@ -157,6 +160,7 @@ def clean(
         fit_for=fit_for(newer or dataset, task.kind, left, CHECKS),
         card=str(card),
         left=tuple(left),
+        report=str(report or ""),
     )
 
 

@@ -67,6 +67,11 @@ class Opening:
     errors: list[InputError] = field(default_factory=list)
     count: int = 0
 
+    @property
+    def files(self) -> list[str]:
+        """All that was to be read, what cannot be used too."""
+        return [*(str(one.source.path) for one in self.opened), *(bad.file for bad in self.unusable)]
+
     def failed(self, error: InputError, name: str) -> None:
         """Note a source that cannot be used; raises the error where it is the only one."""
         error.file = error.file or name
