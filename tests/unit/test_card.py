@@ -149,6 +149,15 @@ def test_bars_are_as_long_as_their_numbers():
     assert re.findall(r'class="n">(\d+)</td>', labels) == ["25", "20", "0", "5", "15", "10", "0", "5"]
 
 
+def test_the_splits_are_counted_once_each_and_headings_keep_their_words_whole():
+    made = card(dataset(*rows(train=30, test=10)))
+    html = as_html(made, "")
+    splits = html[html.index("<h2>Splits") : html.index("<h2>Labels")]
+    assert re.findall(r'class="n">([\w,]+)</t[dh]>', splits) == ["examples", "30", "0", "10"]
+    assert "| train | ████████████████████ | 30 |\n" in as_markdown(made)
+    assert 'th[scope="col"] { overflow-wrap: normal; }' in html
+
+
 def test_markdown_has_the_same_numbers_and_escapes():
     text = as_markdown(
         card(
