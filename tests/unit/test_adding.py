@@ -361,6 +361,36 @@ def test_what_it_would_not_compute_is_left_alone(cell):
     assert escaped(cell) == cell
 
 
+@pytest.mark.parametrize(
+    ("option", "value", "ending"), [("sheet", "May", "jsonl"), ("delimiter", ";", "jsonl"), ("header", 2, "jsonl")]
+)
+def test_an_option_that_no_file_is_read_by_is_refused(workspace, data, cli, option, value, ending):
+    file = write_jsonl(data / f"rows.{ending}", ROWS)
+    done = cli(workspace.paths.root, "add", "intents", file, f"--{option}", value)
+    assert done.code == 2
+    assert f"--{option} {value}: none of the files is read so" in done.err
+    assert not workspace.has_task("intents")
+    table = write_csv(data / "rows.csv", ROWS)
+    beside = {"sheet": 2, "delimiter": 0, "header": 0}[option]  # one of several files is enough
+    wish = {"sheet": "May", "delimiter": ",", "header": 1}[option]
+    assert cli(workspace.paths.root, "add", "intents", file, table, f"--{option}", wish).code == beside
+
+
+# ---------------------------------------------------------------------- what is told
+
+
+def test_everything_is_told_once(workspace, data, cli):
+    lines = ["text,category", *(f"{row['text']} für Anna,{row['category']}" for row in ROWS), "ohne Antwort,"]
+    (data / "alt.csv").write_bytes("\n".join(lines).encode("cp1252"))
+    done = cli(workspace.paths.root, "add", "intents", data / "alt.csv", "--input", "text", "--target", "category")
+    assert (done.err + done.out).count("1252") == 1
+    assert (done.err + done.out).count("1 row rejected") == 1
+    texts = [{"text": row["text"], "answer": f"Dear customer,\n{row['text']}\nKind regards"} for row in ROWS]
+    done = cli(workspace.paths.root, "add", "letters", write_jsonl(data / "letters.jsonl", texts), "--kind", "generate")
+    [section] = [line for line in (done.err + done.out).splitlines() if "Kind regards" in line]
+    assert section.startswith("  ")
+
+
 # ---------------------------------------------------------------------- the same rows again
 
 

@@ -10,7 +10,7 @@ import pytest
 from conftest import write_csv
 
 from inhouse.clean import CHECKS, Subject
-from inhouse.clean.card import Change, as_html, as_markdown, fit_for, make_card
+from inhouse.clean.card import Change, as_html, as_markdown, fit_for, make_card, next_step
 from inhouse.core import Dataset, Example, Finding, Provenance, input_key
 
 VERSIONS = (
@@ -77,10 +77,26 @@ def test_the_verdict_says_what_the_test_can_tell_and_what_comes_next():
     assert "not to prove it: 10 test examples" in lines(dataset(*rows()))["verdict"]
     assert "its test tells gains of 5 points and more" in lines(dataset(*rows(test=500)))["verdict"]
     gather = found("representativeness").model_copy(update={"action": "gather 40 of 'x'"})
-    assert lines(dataset(*rows()), [gather])["verdict"].endswith("next: gather 40 of 'x'")
+    assert lines(dataset(*rows()), [gather])["verdict"].endswith(
+        "; gather 40 of 'x'; next: `inhouse clean tickets --show all`, then `inhouse train tickets`"
+    )
     assert "not fit for a fair test" in lines(dataset(*rows()), [found("leakage", "error")])["verdict"]
-    assert "up to 3 targets are in doubt" in lines(dataset(*rows()), [found("suspect_target", count=3)])["verdict"]
+    one_row = [found("contradiction", positions=(1, 2)), found("suspect_target", positions=(2,))]
+    assert "up to 2 targets are in doubt" in lines(dataset(*rows()), one_row)["verdict"]
+    assert "up to 1 target is in doubt" in lines(dataset(*rows()), one_row[1:])["verdict"]
     assert lines(dataset(*rows()), checked=())["verdict"].startswith("look before training")
+
+
+def test_the_next_step_is_what_the_open_findings_ask_for():
+    safe, look, note = found("leakage", safe=True, drop=(1,)), found("contradiction", drop=(2,)), found("text", "info")
+    for findings, step in (
+        ([look, safe], "inhouse clean tickets --apply safe"),
+        ([look, note], "inhouse clean tickets --show all"),
+        ([note], "inhouse train tickets"),
+        ([], "inhouse train tickets"),
+    ):
+        assert next_step("tickets", findings) == step
+        assert f"next: `{step}`" in lines(dataset(*rows()), findings)["verdict"]
 
 
 def card(data, findings=(), kind="classify", checked=CHECKS):
@@ -133,11 +149,25 @@ def test_bars_are_as_long_as_their_numbers():
     assert re.findall(r'class="n">(\d+)</td>', labels) == ["25", "20", "0", "5", "15", "10", "0", "5"]
 
 
+def test_the_splits_are_counted_once_each_and_headings_keep_their_words_whole():
+    made = card(dataset(*rows(train=30, test=10)))
+    html = as_html(made, "")
+    splits = html[html.index("<h2>Splits") : html.index("<h2>Labels")]
+    assert re.findall(r'class="n">([\w,]+)</t[dh]>', splits) == ["examples", "30", "0", "10"]
+    assert "| train | ████████████████████ | 30 |\n" in as_markdown(made)
+    assert 'th[scope="col"] { overflow-wrap: normal; }' in html
+
+
 def test_markdown_has_the_same_numbers_and_escapes():
-    text = as_markdown(card(dataset(*rows(), ("x", "a|b_c", "train")), [found("near_duplicate", count=7)]))
+    text = as_markdown(
+        card(
+            dataset(*rows(), ("x", "a|b_c", "train")),
+            [found("near_duplicate", positions=(1, 2)), found("near_duplicate", positions=(2, 3))],
+        )
+    )
     assert "| refund | ████████████████████ | 25 | 20 | 0 | 5 |" in text
     assert "a\\|b\\_c" in text
-    assert "| near duplicate | 0 | 1 | 0 | 7 | 0 |" in text
+    assert "| near duplicate | 0 | 2 | 0 | 3 | 0 |" in text
     assert text.index("| 2 | cleaned") < text.index("| 1 | added")
 
 

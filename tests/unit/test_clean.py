@@ -8,12 +8,13 @@ from pathlib import Path
 
 import jsonschema
 import pytest
-from conftest import dataset
+from conftest import dataset, write_csv
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inhouse.clean import CHECKS, COSTS, Subject, check, find, find_in, summary
+from inhouse.clean import CHECKS, COSTS, Subject, check, find, find_in, still_open, summary
 from inhouse.clean.findings import finding
+from inhouse.dataset import apply_findings
 
 CONTRACT = Path(__file__).parents[1] / "contracts" / "clean.schema.json"
 
@@ -143,6 +144,55 @@ def test_applying_what_is_safe_leaves_nothing_safe(rows):
     assert not any(
         f.safe and f.edits for f in find(dataset(*rest), kind="classify", count_tokens=None, max_tokens=None)
     )
+
+
+@given(ROWS)
+def test_what_stays_open_is_what_another_look_finds(rows):
+    data = dataset(*rows)
+    found = look(*rows)
+    applied = [f for f in found if f.safe and f.edits]
+    newer = apply_findings(data, applied, 2, "cleaned")
+    kept = still_open([f for f in found if f not in applied], data, newer, {i for f in applied for i in f.drop})
+    again = find(newer, kind="classify", count_tokens=None, max_tokens=None)
+    assert {(f.check, f.positions, f.drop) for f in kept} <= {(f.check, f.positions, f.drop) for f in again}
+    for one in kept:
+        shown = [newer.examples[i].id for i in one.positions]
+        assert list(one.examples) == shown[: len(one.examples)]
+        assert [e.position for e in one.evidence] == list(one.positions[: len(one.evidence)])
+
+
+def test_what_is_gone_or_changed_takes_its_findings_with_it():
+    data = dataset(*((f"text {i}", "a", "train") for i in range(6)))
+    about = [finding(data, "text", "info", positions, "r", "a") for positions in ([0, 1], [2, 3], [3, 4], [5], [])]
+    edits = [
+        finding(data, "empty", "error", [0], "r", "a", drop=(0,)),
+        finding(data, "suspect_target", "warning", [4], "r", "a", relabel={4: "b"}),
+    ]
+    newer = apply_findings(data, edits, 2, "cleaned")
+    kept = still_open(about, data, newer, {0})
+    assert [(f.id, f.positions) for f in kept] == [(about[1].id, (1, 2)), (about[3].id, (4,)), (about[4].id, ())]
+
+
+def test_findings_that_were_not_applied_are_shown_and_applied_on_the_new_version(tmp_path, cli):
+    rows = [{"text": f"message {i} of the {'ab'[i % 2]}", "label": "ab"[i % 2]} for i in range(40)]
+    rows += [rows[3], {"text": "either way", "label": "a"}, {"text": "either way", "label": "b"}]
+    folder = tmp_path / "work"
+    cli(folder, "add", "t", write_csv(tmp_path / "a.csv", rows), "--target", "label")
+    applied = cli(folder, "clean", "t", "--apply", "safe", "--json").json
+    open_before = [f["id"] for f in applied["findings"] if f["id"] not in applied["applied"]]
+    assert applied["new_dataset"] == 2
+    assert cli(folder, "clean", "t").out.splitlines()[-1] == "next: inhouse clean t --show all   (or inhouse train t)"
+    shown = cli(folder, "clean", "t", "--show", "all", "--json").json
+    assert shown["dataset"] == 2
+    assert {f["status"] for f in shown["findings"]} == {"open"}
+    assert {f["id"] for f in shown["findings"]} <= set(open_before)
+    [either] = [f["id"] for f in shown["findings"] if f["check"] == "contradiction"]
+    assert "a.csv:43" in cli(folder, "clean", "t", "--show", either).out
+    third = cli(folder, "clean", "t", "--apply", either, "--json").json
+    assert (third["new_dataset"], third["removed"]) == (3, 2)
+    assert "contradiction" not in {
+        f["check"] for f in cli(folder, "clean", "t", "--show", "all", "--json").json["findings"]
+    }
 
 
 @pytest.fixture

@@ -225,6 +225,27 @@ def test_sections_and_facts():
     assert "9876" in by_place[9].reason
 
 
+def with_numbers(share, n=40):
+    """Letters, of which a share says a number that the text before it does not."""
+    rows = letters(n)
+    return [(text, f"{target}\n{i + 70_000}" if i < share * n else f"{target}\nour house") for i, (text, target) in enumerate(rows)]  # fmt: skip
+
+
+@pytest.mark.parametrize(("share", "broken", "suspect"), [(0.05, 2, 0), (0.15, 0, 6), (0.3, 0, 0), (0.975, 0, 0)])
+def test_facts_that_the_input_lacks_are_told_one_by_one_only_where_that_is_rare(share, broken, suspect):
+    subject = Subject(dataset(with_numbers(share)), "generate")
+
+    def said(found):
+        return [f for f in found if "not in the input" in f.evidence[0].note or "which the input does not" in f.reason]
+
+    found = said(suspect_target(subject))
+    assert len(said(broken_target(subject))) == broken
+    assert len([f for f in found if f.severity != "info"]) == suspect
+    often = [f for f in found if f.severity == "info"]
+    assert [f.count for f in often] == ([] if broken or suspect else [round(share * 40)])
+    assert not any(f.edits for f in often)
+
+
 def test_sections_are_told_that_the_outline_goes_without():
     rows = letters(200)
     for place in range(0, 200, 50):

@@ -16,6 +16,8 @@ from inhouse.store import Workspace, pool, records
 
 SCHEMA = {"type": "object", "properties": {"name": {"type": ["string", "null"]}, "n": {"type": ["integer", "string"]}}}
 LABELS = ("card", "pin")
+# A NUL is no text in any file that is read.
+TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0"))
 
 
 @pytest.fixture
@@ -115,7 +117,7 @@ def test_marked_stretches_are_fields(tmp_path):
 
 
 @given(
-    name=st.none() | st.text(), n=st.integers() | st.text() | st.sampled_from(["7", "null", '"x"', "[1]"]),
+    name=st.none() | TEXTS, n=st.integers() | TEXTS | st.sampled_from(["7", "null", '"x"', "[1]"]),
     tool=st.sampled_from(["labelstudio", "argilla"]),
 )  # fmt: skip
 def test_objects_come_back_as_they_were(tmp_path_factory, name, n, tool):
@@ -134,3 +136,79 @@ def test_a_cli_error_names_what_is_wrong(workspace, tmp_path, cli):
     failed = cli(workspace.paths.root, "add", "tickets", "--from-labelstudio", tmp_path / "min.json")
     assert failed.code == 3
     assert "JSON-MIN" in failed.err
+
+
+# Records that are none of the tools' in one place each, with what is told of it.
+RESULT = {"from_name": "label", "to_name": "text", "type": "choices", "value": {"choices": ["card"]}}
+MALFORMED = [
+    ("argilla", {"responses": [{"user_id": "x", "values": {"label": {"value": "card"}}}]}, "'responses' is [{"),
+    ("argilla", {"responses": {"label": {"value": "card"}}}, "'responses.label' is {"),
+    ("argilla", {"responses": {"label": [{"value": [{"label": "card", "start": 0}]}]}}, "not a list of texts"),
+    ("labelstudio", {"annotations": [7]}, "'annotations' is [7], not a list of objects"),
+    ("labelstudio", {"annotations": {"result": []}}, "'annotations' is {"),
+    ("labelstudio", {"annotations": [{"result": {"type": "choices"}}]}, "'result' is {"),
+    ("labelstudio", {"annotations": [{"result": [{**RESULT, "value": None}]}]}, "'value' is null, not an object"),
+    ("labelstudio", {"annotations": [{"result": [{**RESULT, "value": {"choices": 7}}]}]}, "is 7, not a list of texts"),
+    ("labelstudio", {"annotations": [{"result": [{"type": "labels", "value": {"labels": ["x"]}}]}]}, "'start'"),
+    ("labelstudio", {"annotations": [{"result": [{"type": "textarea", "value": {"text": [7]}}]}]}, "'text' is [7]"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("tool", "answered", "told"), MALFORMED)
+def test_what_is_malformed_in_a_record_is_told_with_its_place_and_the_rest_goes_on(
+    workspace, tmp_path, cli, tool, answered, told
+):
+    part = "data" if tool == "labelstudio" else "fields"
+    good = {"annotations": [{"result": [RESULT]}], "responses": {"label": [{"value": "card", "user_id": "7"}]}}
+    file = tmp_path / "project.json"
+    file.write_text(json.dumps([{part: {"text": "bad one"}, **answered}, {part: {"text": "good one"}, **good}]))
+    done = cli(workspace.paths.root, "add", "tickets", f"--from-{tool}", file, "--json")
+    assert done.code == 0
+    assert (done.json["records"], done.json["labelled"]) == (2, 1)
+    assert "project.json:1: " in done.err
+    assert told in done.err
+    assert {e.inputs["text"] for e in records.load_dataset(workspace, "tickets").examples} >= {"good one"}
+    assert [one.inputs["text"] for one in pool.unlabelled(workspace, "tickets") if "one" in one.inputs["text"]] == [
+        "bad one"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [("[" * 100_000, "nested too deeply"), ('[{"data": {"text": NaN}}]', "NaN is not JSON"), ("[7]", "no labelstudio")],
+)
+def test_a_file_that_is_no_project_is_refused(workspace, tmp_path, cli, text, told):
+    file = tmp_path / "project.json"
+    file.write_text(text)
+    failed = cli(workspace.paths.root, "add", "tickets", "--from-labelstudio", file)
+    assert failed.code == 3
+    assert told in failed.err
+
+
+LEAVES = st.none() | st.booleans() | st.integers() | st.sampled_from(["", "card", "x"])
+SHAPES = st.recursive(
+    LEAVES,
+    lambda inner: (
+        st.lists(inner, max_size=2)
+        | st.dictionaries(
+            st.sampled_from(["value", "choices", "text", "labels", "start", "end", "type", "result", "status"]),
+            inner | st.sampled_from(["choices", "textarea", "labels"]),
+            max_size=4,
+        )
+    ),
+    max_leaves=12,
+)
+
+
+@given(
+    inputs=st.dictionaries(st.sampled_from(["text", "inhouse_id"]), SHAPES),
+    annotations=SHAPES, result=st.lists(SHAPES, max_size=3), responses=SHAPES,
+    tool=st.sampled_from(["labelstudio", "argilla"]), kind=st.sampled_from(["classify", "extract", "generate"]),
+)  # fmt: skip
+def test_records_of_any_shape_are_read_or_told(tmp_path_factory, inputs, annotations, result, responses, tool, kind):
+    record = {"data": inputs, "fields": inputs, "responses": responses, "annotations": [{"result": result}]}
+    file = tmp_path_factory.mktemp("x") / "x.json"
+    file.write_text(json.dumps([record, {**record, "annotations": annotations}]))
+    for one in read_project(file, Form(kind, ["text"], LABELS, SCHEMA), tool):
+        assert not (one.fault and one.answers)
+        assert all(isinstance(text, str) for pair in one.answers for text in pair)

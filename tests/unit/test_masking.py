@@ -171,6 +171,7 @@ def test_the_report_says_what_was_found_and_masked_and_holds_none_of_it(tmp_path
     )
     assert done.exit_code == 0, done.output
     text = file.read_text("utf-8")
+    assert f"report on personal data: {file}" in done.output
     for said in (
         "IBANs",
         "names of persons",
@@ -191,3 +192,6 @@ def test_a_report_has_a_name_that_says_its_form(tmp_path):
     workspace = workspace_of(tmp_path, letters())
     with pytest.raises(UsageError, match="Markdown or HTML"):
         pipeline.clean(workspace, "letters", report=tmp_path / "report.pdf")
+    with pytest.raises(InputError, match=r"--report .*none/report\.md is in a folder that is not there"):
+        pipeline.clean(workspace, "letters", report=tmp_path / "none" / "report.md")
+    assert not (tmp_path / "none").exists()

@@ -84,8 +84,11 @@ def test_rows_that_another_header_leaves_out_go_and_what_clean_dropped_does_not_
     assert len(before.examples) == 30
     pipeline.add(workspace, "t", [file], told, options=ReadOptions(header=2))
     after = newest(workspace)
-    header = next((e.provenance.line, split) for e, split in zip(before.examples, before.splits, strict=True)
-                  if e.inputs["text"] == "text")
+    header = next(
+        (e.provenance.line, split)
+        for e, split in zip(before.examples, before.splits, strict=True)
+        if e.inputs["text"] == "text"
+    )
     assert (header[0], len(after.examples)) == (2, 30 if header[1] == "test" else 29)
     told_of = "which stay: 1" if header[1] == "test" else "1 rows are no rows in this reading"
     assert any(told_of in line for line in told.warned)

@@ -178,7 +178,12 @@ def test_kept_findings_are_read_page_by_page(three):
     assert records.findings(three, "t", dataset.number, what="none") == (0, [])
     page = pipeline.findings(three, "t", page=25)
     assert (page.count, page.pages, len(page.findings), page.findings[-1][0].id) == (2500, 25, 100, "0000")
-    assert show_data.findings_page(page).endswith("next: inhouse clean t --apply safe   (or --apply ID)")
+    told = show_data.findings_page(page)
+    assert told.endswith("next: inhouse train t   (or, for what is to change, inhouse clean t --apply ID)")
+    safe = found[0].model_copy(update={"id": "9999", "safe": True})
+    records.save_findings(three, dataset, [safe, *found[:0:-1]], set())
+    told = show_data.findings_page(pipeline.findings(three, "t", show="9999"))
+    assert told.endswith("next: inhouse clean t --apply safe   (or --apply ID)")
     shown = show_data.findings_page(pipeline.findings(three, "t", show="text", page=2))
     assert shown.endswith("next: inhouse clean t --show text --page 3")
     [only] = pipeline.findings(three, "t", show="0007").as_dict()["findings"]
@@ -208,6 +213,7 @@ def test_the_commands(three, cli, tmp_path):
     would = cli(folder, "forget", "t", "--match", "new 5")
     assert would.out.rstrip().endswith("next: inhouse forget t --match 'new 5' --yes")
     assert cli(folder, "forget", "t", "--match", "new 5", "--yes", "--json").json["rows"] == 10
+    assert cli(folder, "diff", "t").out.rstrip().endswith("next: inhouse clean t")  # nothing undoes that
     assert cli(folder, "forget", "t").code == 2
     table = write(tmp_path / "k.csv", [{"n": i, "text": f"x {i}", "label": "ab"[i % 2]} for i in range(20)])
     assert cli(folder, "init", "k").code == 0

@@ -10,6 +10,7 @@ import inhouse.clean.personal
 import inhouse.clean.representative
 import inhouse.clean.targets
 import inhouse.clean.text  # noqa: F401 - these register the checks
+from inhouse.clean.findings import still_open
 from inhouse.clean.leaks import certain_leaks
 from inhouse.clean.look import find, find_in, summary
 from inhouse.clean.registry import CHECKS, COSTS, MODEL_ROWS, Check, CountTokens, EncoderLimit, Limits, Subject, check
@@ -27,5 +28,6 @@ __all__ = [
     "check",
     "find",
     "find_in",
+    "still_open",
     "summary",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from inhouse.core import SHOWN, Dataset, Evidence, Example, Finding, canonical_hash, render_input
@@ -43,11 +43,48 @@ def finding(
         severity=severity,
         examples=tuple(dataset.examples[i].id for i in shown),
         count=len(positions),
+        positions=tuple(positions),
         reason=reason,
         action=action,
         evidence=tuple(_evidence(dataset, i, notes.get(i, "")) for i in shown),
         **rest,
     )
+
+
+def moved(finding: Finding, places: Sequence[int]) -> Finding:
+    """A finding with the positions of another dataset.
+
+    Args:
+        places: by position, where the example is there; below 0 where it is not. None that the finding is about is.
+    """
+    shown = [
+        one if one.position < 0 else one.model_copy(update={"position": places[one.position]})
+        for one in finding.evidence
+        if one.position < 0 or places[one.position] >= 0
+    ]
+    return finding.model_copy(
+        update={
+            "evidence": tuple(shown),
+            "positions": tuple(places[i] for i in finding.positions),
+            "drop": tuple(places[i] for i in finding.drop),
+            "relabel": {places[i]: target for i, target in finding.relabel.items()},
+            "mask": {places[i]: stretches for i, stretches in finding.mask.items()},
+        }
+    )
+
+
+def still_open(findings: Iterable[Finding], before: Dataset, after: Dataset, gone: Collection[int]) -> list[Finding]:
+    """Of findings on a version those that are as true on the next: all that they are about is there as it was.
+
+    Args:
+        gone: positions of `before` that `after` lacks; the others keep their order.
+    """
+    places = [-1] * len(before.examples)
+    kept = (i for i in range(len(before.examples)) if i not in gone)
+    for new, old in enumerate(kept):
+        if before.examples[old].id == after.examples[new].id:
+            places[old] = new
+    return [moved(f, places) for f in findings if all(places[i] >= 0 for i in (*f.positions, *f.touched))]
 
 
 def copies(dataset: Dataset, positions: Iterable[int]) -> dict[int, str]:

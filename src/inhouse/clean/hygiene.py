@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from inhouse.clean.findings import TEST_STAYS, count, cut, finding
 from inhouse.clean.suspects.cross_validation import CrossValidated
-from inhouse.core import Dataset, Finding, folded
+from inhouse.core import Dataset, Finding, counted, folded
 
 # Two names of so many letters or more, of which one letter in so many differs, may be a slip of the pen; where the
 # names have digits, these must be the same.
@@ -95,7 +95,8 @@ def alike_names(dataset: Dataset, renamed: Mapping[str, str]) -> Iterator[Findin
             "label_hygiene",
             "warning",
             positions,
-            f"the label {cut(rarer)} ({len(positions)} examples) looks like {cut(usual)} ({others}) in another writing",
+            f"the label {cut(rarer)} ({counted(len(positions), 'example')}) looks like {cut(usual)} ({others}) in "
+            "another writing",
             f"merge: give {count(len(mine), 'train-side example')} the label {cut(usual)}{test_told}"
             if mine
             else TEST_STAYS,

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from heapq import nsmallest
 
+from inhouse.clean.findings import moved
 from inhouse.clean.registry import BESIDE, CHECKS, COSTS, MODEL_ROWS, MODEL_SAMPLE, Check, CountTokens, Subject
 from inhouse.clean.veil import veiled
 from inhouse.core import Dataset, Finding, Kind
@@ -51,7 +52,7 @@ def find_in(
         beside = {name: thread.submit(_all, CHECKS[name], subject) for name in CHECKS if many and name in BESIDE}
         for name, check in CHECKS.items():
             if name in sampled:
-                found += (_moved(finding, positions) for finding in check(sample))
+                found += (moved(finding, positions) for finding in check(sample))
             elif name in beside:
                 found += beside[name].result()
             else:
@@ -79,21 +80,6 @@ def _only(dataset: Dataset, positions: Sequence[int]) -> Dataset:
         dataset,
         examples=tuple(dataset.examples[i] for i in positions),
         splits=tuple(dataset.splits[i] for i in positions),
-    )
-
-
-def _moved(finding: Finding, positions: Sequence[int]) -> Finding:
-    """A finding on a sample, with positions of the whole dataset."""
-    return finding.model_copy(
-        update={
-            "evidence": tuple(
-                one.model_copy(update={"position": positions[one.position]}) if one.position >= 0 else one
-                for one in finding.evidence
-            ),
-            "drop": tuple(positions[i] for i in finding.drop),
-            "relabel": {positions[i]: target for i, target in finding.relabel.items()},
-            "mask": {positions[i]: stretches for i, stretches in finding.mask.items()},
-        }
     )
 
 

@@ -14,6 +14,7 @@ from inhouse.core import (
     SeedsResult,
     TrainPlan,
     TrainResult,
+    counted,
 )
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def _numeric(rows: Sequence[Sequence[str]], column: int) -> bool:
 
 
 def added(result: Added) -> str:
-    """What `add` did."""
+    """What `add` did. What is wrong with rows and files, and a new form of answers, it has told already."""
     counts = result.counts
     lines = [
         f"{result.task}: dataset version {result.dataset} with {counts['train']} training, {counts['validation']} "
@@ -53,12 +54,7 @@ def added(result: Added) -> str:
     if result.pooled:
         lines.append(f"{result.pooled} unlabelled records joined the pool: inhouse label {result.task}")
     if result.replaced:
-        lines.append(f"{result.replaced} rows replaced: inhouse diff {result.task}")
-    if result.rejected:
-        files = ", ".join(result.rejected_files)
-        lines.append(f"{result.rejected} rows rejected; mend them and add them again: {files}")
-    if result.unusable:
-        lines.append(f"{len(result.unusable)} files left out: {', '.join(bad.file for bad in result.unusable[:3])}")
+        lines.append(f"{counted(result.replaced, 'row')} replaced: inhouse diff {result.task}")
     lines += [f"card: {result.card}"] if result.card else []
     return _next(lines, f"inhouse {'label' if result.pooled else 'clean'} {result.task}")
 
@@ -68,14 +64,14 @@ def _answers(result: Added) -> str:
     if result.kind == "classify":
         return f"answers {target!r} with one of {len(result.labels)} labels"
     what = "an object" if result.kind == "extract" else "a text"
-    return "\n  ".join([f"answers {target!r} with {what}" if target else f"answers with {what}", *result.form])
+    return f"answers {target!r} with {what}" if target else f"answers with {what}"
 
 
 def cleaned(result: Cleaned) -> str:
     """Findings, the gravest first, and what applying them would do."""
     order = {"error": 0, "warning": 1, "info": 2}
     found = sorted(result.findings, key=lambda f: order[f.severity])
-    lines = [f"{len(found)} findings in dataset {result.dataset_fingerprint}"]
+    lines = [f"{counted(len(found), 'finding')} in dataset {result.dataset_fingerprint}"]
     for check, count in result.as_dict()["summary"].items():
         if count:
             lines.append(f"  {count:4} {check.replace('_', ' ')}")
@@ -86,13 +82,14 @@ def cleaned(result: Cleaned) -> str:
     if len(found) > SHOWN_FINDINGS:
         lines.append(f"... and {len(found) - SHOWN_FINDINGS} more (inhouse clean {result.task} --show all)")
     lines += [*result.fit_for, f"card: {result.card}"]
+    lines += [f"report on personal data: {result.report}"] if result.report else []
     if result.new_dataset:
         lines.append(
-            f"dataset version {result.new_dataset} leaves {result.removed} examples out and changes {result.changed}"
+            f"dataset version {result.new_dataset} leaves {counted(result.removed, 'example')} out and changes "
+            f"{result.changed}"
         )
-        return _next(lines, f"inhouse train {result.task}")
-    apply = f"inhouse clean {result.task} --apply safe   (or --apply ID, --apply CHECK, --apply all)"
-    return _next(lines, apply if any(f.edits for f in found) else f"inhouse train {result.task}")
+    hints = {"safe": "   (or --apply ID, --apply CHECK, --apply all)", "all": f"   (or inhouse train {result.task})"}
+    return _next(lines, result.next + hints.get(result.next.rpartition(" ")[2], ""))
 
 
 def trained(result: TrainResult) -> str:
@@ -261,7 +258,7 @@ def promoted(result: Promoted) -> str:
 def predicted(result: Predicted) -> str:
     """What `predict` wrote."""
     lines = [
-        f"{result.rows} rows answered by {result.model_version} in {result.seconds:.1f} s: {result.out}",
+        f"{counted(result.rows, 'row')} answered by {result.model_version} in {result.seconds:.1f} s: {result.out}",
         f"{result.needs_review} need a person's look; {result.errors} have an error: no answer, or one with a fault, "
         "such as a text that was cut off",
     ]
@@ -279,7 +276,10 @@ def exported(result: Exported) -> str:
 
 def monitored(result: MonitorResult) -> str:
     """Signals and decision."""
-    lines = [f"{result.model_version}: {result.window['traces']} requests, {result.corrections} corrections waiting"]
+    lines = [
+        f"{result.model_version}: {counted(result.window['traces'], 'request')}, "
+        f"{counted(result.corrections, 'correction')} waiting"
+    ]
     if result.quality is not None:
         q = result.quality
         lines.append(

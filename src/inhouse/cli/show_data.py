@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from inhouse.clean.findings import cut
+from inhouse.core import counted
 from inhouse.pipeline import Diff, Exchange, FindingsPage, Forgotten, Undone
 from inhouse.pipeline.differences import TEST_CHANGED, lines_of
+from inhouse.pipeline.versions import FORGOT
 
 # Rows and labels on the screen.
 ROWS, LABELS = 20, 10
@@ -18,7 +20,7 @@ SHOWN = 150
 def differences(result: Diff) -> str:
     """Two versions: counts, why, and rows side by side."""
     lines = [
-        f"{result.task}: version {result.before} -> version {result.after}: {result.added} rows added, "
+        f"{result.task}: version {result.before} -> version {result.after}: {counted(result.added, 'row')} added, "
         f"{result.removed} removed, {result.changed} changed, {result.unchanged} the same"
     ]
     for split, counts in result.splits.items():
@@ -35,6 +37,8 @@ def differences(result: Diff) -> str:
         lines.append(f"... and {total - ROWS} more rows (--json shows 1,000)")
     if result.test_changed:
         lines.append(TEST_CHANGED)
+    if result.why and result.why[-1]["reason"].startswith(FORGOT):  # nothing brings back what is forgotten
+        return "\n".join([*lines, f"next: inhouse clean {result.task}"])
     return "\n".join([*lines, f"next: inhouse undo {result.task}   (takes the newest change back)"])
 
 
@@ -64,7 +68,9 @@ def forgotten(result: Forgotten, *, again: str) -> str:
         lines = [f"{result.task}: no row of any version is of that; --yes looks for what an earlier command left"]
         return "\n".join([*lines, *_next_to_erase(result), "next: inhouse status"])
     verb = "erased" if result.done else "would be erased"
-    lines = [f"{result.task}: {result.rows} rows {verb}, of {len(result.versions)} dataset versions"]
+    lines = [
+        f"{result.task}: {counted(result.rows, 'row')} {verb}, of {counted(len(result.versions), 'dataset version')}"
+    ]
     lines += [f"  {count} of {source}" for source, count in result.sources.items()]
     if result.places:
         lines.append(f"  at {', '.join(result.places)}{' ...' if result.rows > len(result.places) else ''}")
@@ -117,7 +123,7 @@ def _next_to_erase(result: Forgotten) -> list[str]:
 def findings_page(result: FindingsPage) -> str:
     """Kept findings, each with its examples side by side."""
     lines = [
-        f"{result.task}: {result.count} findings on dataset version {result.dataset} ({result.show}), "
+        f"{result.task}: {counted(result.count, 'finding')} on dataset version {result.dataset} ({result.show}), "
         f"page {result.page} of {result.pages}"
     ]
     for finding, status in result.findings:
@@ -129,18 +135,24 @@ def findings_page(result: FindingsPage) -> str:
         if finding.count > len(finding.evidence):
             lines.append(f"    ... {finding.count} examples in all")
         lines.append(f"    apply: {finding.action}")
+    safe = any(finding.safe and status == "open" for finding, status in result.findings)
     command = f"inhouse clean {result.task} --show {result.show} --page {result.page + 1}"
-    if result.page == result.pages:
+    if result.page == result.pages and safe:
         command = f"inhouse clean {result.task} --apply safe   (or --apply ID)"
+    elif result.page == result.pages:
+        command = f"inhouse train {result.task}   (or, for what is to change, inhouse clean {result.task} --apply ID)"
     return "\n".join([*lines, f"next: {command}"])
 
 
 def exchanged(result: Exchange) -> str:
     """What was exchanged with a labelling tool."""
     if result.files:
-        lines = [f"{result.task}: {result.records} records written, {result.labelled} with answers: {result.files[0]}"]
+        written = f"{counted(result.records, 'record')} written, {result.labelled} with answers"
+        lines = [f"{result.task}: {written}: {result.files[0]}"]
         lines += [f"labelling interface: {file}" for file in result.files[1:]]
         return "\n".join([*lines, f"next: inhouse label {result.task}"])
-    lines = [f"{result.task}: {result.records} records read, {result.labelled} with an answer that can be used"]
+    lines = [
+        f"{result.task}: {counted(result.records, 'record')} read, {result.labelled} with an answer that can be used"
+    ]
     lines += [f"people disagree, so it stays unlabelled: {one}" for one in result.disagreements[:ROWS]]
     return "\n".join([*lines, f"dataset version {result.dataset}", f"next: inhouse clean {result.task}"])

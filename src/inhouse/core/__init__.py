@@ -16,7 +16,7 @@ from inhouse.core.example import (
     render_input,
     target_key,
 )
-from inhouse.core.progress import Bar, Reporter, Silent, warn_of_first
+from inhouse.core.progress import Bar, Reporter, Silent, counted, warn_of_first
 from inhouse.core.results import (
     SHOWN,
     AnyRecipe,
@@ -117,6 +117,7 @@ __all__ = [
     "Trimming",
     "Verdict",
     "canonical_hash",
+    "counted",
     "folded",
     "input_key",
     "inputs_json",

@@ -33,6 +33,11 @@ class Reporter(Protocol):
         ...
 
 
+def counted(number: int, noun: str) -> str:
+    """A number with its noun, in the plural unless it is one."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def warn_of_first(reporter: Reporter, messages: Sequence[str], in_all: str) -> None:
     """Warn of the first messages, and where there are more, of how many there are.
 

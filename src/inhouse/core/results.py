@@ -56,6 +56,7 @@ class Finding(_Frozen):
 
     Attributes:
         examples: their ids, `SHOWN` at most; `count` of them there are.
+        positions: where all of them are in the dataset.
         evidence: some of them, side by side.
         score: how sure, or how alike, from 0 to 1, where the check measures that.
         cost: what it costs to leave it, in a sentence.
@@ -76,6 +77,7 @@ class Finding(_Frozen):
     score: float | None = None
     cost: str = ""
     safe: bool = False
+    positions: tuple[int, ...] = Field(default=(), exclude=True)
     drop: tuple[int, ...] = Field(default=(), exclude=True)
     relabel: dict[int, str] = Field(default_factory=dict, exclude=True)
     mask: dict[int, tuple[Masked, ...]] = Field(default_factory=dict, exclude=True)

@@ -21,6 +21,7 @@ from inhouse.core import (
     Reporter,
     Silent,
     Task,
+    counted,
     warn_of_first,
 )
 from inhouse.core.collector import no_collections
@@ -329,6 +330,7 @@ def prepare(
     if opened is None:
         opened = open_sources(workspace, files, wishes, kept, reporter) if files else Opening()
     asked = open_sources(workspace, [test], replace(wishes, query=""), kept, reporter) if test is not None else None
+    sources.require_used(wishes.options, [file for each in (opened, asked) if each for file in each.files])
     source = lead(opened if opened.opened or asked is None else asked, wishes)
     task = before or new_task(name, kind or _kind_of(source, wishes, reporter))
     if before is None or not records.latest_dataset(workspace, name):
@@ -602,9 +604,7 @@ def _groups(
     return groups
 
 
-def _tell_rejected(
-    rejections: Sequence[tuple[Origin, Rejection]], files: Sequence[str], reporter: Reporter
-) -> None:
+def _tell_rejected(rejections: Sequence[tuple[Origin, Rejection]], files: Sequence[str], reporter: Reporter) -> None:
     for _, rejection in rejections[:5]:
         remedy = sources.remedy_of(rejection.reason)
         reporter.warn(f"{rejection.provenance}: row rejected: {rejection.reason}\n  -> {remedy}")
@@ -613,13 +613,13 @@ def _tell_rejected(
     listed = [(len(rows), file) for ((_, folder), rows), file in groups if folder]
     if mendable:
         reporter.warn(
-            f"{sum(n for n, _ in mendable)} rows were rejected; mend them in {_some([file for _, file in mendable])} "
-            "and add that file: it has each row with its reason and remedy"
+            f"{counted(sum(n for n, _ in mendable), 'row')} rejected; mend what is wrong in "
+            f"{_some([file for _, file in mendable])} and add that file: it has each row with its reason and remedy"
         )
     if listed:
         reporter.warn(
-            f"{sum(n for n, _ in listed)} documents were rejected; mend these files and add the folder again: they are "
-            f"listed in {_some([file for _, file in listed])}"
+            f"{counted(sum(n for n, _ in listed), 'document')} rejected; mend these files and add the folder again: "
+            f"they are listed in {_some([file for _, file in listed])}"
         )
 
 
@@ -643,8 +643,8 @@ def _tell(
         reporter.warn(why)
     if built.leaks:
         reporter.warn(
-            f"{len(built.leaks)} examples stand in the test too: nothing learns from them, and "
-            f"`inhouse clean {after.name} --apply safe` drops them"
+            f"in the test too: {counted(len(built.leaks), 'example')} that nothing learns from, and that "
+            f"`inhouse clean {after.name} --apply safe` drops"
         )
     if built.misread:
         count = len(built.misread)

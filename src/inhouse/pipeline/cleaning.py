@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import inhouse.dataset as datasets
-from inhouse.clean import CHECKS, find_in, summary
-from inhouse.clean.card import fit_for
+from inhouse.clean import CHECKS, find_in, still_open, summary
+from inhouse.clean.card import fit_for, next_step
 from inhouse.clean.personal import HIDDEN
-from inhouse.core import Dataset, Finding, Reporter, Silent, Task
+from inhouse.core import Dataset, Finding, Reporter, Silent, Task, counted
 from inhouse.errors import NotFound, UsageError
 from inhouse.pipeline.cards import save_version, write_card
 from inhouse.pipeline.masking import Masks, numbered, without_names
-from inhouse.pipeline.privacy_report import require_report_name, write_report
+from inhouse.pipeline.privacy_report import require_report_file, write_report
 from inhouse.pipeline.probabilities import embedder
 from inhouse.pipeline.subject import subject_of
 from inhouse.pipeline.task_form import with_form
@@ -31,8 +31,9 @@ NEWEST_SERVED = 5000
 class Cleaned:
     """What `clean` found, and the version that applying made, if that changed anything.
 
-    `removed` and `changed` examples are of the new version. `fit_for` says in five lines what the newest version is fit
-    for, and `card` is its data card.
+    `left` is open on the newest version: what was not applied, where its examples are there as they were. `removed` and
+    `changed` examples are of the new version. `fit_for` says in five lines what the newest version is fit for, and
+    `card` is its data card. `report` is the report on personal data, if one was asked for.
     """
 
     task: str
@@ -45,6 +46,13 @@ class Cleaned:
     new_fingerprint: str | None = None
     fit_for: tuple[str, ...] = ()
     card: str = ""
+    left: tuple[Finding, ...] = ()
+    report: str = ""
+
+    @property
+    def next(self) -> str:
+        """The command that comes next, as the verdict in `fit_for` says."""
+        return next_step(self.task, self.left)
 
     def as_dict(self) -> dict[str, Any]:
         """For `--json`; `contracts/clean.schema.json` is its shape. The counts are of all findings."""
@@ -60,6 +68,7 @@ class Cleaned:
             "changed": self.changed,
             "fit_for": list(self.fit_for),
             "card": self.card,
+            "report": self.report,
         }
 
 
@@ -85,6 +94,7 @@ def clean(
         ConfigError: there is no usable key for the map of masks.
         InputError: the map was made with another key.
         UsageError: nothing was found that `apply` names, `whole` names no check, or the report's name ends otherwise.
+        InputError: the report's folder is not there.
         Refused: two findings that are applied want different things of one example.
         TooFewExamples: what is left could not be learned from.
         NotFound, DiskFull
@@ -94,7 +104,7 @@ def clean(
     if odd := sorted(set(whole) - CHECKS.keys()):
         raise UsageError(f"no check is called {odd[0]!r}", f"there are {', '.join(CHECKS)}")
     if report is not None:
-        require_report_name(report)
+        require_report_file(report)
     with disk_guard(workspace.paths.root), workspace.changing_data():
         dataset = records.load_dataset(workspace, name)
         subject = replace(
@@ -107,28 +117,37 @@ def clean(
         found = find_in(subject, whole=whole, tell=reporter.say)
         applied = _applied(found, apply)
         names = {f.id for f in applied}
-        left = [f for f in found if f.id not in names]
+        remaining = [f for f in found if f.id not in names]
         hidden, other = [f for f in applied if f.check in HIDDEN], [f for f in applied if f.check not in HIDDEN]
         masks = Masks.of(workspace, dataset, keep=keep_map) if any(f.mask for f in hidden) else None
         newer = _edited(task, dataset, [*other, *(numbered(dataset, hidden, masks) if masks else hidden)])
         records.save_findings(workspace, dataset, found, names)
         card = write_card(workspace, task.kind, dataset, None, found, CHECKS)
+        left = remaining
         if newer is not None:
             with workspace.undoing(workspace.paths.task_file(name), workspace.paths.mask_map(name)):
                 if masks:
                     newer = without_names(newer, masks)
                     masks.save(reporter)
                 workspace.save_task(with_form(task, newer))
+                left = still_open(remaining, dataset, newer, {i for f in applied for i in f.drop})
                 card = save_version(workspace, task.kind, newer, dataset, findings=left, checked=CHECKS)
+                records.save_findings(workspace, newer, left, set())
     if report is not None:
         write_report(report, workspace, task, dataset, found, applied, newer)
     removed = len(dataset.examples) - len(newer.examples) if newer else 0
     changed = len({i for f in applied for i in f.touched}) - removed
     if newer is not None:
         reporter.say(
-            f"dataset version {newer.number}: of version {dataset.number} {removed} examples left out, {changed} "
-            "changed"
+            f"dataset version {newer.number}: of version {dataset.number} {counted(removed, 'example')} left out, "
+            f"{changed} changed"
         )
+        if left:
+            stay = "stays" if len(left) == 1 else "stay"
+            reporter.say(f"{counted(len(left), 'finding')} {stay} open on it: `inhouse clean {name} --show all`")
+        if others := len(remaining) - len(left):
+            about = f"{counted(others, 'other')} concerned examples that are gone or changed"
+            reporter.say(f"{about}: `inhouse clean {name}` looks again")
     return Cleaned(
         task=name,
         dataset_fingerprint=dataset.fingerprint,
@@ -140,6 +159,8 @@ def clean(
         new_fingerprint=newer.fingerprint if newer else None,
         fit_for=fit_for(newer or dataset, task.kind, left, CHECKS),
         card=str(card),
+        left=tuple(left),
+        report=str(report or ""),
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
-from inhouse.core import Example, Reporter, Split, render_input
+from inhouse.core import Example, Reporter, Split, counted, render_input
 from inhouse.dataset import Difference, parts_changed
 
 # Characters of a text that are shown, and of them before the first that differs.
@@ -67,7 +67,7 @@ def lines_of(row: dict[str, Any]) -> list[str]:
 def tell_replaced(difference: Difference, reporter: Reporter) -> None:
     """Say what rows of a corrected file, or of another reading of one, replaced."""
     count = len(difference.changed)
-    reporter.say(f"{count} rows were replaced:")
+    reporter.say(f"{counted(count, 'row')} {'was' if count == 1 else 'were'} replaced:")
     for row in rows_shown(difference, min(count, TOLD)):
         for line in lines_of(row):
             reporter.say(f"  {line}")

@@ -108,6 +108,9 @@ def from_tool(
                 faults.append(f"{place}: the input is empty")
                 continue
             new.append(PoolRecord(one.inputs, key, Provenance(file.name, one.line, sha256)))
+        if one.fault:
+            faults.append(f"{place}: {one.fault}")
+            continue
         if len({target_key(target, task.kind) for _, target in one.answers}) > 1:
             differing.append(f"{place}: " + "; ".join(f"{who or 'somebody'}: {target}" for who, target in one.answers))
             continue
@@ -115,7 +118,7 @@ def from_tool(
             continue
         who, target = one.answers[0]
         target, fault = usable(task, target)
-        if fault := one.fault or fault:
+        if fault:
             faults.append(f"{place}: {fault}")
             continue
         labelled += 1

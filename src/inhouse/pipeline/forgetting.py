@@ -13,14 +13,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from inhouse.core import Dataset, Example, ModelVersion, Reporter, Silent, folded, input_key, render_input
+from inhouse.core import Dataset, Example, ModelVersion, Reporter, Silent, counted, folded, input_key, render_input
 from inhouse.core.trimming import words_of
 from inhouse.dataset.forget import Remains, Wanted
 from inhouse.errors import UsageError
 from inhouse.pipeline.cards import write_card
 from inhouse.pipeline.differences import TEST_CHANGED
 from inhouse.pipeline.masking import forget_originals, kept_originals, placeholders_in, stands_for
-from inhouse.pipeline.versions import form_follows
+from inhouse.pipeline.versions import FORGOT, form_follows
 from inhouse.store import Workspace, disk_guard, erase, pool, records, registry, sha256_of, write_bytes
 from inhouse.store.database import now
 from inhouse.store.pool import PoolRecord
@@ -313,7 +313,9 @@ def _new_version(workspace: Workspace, name: str, found: _Found) -> Dataset | No
         return None
     count = found.held[newest.number].total()
     left = found.remains.without(newest)
-    newer = replace(left, number=newest.number + 1, parent=newest.number, reason=f"forgot {count} rows", fingerprint="")
+    newer = replace(
+        left, number=newest.number + 1, parent=newest.number, reason=f"{FORGOT}{counted(count, 'row')}", fingerprint=""
+    )
     with workspace.undoing(workspace.paths.task_file(name)):
         workspace.save_task(form_follows(workspace.load_task(name), newest, newer))
         records.save_dataset(workspace, newer)

@@ -14,6 +14,7 @@ from inhouse.clean import CHECKS, Subject
 from inhouse.clean.personal import KINDS, PLACEHOLDER
 from inhouse.core import SPLITS, Dataset, Finding, Task
 from inhouse.errors import UsageError
+from inhouse.pipeline.use import check_writable
 from inhouse.store import Workspace, disk_guard, records
 from inhouse.store.database import now
 from inhouse.store.paths import write_bytes
@@ -29,10 +30,16 @@ class Section(NamedTuple):
     table: Sequence[Row] = ()
 
 
-def require_report_name(file: Path) -> None:
-    """Raise `UsageError` unless the name of a report says how it is to be written."""
+def require_report_file(file: Path) -> None:
+    """Look whether a report can be written, before the work.
+
+    Raises:
+        UsageError: its name does not say how it is to be written.
+        InputError: there is no such folder, or it cannot be written to.
+    """
     if file.suffix.lower() not in (".md", ".html"):
         raise UsageError(f"--report {file}: a report is Markdown or HTML", "give it a name that ends with .md or .html")
+    check_writable(file, "--report")
 
 
 def write_report(

@@ -71,6 +71,11 @@ class Opening:
     errors: list[InputError] = field(default_factory=list)
     count: int = 0
 
+    @property
+    def files(self) -> list[str]:
+        """All that was to be read, what cannot be used too."""
+        return [*(str(one.source.path) for one in self.opened), *(bad.file for bad in self.unusable)]
+
     def failed(self, error: InputError, name: str) -> None:
         """Note a source that cannot be used; raises the error where it is the only one."""
         error.file = error.file or name
@@ -323,7 +328,8 @@ def with_input(source: sources.Source, task: Task, wishes: Wishes, reporter: Rep
         key=its.key or task.input.key,
     )
     for sentence in mapping.why:
-        reporter.say(sentence)
+        if sentence not in source.notes:  # what is found out of a file is told as it is read
+            reporter.say(sentence)
     if mapping.instruction and not task.instruction:
         reporter.say(f"instruction of the task: {mapping.instruction!r}, which is the same in all rows")
         task = task.model_copy(update={"instruction": mapping.instruction})

@@ -118,11 +118,11 @@ def predict(
     )
 
 
-def check_writable(out: Path) -> None:
-    """Raise `InputError` when a file cannot be written there: before the work, not after it."""
+def check_writable(out: Path, option: str = "--out") -> None:
+    """Raise `InputError` when the file that an option names cannot be written: before the work, not after it."""
     if out.is_dir() or not out.parent.is_dir() or not os.access(out.parent, os.W_OK):
         what = "is a folder" if out.is_dir() else "is in a folder that is not there or cannot be written to"
-        raise InputError(f"--out {out} {what}", "name a file in a folder of yours")
+        raise InputError(f"{option} {out} {what}", "name a file in a folder of yours")
 
 
 def write_table(out: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:

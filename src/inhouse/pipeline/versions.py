@@ -15,6 +15,8 @@ from inhouse.pipeline.task_form import with_form
 from inhouse.store import Workspace, disk_guard, records
 from inhouse.store.records import VersionRecord
 
+# How the reason of a version begins that `forget` made.
+FORGOT = "forgot "
 # Rows in `--json`; the counts are of all.
 SHOWN_ROWS = 1000
 # Labels whose counts differ, in `--json`.

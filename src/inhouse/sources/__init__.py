@@ -15,7 +15,16 @@ from inhouse.sources.inputs import InputReader, document_columns, input_reader, 
 from inhouse.sources.mapping import Mapping, infer_kind, infer_mapping
 from inhouse.sources.onto import Columns, fits, map_onto
 from inhouse.sources.places import check_columns
-from inhouse.sources.registry import READERS, RawFile, Reader, ReadOptions, Source, read_source, source
+from inhouse.sources.registry import (
+    READERS,
+    RawFile,
+    Reader,
+    ReadOptions,
+    Source,
+    read_source,
+    require_used,
+    source,
+)
 from inhouse.sources.rejected import escaped, rejects_csv, remedy_of
 from inhouse.sources.walk import Found, Walk, find_files
 
@@ -54,6 +63,7 @@ __all__ = [
     "read_source",
     "rejects_csv",
     "remedy_of",
+    "require_used",
     "row_text",
     "source",
     "to_examples",

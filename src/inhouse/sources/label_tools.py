@@ -21,19 +21,24 @@ from xml.sax.saxutils import quoteattr
 from inhouse.core import Kind
 from inhouse.core.json_schema import compact, types_of
 from inhouse.errors import SourceError
+from inhouse.sources.json_rows import decode
 
 ID = "inhouse_id"
 PLACE = "inhouse_place"
 # What the one question is called of a task that has no fields to ask for.
 _QUESTION = {"classify": "label", "generate": "answer"}
+# Where a record has its input.
+_INPUT = {"labelstudio": "data", "argilla": "fields"}
+# Characters of a value that a fault shows.
+_SHOWN = 60
 
 
 @dataclass(frozen=True, slots=True)
 class Exchanged:
     """A record as it goes out or comes back.
 
-    `answers` are targets by who gave them, a reviewer's last word alone where there is one; `fault` is what of an
-    answer cannot be read. `id` is ours, empty where the record is new; `line` is its place in the file.
+    `answers` are targets by who gave them, a reviewer's last word alone where there is one; none where one of them
+    cannot be read, which `fault` tells. `id` is ours, empty where the record is new; `line` is its place in the file.
     """
 
     id: str
@@ -77,7 +82,7 @@ class Form:
 
     def _value(self, name: str, text: str) -> object:
         try:
-            value = json.loads(text)
+            value = decode(text)
         except ValueError:
             return text
         names = types_of((self.schema or {}).get("properties", {}).get(name, {}))
@@ -96,12 +101,12 @@ def read_project(path: Path, form: Form, tool: str) -> list[Exchanged]:
         SourceError: the file cannot be read, or is no such project.
     """
     try:
-        found = json.loads(path.read_text("utf-8-sig"))
+        found = decode(path.read_text("utf-8-sig"))
     except (OSError, ValueError) as error:
         raise SourceError(
             f"the file cannot be read as JSON: {error}", "export the project as JSON", file=path
         ) from error
-    part = "data" if tool == "labelstudio" else "fields"
+    part = _INPUT[tool]
     if not isinstance(found, list) or not all(
         isinstance(one, dict) and isinstance(one.get(part), dict) for one in found
     ):
@@ -110,58 +115,119 @@ def read_project(path: Path, form: Form, tool: str) -> list[Exchanged]:
             "export as JSON (of Label Studio, not JSON-MIN)",
             file=path,
         )
-    read = _of_labelstudio if tool == "labelstudio" else _of_argilla
-    return [read(one, form, line) for line, one in enumerate(found, 1)]
+    return [_read(one, form, line, tool) for line, one in enumerate(found, 1)]
 
 
-def _of_labelstudio(task: Mapping[str, Any], form: Form, line: int) -> Exchanged:
-    data = task["data"]
-    given = [one for one in task.get("annotations") or () if not one.get("was_cancelled") and one.get("result")]
+def _read(record: Mapping[str, Any], form: Form, line: int, tool: str) -> Exchanged:
+    """One record: its input, and its answers or what is wrong with them."""
+    values = record[_INPUT[tool]]
+    inputs = {name: _as_text(values.get(name)).strip() for name in form.fields}
+    own = _as_text(values.get(ID) if tool == "labelstudio" else record.get("id"))
+    answers_of = _of_labelstudio if tool == "labelstudio" else _of_argilla
+    try:
+        return Exchanged(own, inputs, answers_of(record, form), line=line)
+    except ValueError as error:
+        return Exchanged(own, inputs, line=line, fault=str(error))
+
+
+def _of_labelstudio(task: Mapping[str, Any], form: Form) -> tuple[tuple[str, str], ...]:
+    """Answers by who gave them; raises ValueError for what no annotation looks like."""
+    made = _objects(task.get("annotations"), "annotations")
+    given = [one for one in made if not one.get("was_cancelled") and one.get("result")]
     given = [one for one in given if one.get("ground_truth")] or given
-    answers, fault = [], ""
-    for one in given:
-        parts: dict[str, str] = {}
-        for result in one["result"]:
-            value, name = result.get("value", {}), result.get("from_name", "")
-            if result.get("type") == "choices":
-                parts[_QUESTION["classify"]], more = _one_of(value.get("choices", ()))
-                fault = fault or more
-            elif result.get("type") == "textarea":
-                text = value.get("text", "")
-                name = name if form.kind == "extract" else _QUESTION["generate"]
-                parts[name] = text if isinstance(text, str) else "\n".join(text)
-            elif result.get("type") == "labels":
-                source = str(data.get(form.fields[0], ""))
-                stretch = value.get("text") or source[value.get("start", 0) : value.get("end", 0)]
-                parts.update(dict.fromkeys(value.get("labels", ()), stretch))
-        answers.append((_person(one.get("completed_by")), form.target(parts)))
-    inputs = {name: str(data.get(name, "")).strip() for name in form.fields}
-    return Exchanged(str(data.get(ID, "")), inputs, tuple(answers), line=line, fault=fault)
+    source = _as_text(task["data"].get(form.fields[0]))
+    return tuple((_person(one.get("completed_by")), form.target(_parts(one, form, source))) for one in given)
+
+
+def _parts(annotation: Mapping[str, Any], form: Form, source: str) -> dict[str, str]:
+    """What an annotation puts into the questions."""
+    parts: dict[str, str] = {}
+    for result in _objects(annotation["result"], "result"):
+        kind = result.get("type")
+        if kind not in ("choices", "textarea", "labels"):
+            continue
+        value = _object(result.get("value"), "value")
+        if kind == "choices":
+            parts[_QUESTION["classify"]] = _one_of(value.get("choices"))
+        elif kind == "textarea":
+            name = _text(result.get("from_name"), "from_name") if form.kind == "extract" else _QUESTION["generate"]
+            parts[name] = "\n".join(_texts(value.get("text"), "text"))
+        else:
+            parts.update(dict.fromkeys(_texts(value.get("labels"), "labels"), _stretch(value, source)))
+    return parts
+
+
+def _stretch(value: Mapping[str, Any], source: str) -> str:
+    """The text that a label marks: as it was exported, else between its two places."""
+    if value.get("text"):
+        return _text(value["text"], "text")
+    start, end = value.get("start"), value.get("end")
+    if not isinstance(start, int) or not isinstance(end, int):
+        raise ValueError("a marked stretch has neither 'text' nor the numbers 'start' and 'end'")  # noqa: TRY004
+    return source[start:end]
 
 
 def _person(who: object) -> str:
     return str(who.get("email") or who.get("id")) if isinstance(who, Mapping) else "" if who is None else str(who)
 
 
-def _one_of(chosen: Sequence[str]) -> tuple[str, str]:
-    """The one label that was chosen, or what is wrong."""
-    if len(chosen) == 1:
-        return chosen[0], ""
-    return "", f"{len(chosen)} labels are chosen, and one is needed"
-
-
-def _of_argilla(record: Mapping[str, Any], form: Form, line: int) -> Exchanged:
+def _of_argilla(record: Mapping[str, Any], form: Form) -> tuple[tuple[str, str], ...]:
+    """Answers by who gave them; raises ValueError for what no response looks like."""
     people: dict[str, dict[str, str]] = {}
-    fault = ""
-    for question, responses in (record.get("responses") or {}).items():
-        for one in responses:
-            if one.get("status") not in ("draft", "discarded") and one.get("value") is not None:
-                value, more = _one_of(one["value"]) if isinstance(one["value"], list) else (one["value"], "")
-                fault = fault or more
-                people.setdefault(str(one.get("user_id") or ""), {})[question] = str(value)
-    inputs = {name: str(record["fields"].get(name, "")).strip() for name in form.fields}
-    answers = tuple((who, form.target(parts)) for who, parts in people.items())
-    return Exchanged(str(record.get("id") or ""), inputs, answers, line=line, fault=fault)
+    for question, responses in _object(record.get("responses") or {}, "responses").items():
+        for one in _objects(responses, f"responses.{question}"):
+            if one.get("status") not in ("draft", "discarded") and (value := one.get("value")) is not None:
+                said = _one_of(value) if isinstance(value, list) else _as_text(value)
+                people.setdefault(_as_text(one.get("user_id")), {})[question] = said
+    return tuple((who, form.target(parts)) for who, parts in people.items())
+
+
+# --- shapes: each raises ValueError that says what stands there instead
+
+
+def _one_of(chosen: object) -> str:
+    """The one label that was chosen."""
+    labels = _texts(chosen, "what is chosen")
+    if len(labels) != 1:
+        raise ValueError(f"{len(labels)} labels are chosen, and one is needed")
+    return labels[0]
+
+
+def _object(value: object, what: str) -> Mapping[str, Any]:
+    if not isinstance(value, dict):
+        raise _other(value, what, "an object")
+    return value
+
+
+def _objects(value: object, what: str) -> list[Mapping[str, Any]]:
+    """A list of objects; nothing reads as an empty one."""
+    if value is not None and not (isinstance(value, list) and all(isinstance(one, dict) for one in value)):
+        raise _other(value, what, "a list of objects")
+    return value or []
+
+
+def _text(value: object, what: str) -> str:
+    if not isinstance(value, str):
+        raise _other(value, what, "text")
+    return value
+
+
+def _texts(value: object, what: str) -> list[str]:
+    """A list of texts; one text reads as a list of it."""
+    texts = [value] if isinstance(value, str) else value
+    if not isinstance(texts, list) or not all(isinstance(one, str) for one in texts):
+        raise _other(value, what, "a list of texts")
+    return texts
+
+
+def _other(value: object, what: str, needed: str) -> ValueError:
+    written = compact(value)
+    return ValueError(f"{what!r} is {written if len(written) <= _SHOWN else f'{written[:_SHOWN]}...'}, not {needed}")
+
+
+def _as_text(value: object) -> str:
+    """A value as text; nothing is empty, and what is neither text nor nothing is JSON."""
+    return "" if value is None else value if isinstance(value, str) else compact(value)
 
 
 def write_project(records: Sequence[Exchanged], form: Form, tool: str) -> str:

@@ -144,9 +144,7 @@ def infer_mapping(
     if not fields:
         beside = {group, key, *(place.column for place in places)}
         fields = _infer_fields(source, [c for c in columns.values() if c.name not in beside], why)
-    return Mapping(
-        known, fields, targets, group, rejected=rejected, key=key, why=tuple(why), instruction=instruction
-    )
+    return Mapping(known, fields, targets, group, rejected=rejected, key=key, why=tuple(why), instruction=instruction)
 
 
 def _rejected(source: Source, named: str, taken: Sequence[str], why: list[str]) -> str:

@@ -63,7 +63,8 @@ def map_onto(source: Source, name: str, wanted: Columns, *, guess: bool = True) 
     """
     if wanted.input.chat:
         group = wanted.input.group if wanted.input.group in source.columns else ""
-        return infer_mapping(source, kind=wanted.kind, fields=wanted.input.fields, group=group), {}
+        mapping = infer_mapping(source, kind=wanted.kind, fields=wanted.input.fields, group=group)
+        return replace(mapping, why=source.notes), {}
     called = _called(source, name, wanted)
     if called is None:
         if not guess:

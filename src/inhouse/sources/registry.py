@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import codecs
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -19,7 +19,7 @@ _DELIMITER_NAMES = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "b
 
 @dataclass(frozen=True, slots=True)
 class ReadOptions:
-    """How to read a file, where it is not to be found out. What a format has no use for is passed over.
+    """How to read a file, where it is not to be found out. What one of several formats has no use for is passed over.
 
     Attributes:
         sheet: the sheet of a workbook.
@@ -122,6 +122,24 @@ def source(*extensions: str) -> Callable[[Reader], Reader]:
         return reader
 
     return register
+
+
+# By option, the endings of the files that it says something about.
+_READ_WITH = {
+    "sheet": ("xlsx", "xlsm", "ods"),
+    "header": ("csv", "tsv", "xlsx", "xlsm", "ods"),
+    "encoding": ("csv", "tsv", "json", "jsonl", "ndjson"),
+    "delimiter": ("csv", "tsv"),
+}
+
+
+def require_used(options: ReadOptions, files: Iterable[Path | str]) -> None:
+    """Raise `UsageError` for an option that says something about none of the files."""
+    endings = {Path(file).suffix.lower().removeprefix(".") for file in files}
+    for name, known in _READ_WITH.items():
+        if (given := getattr(options, name)) and not endings & set(known):
+            kinds = ", ".join(f".{ending}" for ending in known)
+            raise UsageError(f"--{name} {given}: none of the files is read so", f"it is for {kinds}; leave it out")
 
 
 def read_source(path: Path | str, options: ReadOptions = ReadOptions(), name: str = "") -> Source:

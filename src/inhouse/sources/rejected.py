@@ -113,9 +113,7 @@ def _place_of(record: Record) -> Provenance:
     cells = {name: _unescaped(record.values.get(name, "")).strip() for name in (*NOTES, *_PLACE)}
     if not cells["inhouse_file"] or not cells["inhouse_line"].isdecimal():
         return record.provenance
-    return Provenance(
-        cells["inhouse_file"], int(cells["inhouse_line"]), cells["inhouse_sha256"], cells["inhouse_part"]
-    )
+    return Provenance(cells["inhouse_file"], int(cells["inhouse_line"]), cells["inhouse_sha256"], cells["inhouse_part"])
 
 
 def escaped(cell: str) -> str:

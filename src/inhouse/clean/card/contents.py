@@ -24,12 +24,16 @@ Row = tuple[str, tuple[int, ...]]
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """Counts by split, a bar each. `note`: what is left out, or that it is of a sample."""
+    """Counts by split, a bar each. `note`: what is left out, or that it is of a sample.
+
+    `split`: whether a row is of several splits, so that the counts of each stand beside their sum.
+    """
 
     title: str
     what: str
     rows: tuple[Row, ...]
     note: str = ""
+    split: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +112,8 @@ def _charts(dataset: Dataset, kind: Kind) -> list[Chart]:
     step = max(1, -(-len(dataset.examples) // SAMPLE))
     sampled = [(dataset.examples[i], dataset.splits[i]) for i in range(0, len(dataset.examples), step)]
     note = f"Of {len(sampled):,} examples, evenly spread." if step > 1 else ""
-    charts = [Chart("Splits", "split", tuple((s, _of_split(s, n)) for s, n in dataset.counts().items()))]
+    sizes = tuple((s, _of_split(s, n)) for s, n in dataset.counts().items())
+    charts = [Chart("Splits", "split", sizes, split=False)]
     if kind == "classify":
         charts.append(
             _counted("Labels", "label", [(e.target, s) for e, s in zip(dataset.examples, dataset.splits, strict=True)])
@@ -183,7 +188,7 @@ def _by_check(findings: Sequence[Finding]) -> tuple[Checked, ...]:
                 error=severities["error"],
                 warning=severities["warning"],
                 info=severities["info"],
-                examples=sum(f.count for f in mine),
+                examples=len({i for f in mine for i in f.positions}),
                 safe=sum(f.safe and f.edits for f in mine),
             )
         )

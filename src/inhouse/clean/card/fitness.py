@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from statistics import median
 
 from inhouse.clean.representative import DIFFERENTLY
-from inhouse.core import Dataset, Finding, Kind
+from inhouse.core import Dataset, Finding, Kind, counted
 from inhouse.scoring import examples_to_tell
 
 # Lengths are told of so many examples, evenly spread.
@@ -82,7 +82,7 @@ def _cleanliness(findings: Sequence[Finding], checked: Collection[str]) -> str:
     dropped = {i for f in safe for i in f.drop}
     changed = {i for f in safe for i in f.touched} - dropped
     changes = f" and change {len(changed):,}" if changed else ""
-    return f"cleanliness: {told}; `--apply safe` would drop {len(dropped):,} examples{changes}"
+    return f"cleanliness: {told}; `--apply safe` would drop {counted(len(dropped), 'example')}{changes}"
 
 
 def _privacy(findings: Sequence[Finding], checked: Collection[str]) -> str:
@@ -96,8 +96,10 @@ def _privacy(findings: Sequence[Finding], checked: Collection[str]) -> str:
         return "privacy: no personal data and no secret was found"
     secrets = f", and secrets in {found['secret']:,}" if found["secret"] else ""
     if not found["personal_data"]:
-        return f"privacy: keys or passwords stand in {found['secret']:,} examples; mask them before anybody trains"
-    return f"privacy: personal data stands in {found['personal_data']:,} places{secrets}; mask it, or keep the model in"
+        where = counted(found["secret"], "example")
+        return f"privacy: keys or passwords stand in {where}; mask them before anybody trains"
+    where = counted(found["personal_data"], "place")
+    return f"privacy: personal data stands in {where}{secrets}; mask it, or keep the model in"
 
 
 def _verdict(dataset: Dataset, kind: Kind, findings: Sequence[Finding], checked: Collection[str]) -> str:
@@ -114,10 +116,21 @@ def _verdict(dataset: Dataset, kind: Kind, findings: Sequence[Finding], checked:
         if gain is not None
         else f"fit for a first try at {use}, not to prove it: {test} test examples show no gain that is likely"
     )
-    wrong = sum(f.count for f in findings if f.check in _TARGETS and f.severity != "info")
-    doubtful = f"; up to {wrong:,} targets are in doubt" if wrong else ""
-    gather = next((f.action for f in findings if f.check == "representativeness"), "")
-    return f"verdict: {fit}{doubtful}; next: {gather or f'`inhouse train {dataset.task}`'}"
+    wrong = len({i for f in findings if f.check in _TARGETS and f.severity != "info" for i in f.positions})
+    doubtful = f"; up to {wrong:,} target{' is' if wrong == 1 else 's are'} in doubt" if wrong else ""
+    missing = next((f"; {f.action}" for f in findings if f.check == "representativeness"), "")
+    first, train = next_step(dataset.task, findings), f"inhouse train {dataset.task}"
+    then = f", then `{train}`" if first != train else ""
+    return f"verdict: {fit}{doubtful}{missing}; next: `{first}`{then}"
+
+
+def next_step(task: str, findings: Sequence[Finding]) -> str:
+    """The command that comes after a look, by what is open: apply what is safe, look at the rest, or train."""
+    if any(f.safe and f.edits for f in findings):
+        return f"inhouse clean {task} --apply safe"
+    if any(f.severity != "info" for f in findings):
+        return f"inhouse clean {task} --show all"
+    return f"inhouse train {task}"
 
 
 def _safely(dataset: Dataset, findings: Sequence[Finding]) -> str:

@@ -17,6 +17,7 @@ _CSS = """
 .bar { display: block; width: 100%; min-width: 5rem; height: .9rem; }
 .chart th[scope="row"] { width: 34%; font-weight: 400; }
 .chart td.n { width: 11%; }
+th[scope="col"] { overflow-wrap: normal; }
 .dot { display: inline-block; width: .8rem; height: .8rem; margin: 0 .35rem 0 1rem; border-radius: 2px; }
 """
 _CHECK_HEAD = ("check", "errors", "warnings", "notes", "examples", "can be applied without a look")
@@ -106,14 +107,19 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 def _markdown_chart(chart: Chart) -> str:
     most = max(sum(counts) for _, counts in chart.rows) or 1
     rows = [
-        (
-            name,
-            "█" * max(round(_BLOCKS * sum(counts) / most), sum(counts) > 0),
-            *(f"{n:,}" for n in (sum(counts), *counts)),
-        )
+        (name, "█" * max(round(_BLOCKS * sum(counts) / most), sum(counts) > 0), *_numbers(chart, counts))
         for name, counts in chart.rows
     ]
-    return _table((chart.what, "", "examples", *SPLITS), rows)
+    return _table((chart.what, "", *_number_head(chart)), rows)
+
+
+def _number_head(chart: Chart) -> tuple[str, ...]:
+    return ("examples", *SPLITS) if chart.split else ("examples",)
+
+
+def _numbers(chart: Chart, counts: Sequence[int]) -> list[str]:
+    """What stands beside a bar, below `_number_head`."""
+    return [f"{n:,}" for n in ((sum(counts), *counts) if chart.split else (sum(counts),))]
 
 
 # --- HTML
@@ -133,10 +139,10 @@ def _html_chart(chart: Chart) -> str:
         f'<span class="dot" style="background:{colour}"></span>{split}'
         for split, colour in zip(SPLITS, _COLOURS, strict=True)
     )
-    head = "".join(f'<th scope="col" class="n">{name}</th>' for name in ("examples", *SPLITS))
+    head = "".join(f'<th scope="col" class="n">{name}</th>' for name in _number_head(chart))
     rows = "\n".join(
         f'<tr><th scope="row" dir="auto">{escape(name)}</th><td>{_bar(counts, most)}</td>'
-        + "".join(f'<td class="n">{n:,}</td>' for n in (sum(counts), *counts))
+        + "".join(f'<td class="n">{n}</td>' for n in _numbers(chart, counts))
         + "</tr>"
         for name, counts in chart.rows
     )

@@ -15,11 +15,11 @@ from typing import Any
 
 import numpy as np
 
-from inhouse.clean.findings import cut
+from inhouse.clean.findings import cut, finding
 from inhouse.clean.registry import Subject
 from inhouse.clean.suspects.read_back import ReadBack, read_back
 from inhouse.clean.suspects.told import Fault
-from inhouse.core import Outline, render_input
+from inhouse.core import SHOWN, Finding, Outline, render_input
 from inhouse.scoring.attributes import attributes_of
 from inhouse.scoring.facts import FactFinder
 from inhouse.scoring.outlines import bullet_count, outline_checks, text_lines, word_count
@@ -32,8 +32,9 @@ SECTION = 0.8
 # leaves out what one text in a hundred breaks.
 OWN_SECTION = 0.95
 STYLE = 0.97
-# Where so many texts invent nothing, one that does is broken.
-NOTHING_INVENTED = 0.9
+# Where so many texts invent nothing, one that does is broken; where at least so many do, it is suspect; where it is
+# fewer, the texts are meant to say more than their inputs, and none of them is told by itself.
+NOTHING_INVENTED, SELDOM_INVENTED = 0.9, 0.8
 # An attribute that is read otherwise with this chance is told.
 READ_OTHERWISE = 0.5
 SPREADS = 6.0
@@ -203,19 +204,50 @@ def _finder(subject: Subject) -> FactFinder:
     return found
 
 
-def _invented(subject: Subject, *, broken: bool) -> Iterator[Fault]:
-    """Facts that the input does not hold; whether they break a text depends on how rare that is."""
+def _facts_added(subject: Subject) -> list[tuple[str, ...]]:
+    """Of each text the facts that its input does not hold."""
     if "invented" not in subject.memo:
         finder = _finder(subject)
         subject.memo["invented"] = [finder.invented(render_input(e.inputs), e.target) for e in subject.dataset.examples]
     found: list[tuple[str, ...]] = subject.memo["invented"]
-    share = sum(not facts for facts in found) / max(1, len(found))
-    if len(found) < LEAST or broken != (share >= NOTHING_INVENTED):
+    return found
+
+
+def _share_without(found: Sequence[tuple[str, ...]]) -> float:
+    """Of the texts, those that add no fact."""
+    return sum(not facts for facts in found) / max(1, len(found))
+
+
+def _invented(subject: Subject, *, broken: bool) -> Iterator[Fault]:
+    """Facts that the input does not hold, where that is rare; how rare decides whether it breaks a text."""
+    found = _facts_added(subject)
+    share = _share_without(found)
+    if len(found) < LEAST or share < SELDOM_INVENTED or broken != (share >= NOTHING_INVENTED):
         return
     for position, facts in enumerate(found):
         if facts:
             says = f"it says {', '.join(map(cut, facts))}, which the input does not ({share:.1%} add nothing)"
             yield Fault(position, says, share, broken)
+
+
+def often_invented(subject: Subject) -> Iterator[Finding]:
+    """One finding where so many texts say more than their inputs that no single one can be called wrong for it."""
+    found = _facts_added(subject)
+    if len(found) < LEAST or _share_without(found) >= SELDOM_INVENTED:
+        return
+    adding = [position for position, facts in enumerate(found) if facts]
+    yield finding(
+        subject.dataset,
+        "suspect_target",
+        "info",
+        adding,
+        f"{len(adding)} of {len(found)} targets say names, numbers or dates that their input does not, so none of them "
+        "is called wrong for it",
+        "nothing is changed: where such facts are to be right, add the column that they come from to the inputs",
+        about="often invented",
+        notes={position: f"not in the input: {', '.join(map(cut, found[position]))}" for position in adding[:SHOWN]},
+        cost="what is learned from them is to make such facts up; `evaluate` tells of how many answers that is true",
+    )
 
 
 def _left_out(subject: Subject) -> Iterator[Fault]:
