@@ -278,6 +278,15 @@ def test_the_tasks_own_outline_is_kept_to():
     assert places(found) == [2]
 
 
+def test_an_outline_that_many_texts_break_is_told_once():
+    rows = letters(40)
+    for place in range(20):
+        rows[place] = (rows[place][0], rows[place][1].replace("We will", "As an AI, we will"))
+    [one] = suspect_target(Subject(dataset(rows), "generate", outline=Outline(forbidden=("as an ai",))))
+    assert (one.severity, one.count, one.edits) == ("info", 20, False)
+    assert "20 of 40" in one.reason
+
+
 @pytest.mark.skipif(not E2E.is_file(), reason=f"{E2E} is not here")
 def test_texts_that_do_not_match_their_attributes():
     from sklearn.metrics import average_precision_score

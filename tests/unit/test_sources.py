@@ -189,7 +189,7 @@ def test_odd_rows_are_rejected_with_line_and_reason(tmp_path):
     source = read_source(write(tmp_path / "d.csv", text))
     assert [(r.provenance.line, r.reason.split(";")[0]) for r in source.rejections] == [
         (8, "3 cells where the header has 2"),
-        (9, "1 cells where the header has 2"),
+        (9, "1 cell where the header has 2"),
         (11, "text after a closing quote"),
     ]
     assert source.rejections[0].row == "too,many,cells"

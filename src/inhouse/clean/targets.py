@@ -9,7 +9,7 @@ from inhouse.clean.registry import Subject, check
 from inhouse.clean.suspects.cross_validation import cross_validated
 from inhouse.clean.suspects.fields import field_faults
 from inhouse.clean.suspects.labels import suspect_labels
-from inhouse.clean.suspects.texts import broken_texts, often_invented, suspect_texts
+from inhouse.clean.suspects.texts import broken_texts, often_invented, outline_often_broken, suspect_texts
 from inhouse.clean.suspects.told import Fault, told
 from inhouse.core import Finding
 
@@ -25,6 +25,7 @@ def suspect_target(subject: Subject) -> Iterator[Finding]:
     faults = _of_fields(subject) if subject.kind == "extract" else suspect_texts(subject)
     yield from told(subject, "suspect_target", (f for f in faults if not f.broken), _seen(subject))
     if subject.kind == "generate":
+        yield from outline_often_broken(subject)
         yield from often_invented(subject)
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-from inhouse.core import Provenance, Record, Rejection
+from inhouse.core import Provenance, Record, Rejection, counted
 from inhouse.errors import SourceError
 from inhouse.sources.bounds import MAX_CHARS, too_long
 from inhouse.sources.encodings import Encoding
@@ -276,5 +276,4 @@ def column_names(file: RawFile, line: int, cells: Sequence[str]) -> tuple[str, .
 
 
 def _wrong_width(cells: list[str], columns: tuple[str, ...]) -> str:
-    hint = "; a text that holds the separator must stand in quotes" if len(cells) > len(columns) else ""
-    return f"{len(cells)} cells where the header has {len(columns)}{hint}"
+    return f"{counted(len(cells), 'cell')} where the header has {len(columns)}"

@@ -29,7 +29,7 @@ _NUMBER = re.compile(r"[-+]?[\d.,' ]*\d ?%?")
 # Words of a reason, and what the user can do; the first that is found counts.
 _REMEDIES = (
     (
-        "cells where the header has",
+        "where the header has",
         "give it one cell for each column; a text that holds the separator stands in quotes",
     ),
     ("inside a quote", "close the quote in the line named, and write the rows from there on again"),

@@ -32,9 +32,10 @@ SECTION = 0.8
 # leaves out what one text in a hundred breaks.
 OWN_SECTION = 0.95
 STYLE = 0.97
-# Where so many texts invent nothing, one that does is broken; where at least so many do, it is suspect; where it is
-# fewer, the texts are meant to say more than their inputs, and none of them is told by itself.
-NOTHING_INVENTED, SELDOM_INVENTED = 0.9, 0.8
+# Where so many texts invent nothing, one that does is broken.
+NOTHING_INVENTED = 0.9
+# What fewer texts than these keep is no rule: those that break it are told together, and none of them by itself.
+MOSTLY = 0.8
 # An attribute that is read otherwise with this chance is told.
 READ_OTHERWISE = 0.5
 SPREADS = 6.0
@@ -54,10 +55,9 @@ def suspect_texts(subject: Subject) -> Iterator[Fault]:
     """Texts that break what the outline or nearly all others keep, or do not say what their attributes say."""
     examples = subject.dataset.examples
     texts = [e.target for e in examples]
-    for position, text in enumerate(texts):
-        for name, kept in outline_checks(subject.outline, text).items():
-            if not kept and name not in _STRUCTURE:
-                yield Fault(position, f"the outline's {name} are not kept", 0.9, broken=False)
+    for name, positions in _outline_broken(subject).items():
+        for position in positions if _is_rare(positions, texts) else ():
+            yield Fault(position, f"the outline's {name} are not kept", 0.9, broken=False)
     # What lacks a section begins or ends otherwise too: that is told once.
     cut_up = {fault.position for fault in _structures(subject)}
     yield from (fault for fault in _styles(texts) if fault.position not in cut_up)
@@ -65,6 +65,40 @@ def suspect_texts(subject: Subject) -> Iterator[Fault]:
     yield from _invented(subject, broken=False)
     yield from _left_out(subject)
     yield from _read_otherwise(subject)
+
+
+def outline_often_broken(subject: Subject) -> Iterator[Finding]:
+    """One finding where so many texts break a check of the outline that it is the outline which does not fit them."""
+    texts = subject.dataset.examples
+    often = {name: found for name, found in _outline_broken(subject).items() if not _is_rare(found, texts)}
+    if not often:
+        return
+    told = ", ".join(f"{name} ({len(found)} of {len(texts)})" for name, found in often.items())
+    yield finding(
+        subject.dataset,
+        "suspect_target",
+        "info",
+        sorted({position for found in often.values() for position in found}),
+        f"many targets do not keep what the outline asks for: {told}; none of them is called wrong for it",
+        "nothing is changed: mend the outline in task.toml, or the texts",
+        about="outline often broken",
+        cost="answers are checked for what the examples do not show",
+    )
+
+
+def _outline_broken(subject: Subject) -> dict[str, list[int]]:
+    """By check of the task's outline, its sections aside, the texts that do not keep it."""
+    found: dict[str, list[int]] = {}
+    for position, example in enumerate(subject.dataset.examples):
+        for name, kept in outline_checks(subject.outline, example.target).items():
+            if not kept and name not in _STRUCTURE:
+                found.setdefault(name, []).append(position)
+    return found
+
+
+def _is_rare(broken: Sequence[int], texts: Sequence[object]) -> bool:
+    """Whether so few break a rule that they are at fault and not the rule; of few texts nothing else is known."""
+    return len(texts) < LEAST or len(texts) - len(broken) >= MOSTLY * len(texts)
 
 
 def suspicion(subject: Subject) -> list[float]:
@@ -222,7 +256,7 @@ def _invented(subject: Subject, *, broken: bool) -> Iterator[Fault]:
     """Facts that the input does not hold, where that is rare; how rare decides whether it breaks a text."""
     found = _facts_added(subject)
     share = _share_without(found)
-    if len(found) < LEAST or share < SELDOM_INVENTED or broken != (share >= NOTHING_INVENTED):
+    if len(found) < LEAST or share < MOSTLY or broken != (share >= NOTHING_INVENTED):
         return
     for position, facts in enumerate(found):
         if facts:
@@ -233,7 +267,7 @@ def _invented(subject: Subject, *, broken: bool) -> Iterator[Fault]:
 def often_invented(subject: Subject) -> Iterator[Finding]:
     """One finding where so many texts say more than their inputs that no single one can be called wrong for it."""
     found = _facts_added(subject)
-    if len(found) < LEAST or _share_without(found) >= SELDOM_INVENTED:
+    if len(found) < LEAST or _share_without(found) >= MOSTLY:
         return
     adding = [position for position, facts in enumerate(found) if facts]
     yield finding(
