@@ -247,6 +247,8 @@ def test_add_makes_a_task_and_refuses_a_slip(workspace, data):
         pipeline.add(workspace, "intent", [file])
     with pytest.raises(UsageError, match="of kind classify, not extract"):
         pipeline.add(workspace, "intents", [file], kind="extract")
+    for name in ("intents2", "intents-mail", "tents"):
+        assert pipeline.add(workspace, name, [file]).task == name
 
 
 def test_the_one_instruction_of_an_alpaca_table_becomes_the_tasks(workspace, data):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -54,6 +55,8 @@ from inhouse.store import Workspace, check_name, disk_guard, records, write_byte
 TRACES = "traces"
 # Rejected rows and unusable files that the result lists; the files of rejected rows hold all.
 LISTED = 1000
+# Names so alike differ in one letter of seven at most (difflib's ratio).
+_SLIP = 0.85
 
 # Whether a person takes what is shown: lines, and a question.
 Confirm = Callable[[str], bool]
@@ -251,12 +254,20 @@ def is_traces(path: Path | str) -> bool:
 
 
 def _task_to_add_to(workspace: Workspace, name: str, kind: str) -> Task | None:
-    """The task; None where it is to be made. A name that is nearly another task's is a slip."""
+    """The task; None where it is to be made. A name that differs from another task's in a letter or two is a slip."""
     check_name(name)
     task = task_there(workspace, name, kind)
-    if task is None and workspace.exists and (hint := did_you_mean(name, workspace.task_names())):
-        raise NotFound(f"there is no task {name!r}", f"{hint}A new one is made with `inhouse init {name}`")
+    if task is None and workspace.exists and (near := _slip_of(name, workspace.task_names())):
+        raise NotFound(
+            f"there is no task {name!r}", f"did you mean `{near}`? A new one is made with `inhouse init {name}`"
+        )
     return task
+
+
+def _slip_of(name: str, known: Sequence[str]) -> str:
+    """The task that a name was meant to be; empty where none is near. Names that differ in digits are numbered."""
+    alike = [one for one in known if re.sub(r"\D", "", one) == re.sub(r"\D", "", name)]
+    return next(iter(difflib.get_close_matches(name, alike, n=1, cutoff=_SLIP)), "")
 
 
 def task_there(workspace: Workspace, name: str, kind: str) -> Task | None:
