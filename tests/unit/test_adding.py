@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from inhouse import pipeline
 from inhouse.core import Feedback, Provenance, Rejection, Silent, Trace
-from inhouse.errors import InputError, NotFound, SourceError, UsageError
+from inhouse.errors import InputError, NotFound, RareLabels, SourceError, UsageError
 from inhouse.sources import ReadOptions, find_files, read_source, rejects_csv
 from inhouse.sources.rejected import escaped
 from inhouse.store import Workspace, records, traffic
@@ -279,6 +279,23 @@ def test_asked_once_and_no_is_no(workspace, data):
     assert any("3 labels: card_arrival, change_pin, failed_transfer" in line for line in told.said)
     pipeline.add(workspace, "intents", [write_csv(data / "more.csv", ROWS[30:])], confirm=no)
     assert asked == ["use this?"]
+
+
+def test_rows_of_labels_that_appear_once_are_set_aside_where_a_person_says_so(workspace, data):
+    rows = [*ROWS, {"text": "where is my crad", "category": "Card_Arrival"}]
+    file, asked = write_csv(data / "first.csv", rows), []
+
+    def says(answer):
+        return lambda question: asked.append(question) or answer
+
+    for confirm in (None, says(False)):
+        with pytest.raises(RareLabels, match="'Card_Arrival' appears once"):
+            pipeline.add(workspace, "intents", [file], confirm=confirm)
+    assert not workspace.exists
+    added = pipeline.add(workspace, "intents", [file], confirm=says(True))
+    assert (added.dropped, len(stored(workspace).examples)) == (1, len(ROWS))
+    assert "write 'card_arrival'" in asked[0]
+    assert asked[1].endswith("set such rows aside?")
 
 
 @pytest.mark.parametrize(("answer", "code"), [(b"what\n\n", 0), (b"n\n", 2), (None, 0)])

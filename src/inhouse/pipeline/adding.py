@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from inhouse.core import (
 from inhouse.core.collector import no_collections
 from inhouse.core.json_schema import compact, ordered, parse_object
 from inhouse.engine import find_spec, require_base
-from inhouse.errors import ModelUnavailable, NotFound, UsageError, did_you_mean
+from inhouse.errors import ModelUnavailable, NotFound, RareLabels, UsageError, did_you_mean
 from inhouse.pipeline.cards import save_version
 from inhouse.pipeline.corrections import store_corrected, waiting_corrections
 from inhouse.pipeline.differences import tell_replaced
@@ -169,7 +170,8 @@ def add(
         drop_rare: set aside labels that appear once instead of refusing the file.
         options: how files are read, where that is not to be found out.
         query: the SQL for a database.
-        confirm: asked once whether what was inferred is right; not of what `task.toml` holds already.
+        confirm: asked once whether what was inferred is right; not of what `task.toml` holds already. Where a label
+            appears once, asked whether such rows are set aside.
         unlabelled: rows without a target go to the task's pool, for `label`, in place of being rejected; the task must
             be there. Rows with a target become examples all the same.
 
@@ -423,10 +425,11 @@ def store_data(
 
     Args:
         models: base models that the next steps need: one that cannot be had is told before anything is written.
-        confirm: asked whether a new mapping is right.
+        confirm: asked whether a new mapping is right, and whether rows of labels that appear once are set aside.
 
     Raises:
-        UsageError: it is not.
+        UsageError: the mapping is not right.
+        TooFewExamples
     """
     task, train, test = prepared.task, prepared.train, prepared.test
     previous = None
@@ -437,17 +440,23 @@ def store_data(
     if previous is not None and not any(read.examples or read.reread for read in prepared.reads):
         return _unchanged(workspace, prepared, previous, rejections, reporter)
     added = [source for read in prepared.reads for source in read.added]
-    built = datasets.build_dataset(
+    build = partial(
+        datasets.build_dataset,
         task.name,
         number,
         train.examples,
         None if test is None else test.examples,
         kind=task.kind,
         previous=previous,
-        drop_rare=drop_rare,
         reason=f"added {_some([source['file'] for source in added])}",
         reread={place: lines for read in prepared.reads for place, lines in read.reread.items()},
     )
+    try:
+        built = build(drop_rare=drop_rare)
+    except RareLabels as error:
+        if confirm is None or not confirm(f"{error}\nset such rows aside?"):
+            raise
+        built = build(drop_rare=True)
     for model in models:
         require_base(model, workspace.settings)
     changed = with_form(task, built.dataset)
