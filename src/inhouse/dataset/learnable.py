@@ -24,7 +24,9 @@ def rare_labels(examples: Sequence[Example]) -> dict[str, Example]:
     return {label: example for label, example in first.items() if label not in several}
 
 
-def check_learnable(examples: Sequence[Example], *, kind: Kind, test_given: bool, note: str = "") -> None:
+def check_learnable(
+    examples: Sequence[Example], *, kind: Kind, test_given: bool, note: str = "", first: bool = False
+) -> None:
     """Check that there are ten different examples, two answers, and what makes each label testable.
 
     Args:
@@ -33,6 +35,7 @@ def check_learnable(examples: Sequence[Example], *, kind: Kind, test_given: bool
         test_given: the test examples are given elsewhere, so one example of a label is enough to learn it; otherwise
             two different ones are needed.
         note: said in parentheses after what is wrong, for instance why examples were left out.
+        first: these would be the first data of their task, of which nothing is kept where they are too few.
 
     Raises:
         TooFewExamples: naming the number, or the label.
@@ -43,7 +46,9 @@ def check_learnable(examples: Sequence[Example], *, kind: Kind, test_given: bool
     if different < MIN_EXAMPLES:
         raise TooFewExamples(
             f"{different} different examples; {MIN_EXAMPLES} are the least, and a few hundred are a good start{note}",
-            "add more with `inhouse add`",
+            "nothing was kept: add them with more, several files at once where need be (`inhouse add TASK FILE FILE`)"
+            if first
+            else "add more with `inhouse add`",
             file=_one_file(examples),
         )
     if len({target_key(e.target, kind) for e in examples}) == 1:

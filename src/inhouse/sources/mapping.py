@@ -76,7 +76,10 @@ def infer_kind(
         answers = column_at(source, require_place(source, OUTPUT))
         if not (answers.nested or holds_json(answers.values)):
             return "generate", f"the columns are Alpaca's, with different values of {INSTRUCTION}"
-    return kind_for([c for c in columns_of(source).values() if c.name not in (*fields, group)])
+    left = [c for c in columns_of(source).values() if c.name not in (*fields, group)]
+    if {CHOSEN, REJECTED} <= {c.name for c in left}:  # the better answer of a pair is the target
+        left = sorted((c for c in left if c.name != REJECTED), key=lambda c: c.name == CHOSEN)
+    return kind_for(left)
 
 
 def infer_mapping(
