@@ -362,7 +362,7 @@ PRINTABLE = st.text(st.characters(exclude_categories=["Cc", "Cs"], include_chara
 @given(st.lists(st.tuples(PRINTABLE, PRINTABLE), min_size=1, max_size=5))
 def test_cells_come_back_as_they_were(tmp_path_factory, cells):
     cells = [tuple(c.strip() for c in row) for row in cells]
-    rows = [Rejection(Provenance("f", n), "bad", "", {"one": a, "two": b}) for n, (a, b) in enumerate(cells)]
+    rows = [Rejection(Provenance("f", n), "bad", "", {"one": a, "two": b}) for n, (a, b) in enumerate(cells, 1)]
     file = tmp_path_factory.mktemp("rejects") / "f.csv"
     file.write_bytes(rejects_csv(("one", "two"), rows))
     source = read_source(file)

@@ -105,7 +105,9 @@ def test_each_message_of_a_mailbox_is_a_row_with_its_id(tmp_path):
             )
         )
     source = read_document_folder(tmp_path)
-    assert [str(r.provenance) for r in source.records] == [f"{tmp_path.name}/{n}/in.mbox!{i}@x" for n in "ab" for i in (1, 2)]
+    assert [str(r.provenance) for r in source.records] == [
+        f"{tmp_path.name}/{n}/in.mbox!{i}@x" for n in "ab" for i in (1, 2)
+    ]
     assert source.records[3].values["document"] == "Subject: b2\n\nhello"
 
 

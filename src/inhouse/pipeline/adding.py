@@ -622,9 +622,7 @@ def _groups(
     return groups
 
 
-def _tell_rejected(
-    rejections: Sequence[tuple[Origin, Rejection]], files: Sequence[str], reporter: Reporter
-) -> None:
+def _tell_rejected(rejections: Sequence[tuple[Origin, Rejection]], files: Sequence[str], reporter: Reporter) -> None:
     for _, rejection in rejections[:5]:
         remedy = sources.remedy_of(rejection.reason)
         reporter.warn(f"{rejection.provenance}: row rejected: {rejection.reason}\n  -> {remedy}")

@@ -99,9 +99,7 @@ def set_aside(
     if not pooled.records and not left and pooled.rejections:
         first = pooled.rejections[0][1]
         what = f"no row can be used, the first because: {first.reason}"
-        raise SourceError(
-            what, sources.remedy_of(first.reason), file=first.provenance.file, line=first.provenance.line
-        )
+        raise SourceError(what, sources.remedy_of(first.reason), file=first.provenance.file, line=first.provenance.line)
     return pooled
 
 

@@ -27,8 +27,8 @@ class Mapping:
     Several `targets` make the keys of an extract task's object. With `chat` the one field `messages` holds both input
     and target, so there are no targets. `rejected` is a column with an answer that is worse than the target, for
     learning from the pair; rows may lack it. `key` is a column that tells rows apart. `why` holds sentences on what was
-    inferred. `instruction` is the one of all rows, of a table that has it. `names` and `target_names` are what the task calls the fields and targets, where it calls them otherwise
-    than the source does.
+    inferred. `instruction` is the one of all rows, of a table that has it. `names` and `target_names` are what the task
+    calls the fields and targets, where it calls them otherwise than the source does.
     """
 
     kind: Kind
@@ -147,9 +147,7 @@ def infer_mapping(
     if not fields:
         beside = {group, key, *(place.column for place in places)}
         fields = _infer_fields(source, [c for c in columns.values() if c.name not in beside], why)
-    return Mapping(
-        known, fields, targets, group, rejected=rejected, key=key, why=tuple(why), instruction=instruction
-    )
+    return Mapping(known, fields, targets, group, rejected=rejected, key=key, why=tuple(why), instruction=instruction)
 
 
 def _rejected(source: Source, named: str, taken: Sequence[str], why: list[str]) -> str:

@@ -58,9 +58,7 @@ def forget_reasons(workspace: Workspace, task: str, holds: Holds, names: Iterabl
                 connection.execute(update(table).where(*here).values(reason=told))
 
 
-def names_of_sources(
-    workspace: Workspace, task: str, is_source: Callable[[str, str], bool], holds: Holds
-) -> set[str]:
+def names_of_sources(workspace: Workspace, task: str, is_source: Callable[[str, str], bool], holds: Holds) -> set[str]:
     """The names of the sources that are to be forgotten, and of those whose name holds what is."""
     table = db.sources
     with workspace.database.begin() as connection:

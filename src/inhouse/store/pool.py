@@ -87,7 +87,9 @@ def add_records(
     return len(rows)
 
 
-def _drop_misread(connection: Connection, task: str, now: Collection[str], sources: Sequence[Mapping[str, Any]]) -> None:
+def _drop_misread(
+    connection: Connection, task: str, now: Collection[str], sources: Sequence[Mapping[str, Any]]
+) -> None:
     """Take out what nobody answered of files that are read otherwise now."""
     for source in sources:
         here = [db.sources.c[key] == source[key] for key in ("sha256", "part")]

@@ -107,9 +107,8 @@ def read_document_folder(path: Path | str | DocumentFolder, *, targets: bool = T
 
     The target of `invoice1.pdf` is the content of `invoice1.json`, `invoice1.txt`, `invoice1.pdf.json` or
     `invoice1.pdf.txt` beside it; where most documents have none, the name of the folder that it lies in. `notes` tells
-    which of the two it is. A row is called by the path from the folder's own name on; a message of a mailbox is a row, its
-    id the `part` of its provenance. What cannot be read
-    or has no target is a rejection with the reason.
+    which of the two it is. A row is called by the path from the folder's own name on; a message of a mailbox is a row,
+    its id the `part` of its provenance. What cannot be read or has no target is a rejection with the reason.
 
     Args:
         path: the folder, or what `document_files` found in it.
