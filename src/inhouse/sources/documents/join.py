@@ -182,8 +182,8 @@ def _leads_out(path: Path, root: Path) -> str:
 
 
 def _sidecars(names: list[str]) -> dict[str, str]:
-    """Of each document that has one, the file with its target; JSON before text."""
-    known = set(names)
+    """Of each document that has one, the file with its target, its ending in any case; JSON before text."""
+    known = {name.removesuffix(end := PurePosixPath(name).suffix) + end.lower(): name for name in names}
     found = {}
     for name in names:
         path = PurePosixPath(name)
@@ -191,7 +191,7 @@ def _sidecars(names: list[str]) -> dict[str, str]:
             continue
         stems = [str(path.with_suffix("")), name]
         endings = SIDECARS[:1] if path.suffix.lower() in SIDECARS else SIDECARS
-        sidecar = next((s + e for e in endings for s in stems if s + e in known and s + e != name), None)
+        sidecar = next((its for e in endings for s in stems if (its := known.get(s + e, name)) != name), None)
         if sidecar:
             found[name] = sidecar
     return found
