@@ -92,6 +92,10 @@ class TooFewExamples(SourceError):
     """There are not enough examples, or not enough of a label, to learn from and to test with."""
 
 
+class RareLabels(TooFewExamples):
+    """Labels appear once; the examples of all others may well be learned from."""
+
+
 class ModelUnavailable(InputError, FileNotFoundError):
     """A base model is not on this machine and may not be, or could not be, fetched."""
 

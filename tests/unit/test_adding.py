@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from inhouse import pipeline
 from inhouse.core import Feedback, Provenance, Rejection, Silent, Trace
-from inhouse.errors import InputError, NotFound, SourceError, UsageError
+from inhouse.errors import InputError, NotFound, RareLabels, SourceError, UsageError
 from inhouse.sources import ReadOptions, find_files, read_source, rejects_csv
 from inhouse.sources.rejected import escaped
 from inhouse.store import Workspace, records, traffic
@@ -247,6 +247,8 @@ def test_add_makes_a_task_and_refuses_a_slip(workspace, data):
         pipeline.add(workspace, "intent", [file])
     with pytest.raises(UsageError, match="of kind classify, not extract"):
         pipeline.add(workspace, "intents", [file], kind="extract")
+    for name in ("intents2", "intents-mail", "tents"):
+        assert pipeline.add(workspace, name, [file]).task == name
 
 
 def test_the_one_instruction_of_an_alpaca_table_becomes_the_tasks(workspace, data):
@@ -277,6 +279,23 @@ def test_asked_once_and_no_is_no(workspace, data):
     assert any("3 labels: card_arrival, change_pin, failed_transfer" in line for line in told.said)
     pipeline.add(workspace, "intents", [write_csv(data / "more.csv", ROWS[30:])], confirm=no)
     assert asked == ["use this?"]
+
+
+def test_rows_of_labels_that_appear_once_are_set_aside_where_a_person_says_so(workspace, data):
+    rows = [*ROWS, {"text": "where is my crad", "category": "Card_Arrival"}]
+    file, asked = write_csv(data / "first.csv", rows), []
+
+    def says(answer):
+        return lambda question: asked.append(question) or answer
+
+    for confirm in (None, says(False)):
+        with pytest.raises(RareLabels, match="'Card_Arrival' appears once"):
+            pipeline.add(workspace, "intents", [file], confirm=confirm)
+    assert not workspace.exists
+    added = pipeline.add(workspace, "intents", [file], confirm=says(True))
+    assert (added.dropped, len(stored(workspace).examples)) == (1, len(ROWS))
+    assert "write 'card_arrival'" in asked[0]
+    assert asked[1].endswith("set such rows aside?")
 
 
 @pytest.mark.parametrize(("answer", "code"), [(b"what\n\n", 0), (b"n\n", 2), (None, 0)])
@@ -343,7 +362,7 @@ PRINTABLE = st.text(st.characters(exclude_categories=["Cc", "Cs"], include_chara
 @given(st.lists(st.tuples(PRINTABLE, PRINTABLE), min_size=1, max_size=5))
 def test_cells_come_back_as_they_were(tmp_path_factory, cells):
     cells = [tuple(c.strip() for c in row) for row in cells]
-    rows = [Rejection(Provenance("f", n), "bad", "", {"one": a, "two": b}) for n, (a, b) in enumerate(cells)]
+    rows = [Rejection(Provenance("f", n), "bad", "", {"one": a, "two": b}) for n, (a, b) in enumerate(cells, 1)]
     file = tmp_path_factory.mktemp("rejects") / "f.csv"
     file.write_bytes(rejects_csv(("one", "two"), rows))
     source = read_source(file)

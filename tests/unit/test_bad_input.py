@@ -61,7 +61,11 @@ FILES = {
         as_csv([r for r in ROWS if r["category"] == "change_pin"]),
         ("all 16 examples have the label 'change_pin'", "--target"),
     ),
-    "five examples": Bad("m.csv", as_csv(ROWS[:5]), ("5 different examples; 10 are the least", "inhouse add")),
+    "five examples": Bad(
+        "m.csv",
+        as_csv(ROWS[:5]),
+        ("5 different examples; 10 are the least", "nothing was kept", "inhouse add TASK FILE FILE"),
+    ),
     "rare label": Bad(
         "m.csv",
         as_csv(changed(7, text="my money back", category="refund")),

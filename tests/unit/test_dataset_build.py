@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from inhouse.core import Example, Finding, Masked, Provenance, input_key
 from inhouse.dataset import apply_findings, build_dataset, check_learnable, next_version, without_leaks
 from inhouse.dataset import test_was_given as was_test_given
-from inhouse.errors import Refused, TooFewExamples, UsageError
+from inhouse.errors import RareLabels, Refused, TooFewExamples, UsageError
 
 
 def example(text, target, line=1, file="train.csv", group=""):
@@ -162,6 +162,14 @@ def test_a_label_that_appears_once():
     built = build(rows, drop_rare=True)
     assert [(e.target, "set aside" in why) for e, why in built.dropped] == [("rare", True), ("rarer", True)]
     assert len(built.dataset.examples) == 20
+
+
+@pytest.mark.parametrize(("odd", "near"), [("A ", "'a' (10 examples)"), ("z", None)])
+def test_a_label_that_appears_once_is_told_with_the_one_that_is_meant(odd, near):
+    with pytest.raises(RareLabels) as caught:
+        build([*many(20), example("odd", odd, 33)])
+    assert (f"write {near} in place of {odd!r}" in caught.value.remedy) == (near is not None)
+    assert ("write" in caught.value.remedy) == (near is not None)
 
 
 def test_a_label_that_appears_once_beside_a_test_file_is_learned():

@@ -551,4 +551,5 @@ def test_how_the_file_was_read_goes_with_it_and_what_cannot_be_read_is_said_to_b
     assert any("[[sources]]" in line for line in told.said)
     assert "n.parquet could not be read" in show_data.forgotten(done, again="")
     assert [s.pattern for s in workspace.load_task("t").sources] == ["exports/*.csv"]
+    (workspace.paths.root / "n.parquet").unlink()
     assert holding(workspace.paths.root, "cols.csv") == set()

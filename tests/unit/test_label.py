@@ -87,7 +87,7 @@ def test_unlabelled_rows_that_cannot_be_used_are_exported_and_mended(workspace, 
         assert added.rejected == (2 if name == "bare.csv" else 1)
         assert added.pooled == (3 if name == "bare.csv" else 1)
     file = tmp_path / "mended.csv"
-    file.write_text(Path(rejected).read_text().replace("\n ,", "\nnot empty any more,"))
+    file.write_text(Path(rejected).read_text().replace("\n,,", "\nnot empty any more,,"))
     assert pipeline.add(workspace, "tickets", [file], unlabelled=True).pooled == 1
     (one,) = [one for one in pool.unlabelled(workspace, "tickets") if "any more" in one.inputs["text"]]
     assert (str(one.provenance), bool(one.provenance.sha256)) == ("mixed.csv:4", True)

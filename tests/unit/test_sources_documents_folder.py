@@ -29,7 +29,7 @@ def rows(source):
 
 def test_targets_stand_in_files_beside_the_documents(tmp_path):
     pdf(tmp_path / "in" / "a.pdf", "one")
-    (tmp_path / "in" / "a.json").write_text('{"total": 1.50, "items": ["x"]}')
+    (tmp_path / "in" / "a.JSON").write_text('{"total": 1.50, "items": ["x"]}')
     pdf(tmp_path / "b.pdf", "two")
     (tmp_path / "b.pdf.json").write_text('{"total": 2}')
     (tmp_path / "c.html").write_text("<p>three")

@@ -151,6 +151,14 @@ def test_alpaca_with_one_instruction_is_the_tasks_own_table(tmp_path):
     assert (named.fields, named.targets) == (("text",), ("output",))
 
 
+@pytest.mark.parametrize("order", [("prompt", "chosen", "rejected"), ("chosen", "rejected", "prompt")])
+def test_the_kind_of_pairs_is_that_of_the_better_answers(tmp_path, order):
+    row = {"prompt": "where is card {}", "chosen": "card {} is near", "rejected": "I lost card {}"}
+    rows = [{name: row[name].format(i) for name in order} for i in range(12)]
+    source = read_source(write(tmp_path / "d.jsonl", rows))
+    assert infer_kind(source) == ("generate", "chosen holds texts that hardly repeat")
+
+
 # --- Parquet
 
 

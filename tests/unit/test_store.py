@@ -8,10 +8,11 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from conftest import tree
-from sqlalchemy import inspect
+from sqlalchemy import create_engine, inspect
 
 from inhouse.core import Dataset, Example, ModelVersion, Parity, Provenance, Recipe, Task
 from inhouse.errors import Busy, ConfigError, DiskFull, NotFound
@@ -154,6 +155,26 @@ def test_the_migrations_make_the_tables_that_the_code_knows(workspace):
             assert looked.get_pk_constraint(table.name)["constrained_columns"] == [c.name for c in table.primary_key]
 
 
+def test_sources_of_an_older_workspace_are_kept(tmp_path):
+    from alembic import command
+    from alembic.config import Config
+
+    engine = create_engine(f"sqlite:///{tmp_path / 'old.db'}")
+    config = Config()
+    config.set_main_option("script_location", str(Path(db.__file__).parent / "migrations"))
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0004")
+        connection.exec_driver_sql("INSERT INTO sources VALUES ('t', 'ab', 'train', 'a.csv', 1, 9, 2, 'now', NULL)")
+    db.migrate(engine)
+    with engine.connect() as connection:
+        assert dict(connection.execute(db.sources.select()).mappings().one()) == {
+            **{"task": "t", "sha256": "ab", "role": "train", "part": "", "file": "a.csv", "dataset": 1},
+            **{"rows": 9, "rejected": 2, "created_at": "now", "forgotten_at": None, "reading": ""},
+        }
+    engine.dispose()
+
+
 def test_a_database_of_a_newer_inhouse_is_left_alone(workspace):
     with workspace.database.engine.begin() as connection:
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
@@ -254,15 +275,14 @@ def test_a_dataset_comes_back_as_it_was(workspace):
     examples = tuple(example(n) for n in range(9))
     splits = ("train", "validation", "test") * 3
     dataset = Dataset("t", 1, examples, splits, reason="added müller.csv", parent=None)
-    records.save_dataset(
-        workspace, dataset, [{"sha256": "ab" * 32, "role": "train", "file": "müller.csv", "rows": 9, "rejected": 0}]
-    )
+    source = {"sha256": "ab" * 32, "role": "train", "part": "Mai", "file": "müller.csv", "rows": 9, "rejected": 0}
+    records.save_dataset(workspace, dataset, [{**source, "reading": "header in row 2"}])
     back = records.load_dataset(workspace, "t")
     assert back == dataset
     assert back.fingerprint == dataset.fingerprint
     assert [e.id for e in back.examples] == [e.id for e in examples]
     assert list(back.examples[0].inputs) == ["text", "amount"]  # the order of fields makes the prompt
-    assert records.known_sources(workspace, "t") == {("ab" * 32, "train"): "müller.csv"}
+    assert records.known_sources(workspace, "t") == {("ab" * 32, "train", "Mai"): "header in row 2"}
     with pytest.raises(NotFound, match="no dataset version 2"):
         records.load_dataset(workspace, "t", 2)
     with pytest.raises(NotFound, match="has no data yet"):

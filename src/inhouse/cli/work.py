@@ -73,9 +73,11 @@ def read_options(sheet: str, header: int, encoding: str, delimiter: str) -> Read
 
 
 def asking(terminal: Terminal, *, yes: bool, as_json: bool) -> Callable[[str], bool] | None:
-    """What asks the person at the terminal; None where there is nobody to ask, or nothing to be asked."""
+    """What asks the person at the terminal, or says yes for them; None where there is nobody to ask."""
+    if yes:
+        return lambda _: True
     talking = sys.stdin.isatty() and sys.stderr.isatty()
-    return terminal.confirm if talking and not yes and not as_json else None
+    return terminal.confirm if talking and not as_json else None
 
 
 def dump(result: Any) -> Any:  # noqa: ANN401

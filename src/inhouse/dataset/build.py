@@ -84,7 +84,10 @@ def build_dataset(
     leaking = {i: why for i, (e, split) in enumerate(rows) if split != "test" and (why := twins.why(e))}
     apart = [row for i, row in enumerate(rows) if i not in leaking]
     test_given = test is not None or (previous is not None and test_was_given(previous))
-    apart, rare = _learnable(apart, test_given=test_given, drop_rare=drop_rare, kind=kind, twins=len(leaking))
+    first = previous is None
+    apart, rare = _learnable(
+        apart, test_given=test_given, drop_rare=drop_rare, kind=kind, twins=len(leaking), first=first
+    )
     placed = _in_order(rows, _with_splits(apart, kind=kind, test_given=test_given), leaking)
     dataset = Dataset(
         task=task_name,
@@ -199,7 +202,7 @@ def test_was_given(dataset: Dataset) -> bool:
 
 
 def _learnable(
-    rows: list[_Row], *, test_given: bool, drop_rare: bool, kind: Kind, twins: int
+    rows: list[_Row], *, test_given: bool, drop_rare: bool, kind: Kind, twins: int, first: bool
 ) -> tuple[list[_Row], list[tuple[Example, str]]]:
     """The rows that pass `check_learnable`, a given test aside, and the rare examples that were set aside."""
     notes = [f"examples that stand in the test too, and are not learned from: {twins}"] if twins else []
@@ -209,7 +212,8 @@ def _learnable(
         rare = [(e, f"set aside: {e.target!r} appears once") for e, s in rows if s != "test" and e.target in labels]
         rows = [(e, s) for e, s in rows if s == "test" or e.target not in labels]
         notes += [f"examples of rare labels set aside: {len(rare)}"] if rare else []
-    check_learnable(_judged(rows, kind, test_given=test_given), kind=kind, test_given=test_given, note="; ".join(notes))
+    judged = _judged(rows, kind, test_given=test_given)
+    check_learnable(judged, kind=kind, test_given=test_given, note="; ".join(notes), first=first)
     return rows, rare
 
 

@@ -48,7 +48,7 @@ def read_anew(rows: Sequence[_Row], new: Sequence[Example], lines: OtherLines) -
             if now is not None and now.id != example.id:
                 now = replace(now, group=example.group, key=now.key or example.key)
                 found.replaced.append((example, now))
-                example = now  # noqa: PLW2901 - the row from here on
+                example = now
             found.rows.append((example, split))
     found.new = [e for e in new if _place(e)[:2] not in lines or _place(e) in of_place]
     return found

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +29,7 @@ from inhouse.core import (
 from inhouse.core.collector import no_collections
 from inhouse.core.json_schema import compact, ordered, parse_object
 from inhouse.engine import find_spec, require_base
-from inhouse.errors import ModelUnavailable, NotFound, UsageError, did_you_mean
+from inhouse.errors import ModelUnavailable, NotFound, RareLabels, UsageError, did_you_mean
 from inhouse.pipeline.cards import save_version
 from inhouse.pipeline.corrections import store_corrected, waiting_corrections
 from inhouse.pipeline.differences import tell_replaced
@@ -55,6 +57,8 @@ from inhouse.store import Workspace, check_name, disk_guard, records, write_byte
 TRACES = "traces"
 # Rejected rows and unusable files that the result lists; the files of rejected rows hold all.
 LISTED = 1000
+# Names so alike differ in one letter of seven at most (difflib's ratio).
+_SLIP = 0.85
 
 # Whether a person takes what is shown: lines, and a question.
 Confirm = Callable[[str], bool]
@@ -167,7 +171,8 @@ def add(
         drop_rare: set aside labels that appear once instead of refusing the file.
         options: how files are read, where that is not to be found out.
         query: the SQL for a database.
-        confirm: asked once whether what was inferred is right; not of what `task.toml` holds already.
+        confirm: asked once whether what was inferred is right; not of what `task.toml` holds already. Where a label
+            appears once, asked whether such rows are set aside.
         unlabelled: rows without a target go to the task's pool, for `label`, in place of being rejected; the task must
             be there. Rows with a target become examples all the same.
 
@@ -252,12 +257,20 @@ def is_traces(path: Path | str) -> bool:
 
 
 def _task_to_add_to(workspace: Workspace, name: str, kind: str) -> Task | None:
-    """The task; None where it is to be made. A name that is nearly another task's is a slip."""
+    """The task; None where it is to be made. A name that differs from another task's in a letter or two is a slip."""
     check_name(name)
     task = task_there(workspace, name, kind)
-    if task is None and workspace.exists and (hint := did_you_mean(name, workspace.task_names())):
-        raise NotFound(f"there is no task {name!r}", f"{hint}A new one is made with `inhouse init {name}`")
+    if task is None and workspace.exists and (near := _slip_of(name, workspace.task_names())):
+        raise NotFound(
+            f"there is no task {name!r}", f"did you mean `{near}`? A new one is made with `inhouse init {name}`"
+        )
     return task
+
+
+def _slip_of(name: str, known: Sequence[str]) -> str:
+    """The task that a name was meant to be; empty where none is near. Names that differ in digits are numbered."""
+    alike = [one for one in known if re.sub(r"\D", "", one) == re.sub(r"\D", "", name)]
+    return next(iter(difflib.get_close_matches(name, alike, n=1, cutoff=_SLIP)), "")
 
 
 def task_there(workspace: Workspace, name: str, kind: str) -> Task | None:
@@ -414,10 +427,11 @@ def store_data(
 
     Args:
         models: base models that the next steps need: one that cannot be had is told before anything is written.
-        confirm: asked whether a new mapping is right.
+        confirm: asked whether a new mapping is right, and whether rows of labels that appear once are set aside.
 
     Raises:
-        UsageError: it is not.
+        UsageError: the mapping is not right.
+        TooFewExamples
     """
     task, train, test = prepared.task, prepared.train, prepared.test
     previous = None
@@ -428,17 +442,23 @@ def store_data(
     if previous is not None and not any(read.examples or read.reread for read in prepared.reads):
         return _unchanged(workspace, prepared, previous, rejections, reporter)
     added = [source for read in prepared.reads for source in read.added]
-    built = datasets.build_dataset(
+    build = partial(
+        datasets.build_dataset,
         task.name,
         number,
         train.examples,
         None if test is None else test.examples,
         kind=task.kind,
         previous=previous,
-        drop_rare=drop_rare,
         reason=f"added {_some([source['file'] for source in added])}",
         reread={place: lines for read in prepared.reads for place, lines in read.reread.items()},
     )
+    try:
+        built = build(drop_rare=drop_rare)
+    except RareLabels as error:
+        if confirm is None or not confirm(f"{error}\nset such rows aside?"):
+            raise
+        built = build(drop_rare=True)
     for model in models:
         require_base(model, workspace.settings)
     changed = with_form(task, built.dataset)

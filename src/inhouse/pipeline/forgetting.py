@@ -453,11 +453,11 @@ def _stray_holds(path: Path, found: _Found) -> bool:
     if path.suffix == CLASSIFIER:
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=".part-") as folder:
             return _without_rows(path, Path(folder) / "model", remains, found.newest)
-    found = erase.file_holds(
+    held = erase.file_holds(
         path,
         lambda text: text in remains.ids or remains.wanted.is_source(text, text) or remains.in_text(text, cut=True),
     )
-    return found is not False  # what nothing names and nobody can read is no loss
+    return held is not False  # what nothing names and nobody can read is no loss
 
 
 def _without_rows(file: Path, to: Path, remains: Remains, dataset: Dataset) -> bool:
@@ -482,7 +482,7 @@ def _elsewhere(workspace: Workspace, name: str, wanted: Wanted) -> Iterator[str]
 def _remaining(workspace: Workspace, remains: Remains) -> tuple[list[str], list[str]]:
     """Files and tables that hold something of the rows still, and files that cannot be read."""
     root, quotes = workspace.paths.root, partial(remains.in_text, cut=True)
-    holding, unread = [], []
+    holding, unread = list[str](), list[str]()
     for path in sorted(root.rglob("*")):
         if not path.is_file():
             continue

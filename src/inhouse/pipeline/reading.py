@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -450,7 +450,7 @@ def read_all(
         if (source := without_forgotten(one, forgotten, reporter)) is None:
             used += 1
             continue
-        one = replace(one, source=source)  # noqa: PLW2901 - what is left of it
+        one = replace(one, source=source)
         try:
             mapping, its = sources.map_onto(one.source, one.name, wanted, guess=not named or opening.count > 1)
             part = _examples(one, mapping, read.documents)

@@ -27,8 +27,8 @@ class Mapping:
     Several `targets` make the keys of an extract task's object. With `chat` the one field `messages` holds both input
     and target, so there are no targets. `rejected` is a column with an answer that is worse than the target, for
     learning from the pair; rows may lack it. `key` is a column that tells rows apart. `why` holds sentences on what was
-    inferred. `instruction` is the one of all rows, of a table that has it. `names` and `target_names` are what the task calls the fields and targets, where it calls them otherwise
-    than the source does.
+    inferred. `instruction` is the one of all rows, of a table that has it. `names` and `target_names` are what the task
+    calls the fields and targets, where it calls them otherwise than the source does.
     """
 
     kind: Kind
@@ -76,7 +76,10 @@ def infer_kind(
         answers = column_at(source, require_place(source, OUTPUT))
         if not (answers.nested or holds_json(answers.values)):
             return "generate", f"the columns are Alpaca's, with different values of {INSTRUCTION}"
-    return kind_for([c for c in columns_of(source).values() if c.name not in (*fields, group)])
+    left = [c for c in columns_of(source).values() if c.name not in (*fields, group)]
+    if {CHOSEN, REJECTED} <= {c.name for c in left}:  # the better answer of a pair is the target
+        left = sorted((c for c in left if c.name != REJECTED), key=lambda c: c.name == CHOSEN)
+    return kind_for(left)
 
 
 def infer_mapping(

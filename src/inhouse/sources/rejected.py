@@ -66,8 +66,8 @@ def remedy_of(reason: str) -> str:
 
 
 def rejects_csv(columns: Sequence[str], rejections: Iterable[Rejection]) -> bytes:
-    """Rejected rows as a CSV file: their source's `columns`, then file, line, reason and remedy as `NOTES` name them, and
-    the part and the checksum of the file.
+    """Rejected rows as a CSV file: their source's `columns`, then file, line, reason and remedy as `NOTES` name them,
+    and the part and the checksum of the file.
 
     A row of which no cell could be read stands as text in its first cell. Cells that a spreadsheet would compute begin
     with an apostrophe, which `without_notes` takes off.

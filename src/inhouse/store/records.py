@@ -133,7 +133,8 @@ def ancestry(known: Mapping[int, VersionRecord], number: int) -> list[int]:
 def known_sources(workspace: Workspace, task: str) -> dict[tuple[str, str, str], str]:
     """(SHA-256, role, part) of every file whose rows the newest version was made from, and how it was read.
 
-    The last is empty of what was added before that was kept. A file that came with a version that was undone since is not among them: it can be added again.
+    The last is empty of what was added before that was kept. A file that came with a version that was undone since is
+    not among them: it can be added again.
     """
     table, line = db.sources, ancestry(versions(workspace, task), latest_dataset(workspace, task))
     with workspace.database.begin() as connection:

@@ -107,9 +107,8 @@ def read_document_folder(path: Path | str | DocumentFolder, *, targets: bool = T
 
     The target of `invoice1.pdf` is the content of `invoice1.json`, `invoice1.txt`, `invoice1.pdf.json` or
     `invoice1.pdf.txt` beside it; where most documents have none, the name of the folder that it lies in. `notes` tells
-    which of the two it is. A row is called by the path from the folder's own name on; a message of a mailbox is a row, its
-    id the `part` of its provenance. What cannot be read
-    or has no target is a rejection with the reason.
+    which of the two it is. A row is called by the path from the folder's own name on; a message of a mailbox is a row,
+    its id the `part` of its provenance. What cannot be read or has no target is a rejection with the reason.
 
     Args:
         path: the folder, or what `document_files` found in it.
@@ -183,8 +182,8 @@ def _leads_out(path: Path, root: Path) -> str:
 
 
 def _sidecars(names: list[str]) -> dict[str, str]:
-    """Of each document that has one, the file with its target; JSON before text."""
-    known = set(names)
+    """Of each document that has one, the file with its target, its ending in any case; JSON before text."""
+    known = {name.removesuffix(end := PurePosixPath(name).suffix) + end.lower(): name for name in names}
     found = {}
     for name in names:
         path = PurePosixPath(name)
@@ -192,7 +191,7 @@ def _sidecars(names: list[str]) -> dict[str, str]:
             continue
         stems = [str(path.with_suffix("")), name]
         endings = SIDECARS[:1] if path.suffix.lower() in SIDECARS else SIDECARS
-        sidecar = next((s + e for e in endings for s in stems if s + e in known and s + e != name), None)
+        sidecar = next((its for e in endings for s in stems if (its := known.get(s + e, name)) != name), None)
         if sidecar:
             found[name] = sidecar
     return found
