@@ -90,7 +90,7 @@ def test_rows_that_another_header_leaves_out_go_and_what_clean_dropped_does_not_
         if e.inputs["text"] == "text"
     )
     assert (header[0], len(after.examples)) == (2, len(before.examples) - (header[1] != "test"))
-    told_of = "which stay: 1" if header[1] == "test" else "1 rows are no rows in this reading"
+    told_of = "which stay: 1" if header[1] == "test" else "no row in this reading of the file: 1 row"
     assert any(told_of in line for line in told.warned)
     assert splits(after).items() <= splits(before).items()
 

@@ -668,7 +668,7 @@ def _tell(
         )
     if built.misread:
         count = len(built.misread)
-        reporter.warn(f"{count} rows are no rows in this reading of the file, and are left out")
+        reporter.warn(f"left out, as no row in this reading of the file: {counted(count, 'row')} of the version before")
     dropped = [f"{example.provenance}: {why}" for example, why in built.dropped]
     warn_of_first(reporter, dropped, "examples were left out in all, for such reasons")
     for warning in built.warnings:
