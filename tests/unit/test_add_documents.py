@@ -92,9 +92,7 @@ def test_files_beside_documents_make_an_extract_task_and_what_cannot_be_used_is_
     told = Silent()
     again = inhouse.add(workspace, "invoices", [folder], told)
     assert (again.rejected, sum(again.counts.values())) == (1, 41)
-    assert any(
-        line.startswith("1 document rejected; mend these files and add the folder") for line in told.warned
-    )
+    assert any(line.startswith("1 document rejected; mend these files and add the folder") for line in told.warned)
     example = next(e for e in newest(workspace, "invoices").examples if str(e.provenance) == "invoices/7.html")
     assert example.inputs == {"document": "Invoice 7\n\nTotal | 7.50"}
     assert json.loads(example.target) == {"number": "7", "total": "7.50"}
