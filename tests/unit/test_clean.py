@@ -34,8 +34,8 @@ def test_exact_duplicates_keep_the_first_and_leave_the_test():
         ("exact_duplicate", "warning", (1, 4)),
         ("exact_duplicate", "info", ()),
     ]
-    assert "d.csv:0, d.csv:1 and d.csv:4 are the same" in found[0].reason
-    assert found[0].action == "keep d.csv:0, drop the 2 others"
+    assert "d.csv, d.csv:1 and d.csv:4 are the same" in found[0].reason
+    assert found[0].action == "keep d.csv, drop the 2 others"
     assert summary(found) == {"exact_duplicate": 2}
 
 
@@ -78,7 +78,7 @@ def test_long_answers_are_cut_in_findings():
 def test_leakage_folds_case_space_and_punctuation(twin):
     [found] = look((twin, "a", "validation"), ("What is my top-up limit?", "a", "test"), ("other", "a", "train"))
     assert (found.check, found.severity, found.drop) == ("leakage", "error", (0,))
-    assert "d.csv:0" in found.reason
+    assert "d.csv" in found.reason
     assert "test example d.csv:1" in found.reason
 
 

@@ -248,12 +248,12 @@ def test_facts_that_the_input_lacks_are_told_one_by_one_only_where_that_is_rare(
 
 def test_sections_are_told_that_the_outline_goes_without():
     rows = letters(200)
-    for place in range(0, 200, 50):
+    for place in range(1, 200, 50):
         rows[place] = (rows[place][0], rows[place][1].replace("What is next\n", ""))
     inferred = infer_outline([target for _, target in rows])
     assert "What is next" not in inferred.sections
     found = list(broken_target(Subject(dataset(rows), "generate", outline=inferred)))
-    assert sorted(places(found)) == list(range(0, 200, 50))
+    assert sorted(places(found)) == list(range(1, 200, 50))
 
 
 def test_style_that_the_others_keep():
