@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from functools import partial
 from typing import TypeVar
 
 Part = TypeVar("Part")
@@ -25,12 +24,11 @@ def over_cores(function: Callable[[Part], Result], parts: Iterable[Part], *, man
         parts: taken one after the other as processes become free, so that they are never all in memory.
         many: whether there is work enough for processes of their own; everything is done in this one otherwise.
     """
-    if not many:
-        yield from map(function, parts)
-        return
-    import joblib
+    count = 1
+    if many:
+        import joblib
 
-    count = min(_MOST, joblib.cpu_count())
+        count = min(_MOST, joblib.cpu_count())
     if count < 2:
         yield from map(function, parts)
         return
@@ -43,12 +41,8 @@ def over_cores(function: Callable[[Part], Result], parts: Iterable[Part], *, man
         return_as="generator",
         idle_worker_timeout=_IDLE_S,
     )
-    results = run(joblib.delayed(partial(_run, function))(part) for part in parts)
+    results = run(joblib.delayed(function)(part) for part in parts)
     try:
         yield from results
     finally:
         results.close()
-
-
-def _run(function: Callable[[Part], Result], part: Part) -> Result:
-    return function(part)

@@ -203,7 +203,9 @@ def _memory_needed(spec: BaseSpec, *, fused: bool = True) -> float:
         )
 
     return taking(
-        *way_that_fits(taking, free_for(spec.kind), ways_to_train(recomputes=on_gpu(), four_bits=four_bits()))
+        *way_that_fits(
+            taking, free_for(spec.kind), ways_to_train(recomputes=on_gpu() or not fused, four_bits=four_bits())
+        )
     )
 
 
