@@ -10,6 +10,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 from transformers import (
+    Gemma3ForCausalLM,
+    Gemma3TextConfig,
     GemmaConfig,
     GemmaForCausalLM,
     LlamaConfig,
@@ -23,6 +25,7 @@ from transformers import (
 )
 
 from inhouse.engine.lora import LoraLinear, attach
+from inhouse.engine.torch_model import can_compile
 from inhouse.train import Encoded, fused, loop, packing
 
 SHAPE: dict[str, Any] = {
@@ -94,7 +97,7 @@ LENGTHS = [19, 30, 11, 25, 40, 12, 150, 300, 290, 33]
 def test_gradients_are_those_of_the_plain_padded_pass(family: str, shared: int) -> None:
     model, adapters = model_of(family)
     examples = texts(LENGTHS, shared)
-    plain, expected = gradients(loop.PaddedTrunk(model), adapters, examples)
+    plain, expected = gradients(loop.PlainTrunk(model), adapters, examples)
     assert fused.can_fuse(model, 512)
     assert packing.pack(examples).prefix == (shared if shared >= packing.SHORTEST_PREFIX else 0)
     loss, found = gradients(fused.FusedTrunk(model), adapters, examples)
@@ -104,6 +107,54 @@ def test_gradients_are_those_of_the_plain_padded_pass(family: str, shared: int) 
         assert (ours - theirs).norm() <= 1e-5 * theirs.norm()
 
 
+@pytest.mark.parametrize("attention", ["eager", "sdpa"])
+@pytest.mark.parametrize("family", [*FAMILIES, "gemma3"])
+def test_texts_side_by_side_give_the_gradients_of_padded_ones(
+    family: str, attention: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As they are under flash attention, which no CPU has: any other gets the same from the positions."""
+    model, adapters = gemma3() if family == "gemma3" else model_of(family)
+    examples = texts(LENGTHS)
+    plain, expected = gradients(loop.PlainTrunk(model), adapters, examples)
+    model.set_attn_implementation(attention)
+    monkeypatch.setattr(model.config, "_attn_implementation_internal", "flash_attention_2")
+    trunk = loop.PlainTrunk(model)
+    monkeypatch.undo()
+    calls = []
+    model.model.layers[0].register_forward_pre_hook(lambda _, given: calls.append(given[0].shape))
+    loss, found = gradients(trunk, adapters, examples)
+    assert calls == [(1, sum(LENGTHS) - len(LENGTHS), SHAPE["hidden_size"])]
+    assert loss == pytest.approx(plain, rel=1e-6)
+    for ours, theirs in zip(found, expected, strict=True):
+        assert (ours - theirs).norm() <= 1e-5 * theirs.norm()
+
+
+def gemma3() -> tuple[Any, dict[str, LoraLinear]]:
+    """A model whose layers look back over different lengths."""
+    torch.manual_seed(0)
+    kinds = ["sliding_attention", "full_attention", "sliding_attention"]
+    config = Gemma3TextConfig(**SHAPE, head_dim=16, sliding_window=32, layer_types=kinds)
+    model = Gemma3ForCausalLM(config).eval()
+    adapters = attach(model, 4, 8, 0)
+    for layer in adapters.values():
+        nn.init.normal_(layer.up, 0.0, 0.1)
+    return model, adapters
+
+
+@pytest.mark.filterwarnings("ignore")  # what torch warns itself of, within its compiler
+@pytest.mark.skipif(not can_compile(), reason="torch.compile has no compiler here")
+def test_compiled_layers_give_the_same_gradients() -> None:
+    model, adapters = gemma3()
+    plain, expected = gradients(loop.PlainTrunk(model), adapters, texts(LENGTHS))
+    trunk = loop.trunk_of(model, 512, compiled=True)
+    for lengths in (LENGTHS[:3], LENGTHS):  # of any number and length, one program
+        loss, found = gradients(trunk, adapters, texts(lengths))
+    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] > 0
+    assert loss == pytest.approx(plain, rel=1e-5)
+    for ours, theirs in zip(found, expected, strict=True):
+        assert (ours - theirs).norm() <= 1e-4 * theirs.norm()
+
+
 def test_logits_stand_in_the_order_of_the_texts() -> None:
     model, _ = model_of("llama")
     examples = texts(LENGTHS)
@@ -111,7 +162,7 @@ def test_logits_stand_in_the_order_of_the_texts() -> None:
     assert wanted.tolist() == [token for e in examples for token in e.learned[1]]
     ours = [part[-1] for part in torch.split(logits, [len(e.learned[1]) for e in examples])]
     for one, example in zip(ours, examples, strict=True):
-        alone = loop.PaddedTrunk(model).logits([example])[0][-1]
+        alone = loop.PlainTrunk(model).logits([example])[0][-1]
         assert torch.allclose(one, alone, atol=1e-4)
 
 
@@ -132,4 +183,4 @@ def test_what_is_computed_otherwise_is_not_fused() -> None:
     assert not fused.can_fuse(gemma, 100)
     assert not fused.can_fuse(windowed, 100)
     assert fused.can_fuse(windowed, 64)
-    assert isinstance(loop.trunk_of(gemma, 100), loop.PaddedTrunk)
+    assert isinstance(loop.trunk_of(gemma, 100), loop.PlainTrunk)

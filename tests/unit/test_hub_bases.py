@@ -466,7 +466,7 @@ def test_training_sees_the_logits_that_transformers_computes(family, bases):
     model = load_model(bases[family.name].folder, "float32")
     ids = torch.tensor([ids_of(model.config.vocab_size)])
     with torch.no_grad():
-        found = answer_logits(model, ids, torch.ones_like(ids), torch.arange(150))
+        found = answer_logits(model, {"input_ids": ids}, torch.arange(150))
         torch.testing.assert_close(found, model(ids).logits[0], rtol=1e-4, atol=1e-4)
     assert can_fuse(model, 150) == (family.model not in XLLAMACPP_ALONE)
 

@@ -192,7 +192,7 @@ def test_layers_computed_again_give_the_same_gradients(tiny_base, method):
         adapters = attach(model, 4, 8, 0, method)
         calls = []
         model.model.layers[0].mlp.register_forward_pre_hook(lambda *_, calls=calls: calls.append(1))
-        trunk = loop.trunk_of(model, 1024, checkpointed=True) if checkpointed else loop.PaddedTrunk(model)
+        trunk = loop.trunk_of(model, 1024, checkpointed=True) if checkpointed else loop.PlainTrunk(model)
         loss, _ = loop._learn(trunk, examples[:8])
         found.append((loss, len(calls), [p.grad.clone() for p in learned_parameters(adapters).values()]))
         with torch.no_grad():

@@ -75,7 +75,7 @@ def test_loss_and_gradients_are_those_of_the_papers_formula_on_peft(folder, tmp_
 
     model = load_model(folder, "float32")
     adapters = attach(model, 4, 8, 0)
-    make = {"fused": lambda: loop.trunk_of(model, 512), "padded": lambda: loop.PaddedTrunk(model)}
+    make = {"fused": lambda: loop.trunk_of(model, 512), "padded": lambda: loop.PlainTrunk(model)}
     trunk = make[trunk]()
     batch = objectives.with_reference(trunk, pairs(), tmp_path / "reference.json", Silent())
     generator = torch.Generator().manual_seed(1)

@@ -100,7 +100,8 @@ class Recipe(_Frozen):
     holds the answers of an extract task, as another schema makes another version. `minutes` is the budget that ends the
     training, and `steps` the schedule that fits into it, where the whole one does not. `rank` and `alpha` are 0 where
     the `method` is to train all weights. `beta` and `sft_weight` are of the objective `dpo`. `four_bit`:
-    the base's weights had 4 bits in training (QLoRA), as the GPU had no room for more. `trim`: how inputs beyond
+    the base's weights had 4 bits in training (QLoRA), as the GPU had no room for more. `compiled`: torch.compile made
+    programs of the layers, whose sums are rounded otherwise. `trim`: how inputs beyond
     `max_tokens` were shortened, where they were. `decided_by`: what the looks compare, the task's own metric, or, as
     weights that are split over processes write no answers, whether an answer's every token is the likeliest.
     """
@@ -127,6 +128,7 @@ class Recipe(_Frozen):
     answer_form: str = ""
     method: Method = "lora"
     four_bit: bool = False
+    compiled: bool = False
     objective: ObjectiveName = "sft"
     beta: float | None = None
     sft_weight: float | None = None

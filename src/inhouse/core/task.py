@@ -97,11 +97,13 @@ class MetricsSection(_Section):
 class TrainSection(_Section):
     """What the user may set of a Recipe; what is absent is derived from the data (see `train.plan`).
 
-    All of it is for the model that `model` names. `trim`: what becomes of inputs that do not fit into `max_tokens`.
+    All of it is for the model that `model` names. `compile`: whether torch.compile is used where transformers computes
+    the pass. `trim`: what becomes of inputs that do not fit into `max_tokens`.
     """
 
     model: TrainedModel = "causal"
     method: Method = "lora"
+    compile: bool = False
     objective: ObjectiveName | None = None
     beta: float | None = Field(default=None, gt=0.0, le=10.0)
     sft_weight: float | None = Field(default=None, ge=0.0, le=100.0)
@@ -135,7 +137,7 @@ class TrainSection(_Section):
 
 
 # Keys of `[train]` that the encoder has no use for, and keys whose value for one model would be wrong for the other.
-CAUSAL_ONLY = ("method", "objective", "beta", "sft_weight", "rank", "trim")
+CAUSAL_ONLY = ("method", "compile", "objective", "beta", "sft_weight", "rank", "trim")
 FOR_ONE_MODEL = (*CAUSAL_ONLY, "epochs", "learning_rate", "batch_size")
 
 

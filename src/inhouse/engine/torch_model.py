@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 import os
+import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -113,6 +115,13 @@ def can_have_four_bits() -> bool:
     return torch.cuda.is_available() and find_spec("bitsandbytes") is not None
 
 
+def can_compile() -> bool:
+    """Whether torch.compile finds what it writes code for: a C++ compiler, and on a GPU Triton and a C compiler."""
+    if torch.cuda.is_available():
+        return find_spec("triton") is not None and any(map(shutil.which, ("cc", "gcc", "clang")))
+    return any(map(shutil.which, ("c++", "g++", "clang++")))
+
+
 def load_model(folder: Path, precision: str, *, four_bit: bool = False, on_cpu: bool = False) -> nn.Module:
     """The base model of a folder, weights in `precision`, on the GPU where there is one.
 
@@ -178,17 +187,17 @@ def _attention(device: str, precision: str) -> str:
     return "flash_attention_2" if precision == "bfloat16" and find_spec("flash_attn") is not None else "sdpa"
 
 
-def answer_logits(model: Any, ids: Tensor, mask: Tensor, positions: Tensor) -> Tensor:  # noqa: ANN401
+def answer_logits(model: Any, inputs: Mapping[str, Any], positions: Tensor) -> Tensor:  # noqa: ANN401
     """Logits at chosen positions alone: the head is the dearest part and most positions need none.
 
     Args:
-        ids, mask: [batch, length]; right-padded, mask 1 where there is a token.
+        inputs: what the model takes, made by `padded` or `side_by_side`.
         positions: flat indices into batch x length whose next token is wanted, [n].
 
     Returns:
         float32 logits [n, vocabulary].
     """
-    hidden = model.model(input_ids=ids, attention_mask=mask, use_cache=False).last_hidden_state
+    hidden = model.model(**inputs, use_cache=False).last_hidden_state
     logits: Tensor = model.lm_head(hidden.flatten(0, 1)[positions])
     if cap := getattr(model.config, "final_logit_softcapping", None):  # Gemma 2 bends its logits, as its forward does
         logits = torch.tanh(logits / cap) * cap
@@ -263,8 +272,7 @@ class TorchEngine:
         with torch.inference_mode():
             for start in range(0, len(answers), 16):
                 part = [([*p, *a], list(range(len(p), len(p) + len(a)))) for p, a in answers[start : start + 16]]
-                ids, mask, positions = padded(part, self._device)
-                chances = answer_logits(self._model, ids, mask, positions).log_softmax(-1)
+                chances = answer_logits(self._model, *padded(part, self._device)).log_softmax(-1)
                 best = chances.topk(RANKED, -1)
                 given = torch.tensor([token for _, a in answers[start : start + 16] for token in a])
                 found.ids.extend(best.indices.tolist())
@@ -365,14 +373,15 @@ def _through_end(ids: list[int], ends: Sequence[int]) -> list[int]:
     return ids
 
 
-def padded(texts: Sequence[tuple[list[int], list[int]]], device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+def padded(texts: Sequence[tuple[list[int], list[int]]], device: torch.device) -> tuple[dict[str, Tensor], Tensor]:
     """A batch that predicts chosen tokens of some texts.
 
     Args:
         texts: pairs of a text's ids and the positions in it that are to be predicted, none of them the first.
 
     Returns:
-        Right-padded ids and mask [batch, length], and the flat positions that predict the chosen tokens.
+        Right-padded ids and mask [batch, length] as a model takes them, and the flat positions that predict the chosen
+        tokens.
     """
     width = max(len(text) for text, _ in texts) - 1
     ids = torch.zeros(len(texts), width, dtype=torch.long)
@@ -383,4 +392,32 @@ def padded(texts: Sequence[tuple[list[int], list[int]]], device: torch.device) -
         ids[row, : len(seen)] = torch.tensor(seen)
         mask[row, : len(seen)] = 1
         positions += (row * width + place - 1 for place in chosen)
-    return ids.to(device), mask.to(device), torch.tensor(positions, device=device)
+    inputs = {"input_ids": ids.to(device), "attention_mask": mask.to(device)}
+    return inputs, torch.tensor(positions, device=device)
+
+
+def side_by_side(
+    texts: Sequence[tuple[list[int], list[int]]], device: torch.device
+) -> tuple[dict[str, Tensor | int], Tensor]:
+    """The same in one row without padding, for attention that ends where positions begin anew.
+
+    transformers' does so where there is no mask; where texts begin is told to flash attention beside, which would read
+    it off the positions in each layer and wait for the GPU each time.
+
+    Returns:
+        Ids and positions [1, tokens], where texts begin and the last one ends [texts + 1], and the longest text's
+        tokens, as a model takes them; and the flat positions that predict the chosen tokens.
+    """
+    lengths = [len(text) - 1 for text, _ in texts]
+    starts = [0, *accumulate(lengths)]
+    chosen = [start + place - 1 for start, (_, places) in zip(starts, texts, strict=False) for place in places]
+    begins = torch.tensor(starts, dtype=torch.int32, device=device)
+    inputs: dict[str, Tensor | int] = {
+        "input_ids": torch.tensor([[token for text, _ in texts for token in text[:-1]]], device=device),
+        "position_ids": torch.cat([torch.arange(length) for length in lengths])[None].to(device),
+        "cu_seq_lens_q": begins,
+        "cu_seq_lens_k": begins,
+        "max_length_q": max(lengths),
+        "max_length_k": max(lengths),
+    }
+    return inputs, torch.tensor(chosen, device=device)

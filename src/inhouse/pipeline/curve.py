@@ -184,7 +184,7 @@ def _scores(
     from inhouse.train.loop import right_answers, run_loop
 
     with prepared_trunk(prepared) as (trunk, adapters):
-        fitted = prepared.fitted(measured_speed(prepared, trunk, adapters))
+        fitted = prepared.fitted(measured_speed(prepared, trunk, adapters, reporter))
         prepared = replace(prepared, recipe=_kept(fitted, checkpoint.with_suffix(".json")))
         judge = validation_judge(prepared, trunk) if prepared.judged else None
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -37,6 +38,7 @@ from inhouse.pipeline.room import (
     four_bits,
     free_for,
     may_fuse,
+    on_gpu,
     precision_here,
     way_that_fits,
     ways_to_train,
@@ -71,6 +73,8 @@ if TYPE_CHECKING:  # they import the models' libraries
 # What a training does before its first step.
 STAGES = ("loading the libraries", "reading the examples", "loading the base", "measuring the speed")
 READY = ""
+# A measured speed is the machine's own where the processors were so far free for it.
+HAD_MOST = 0.75
 LEARNING_SPLITS: tuple[Split, Split] = ("train", "validation")
 
 
@@ -239,7 +243,30 @@ def prepare_training(
     prepared = Prepared(
         task, dataset, base, engine, recipe, learned, validation, split_over=split_over, trimming=trimming
     )
-    return _with_room(prepared, free_for("causal"), reporter)
+    return _compiled_where_it_can(_with_room(prepared, free_for("causal"), reporter), reporter)
+
+
+def _compiled_where_it_can(prepared: Prepared, reporter: Reporter) -> Prepared:
+    """Without torch.compile where the hand-written pass computes, which it has no use for, or weights are split.
+
+    Raises:
+        UsageError: task.toml asks for it, and there is no compiler here.
+    """
+    from inhouse.engine.torch_model import can_compile
+
+    if not prepared.recipe.compiled:
+        return prepared
+    if prepared.fused or prepared.split_over > 1:
+        why = "the weights are split" if prepared.split_over > 1 else "this model's training pass is written by hand"
+        reporter.warn(f"train.compile has no use here, as {why}: it is left out")
+        return replace(prepared, recipe=prepared.recipe.model_copy(update={"compiled": False}))
+    if not can_compile():
+        raise UsageError(
+            "train.compile is set in task.toml, and there is no compiler here that torch.compile could use",
+            "leave it out, or install a C++ compiler (Debian: `apt install g++`) and, for a GPU, Triton",
+        )
+    reporter.say("torch.compile makes a program of the layers first, which takes a minute or more")
+    return prepared
 
 
 def _decided_by_tokens(recipe: Recipe, task: Task, reporter: Reporter) -> Recipe:
@@ -428,16 +455,31 @@ def prepared_trunk(
         with loading():
             model = load_model(folder, precision, four_bit=recipe.four_bit)
         adapters = attach(model, recipe.rank, recipe.alpha, recipe.seed, recipe.method)
-        trunk = trunk_of(model, recipe.max_tokens, mixed=mixed, checkpointed=checkpointed)
+        way = {"mixed": mixed, "checkpointed": checkpointed, "compiled": recipe.compiled}
+        trunk = trunk_of(model, recipe.max_tokens, **way)
         tidy_heap()  # of the weights that were joined
         yield trunk, adapters
 
 
-def measured_speed(prepared: Prepared, trunk: Trunk, adapters: dict[str, Learner]) -> float:
-    """Seconds that a token of this training takes here, from a few steps of it that are thrown away."""
+def measured_speed(prepared: Prepared, trunk: Trunk, adapters: dict[str, Learner], reporter: Reporter) -> float:
+    """Seconds that a token of this training takes here, from a few steps of it that are thrown away.
+
+    What the processors did meanwhile tells whether other programs had a good part of them, and so whether the time
+    would be another without those.
+    """
+    import torch
+
     from inhouse.train.loop import seconds_per_token
 
-    return seconds_per_token(trunk, adapters, prepared.learned, prepared.recipe)
+    begun, computed = time.perf_counter(), time.process_time()
+    speed = seconds_per_token(trunk, adapters, prepared.learned, prepared.recipe)
+    had = (time.process_time() - computed) / ((time.perf_counter() - begun) * torch.get_num_threads())
+    if had < HAD_MOST and not on_gpu():
+        reporter.warn(
+            f"other programs are at work: this one had {had:.0%} of the processors' time while its speed was measured, "
+            "and the estimate is of a machine as busy as that"
+        )
+    return speed
 
 
 def validation_judge(prepared: Prepared, trunk: Trunk) -> Judge:

@@ -336,7 +336,7 @@ def _plan_causal(
         at(STAGES[2])
         with prepared_trunk(prepared) as (trunk, adapters):
             at(STAGES[3])
-            speed = measured_speed(prepared, trunk, adapters)
+            speed = measured_speed(prepared, trunk, adapters, reporter)
     else:
         reporter.warn("it does not fit into the free memory: the time is reckoned from the machine's arithmetic alone")
         speed = _reckoned_speed(prepared)
@@ -408,7 +408,7 @@ def _train(
     ):
         at(STAGES[3])
         # Split weights can be computed by all at once alone, and the others do not train yet.
-        speed = _reckoned_speed(prepared) if processes.sharded else measured_speed(prepared, trunk, adapters)
+        speed = _reckoned_speed(prepared) if processes.sharded else measured_speed(prepared, trunk, adapters, reporter)
         speed /= processes.count
         prepared = replace(prepared, recipe=prepared.fitted(speed))
         records.schedule_run(workspace, run, prepared.recipe)

@@ -22,7 +22,7 @@ from inhouse.engine.lora import (
     attach,
     learned_parameters,
 )
-from inhouse.engine.torch_model import answer_logits, empty_model, load_model, padded
+from inhouse.engine.torch_model import answer_logits, empty_model, load_model, padded, side_by_side
 from inhouse.errors import InputError, NothingToLearn
 from inhouse.train.checkpoint import LoopResult, Position, checkpoint_step
 from inhouse.train.fused import FusedTrunk, can_fuse
@@ -256,18 +256,20 @@ def trunk_of(
     *,
     mixed: bool = False,
     checkpointed: bool = False,
+    compiled: bool = False,
 ) -> Trunk:
     """The fastest way through a model, for texts of up to `longest` tokens; all give the same gradients.
 
     Args:
         mixed: weights in float32 are multiplied in bfloat16.
         checkpointed: compute each layer again for its gradient, instead of keeping what it needs.
+        compiled: see `PlainTrunk`.
     """
-    if checkpointed:
-        return PaddedTrunk(model, mixed=mixed, checkpointed=True)
+    if checkpointed or compiled:
+        return PlainTrunk(model, mixed=mixed, checkpointed=checkpointed, compiled=compiled)
     kinds = {type(module) for module in model.modules()}
     plain = LoraLinear in kinds and DoraLinear not in kinds  # the fused pass is written for these
-    return FusedTrunk(model) if plain and can_fuse(model, longest) else PaddedTrunk(model, mixed=mixed)
+    return FusedTrunk(model) if plain and can_fuse(model, longest) else PlainTrunk(model, mixed=mixed)
 
 
 def split_trunk(
@@ -291,7 +293,7 @@ def split_trunk(
 
     model, weights = empty_model(folder, precision), None
     adapters = adapted(model)
-    trunk = ShardedTrunk(PaddedTrunk(model, mixed=mixed, checkpointed=checkpointed))
+    trunk = ShardedTrunk(PlainTrunk(model, mixed=mixed, checkpointed=checkpointed))
     if processes.main:
         base = load_model(folder, precision, on_cpu=True)
         adapted(base)
@@ -300,30 +302,43 @@ def split_trunk(
     return trunk, adapters
 
 
-class PaddedTrunk:
-    """The model as transformers computes it, on padded texts: for families and methods that are not fused, and on a
-    GPU.
+class PlainTrunk:
+    """The model as transformers computes it: for families and methods that are not fused, and on a GPU.
+
+    Texts are padded; under flash attention, which knows where each ends, they are side by side in one row.
 
     Args:
         mixed: weights in float32 are multiplied in bfloat16 (autocast): what is learned keeps all its digits.
         checkpointed: each layer is computed again for its gradient.
+        compiled: torch.compile makes one program of each layer; of texts of any length, as compiling takes minutes.
     """
 
-    def __init__(self, model: Any, *, mixed: bool = False, checkpointed: bool = False) -> None:  # noqa: ANN401
+    def __init__(
+        self,
+        model: Any,  # noqa: ANN401 - a transformers model
+        *,
+        mixed: bool = False,
+        checkpointed: bool = False,
+        compiled: bool = False,
+    ) -> None:
         self.model = model
         self._mixed, self._checkpointed = mixed, checkpointed
+        self._join = side_by_side if model.config._attn_implementation == "flash_attention_2" else padded
         if checkpointed:
             model.activation_checkpointing_enable()
+        if compiled:
+            for layer in model.model.layers:
+                layer.compile(dynamic=True)
 
     def logits(self, examples: Sequence[Encoded]) -> tuple[torch.Tensor, torch.Tensor]:
         """See `Trunk.logits`."""
         if self._checkpointed:  # transformers does it in training mode alone, and no layer here has another use of that
             self.model.train(torch.is_grad_enabled())
         device = next(self.model.parameters()).device
-        ids, mask, positions = padded([([*e.prompt, *e.answer], e.learned[0]) for e in examples], device)
+        inputs, positions = self._join([([*e.prompt, *e.answer], e.learned[0]) for e in examples], device)
         wanted = torch.tensor([token for e in examples for token in e.learned[1]], device=device)
         with torch.autocast(device.type, torch.bfloat16, enabled=self._mixed):
-            return answer_logits(self.model, ids, mask, positions), wanted
+            return answer_logits(self.model, inputs, positions), wanted
 
 
 def _learn(

@@ -293,6 +293,7 @@ def make_recipe(
         minutes=wish.minutes,
         answer_form=canonical_hash([task.json_schema, task.from_input or {}]) if task.kind == "extract" else "",
         method=wish.method,
+        compiled=wish.compile,
         trim=wish.trim,
         **_objective(wish, pairs),
     )

@@ -130,7 +130,7 @@ class ShardedTrunk(nn.Module):
     """A trunk whose weights are split over processes: each layer by itself, and all else together.
 
     Args:
-        trunk: computed layer by layer as transformers does (`PaddedTrunk`), of a model whose weights have no values
+        trunk: computed layer by layer as transformers does (`PlainTrunk`), of a model whose weights have no values
             yet (`engine.torch_model.empty_model`); `fill` gives them.
     """
 
