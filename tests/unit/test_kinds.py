@@ -198,14 +198,14 @@ def test_another_form_of_the_answers_is_another_version(kinds, cli):
 
 
 def test_what_no_answer_can_say_is_told(kinds):
-    from inhouse.pipeline.evaluation import _out_of_reach
+    from inhouse.pipeline.evaluating.warnings import out_of_reach_of
 
     workspace = Workspace(kinds[0])
     version = registry.find_version(workspace, "orders", "latest")
     test = records.load_dataset(workspace, "orders").of("test")
-    assert not _out_of_reach(version, test)
+    assert not out_of_reach_of(version, test)
     odd = replace(test[0], target='{"town":"Bonn","lamps":"many","items":[]}')
-    assert _out_of_reach(version, [*test, odd, odd]) == {"lamps: 'many' is not of type 'integer'": 2}
+    assert out_of_reach_of(version, [*test, odd, odd]) == {"lamps: 'many' is not of type 'integer'": 2}
     workspace.close()
 
 

@@ -26,7 +26,8 @@ from inhouse.core.json_schema import parse_object
 from inhouse.engine import ENCODER, get_base, require_base
 from inhouse.errors import NotFound
 from inhouse.pipeline.corrections import store_corrected, waiting_corrections
-from inhouse.pipeline.evaluation import encoders_of, evaluate
+from inhouse.pipeline.evaluating import evaluate
+from inhouse.pipeline.evaluating.field import encoders_of
 from inhouse.pipeline.learning_data import to_learn_from
 from inhouse.pipeline.training import train_to_the_end
 from inhouse.scoring import RIGHT_METRICS, field_paths, field_scores, object_exact
