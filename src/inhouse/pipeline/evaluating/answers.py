@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from inhouse.core import Dataset, ModelVersion
-from inhouse.store import Workspace, records
+from inhouse.store import Workspace, predictions
 
 if TYPE_CHECKING:
     from inhouse.evaluate.contenders import Answers
@@ -16,7 +16,7 @@ def keep_answers(workspace: Workspace, version: ModelVersion, dataset: Dataset, 
     """Keep every answer of every contender to the validation and test examples, under the version under test."""
     validation, test = dataset.of("validation"), dataset.of("test")
     for one in answers:
-        records.save_predictions(
+        predictions.save(
             workspace,
             task=version.task,
             model_version=version.name,
