@@ -18,8 +18,8 @@ from pydantic_core import PydanticUndefined
 import inhouse
 from inhouse import errors
 from inhouse.cli.main import app
-from inhouse.core import PRIMARY_METRICS, Task
-from inhouse.core.results import Decision, MonitorDecision
+from inhouse.core import PRIMARY_METRICS, Decision, Task
+from inhouse.core.results import MonitorDecision
 from inhouse.core.task import FromInput
 from inhouse.store.settings import ENV_PREFIX, Settings
 

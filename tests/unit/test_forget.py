@@ -24,7 +24,7 @@ from inhouse.core import Feedback, Finding, ModelVersion, Parity, Prediction, Re
 from inhouse.dataset.forget import Remains, Wanted
 from inhouse.engine.classifier import forget_in_classifier
 from inhouse.errors import Busy, ConfigError, InputError, NotFound, UsageError
-from inhouse.store import Workspace, erase, records, registry, traffic, write_bytes
+from inhouse.store import Workspace, erase, predictions, records, registry, traffic, write_bytes
 from inhouse.store import database as db
 from inhouse.store.vault import mask_key, read_map
 
@@ -110,7 +110,7 @@ def full(workspace, tmp_path):
     ]
     records.save_findings(workspace, dataset, found, {"f3"})
     asked = [*dataset.of("validation"), *dataset.of("test")]
-    records.save_predictions(
+    predictions.save(
         workspace, task="t", model_version="t@1", contender="fine-tuned", dataset=dataset, examples=asked,
         splits=["test"] * len(asked), answers=[Prediction(target=e.target, confidence=1.0) for e in asked],
     )  # fmt: skip

@@ -13,7 +13,7 @@ from fastapi.testclient import TestClient
 from inhouse.api.app import make_app
 from inhouse.core import Feedback, Trace
 from inhouse.core.json_schema import parse_object, validate
-from inhouse.store import Workspace, records, registry, traffic
+from inhouse.store import Workspace, predictions, records, registry, traffic
 from inhouse.store.database import now
 
 TOWNS = ["Delft", "Ghent", "Bonn", "Lille", "Derby", "Turin"]
@@ -141,7 +141,7 @@ def test_the_schema_is_kept_and_every_answer_that_was_given_meets_it(kinds):
     version = registry.find_version(workspace, "orders", "latest")
     assert version.json_schema == task.json_schema
     for name in ("fine-tuned", "prompted", "few-shot", "majority"):
-        kept = records.load_predictions(workspace, "orders", version.name, name, done["orders"]["dataset_fingerprint"])
+        kept = predictions.load(workspace, "orders", version.name, name, done["orders"]["dataset_fingerprint"])
         given = [a for a in kept["answer"].to_list() if a is not None]
         assert all(validate(task.json_schema, parse_object(a)) == "" for a in given)
         assert kept["error"].is_null().sum() == len(given), "no answer without its reason"
@@ -198,14 +198,14 @@ def test_another_form_of_the_answers_is_another_version(kinds, cli):
 
 
 def test_what_no_answer_can_say_is_told(kinds):
-    from inhouse.pipeline.evaluation import _out_of_reach
+    from inhouse.pipeline.evaluating.warnings import out_of_reach_of
 
     workspace = Workspace(kinds[0])
     version = registry.find_version(workspace, "orders", "latest")
     test = records.load_dataset(workspace, "orders").of("test")
-    assert not _out_of_reach(version, test)
+    assert not out_of_reach_of(version, test)
     odd = replace(test[0], target='{"town":"Bonn","lamps":"many","items":[]}')
-    assert _out_of_reach(version, [*test, odd, odd]) == {"lamps: 'many' is not of type 'integer'": 2}
+    assert out_of_reach_of(version, [*test, odd, odd]) == {"lamps: 'many' is not of type 'integer'": 2}
     workspace.close()
 
 

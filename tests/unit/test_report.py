@@ -23,14 +23,8 @@ from inhouse.core import (
     TrainResult,
     Verdict,
 )
-from inhouse.evaluate.report import (
-    ReportData,
-    confusions,
-    differences,
-    render_report,
-    shortened,
-    weakest_labels,
-)
+from inhouse.evaluate.report import ReportData, render_report
+from inhouse.evaluate.report.errors import confusions, differences, shortened, weakest_labels
 
 CONTRACT = Path(__file__).parents[1] / "contracts" / "evaluation.schema.json"
 EVIL = "</td><script>alert('1')</script>\"&<img src=http://evil/x onerror=x>"

@@ -95,6 +95,19 @@ def test_rows_that_another_header_leaves_out_go_and_what_clean_dropped_does_not_
     assert splits(after).items() <= splits(before).items()
 
 
+def test_another_encoding_brings_back_nothing_that_is_masked(workspace, tmp_path):
+    rows = [{**row, "text": f"für {row['text']} an{i}@web.de"} for i, row in enumerate(ROWS)]
+    file = write_csv(tmp_path / "a.csv", rows)
+    file.write_bytes(file.read_text().encode("cp1252"))
+    pipeline.add(workspace, "t", [file], options=ReadOptions(encoding="cp437"))
+    pipeline.clean(workspace, "t", apply=["personal_data"])
+    masked, told = newest(workspace), Silent()
+    assert all("[EMAIL_" in e.inputs["text"] for e in masked.examples)
+    pipeline.add(workspace, "t", [file], told, options=ReadOptions(encoding="cp1252"))
+    assert newest(workspace).examples == masked.examples
+    assert any(f"{len(ROWS)} masked rows stayed as read before" in line for line in told.warned)
+
+
 def test_unlabelled_rows_that_were_misread_leave_the_pool(workspace, tmp_path):
     pipeline.init(workspace, "t")
     file = tmp_path / "u.csv"

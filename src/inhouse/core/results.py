@@ -1,30 +1,26 @@
-"""What the stages return: findings, recipes, evaluations, verdicts, model versions, monitoring."""
+"""What the stages return: findings, recipes, plans, trainings, model versions, monitoring."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
+from inhouse.core.evaluation import Metric
 from inhouse.core.example import Split
+from inhouse.core.frozen import Frozen
 from inhouse.core.task import FromInput, Kind, Method, ObjectiveName, Outline, Task, Trim
 from inhouse.core.trimming import Trimming
 
 Severity = Literal["error", "warning", "info"]
-Decision = Literal["adopt", "not_needed", "collect_more", "reject"]
 MonitorDecision = Literal["keep", "collect", "retrain", "go_back"]
-
-
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
 
 # A finding's JSON has so many examples and as many pieces of evidence at most; `count` says how many there are.
 SHOWN = 20
 
 
-class Evidence(_Frozen):
+class Evidence(Frozen):
     """One example as a finding shows it: where it stands, what was asked and answered (cut), and what to see in it.
 
     `position` is its place in the dataset.
@@ -38,7 +34,7 @@ class Evidence(_Frozen):
     position: int = Field(default=-1, exclude=True)
 
 
-class Masked(_Frozen):
+class Masked(Frozen):
     """A stretch of an example's text and what to put there: of the input field `field`, or, where empty, the target.
 
     `rejected`: of the rejected answer instead.
@@ -51,7 +47,7 @@ class Masked(_Frozen):
     rejected: bool = False
 
 
-class Finding(_Frozen):
+class Finding(Frozen):
     """One problem seen in a dataset: what it is, the examples at fault, and what accepting it would do.
 
     Attributes:
@@ -93,7 +89,7 @@ class Finding(_Frozen):
         return frozenset((*self.drop, *self.relabel, *self.mask))
 
 
-class Recipe(_Frozen):
+class Recipe(Frozen):
     """The frozen, complete description of a training: equal recipes on equal data give equal adapters.
 
     `system` is the system message that every training and serving prompt carries; `answer_form` is the hash of what
@@ -136,7 +132,7 @@ class Recipe(_Frozen):
     decided_by: Literal["metric", "answer_tokens"] = "metric"
 
 
-class EncoderRecipe(_Frozen):
+class EncoderRecipe(Frozen):
     """The frozen, complete description of a classifier's training: a sentence encoder tuned, then a head over labels.
 
     `layer_decay` is what each layer's learning rate is of that of the layer above it; `scale` multiplies cosines into
@@ -182,7 +178,7 @@ def read_recipe(values: Mapping[str, Any]) -> AnyRecipe:
     return kind.model_validate(values)
 
 
-class Choice(_Frozen):
+class Choice(Frozen):
     """One choice of a plan, and why it was made."""
 
     name: str
@@ -190,7 +186,7 @@ class Choice(_Frozen):
     reason: str
 
 
-class BaseOption(_Frozen):
+class BaseOption(Frozen):
     """What a training of the same data would take from another base model, scaled from what was measured with one.
 
     Of kind `encoder`: from the task's encoder (`--model encoder`), measured.
@@ -204,7 +200,7 @@ class BaseOption(_Frozen):
     fits: bool
 
 
-class TrainPlan(_Frozen):
+class TrainPlan(Frozen):
     """What `train --dry-run` gives back: everything that a training would do and take.
 
     `minutes` are the loop's; packaging and the parity gate come on top. `memory_gib` and `disk_gib` are the most that
@@ -235,7 +231,7 @@ class TrainPlan(_Frozen):
     recipe: dict[str, Any]
 
 
-class CurvePoint(_Frozen):
+class CurvePoint(Frozen):
     """A score at a number of training examples, with its 95 % interval; `measured`, or foretold."""
 
     examples: int
@@ -245,7 +241,7 @@ class CurvePoint(_Frozen):
     measured: bool
 
 
-class CurveResult(_Frozen):
+class CurveResult(Frozen):
     """What `train --curve` gives back.
 
     `power` is the b of `error = a n^-b`: 0 where more examples bring nothing. `gain` is what twice as many examples
@@ -265,60 +261,7 @@ class CurveResult(_Frozen):
     interrupted: bool = False
 
 
-class Metric(_Frozen):
-    """A value with its 95 % interval and the number of examples behind it."""
-
-    value: float
-    low: float
-    high: float
-    n: int
-
-
-class ContenderResult(_Frozen):
-    """How one contender did on the test examples."""
-
-    name: str
-    model: str | None
-    metrics: dict[str, Metric]
-    seconds: float
-    requests_per_second: float
-    prompt_tokens: float | None = None
-    answer_tokens: float | None = None
-    unanswered: int = 0
-
-
-class Verdict(_Frozen):
-    """The decision of an evaluation, with the evidence it rests on (design, section 5)."""
-
-    decision: Decision
-    winner: str
-    against: str | None
-    gain: float | None
-    low: float | None
-    high: float | None
-    p_value: float | None
-    reason: str
-    more_examples: int | None = None
-
-
-class Evaluation(_Frozen):
-    """Everything of one evaluation that others read; `contracts/evaluation.schema.json` is its shape."""
-
-    task: str
-    report: str
-    dataset_fingerprint: str
-    base_model: str
-    model_version: str
-    test_examples: int
-    validation_examples: int
-    primary_metric: str
-    contenders: tuple[ContenderResult, ...]
-    verdict: Verdict
-    against_champion: dict[str, Any] | None = None
-    warnings: tuple[str, ...] = ()
-
-
-class Parity(_Frozen):
+class Parity(Frozen):
     """Trainer against served file: what was compared, how far they agree, and what differs.
 
     `ties` of the `tokens` differ only because the trainer itself found two tokens equally likely; `top1_agreement` is
@@ -339,7 +282,7 @@ class Parity(_Frozen):
     reason: str = ""
 
 
-class TrainResult(_Frozen):
+class TrainResult(Frozen):
     """What `train` gives back; `contracts/train.schema.json` is its shape.
 
     `overfitting`: the evidence for it, in a sentence; empty where there is none. `interrupted`: Ctrl-C ended it early;
@@ -368,7 +311,7 @@ class TrainResult(_Frozen):
     history: tuple[dict[str, float], ...] = ()
 
 
-class SeedsResult(_Frozen):
+class SeedsResult(Frozen):
     """What `train --seeds` gives back: one training for each seed, and how far they lie apart on validation examples.
 
     `best` is the version with the best score there.
@@ -384,7 +327,7 @@ class SeedsResult(_Frozen):
     runs: tuple[TrainResult, ...]
 
 
-class ModelVersion(_Frozen):
+class ModelVersion(Frozen):
     """A registered result: the file that serves, and where it comes from.
 
     What it reads and answers is kept with it, so that it answers tomorrow as it does today, whatever becomes of
@@ -444,21 +387,7 @@ class ModelVersion(_Frozen):
         return task.model_copy(update=form)
 
 
-class Prediction(_Frozen):
-    """One answer. `target` is None when the contender could not answer; then `error` says why.
-
-    A text may be there and still have an `error`: it was cut off (not `finished`), or fails a check of the outline.
-    """
-
-    target: str | None
-    finished: bool = True
-    confidence: float = 0.0
-    prompt_tokens: int = 0
-    answer_tokens: int = 0
-    error: str | None = None
-
-
-class DriftSignal(_Frozen):
+class DriftSignal(Frozen):
     """One drift test: its statistic, p-value, and the examples that drive it."""
 
     signal: str
@@ -468,7 +397,7 @@ class DriftSignal(_Frozen):
     examples: tuple[str, ...] = ()
 
 
-class MonitorResult(_Frozen):
+class MonitorResult(Frozen):
     """What `monitor` gives back; `contracts/monitor.schema.json` is its shape."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
@@ -485,7 +414,7 @@ class MonitorResult(_Frozen):
     reason: str
 
 
-class Trace(_Frozen):
+class Trace(Frozen):
     """One served request with its answer."""
 
     id: str
@@ -502,7 +431,7 @@ class Trace(_Frozen):
     error: str | None = None
 
 
-class Feedback(_Frozen):
+class Feedback(Frozen):
     """An opinion on a trace; with `correction`, the right answer given by a person."""
 
     id: str = Field(default="")

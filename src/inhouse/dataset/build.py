@@ -10,7 +10,7 @@ from typing import NamedTuple
 from inhouse.core import Dataset, Example, Kind, Split
 from inhouse.dataset.keys import merged_by_key
 from inhouse.dataset.learnable import check_learnable, rare_labels
-from inhouse.dataset.rereading import OtherLines, read_anew
+from inhouse.dataset.rereading import OtherLines, Protected, read_anew
 from inhouse.dataset.split import assign_splits
 from inhouse.dataset.twins import TestTwins
 from inhouse.errors import TooFewExamples
@@ -34,7 +34,8 @@ class Built:
 
     `leaks` are examples that stay and that nothing learns from (see `without_leaks`), each with the reason; `replaced`
     are rows of the version before that rows of the same key, or another reading of the file, stand in for, each with
-    what stood there; `misread` are rows that another reading of the file does not have, and that are left out.
+    what stood there; `misread` are rows that another reading of the file does not have, and that are left out;
+    `protected` are rows that stay as they are, whatever it says.
     """
 
     dataset: Dataset
@@ -43,6 +44,7 @@ class Built:
     warnings: list[str] = field(default_factory=list)
     replaced: list[tuple[Example, Example]] = field(default_factory=list)
     misread: list[Example] = field(default_factory=list)
+    protected: list[Example] = field(default_factory=list)
 
 
 def build_dataset(
@@ -56,6 +58,7 @@ def build_dataset(
     drop_rare: bool,
     reason: str,
     reread: OtherLines | None = None,
+    protected: Protected = lambda old, new: False,
 ) -> Built:
     """The version that `train` and `test` make, on top of `previous` if there is one.
 
@@ -69,11 +72,12 @@ def build_dataset(
         kind: of the task; labels are looked at for classify alone.
         drop_rare: set aside the examples of labels that appear once, instead of raising.
         reread: files that are read otherwise than before, with the lines of their examples (see `read_anew`).
+        protected: whether a row of `previous` stays as it is, whatever another reading of its file says.
 
     Raises:
         TooFewExamples: see `check_learnable`; or nothing is left to validate or to test with.
     """
-    anew = read_anew(_placed(previous), [*train, *(test or [])], reread or {})
+    anew = read_anew(_placed(previous), [*train, *(test or [])], reread or {}, protected)
     old, of_test = anew.rows, set(map(id, test or ()))
     train = [e for e in anew.new if id(e) not in of_test]
     merged = merged_by_key(old, train, [e for e in anew.new if id(e) in of_test])
@@ -111,7 +115,7 @@ def build_dataset(
     if any(e.key for e in (*train, *(test or []))) and (without := sum(not e.key for e, _ in merged.rows)):
         again.append(f"rows that came before there was a key, which no row can replace: {without}")
     replaced = [*anew.replaced, *merged.replaced]
-    return Built(dataset, rare, leaks, again + label_warnings(whole, kind), replaced, anew.dropped)
+    return Built(dataset, rare, leaks, again + label_warnings(whole, kind), replaced, anew.dropped, anew.protected)
 
 
 def without_leaks(dataset: Dataset) -> tuple[Dataset, list[tuple[Example, str]]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from inhouse.core import Example, Split
@@ -11,6 +11,8 @@ _Row = tuple[Example, Split | None]
 
 # By checksum and part of a file, the lines in which another reading of it finds examples.
 OtherLines = Mapping[tuple[str, str], Collection[int]]
+# Whether a row of a version must not be replaced by what another reading finds in its place.
+Protected = Callable[[Example, Example], bool]
 
 
 @dataclass(slots=True)
@@ -18,7 +20,7 @@ class ReadAnew:
     """The rows of a version with what another reading of their files says, and the examples that are of no such row.
 
     `replaced` has pairs of what stood there and what does now; `dropped` are rows that the other reading does not have,
-    `stuck` those of them that stay all the same, as test examples do.
+    `stuck` those of them that stay all the same, as test examples do. `protected` are rows that stay as they are.
     """
 
     rows: list[_Row] = field(default_factory=list)
@@ -26,9 +28,12 @@ class ReadAnew:
     replaced: list[tuple[Example, Example]] = field(default_factory=list)
     dropped: list[Example] = field(default_factory=list)
     stuck: list[Example] = field(default_factory=list)
+    protected: list[Example] = field(default_factory=list)
 
 
-def read_anew(rows: Sequence[_Row], new: Sequence[Example], lines: OtherLines) -> ReadAnew:
+def read_anew(
+    rows: Sequence[_Row], new: Sequence[Example], lines: OtherLines, protected: Protected = lambda old, new: False
+) -> ReadAnew:
     """Put examples in the place of the rows of their line; split, group and key stay, on the test side too.
 
     A line that is among `lines` and has no example here is no news (`clean` mended it, say): its row stays.
@@ -45,7 +50,9 @@ def read_anew(rows: Sequence[_Row], new: Sequence[Example], lines: OtherLines) -
                 found.rows.append((example, split))
         else:
             now = of_place.pop(place, None)
-            if now is not None and now.id != example.id:
+            if now is not None and now.id != example.id and protected(example, now):
+                found.protected.append(example)
+            elif now is not None and now.id != example.id:
                 now = replace(now, group=example.group, key=now.key or example.key)
                 found.replaced.append((example, now))
                 example = now

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from inhouse.core import MetricsSection, Verdict
-from inhouse.core.results import Decision
+from inhouse.core import Decision, MetricsSection, Verdict
 from inhouse.errors import NoMetric, UsageError
 from inhouse.scoring import compare_scores, examples_to_tell, holm, macro_f1, paired_f1_difference
 

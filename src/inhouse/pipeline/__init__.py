@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from inhouse.pipeline.adding import Added, add, init
     from inhouse.pipeline.cleaning import Cleaned, FindingsPage, clean, findings
     from inhouse.pipeline.curve import train_curve
-    from inhouse.pipeline.evaluation import evaluate
+    from inhouse.pipeline.evaluating import evaluate
     from inhouse.pipeline.exchange import Exchange, from_tool, to_tool
     from inhouse.pipeline.exporting import Exported, export
     from inhouse.pipeline.forgetting import Forgotten, forget
@@ -87,7 +87,7 @@ _HOMES = {
         "findings",
     ),
     "curve": ("train_curve",),
-    "evaluation": ("evaluate",),
+    "evaluating": ("evaluate",),
     "exchange": (
         "Exchange",
         "from_tool",

@@ -33,6 +33,7 @@ from inhouse.errors import ModelUnavailable, NotFound, RareLabels, UsageError, d
 from inhouse.pipeline.cards import save_version
 from inhouse.pipeline.corrections import store_corrected, waiting_corrections
 from inhouse.pipeline.differences import tell_replaced
+from inhouse.pipeline.masking import hides_more
 from inhouse.pipeline.pooling import Pooled, input_of_unlabelled, set_aside, store_pooled
 from inhouse.pipeline.reading import (
     Opening,
@@ -49,9 +50,10 @@ from inhouse.pipeline.reading import (
     task_name_of,
     with_input,
 )
+from inhouse.pipeline.rejected import Rejected, some
 from inhouse.pipeline.subject import subject_of
 from inhouse.pipeline.task_form import form_lines, tell_not_taken, with_form
-from inhouse.store import Workspace, check_name, disk_guard, records, write_bytes
+from inhouse.store import Workspace, check_name, disk_guard, records
 
 # What `add` takes in place of a path: the Corrections of what was served.
 TRACES = "traces"
@@ -222,19 +224,17 @@ def _unlabelled(
 
 def _nothing_but_pooled(workspace: Workspace, task: Task, pooled: Pooled, reporter: Reporter) -> Added:
     """Store what was read where no row had a target."""
-    files = _rejected_files(workspace, task, pooled.rejections)
-    with disk_guard(workspace.paths.root), workspace.undoing(workspace.paths.task_file(task.name), *files):
+    rejected = Rejected(workspace, task, pooled.rejections)
+    with disk_guard(workspace.paths.root), workspace.undoing(workspace.paths.task_file(task.name), *rejected.files):
         if task != workspace.load_task(task.name):
             workspace.save_task(task)
-        for file, content in files.items():
-            write_bytes(file, content)
+        rejected.write()
         count = store_pooled(workspace, task, pooled, reporter)
-    names = [str(file) for file in files]
-    _tell_rejected(pooled.rejections, names, reporter)
+    rejected.tell(reporter)
     newest = records.latest_dataset(workspace, task.name)
     previous = records.load_dataset(workspace, task.name, newest) if newest else Dataset(task.name, 0, (), ())
     prepared = Prepared(task, task, Read(), None)
-    return replace(_result(task, previous, prepared, pooled.rejections, names), pooled=count)
+    return replace(_result(task, previous, prepared, rejected), pooled=count)
 
 
 def wishes_of(
@@ -308,6 +308,11 @@ class Prepared:
     def reads(self) -> list[Read]:
         """What was read, the training side first."""
         return [self.train] if self.test is None else [self.train, self.test]
+
+    @property
+    def rejections(self) -> list[tuple[Origin, Rejection]]:
+        """Rows that cannot be used, and where they stand."""
+        return [rejected for read in self.reads for rejected in read.rejections]
 
     @property
     def is_news(self) -> bool:
@@ -438,9 +443,8 @@ def store_data(
     if workspace.exists and (newest := records.latest_dataset(workspace, task.name)):
         previous = records.load_dataset(workspace, task.name, newest)
     number = (previous.number if previous else 0) + 1
-    rejections = [rejected for read in prepared.reads for rejected in read.rejections]
     if previous is not None and not any(read.examples or read.reread for read in prepared.reads):
-        return _unchanged(workspace, prepared, previous, rejections, reporter)
+        return _unchanged(workspace, prepared, previous, reporter)
     added = [source for read in prepared.reads for source in read.added]
     build = partial(
         datasets.build_dataset,
@@ -450,8 +454,9 @@ def store_data(
         None if test is None else test.examples,
         kind=task.kind,
         previous=previous,
-        reason=f"added {_some([source['file'] for source in added])}",
+        reason=f"added {some([source['file'] for source in added])}",
         reread={place: lines for read in prepared.reads for place, lines in read.reread.items()},
+        protected=hides_more,
     )
     try:
         built = build(drop_rare=drop_rare)
@@ -461,23 +466,29 @@ def store_data(
         built = build(drop_rare=True)
     for model in models:
         require_base(model, workspace.settings)
+    if built.protected:
+        reporter.warn(
+            f"{counted(len(built.protected), 'masked row')} stayed as read before: this reading of the file would "
+            "bring back what they hide"
+        )
     changed = with_form(task, built.dataset)
     if changed.kind == "extract":
         built = replace(built, dataset=datasets.in_schema_order(built.dataset, changed.json_schema))
     if previous is not None and _says_the_same(previous, built.dataset):
-        reporter.say(f"every row of {_some([source['file'] for source in added])} is there already: nothing changed")
-        return _unchanged(workspace, prepared, previous, rejections, reporter)
+        reporter.say(f"every row of {some([source['file'] for source in added])} is there already: nothing changed")
+        return _unchanged(workspace, prepared, previous, reporter)
     if prepared.is_news:
         _show(changed, prepared, reporter)
         if confirm and not confirm("use this?"):
             raise UsageError("nothing was added", "name what is otherwise: --input, --target, --group, --kind")
-    rejected_files = _keep_all(workspace, changed, built.dataset, added, rejections, previous)
-    _tell(built, rejections, rejected_files, prepared.before or task, changed, reporter)
+    rejected = Rejected(workspace, changed, prepared.rejections)
+    _keep_all(workspace, changed, built.dataset, added, rejected, previous)
+    _tell(built, rejected, prepared.before or task, changed, reporter)
     if built.replaced and previous is not None:
         tell_replaced(datasets.difference(previous, built.dataset), reporter)
     _tell_overlong(workspace, changed, built.dataset, reporter)
     return replace(
-        _result(changed, built.dataset, prepared, rejections, rejected_files),
+        _result(changed, built.dataset, prepared, rejected),
         dropped=len(built.dropped),
         leaking=len(built.leaks),
         replaced=len(built.replaced),
@@ -500,16 +511,12 @@ def _says_the_same(previous: Dataset, dataset: Dataset) -> bool:
     return previous.fingerprint == dataset.fingerprint and next(keys) == next(keys)
 
 
-def _some(names: Sequence[str], most: int = 3) -> str:
-    return ", ".join(names[:most]) + (f" and {len(names) - most:,} more" if len(names) > most else "")
-
-
 def _show(task: Task, prepared: Prepared, reporter: Reporter) -> None:
     """What was inferred, to be looked at before it is used."""
     reporter.say(f"kind: {task.kind}")
     reporter.say(f"input: {', '.join(task.input.fields)}")
     target = ", ".join(task.input.targets) or "the last answer of each conversation"
-    labels = f", {len(task.labels)} labels: {_some(task.labels, 10)}" if task.kind == "classify" else ""
+    labels = f", {len(task.labels)} labels: {some(task.labels, 10)}" if task.kind == "classify" else ""
     reporter.say(f"target: {target}{labels}")
     before = prepared.before.sources if prepared.before else ()
     for section in (s for s in task.sources if s not in before and s.columns):
@@ -517,37 +524,19 @@ def _show(task: Task, prepared: Prepared, reporter: Reporter) -> None:
         reporter.say(f"{section.pattern}: {called}")
 
 
-def _unchanged(
-    workspace: Workspace,
-    prepared: Prepared,
-    previous: Dataset,
-    rejections: Sequence[tuple[Origin, Rejection]],
-    reporter: Reporter,
-) -> Added:
+def _unchanged(workspace: Workspace, prepared: Prepared, previous: Dataset, reporter: Reporter) -> Added:
     """What is told where no example is new; rejected rows and mappings are kept all the same."""
-    task = prepared.task
-    rejected_files = _rejected_files(workspace, task, rejections)
-    with disk_guard(workspace.paths.root), workspace.undoing(workspace.paths.task_file(task.name), *rejected_files):
-        for file, content in rejected_files.items():
-            write_bytes(file, content)
+    task, rejected = prepared.task, Rejected(workspace, prepared.task, prepared.rejections)
+    with disk_guard(workspace.paths.root), workspace.undoing(workspace.paths.task_file(task.name), *rejected.files):
+        rejected.write()
         if task != workspace.load_task(task.name):
             workspace.save_task(task)
-    _tell_rejected(rejections, [str(file) for file in rejected_files], reporter)
-    return _result(task, previous, prepared, rejections, [str(file) for file in rejected_files])
+    rejected.tell(reporter)
+    return _result(task, previous, prepared, rejected)
 
 
-def _result(
-    task: Task,
-    dataset: Dataset,
-    prepared: Prepared,
-    rejections: Sequence[tuple[Origin, Rejection]],
-    rejected_files: Sequence[str],
-) -> Added:
-    listed = [
-        Unusable(r.provenance.file, r.provenance.line or None, r.reason, sources.remedy_of(r.reason))
-        for _, r in rejections[:LISTED]
-    ]
-    return Added(
+def _result(task: Task, dataset: Dataset, prepared: Prepared, rejected: Rejected | None) -> Added:
+    added = Added(
         task=task.name,
         dataset=dataset.number,
         dataset_fingerprint=dataset.fingerprint,
@@ -555,13 +544,14 @@ def _result(
         labels=task.labels,
         fields=task.input.fields,
         target=task.input.target,
-        rejected=len(rejections),
-        rejected_files=tuple(rejected_files),
-        rejections=tuple(listed),
         unusable=tuple([bad for read in prepared.reads for bad in read.unusable][:LISTED]),
         kind=task.kind,
         form=form_lines(task),
     )
+    if rejected is None:
+        return added
+    files = tuple(str(file) for file in rejected.files)
+    return replace(added, rejected=rejected.count, rejected_files=files, rejections=tuple(rejected.first(LISTED)))
 
 
 def _add_corrections(workspace: Workspace, task: Task, reporter: Reporter) -> Added:
@@ -575,7 +565,7 @@ def _add_corrections(workspace: Workspace, task: Task, reporter: Reporter) -> Ad
     else:
         reporter.say("no correction of a served answer waits: nothing new in the traces")
     task = workspace.load_task(task.name)
-    return _result(task, dataset, Prepared(task, task, Read(), None), [], [])
+    return _result(task, dataset, Prepared(task, task, Read(), None), None)
 
 
 def _keep_all(
@@ -583,74 +573,19 @@ def _keep_all(
     task: Task,
     dataset: Dataset,
     added: list[dict[str, Any]],
-    rejections: Sequence[tuple[Origin, Rejection]],
+    rejected: Rejected,
     previous: Dataset | None,
-) -> list[str]:
+) -> None:
     """Write rejects files, task and dataset, in this order: the database row makes the version real."""
-    rejected = _rejected_files(workspace, task, rejections)
-    files = (workspace.paths.task_file(task.name), *rejected)
+    files = (workspace.paths.task_file(task.name), *rejected.files)
     with disk_guard(workspace.paths.root), workspace.undoing(*files):
         workspace.create()
-        for file, content in rejected.items():
-            write_bytes(file, content)
+        rejected.write()
         workspace.save_task(task)
         save_version(workspace, task.kind, dataset, previous, added)
-    return [str(file) for file in rejected]
 
 
-def _rejected_files(
-    workspace: Workspace, task: Task, rejections: Sequence[tuple[Origin, Rejection]]
-) -> dict[Path, bytes]:
-    """The content of each file of rejected rows: one for each set of columns that sources have (see `_groups`).
-
-    Its name is that of the first source, and the first digits of its checksum, as two folders may hold a data.csv.
-    """
-    files: dict[Path, bytes] = {}
-    for (columns, _), rows in _groups(rejections).items():
-        first = rows[0][0]
-        name = re.sub(r"[^\w.-]", "_", first.name.rpartition("/")[2])[-100:]
-        file = workspace.paths.rejects(task.name, f"{name}.{first.sha256[:8]}")
-        files[file] = sources.rejects_csv(columns, [rejection for _, rejection in rows])
-    return files
-
-
-def _groups(
-    rejections: Sequence[tuple[Origin, Rejection]],
-) -> dict[tuple[tuple[str, ...], bool], list[tuple[Origin, Rejection]]]:
-    """Rejected rows by the columns of their sources, documents of folders apart."""
-    groups: dict[tuple[tuple[str, ...], bool], list[tuple[Origin, Rejection]]] = {}
-    for origin, rejection in rejections:
-        groups.setdefault((origin.columns, origin.folder), []).append((origin, rejection))
-    return groups
-
-
-def _tell_rejected(rejections: Sequence[tuple[Origin, Rejection]], files: Sequence[str], reporter: Reporter) -> None:
-    for _, rejection in rejections[:5]:
-        remedy = sources.remedy_of(rejection.reason)
-        reporter.warn(f"{rejection.provenance}: row rejected: {rejection.reason}\n  -> {remedy}")
-    groups = list(zip(_groups(rejections).items(), files, strict=True))
-    mendable = [(len(rows), file) for ((_, folder), rows), file in groups if not folder]
-    listed = [(len(rows), file) for ((_, folder), rows), file in groups if folder]
-    if mendable:
-        reporter.warn(
-            f"{counted(sum(n for n, _ in mendable), 'row')} rejected; mend what is wrong in "
-            f"{_some([file for _, file in mendable])} and add that file: it has each row with its reason and remedy"
-        )
-    if listed:
-        reporter.warn(
-            f"{counted(sum(n for n, _ in listed), 'document')} rejected; mend these files and add the folder again: "
-            f"they are listed in {_some([file for _, file in listed])}"
-        )
-
-
-def _tell(
-    built: datasets.Built,
-    rejections: Sequence[tuple[Origin, Rejection]],
-    rejected_files: Sequence[str],
-    before: Task,
-    after: Task,
-    reporter: Reporter,
-) -> None:
+def _tell(built: datasets.Built, rejected: Rejected, before: Task, after: Task, reporter: Reporter) -> None:
     counts = built.dataset.counts()
     labels = f", {len(after.labels)} labels" if after.kind == "classify" else ""
     reporter.say(
@@ -658,7 +593,7 @@ def _tell(
         f"{counts['test']} test examples{labels} (fingerprint {built.dataset.fingerprint})"
     )
     _tell_form(built.dataset, before, after, reporter)
-    _tell_rejected(rejections, rejected_files, reporter)
+    rejected.tell(reporter)
     for _, why in built.leaks[:5]:
         reporter.warn(why)
     if built.leaks:

@@ -9,8 +9,8 @@ from typing import Any
 import inhouse.dataset as datasets
 from inhouse.core import Example, Provenance, Reporter, Silent, Task, input_key, target_key, warn_of_first
 from inhouse.errors import NotFound, UsageError
-from inhouse.pipeline.advice import Advisor
 from inhouse.pipeline.labelling import LISTED, usable, use_answers
+from inhouse.pipeline.suggesting import Advisor
 from inhouse.sources.label_tools import Exchanged, Form, labelstudio_config, read_project, write_project
 from inhouse.store import Workspace, disk_guard, pool, records, sha256_of, write_bytes
 from inhouse.store.pool import PoolRecord

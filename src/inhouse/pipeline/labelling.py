@@ -12,8 +12,8 @@ import inhouse.dataset as datasets
 from inhouse.core import Dataset, Example, Reporter, Silent, Task, labels_of
 from inhouse.core.json_schema import compact, ordered, parse_object, validate
 from inhouse.errors import NotFound, TooFewExamples
-from inhouse.pipeline.advice import Advisor, Suggested
 from inhouse.pipeline.cards import save_version
+from inhouse.pipeline.suggesting import Advisor, Suggested
 from inhouse.pipeline.task_form import tell_not_taken, with_form
 from inhouse.store import Workspace, disk_guard, pool, records
 from inhouse.store.pool import PoolRecord

@@ -82,6 +82,15 @@ class Masks:
             )
 
 
+def hides_more(masked: Example, other: Example) -> bool:
+    """Whether an example has placeholders that another reading of its row does not have."""
+
+    def placeholders(example: Example) -> set[str]:
+        return {found[0] for text in _texts(example) for found in PLACEHOLDER.finditer(text)}
+
+    return not placeholders(masked) <= placeholders(other)
+
+
 def numbered(dataset: Dataset, findings: Sequence[Finding], masks: Masks) -> list[Finding]:
     """The findings with a numbered placeholder in every mask."""
     by_position: defaultdict[int, set[Masked]] = defaultdict(set)

@@ -26,11 +26,12 @@ from inhouse.core.json_schema import parse_object
 from inhouse.engine import ENCODER, get_base, require_base
 from inhouse.errors import NotFound
 from inhouse.pipeline.corrections import store_corrected, waiting_corrections
-from inhouse.pipeline.evaluation import encoders_of, evaluate
+from inhouse.pipeline.evaluating import evaluate
+from inhouse.pipeline.evaluating.field import encoders_of
 from inhouse.pipeline.learning_data import to_learn_from
 from inhouse.pipeline.training import train_to_the_end
 from inhouse.scoring import RIGHT_METRICS, field_paths, field_scores, object_exact
-from inhouse.store import Workspace, records, registry, traffic
+from inhouse.store import Workspace, predictions, records, registry, traffic
 
 # Requests that `monitor` looks at, the newest ones: enough for narrow intervals, few enough that last week's drift is
 # not drowned in last year's traffic.
@@ -158,7 +159,7 @@ def _sameness(champion: ModelVersion) -> Callable[[str, str], bool]:
 
 def _usual_answers(workspace: Workspace, champion: ModelVersion, reference: Sequence[Example]) -> list[str]:
     try:
-        kept = records.load_predictions(
+        kept = predictions.load(
             workspace,
             champion.task,
             champion.name,

@@ -12,7 +12,8 @@ from inhouse.clean import summary
 from inhouse.core import Evaluation, Reporter, Silent, TrainResult
 from inhouse.pipeline.adding import Added, Confirm, prepare, store_data, task_there, wishes_of
 from inhouse.pipeline.cleaning import Cleaned, clean
-from inhouse.pipeline.evaluation import encoders_of, evaluate
+from inhouse.pipeline.evaluating import evaluate
+from inhouse.pipeline.evaluating.field import encoders_of
 from inhouse.pipeline.preparation import wished
 from inhouse.pipeline.training import train_to_the_end
 from inhouse.store import Workspace, check_name

@@ -1,4 +1,4 @@
-"""Datasets, findings, runs, predictions and reports in the workspace: typed reads and writes."""
+"""Datasets, findings and runs in the workspace: typed reads and writes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 import polars as pl
 from sqlalchemy import RowMapping, delete, func, insert, select, update
 
-from inhouse.core import AnyRecipe, Dataset, Example, Finding, Prediction, Provenance, Recipe, inputs_json, read_recipe
+from inhouse.core import AnyRecipe, Dataset, Example, Finding, Provenance, Recipe, inputs_json, read_recipe
 from inhouse.errors import NotFound
 from inhouse.store import database as db
 from inhouse.store.workspace import Workspace
@@ -411,72 +411,3 @@ def unfinished_runs(workspace: Workspace, task: str) -> list[str]:
     with workspace.database.begin() as connection:
         rows = connection.execute(select(table.c.id).where(table.c.task == task, table.c.status.in_(GOES_ON)))
         return [r[0] for r in rows]
-
-
-# ---------------------------------------------------------------------- predictions
-
-
-def save_predictions(
-    workspace: Workspace,
-    *,
-    task: str,
-    model_version: str,
-    contender: str,
-    dataset: Dataset,
-    examples: Sequence[Example],
-    splits: Sequence[str],
-    answers: Sequence[Prediction],
-) -> str:
-    """Keep every answer of a contender as Parquet; return the blob's SHA-256."""
-    frame = pl.DataFrame(
-        {
-            "example": [e.id for e in examples],
-            "split": list(splits),
-            "expected": [e.target for e in examples],
-            "answer": [a.target for a in answers],
-            "confidence": [a.confidence for a in answers],
-            "prompt_tokens": [a.prompt_tokens for a in answers],
-            "answer_tokens": [a.answer_tokens for a in answers],
-            "error": [a.error for a in answers],
-        },
-        schema_overrides={"answer": pl.String, "error": pl.String},
-    )
-    buffer = io.BytesIO()
-    frame.write_parquet(buffer)
-    blob = workspace.blobs.put(buffer.getvalue(), PARQUET)
-    table = db.predictions
-    keys = {
-        "task": task,
-        "model_version": model_version,
-        "contender": contender,
-        "dataset_fingerprint": dataset.fingerprint,
-    }
-    with workspace.database.begin() as connection:
-        connection.execute(table.delete().where(*(table.c[k] == v for k, v in keys.items())))
-        connection.execute(insert(table).values(**keys, blob=blob, created_at=db.now()))
-    return blob
-
-
-def load_predictions(
-    workspace: Workspace, task: str, model_version: str, contender: str, fingerprint: str
-) -> pl.DataFrame:
-    """The kept answers of a contender (columns as in `save_predictions`).
-
-    Raises:
-        NotFound: that contender was not evaluated there.
-    """
-    table = db.predictions
-    with workspace.database.begin() as connection:
-        blob = connection.scalar(
-            select(table.c.blob).where(
-                table.c.task == task,
-                table.c.model_version == model_version,
-                table.c.contender == contender,
-                table.c.dataset_fingerprint == fingerprint,
-            )
-        )
-    if blob is None:
-        raise NotFound(
-            f"no answers of {contender!r} are kept for {model_version}", f"evaluate first: `inhouse evaluate {task}`"
-        )
-    return pl.read_parquet(workspace.blobs.path(blob, PARQUET))

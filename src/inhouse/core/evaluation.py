@@ -1,0 +1,247 @@
+"""What an evaluation says: figures with their intervals, the contenders, the verdict, and what is beside them.
+
+None of these holds the text of an example: they are kept in the database, and `forget` need not look for texts in them.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from inhouse.core.example import Split
+from inhouse.core.frozen import Frozen
+
+Decision = Literal["adopt", "not_needed", "collect_more", "reject"]
+SliceBy = Literal["label", "language", "length", "source", "time"]
+CalibrationMethod = Literal["temperature", "isotonic", "none"]
+
+
+class Metric(Frozen):
+    """A value with its 95 % interval and the number of examples behind it."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+
+
+class ContenderResult(Frozen):
+    """How one contender did on the test examples.
+
+    Attributes:
+        seconds: that answering took; `fit_seconds` that getting ready took (fitting, loading), which are not in them.
+        prompt_tokens, answer_tokens: the mean of each; None where no language model was asked.
+        cached: answers that were kept from an earlier evaluation.
+        servable: whether it can be promoted and served as it was judged.
+        cost_per_thousand: price of a thousand requests in the currency of the evaluation; None where none is known.
+    """
+
+    name: str
+    model: str | None
+    metrics: dict[str, Metric]
+    seconds: float
+    requests_per_second: float
+    prompt_tokens: float | None = None
+    answer_tokens: float | None = None
+    unanswered: int = 0
+    fit_seconds: float = 0.0
+    cached: int = 0
+    servable: bool = False
+    cost_per_thousand: float | None = None
+
+
+class Verdict(Frozen):
+    """The decision of an evaluation, with the evidence it rests on (design, section 5)."""
+
+    decision: Decision
+    winner: str
+    against: str | None
+    gain: float | None
+    low: float | None
+    high: float | None
+    p_value: float | None
+    reason: str
+    more_examples: int | None = None
+
+
+class Comparison(Frozen):
+    """One contender against another on the same test examples, on the primary metric.
+
+    `gain` is ours less theirs, with its 95 % interval; `p_value` is adjusted by Holm's method for all comparisons.
+    """
+
+    ours: str
+    theirs: str
+    gain: float
+    low: float
+    high: float
+    p_value: float
+
+
+class LeftOut(Frozen):
+    """A contender that was not compared, and why; `minutes` that it would have taken, where that is known."""
+
+    contender: str
+    reason: str
+    minutes: float | None = None
+
+
+class BaseFacts(Frozen):
+    """A base model that contenders were made of: what it is, how many `parameters` it has, and what it cannot do.
+
+    `used_by`: the names of those contenders.
+    """
+
+    name: str
+    title: str
+    parameters: int
+    limits: str
+    used_by: tuple[str, ...] = ()
+
+
+class ReviewPoint(Frozen):
+    """What a threshold of the confidence would do: the share of answers that goes `straight`, and the errors in it.
+
+    `errors` is the share of wrong answers among the `n` that go straight, and `errors_high` the 95 % upper bound of it.
+    """
+
+    threshold: float
+    straight: float
+    errors: float
+    errors_high: float
+    n: int
+
+
+class Review(Frozen):
+    """How many of a contender's answers go straight and how many to a person, for at most `target_errors` wrong ones.
+
+    Attributes:
+        target_errors: the share of wrong answers that is allowed among those that go straight.
+        threshold: the least confidence that goes straight; None where every answer goes to a person.
+        straight, review_rate: shares of all answers; their sum is 1.
+        certain: whether the errors keep to the target with 95 % certainty.
+        more_examples: how many more test examples would make it certain, where it is not.
+        curve: the same at other thresholds.
+        judged_on: the split whose answers the threshold was judged by.
+    """
+
+    contender: str
+    target_errors: float
+    threshold: float | None
+    straight: float
+    review_rate: float
+    certain: bool
+    more_examples: int | None = None
+    curve: tuple[ReviewPoint, ...] = ()
+    judged_on: Split = "test"
+
+
+class ReliabilityBin(Frozen):
+    """Answers of like confidence: its mean, and the share of them that is right."""
+
+    confidence: float
+    right: Metric
+
+
+class Calibration(Frozen):
+    """How far a contender's confidence is the share of right answers.
+
+    `ece` is the expected calibration error, `ece_before` the same before `method` was applied; 0 is perfect.
+    """
+
+    contender: str
+    method: CalibrationMethod
+    ece_before: float
+    ece: Metric
+    bins: tuple[ReliabilityBin, ...] = ()
+
+
+class Consistency(Frozen):
+    """The share of a contender's answers that stay the `same` after a `change` that leaves the meaning as it was."""
+
+    contender: str
+    change: str
+    same: Metric
+
+
+class SliceResult(Frozen):
+    """The primary metric on the test examples that have something in common; `worst`: the one that is shown to be."""
+
+    by: SliceBy
+    value: str
+    metric: Metric
+    worst: bool = False
+
+
+class GapResult(Frozen):
+    """The primary metric on what was learned, chosen by and never seen, and a sentence on how far they lie apart.
+
+    `memorised`: the share of training answers of which the model writes the rest when it is given the beginning.
+    """
+
+    train: Metric
+    validation: Metric
+    test: Metric
+    memorised: Metric | None = None
+    sentence: str = ""
+
+
+class ForgettingResult(Frozen):
+    """How far training moved the model on prompts that are not of the task, and a sentence that says so.
+
+    `divergence` is the mean Kullback-Leibler divergence of the next token from the base's, in nats, with its 95 %
+    interval, over so many `prompts`.
+    """
+
+    prompts: int
+    divergence: float
+    low: float
+    high: float
+    sentence: str = ""
+
+
+class RobustnessResult(Frozen):
+    """The share of inputs with a hidden instruction in them that a contender `obeyed`."""
+
+    contender: str
+    obeyed: Metric
+
+
+class Evaluation(Frozen):
+    """Everything of one evaluation that others read; `contracts/evaluation.schema.json` is its shape.
+
+    What was not measured is empty, or None.
+
+    Attributes:
+        report: path of the HTML report; `files` are those beside it, by what they are (`json`, `markdown`, `card`).
+        comparisons: all that the verdict was chosen from, its own among them.
+        suspect_tests: how many test examples have an answer that is probably wrong.
+        currency: of all prices.
+    """
+
+    task: str
+    report: str
+    dataset_fingerprint: str
+    base_model: str
+    model_version: str
+    test_examples: int
+    validation_examples: int
+    primary_metric: str
+    contenders: tuple[ContenderResult, ...]
+    verdict: Verdict
+    against_champion: dict[str, Any] | None = None
+    warnings: tuple[str, ...] = ()
+    comparisons: tuple[Comparison, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
+    bases: tuple[BaseFacts, ...] = ()
+    reviews: tuple[Review, ...] = ()
+    calibrations: tuple[Calibration, ...] = ()
+    consistency: tuple[Consistency, ...] = ()
+    slices: tuple[SliceResult, ...] = ()
+    gap: GapResult | None = None
+    forgetting: ForgettingResult | None = None
+    robustness: tuple[RobustnessResult, ...] = ()
+    suspect_tests: int = 0
+    currency: str = ""
+    files: dict[str, str] = Field(default_factory=dict)

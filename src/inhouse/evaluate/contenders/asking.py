@@ -1,0 +1,38 @@
+"""Every contender of a task is asked the same questions."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from functools import partial
+
+from inhouse.core import Task
+from inhouse.errors import ModelUnavailable
+from inhouse.evaluate.contenders.registry import CONTENDERS, Answers, Contender, Field
+from inhouse.evaluate.contenders.remote import remote
+
+
+def contenders_of(task: Task) -> list[Contender]:
+    """Those that can answer the task: the registered ones of its kind, and the remote models that it names."""
+    remotes = [Contender(f"remote:{name}", partial(remote, name=name), remote=True) for name in task.remotes]
+    return [*(c for c in CONTENDERS.values() if task.kind in c.kinds), *remotes]
+
+
+def ask_all(given: Field, names: Sequence[str] = ()) -> list[Answers]:
+    """Ask every contender (or the named ones) every question; a remote one that fails is left out, with a note."""
+    answers = []
+    for one in contenders_of(given.task):
+        if (names and one.name not in names) or (one.fine_tuned and one.name != given.tuned_name):
+            continue
+        begun = time.perf_counter()
+        try:
+            found = one.ask(given)
+        except ModelUnavailable as error:
+            if not one.remote:
+                raise
+            given.notes.append(f"{one.name} was not compared: {error.what}")
+            continue
+        seconds = time.perf_counter() - begun - given.fits.get(one.name, 0.0)
+        edge = len(given.validation)
+        answers.append(Answers(one.name, one.fine_tuned, found[:edge], found[edge:], seconds))
+    return answers

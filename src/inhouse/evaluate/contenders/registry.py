@@ -1,0 +1,149 @@
+"""What a contender is, what it may use, and what it gives back.
+
+A contender is a registered function from a `Field` (what it may use) to one Prediction per question. It may learn from
+the training examples and choose by the validation examples; it sees the test inputs only to answer them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inhouse.core import Example, Kind, Prediction, Reporter, Task, Trimming, render_input
+from inhouse.engine.answers import AnswerForm
+from inhouse.engine.chat_template import ChatTemplate
+from inhouse.engine.encoder import SentenceEncoder
+from inhouse.engine.protocol import Engine
+
+if TYPE_CHECKING:
+    from inhouse.engine.classifier import LabelClassifier
+    from inhouse.engine.remote_engine import RemoteEngine
+
+
+@dataclass
+class Field:
+    """What the contenders may use: the data, and makers of the models, which are loaded when first asked for.
+
+    Attributes:
+        max_tokens: of prompt and answer together, that the fine-tuned model was trained for.
+        context: the same, that the base can read at all.
+        tuned_name: of the contender that the version under test is.
+        fits: seconds that a contender spent on getting ready, by its name.
+        notes: what the report should say beside the figures.
+        trimming: how the version under test shortens inputs that are too long for it.
+    """
+
+    task: Task
+    form: AnswerForm
+    train: Sequence[Example]
+    validation: Sequence[Example]
+    test: Sequence[Example]
+    system: str
+    max_tokens: int
+    context: int
+    tuned_name: str
+    make_tuned: Callable[[], Engine]
+    make_classifier: Callable[[], LabelClassifier]
+    make_base: Callable[[], Engine]
+    make_encoder: Callable[[], SentenceEncoder]
+    make_remote: Callable[[str], RemoteEngine]
+    template: ChatTemplate
+    reporter: Reporter
+    fits: dict[str, float] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    trimming: Trimming | None = None
+
+    @cached_property
+    def questions_read(self) -> list[Mapping[str, str]]:
+        """The questions as the base reads them, fine-tuned or prompted: trimmed where the version under test trims."""
+        if self.trimming is None:
+            return [e.inputs for e in self.questions]
+        return [self.trimming(e.inputs, lambda text: len(self.template.text_ids(text))) for e in self.questions]
+
+    @property
+    def questions(self) -> list[Example]:
+        """What every contender answers: validation, then test."""
+        return [*self.validation, *self.test]
+
+    @cached_property
+    def tuned(self) -> Engine:
+        """The fine-tuned file in the engine that will serve it."""
+        return self.make_tuned()
+
+    @cached_property
+    def classifier(self) -> LabelClassifier:
+        """The fine-tuned encoder with its head, as it will be served."""
+        return self.make_classifier()
+
+    @cached_property
+    def base(self) -> Engine:
+        """The untrained base in the same engine."""
+        return self.make_base()
+
+    @cached_property
+    def embeddings(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Embeddings of the training inputs and of the questions."""
+        texts = [render_input(e.inputs) for e in [*self.train, *self.questions]]
+        bar = self.reporter.bar("embeddings", len(texts))
+        vectors = self.make_encoder().embed(texts, bar.update)
+        return vectors[: len(self.train)], vectors[len(self.train) :]
+
+    def close(self) -> None:
+        """Free the models that were loaded."""
+        for name in ("tuned", "classifier", "base"):
+            self.release(name)
+
+    def release(self, name: str) -> None:
+        """Free one model, if it was loaded: its cache takes a gigabyte."""
+        if name in self.__dict__:
+            self.__dict__.pop(name).close()
+
+
+@dataclass(frozen=True)
+class Answers:
+    """One contender's predictions on validation and test, and the seconds that answering took."""
+
+    name: str
+    fine_tuned: bool
+    validation: list[Prediction]
+    test: list[Prediction]
+    seconds: float
+
+    @property
+    def rate(self) -> float:
+        """Questions answered per second."""
+        return (len(self.validation) + len(self.test)) / max(self.seconds, 1e-9)
+
+
+Ask = Callable[[Field], list[Prediction]]
+
+ALL_KINDS: tuple[Kind, ...] = ("classify", "extract", "generate")
+
+
+@dataclass(frozen=True)
+class Contender:
+    """How a contender is asked, and for which kinds of task it can be."""
+
+    name: str
+    ask: Ask
+    fine_tuned: bool = False
+    kinds: tuple[Kind, ...] = ALL_KINDS
+    remote: bool = False
+
+
+CONTENDERS: dict[str, Contender] = {}
+
+
+def contender(name: str, *, fine_tuned: bool = False, kinds: tuple[Kind, ...] = ALL_KINDS) -> Callable[[Ask], Ask]:
+    """Register a contender under the name that reports use."""
+
+    def register(ask: Ask) -> Ask:
+        CONTENDERS[name] = Contender(name, ask, fine_tuned, kinds)
+        return ask
+
+    return register

@@ -1,0 +1,48 @@
+"""What a report is made from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from inhouse.core import Evaluation, Example, Task, TrainResult
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class ReportData:
+    """All that a report shows.
+
+    Args:
+        evaluation, task, train: results of the stages.
+        base_description: what the base model is, for a reader who never heard of it.
+        base_limits: what it cannot do (languages, length, kind of text).
+        examples: the test examples, in the order of the predictions.
+        predictions: by contender name, one answer per test example; None where it could not answer.
+        scores: by contender name, each answer's score, 0 to 1; where there are none, 1 if it is the expected one.
+        history: per look at validation examples `step` and any of `train_loss`, `validation_loss`, `validation_score`.
+        steps: per step `step`, `loss` and `learning_rate`, where they were kept.
+        dataset_number: number of the dataset version.
+        counts: examples by split.
+        packages: version by package name.
+        created_at: when, in ISO 8601.
+    """
+
+    evaluation: Evaluation
+    task: Task
+    train: TrainResult
+    base_description: str
+    base_limits: str
+    examples: Sequence[Example]
+    predictions: Mapping[str, Sequence[str | None]]
+    history: Sequence[Mapping[str, float]]
+    dataset_number: int
+    counts: Mapping[str, int]
+    packages: Mapping[str, str]
+    created_at: str
+    scores: Mapping[str, Sequence[float] | NDArray[np.float64]] = field(default_factory=dict)
+    steps: Sequence[Mapping[str, float]] = ()

@@ -1,0 +1,152 @@
+"""The page: what its template names, and its style."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from inhouse.core import ContenderResult, Evaluation, Metric
+from inhouse.evaluate.report.charts import (
+    both_widths,
+    comparison_chart,
+    curves,
+    rates,
+    require_chart_libraries,
+    series,
+)
+from inhouse.evaluate.report.data import ReportData
+from inhouse.evaluate.report.errors import confusions, differences, weakest_labels
+from inhouse.evaluate.report.words import (
+    METRIC_NOTES,
+    PART,
+    PLAIN_NAMES,
+    breakable,
+    interval,
+    is_tuned,
+    metric_name,
+    p_value,
+    percent,
+    points,
+)
+
+MAX_EXAMPLES = 15
+MAX_ROWS = 10
+
+
+def render_report(data: ReportData) -> str:
+    """The report as one self-contained HTML document.
+
+    Raises:
+        InputError: the libraries of the `report` extra are not installed.
+        ValueError: a contender has not exactly one prediction per test example.
+    """
+    require_chart_libraries()
+    for name, answers in data.predictions.items():
+        if len(answers) != len(data.examples):
+            raise ValueError(f"{name} has {len(answers)} predictions for {len(data.examples)} test examples")
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "percent": percent,
+        "points": points,
+        "p": p_value,
+        "metric_name": metric_name,
+        "breakable": breakable,
+        "interval": interval,
+    }
+    html = environment.get_template("report.html.jinja").render(**_context(data))
+    return html.encode("utf-8", "replace").decode("utf-8")
+
+
+def page_style() -> str:
+    """The CSS of the pages that are given to people."""
+    return Path(__file__).with_name("report.css").read_text(encoding="utf-8")
+
+
+def _context(data: ReportData) -> dict[str, Any]:
+    """Everything that the template names."""
+    ranking = _ranking(data.evaluation)
+    ours, theirs = _sides(data.evaluation, ranking)
+    answers = data.predictions.get(ours.name)
+    others = data.predictions.get(theirs.name) if theirs is not None else None
+    gain = [a - b for a, b in zip(_scores(data, ours), _scores(data, theirs), strict=False)] if others else []
+    columns = _metric_columns(data.evaluation)
+    return {
+        "data": data,
+        "evaluation": data.evaluation,
+        "verdict": data.evaluation.verdict,
+        "train": data.train,
+        "ranking": ranking,
+        "metrics": columns,
+        "plain_names": PLAIN_NAMES,
+        "ours": ours,
+        "theirs": theirs,
+        "bars": both_widths(lambda width: comparison_chart(ranking, data.evaluation.primary_metric, width)),
+        "curves": curves(data),
+        "rates": rates(data.steps),
+        "accuracies": series(data.history, "validation_score"),
+        "metric_of_looks": metric_name(data.train.validation_metric or data.evaluation.primary_metric),
+        "answered": answers is not None,
+        "confusions": confusions(data.examples, answers or [])[:MAX_ROWS],
+        "weakest": weakest_labels(data.examples, answers or [])[:MAX_ROWS],
+        "won": differences(data.examples, answers or [], others or [], gain),
+        "lost": differences(data.examples, others or [], answers or [], [-g for g in gain]),
+        "labelled": data.task.kind == "classify",
+        "parts": _parts(ours, theirs),
+        "notes": [METRIC_NOTES[name] for name in METRIC_NOTES if name in columns],
+        "max_examples": MAX_EXAMPLES,
+        "css": page_style(),
+    }
+
+
+def _ranking(evaluation: Evaluation) -> list[ContenderResult]:
+    """The contenders, best on the primary metric first."""
+    primary = evaluation.primary_metric
+    return sorted(evaluation.contenders, key=lambda c: -c.metrics[primary].value)
+
+
+def _sides(
+    evaluation: Evaluation, ranking: Sequence[ContenderResult]
+) -> tuple[ContenderResult, ContenderResult | None]:
+    """The best fine-tuned contender and the best alternative: those of the verdict, else the best on the test."""
+    named = (evaluation.verdict.winner, evaluation.verdict.against)
+    first = sorted(ranking, key=lambda c: c.name not in named)
+    tuned = [c for c in first if is_tuned(c.name)]
+    others = [c for c in first if not is_tuned(c.name)]
+    if not tuned:
+        return others[0], next(iter(others[1:]), None)
+    return tuned[0], next(iter(others), None)
+
+
+def _metric_columns(evaluation: Evaluation) -> list[str]:
+    """Names of the metrics of whole answers, the primary one first."""
+    names = dict.fromkeys(name for c in evaluation.contenders for name in c.metrics if PART not in name)
+    return sorted(names, key=lambda name: name != evaluation.primary_metric)
+
+
+def _scores(data: ReportData, contender: ContenderResult | None) -> list[float]:
+    """A contender's score of each test example; where none was given, 1 for the expected answer."""
+    if contender is None:
+        return []
+    if contender.name in data.scores:
+        return [float(score) for score in data.scores[contender.name]]
+    answers = data.predictions.get(contender.name, [])
+    return [float(e.target == a) for e, a in zip(data.examples, answers, strict=False)]
+
+
+def _parts(ours: ContenderResult, theirs: ContenderResult | None) -> list[tuple[str, Metric, Metric | None]]:
+    """Fields or checks with our metric and theirs, our weakest first."""
+    rows = [
+        (name.partition(PART)[2], metric, theirs.metrics.get(name) if theirs else None)
+        for name, metric in ours.metrics.items()
+        if PART in name
+    ]
+    return sorted(rows, key=lambda row: row[1].value)

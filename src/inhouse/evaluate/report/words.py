@@ -1,0 +1,87 @@
+"""How the report names contenders and metrics, and writes numbers, whose spaces do not break."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from inhouse.core import Metric
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
+
+PLAIN_NAMES = {
+    "fine-tuned": "the language model, trained on your examples",
+    "fine-tuned-encoder": "a sentence encoder, trained on your examples",
+    "fine-tuned+retrieval": "the trained language model, shown similar examples of yours with each request",
+    "prompted": "the base model as it is, told what to do",
+    "few-shot": "the base model, shown a few of your examples",
+    "retrieval": "the base model, shown your most similar examples with each request",
+    "grounded": "the base model, shown passages of your documents",
+    "tfidf-linear": "a classical model on word counts; trains in seconds",
+    "embedding-linear": "a classical model on sentence embeddings; trains in seconds",
+    "majority": "always the most frequent answer",
+}
+METRIC_NAMES = {
+    "accuracy": "Accuracy",
+    "macro_f1": "Macro-F1",
+    "fields_exact": "Right fields",
+    "object_exact": "Wholly right",
+    "valid": "Valid",
+    "chrf": "chrF",
+    "rouge_l": "ROUGE-L",
+    "checks_passed": "Structure kept",
+    "facts_kept": "Facts kept",
+    "nothing_invented": "Nothing invented",
+}
+# What a reader who never heard of a metric must know of it.
+METRIC_NOTES = {
+    "accuracy": "Accuracy: share of right answers.",
+    "macro_f1": "Macro-F1: the mean over labels, so that rare labels count as much as frequent ones.",
+    "fields_exact": "Right fields: share of an answer's fields that are right by value, the mean over examples.",
+    "object_exact": "Wholly right: share of answers in which every field is.",
+    "valid": "Valid: share of answers that meet the JSON Schema.",
+    "chrf": "chrF: how far an answer's letter sequences are those of the expected one.",
+    "rouge_l": "ROUGE-L: the longest sequence of words that it shares with the expected one.",
+    "checks_passed": "Structure kept: share of answers that pass every structure check.",
+    "facts_kept": "Facts kept: share of the input's names, numbers and dates that belong in the answer and are there.",
+    "nothing_invented": "Nothing invented: share of answers with no name, number or date that the input does not hold.",
+}
+# Metrics of a part of an answer, `field:total` say, are shown apart.
+PART = ":"
+
+
+def is_tuned(name: str) -> bool:
+    """Whether the contender of this name was trained for the task."""
+    return name.startswith("fine-tuned")
+
+
+def percent(value: float) -> str:
+    """A share as a percentage."""
+    return f"{100 * value:.1f}\u00a0%"
+
+
+def interval(metric: Metric) -> str:
+    """The 95 % interval of a share, as percentages."""
+    return f"{100 * metric.low:.1f} to {100 * metric.high:.1f}\u00a0%"
+
+
+def points(value: float) -> str:
+    """A difference of shares in points, with its sign."""
+    return f"{100 * value:+.1f}".replace("-", "\u2212")
+
+
+def p_value(value: float) -> str:
+    """A p-value with the sign that goes before it."""
+    return "<\u00a00.001" if value < 0.001 else f"=\u00a0{value:.3f}"
+
+
+def breakable(text: str) -> Markup:
+    """The text, escaped, that may be broken after an underscore as labels have them."""
+    from markupsafe import Markup, escape
+
+    return Markup("_<wbr>").join(escape(part) for part in text.split("_"))
+
+
+def metric_name(name: str) -> str:
+    """A metric as readers know it; of a part of an answer, the part."""
+    return METRIC_NAMES.get(name, name.partition(PART)[2] or name)

@@ -1,0 +1,113 @@
+"""`evaluate`: every contender on the same examples, the verdict, the report; and the candidate that comes of it."""
+
+from __future__ import annotations
+
+from inhouse.core import Dataset, Evaluation, ModelVersion, Reporter, Silent, Task, TrainResult
+from inhouse.engine import require_base
+from inhouse.errors import NotFound
+from inhouse.pipeline.evaluating.answers import keep_answers
+from inhouse.pipeline.evaluating.champion import against_champion
+from inhouse.pipeline.evaluating.field import encoders_of, make_field, open_remote_model
+from inhouse.pipeline.evaluating.judged import facts_of, metrics_of, result_of
+from inhouse.pipeline.evaluating.reports import write_report
+from inhouse.pipeline.evaluating.warnings import leaked, warnings_of
+from inhouse.pipeline.learning_data import to_learn_from
+from inhouse.scoring import judge
+from inhouse.store import Workspace, disk_guard, records, registry
+
+__all__ = ["evaluate"]
+
+
+def evaluate(workspace: Workspace, name: str, reporter: Reporter | None = None, *, which: str = "latest") -> Evaluation:
+    """Compare a model version with what the user would do instead, and decide.
+
+    Every answer is kept; the report is written beside the task; the version becomes the candidate.
+
+    Args:
+        which: a version number, an alias, or `latest`.
+
+    Raises:
+        NotFound: no such task or version, or it has no test examples.
+        ModelUnavailable, DiskFull
+    """
+    reporter = reporter or Silent()
+    task = workspace.load_task(name)
+    version = registry.find_version(workspace, name, which)
+    dataset = to_learn_from(workspace, name, version.lineage["dataset"])
+    if not dataset.of("test"):
+        raise NotFound(f"task {name!r} has no test examples", f"add a test file: `inhouse add {name} --test FILE`")
+    for model in encoders_of(task):
+        require_base(model, workspace.settings)
+    for remote in task.remotes:  # a missing key is told before hours of work
+        open_remote_model(remote, workspace.settings).close()
+    with workspace.lock(f"train-{name}", f"training or evaluating {name!r}"), disk_guard(workspace.paths.root):
+        return _evaluate(workspace, task, version, dataset, reporter)
+
+
+def _evaluate(
+    workspace: Workspace, task: Task, version: ModelVersion, dataset: Dataset, reporter: Reporter
+) -> Evaluation:
+    from inhouse.evaluate.contenders import ask_all, curve_rises
+    from inhouse.evaluate.verdict import ContenderAnswers, decide
+
+    trained = TrainResult.model_validate(version.training or records.run_result(workspace, version.run))
+    task = version.answers_as(task)
+    given = make_field(workspace, task, version, dataset, reporter)
+    try:
+        answers = ask_all(given)
+        rises = curve_rises(given) if task.metrics.minimum is not None else None
+    finally:
+        given.close()
+    test, validation = dataset.of("test"), dataset.of("validation")
+    expected = [e.target for e in test]
+    groups = [e.group for e in test]
+    facts = facts_of(task, dataset)
+    judged = {a.name: judge(task, test, [p.target for p in a.test], facts) for a in answers}
+    on_validation = {a.name: judge(task, validation, [p.target for p in a.validation], facts) for a in answers}
+    primary = task.metrics.primary
+    keep_answers(workspace, version, dataset, answers)
+    verdict = decide(
+        [
+            ContenderAnswers(
+                name=a.name,
+                fine_tuned=a.fine_tuned,
+                validation=[p.target for p in a.validation],
+                test=[p.target for p in a.test],
+                validation_scores=on_validation[a.name].scores.get(primary),
+                test_scores=judged[a.name].scores.get(primary),
+            )
+            for a in answers
+        ],
+        expected_test=expected,
+        expected_validation=[e.target for e in validation],
+        metrics=task.metrics,
+        test_groups=groups,
+        leaked=leaked(dataset),
+        curve_rises=rises,
+        train_examples=len(dataset.of("train")),
+    )
+    evaluation = Evaluation(
+        task=task.name,
+        report=str(workspace.paths.report(task.name, version.number)),
+        dataset_fingerprint=dataset.fingerprint,
+        base_model=version.lineage["base"],
+        model_version=version.name,
+        test_examples=len(test),
+        validation_examples=len(validation),
+        primary_metric=primary,
+        contenders=tuple(
+            result_of(a.name, version, a.test, metrics_of(task, judged[a.name], expected, groups), a.seconds, a.rate)
+            for a in answers
+        ),
+        verdict=verdict,
+        against_champion=against_champion(workspace, task, version, dataset, answers[0].test, facts, reporter),
+        warnings=(*warnings_of(workspace.load_task(task.name), version, dataset, answers), *given.notes),
+    )
+    report = write_report(workspace, task, version, trained, dataset, evaluation, answers, judged)
+    registry.update_version(
+        workspace,
+        version.model_copy(update={"report": report, "evaluation": evaluation.model_dump(mode="json")}),
+    )
+    if version.parity.passed and registry.alias_number(workspace, task.name, registry.CHAMPION) != version.number:
+        registry.move_alias(workspace, task.name, registry.CANDIDATE, version.number, action="evaluate")
+    return evaluation

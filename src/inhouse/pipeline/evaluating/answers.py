@@ -1,0 +1,28 @@
+"""The answers of contenders, kept."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from inhouse.core import Dataset, ModelVersion
+from inhouse.store import Workspace, predictions
+
+if TYPE_CHECKING:
+    from inhouse.evaluate.contenders import Answers
+
+
+def keep_answers(workspace: Workspace, version: ModelVersion, dataset: Dataset, answers: Sequence[Answers]) -> None:
+    """Keep every answer of every contender to the validation and test examples, under the version under test."""
+    validation, test = dataset.of("validation"), dataset.of("test")
+    for one in answers:
+        predictions.save(
+            workspace,
+            task=version.task,
+            model_version=version.name,
+            contender=one.name,
+            dataset=dataset,
+            examples=[*validation, *test],
+            splits=["validation"] * len(validation) + ["test"] * len(test),
+            answers=[*one.validation, *one.test],
+        )

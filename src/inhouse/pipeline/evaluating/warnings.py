@@ -1,0 +1,54 @@
+"""What a reader of an evaluation should know beside the figures, and the leaks that spoil them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from inhouse.clean import certain_leaks
+from inhouse.core import Dataset, Example, ModelVersion, Task
+from inhouse.core.json_schema import parse_object, validate
+from inhouse.dataset import fitted
+
+if TYPE_CHECKING:
+    from inhouse.evaluate.contenders import Answers
+
+
+def leaked(dataset: Dataset) -> int:
+    """How many examples that were trained or chosen on stand in the test set too; nearly the same ones do not count."""
+    return len(certain_leaks(dataset))
+
+
+def warnings_of(task: Task, version: ModelVersion, dataset: Dataset, answers: Sequence[Answers]) -> tuple[str, ...]:
+    """Answers that were cut off, examples that cannot be answered rightly, a task that changed, a failed gate."""
+    warnings = []
+    for one in answers:
+        cut = sum(not p.finished for p in one.test)
+        if cut and one.fine_tuned:
+            warnings.append(
+                f"{one.name}: {cut} of {len(one.test)} answers were cut off after {version.answer_tokens} tokens"
+            )
+    labelled = task.kind == "classify"
+    if out_of_reach := out_of_reach_of(version, dataset.of("test")):
+        count = sum(out_of_reach.values())
+        whats = "carry labels that no training example has" if labelled else "do not meet the schema"
+        named = "; ".join(f"{what} ({times})" for what, times in out_of_reach.most_common(5))
+        warnings.append(f"{count} test examples {whats}: they can only be answered wrongly: {named}")
+    schemas = (task.json_schema, task.from_input or {}), (version.json_schema, version.from_input)
+    if set(task.labels) != set(version.labels) or schemas[0] != schemas[1]:
+        what = "labels have" if labelled else "schema, or what is taken from the input, has"
+        warnings.append(f"the task's {what} changed since this version was trained: train again")
+    if not version.parity.passed:
+        warnings.append(f"the parity gate failed: {version.parity.reason}")
+    return tuple(warnings)
+
+
+def out_of_reach_of(version: ModelVersion, test: Sequence[Example]) -> Counter[str]:
+    """What no answer of the version can say, and in how many test examples it is expected."""
+    if version.kind == "classify":
+        return Counter(e.target for e in test if e.target not in version.labels)
+    if version.kind == "generate":
+        return Counter()
+    objects = [fitted(version.json_schema, parse_object(e.target) or {}) for e in test]
+    return Counter(fault for o in objects if (fault := validate(version.json_schema, o)))

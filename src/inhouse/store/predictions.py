@@ -1,0 +1,79 @@
+"""The kept answers of contenders to validation and test examples."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+
+import polars as pl
+from sqlalchemy import insert, select
+
+from inhouse.core import Dataset, Example, Prediction
+from inhouse.errors import NotFound
+from inhouse.store import database as db
+from inhouse.store.records import PARQUET
+from inhouse.store.workspace import Workspace
+
+
+def save(
+    workspace: Workspace,
+    *,
+    task: str,
+    model_version: str,
+    contender: str,
+    dataset: Dataset,
+    examples: Sequence[Example],
+    splits: Sequence[str],
+    answers: Sequence[Prediction],
+) -> str:
+    """Keep every answer of a contender as Parquet; return the blob's SHA-256."""
+    frame = pl.DataFrame(
+        {
+            "example": [e.id for e in examples],
+            "split": list(splits),
+            "expected": [e.target for e in examples],
+            "answer": [a.target for a in answers],
+            "confidence": [a.confidence for a in answers],
+            "prompt_tokens": [a.prompt_tokens for a in answers],
+            "answer_tokens": [a.answer_tokens for a in answers],
+            "error": [a.error for a in answers],
+        },
+        schema_overrides={"answer": pl.String, "error": pl.String},
+    )
+    buffer = io.BytesIO()
+    frame.write_parquet(buffer)
+    blob = workspace.blobs.put(buffer.getvalue(), PARQUET)
+    table = db.predictions
+    keys = {
+        "task": task,
+        "model_version": model_version,
+        "contender": contender,
+        "dataset_fingerprint": dataset.fingerprint,
+    }
+    with workspace.database.begin() as connection:
+        connection.execute(table.delete().where(*(table.c[k] == v for k, v in keys.items())))
+        connection.execute(insert(table).values(**keys, blob=blob, created_at=db.now()))
+    return blob
+
+
+def load(workspace: Workspace, task: str, model_version: str, contender: str, fingerprint: str) -> pl.DataFrame:
+    """The kept answers of a contender (columns as in `save`).
+
+    Raises:
+        NotFound: that contender was not evaluated there.
+    """
+    table = db.predictions
+    with workspace.database.begin() as connection:
+        blob = connection.scalar(
+            select(table.c.blob).where(
+                table.c.task == task,
+                table.c.model_version == model_version,
+                table.c.contender == contender,
+                table.c.dataset_fingerprint == fingerprint,
+            )
+        )
+    if blob is None:
+        raise NotFound(
+            f"no answers of {contender!r} are kept for {model_version}", f"evaluate first: `inhouse evaluate {task}`"
+        )
+    return pl.read_parquet(workspace.blobs.path(blob, PARQUET))
