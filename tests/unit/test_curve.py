@@ -9,13 +9,16 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+import inhouse
 from inhouse.core import Dataset, Silent, Task
 from inhouse.errors import NoMetric, TooFewExamples
-from inhouse.pipeline import curve
+from inhouse.pipeline.curve import _folder
+from inhouse.pipeline.curve_shares import causal_parts
 from inhouse.pipeline.preparation import Prepared
 from inhouse.scoring import learning_curve
 from inhouse.train import MIN_PAIRS, Encoded, make_recipe
 
+OTHERS = [("t", "encoder"), ("t-old", "causal"), ("t-causal", "causal")]
 GROUPS = [7, 30, 3, 24, 5, 8, 11, 20, 9, 13, 2, 6]
 
 
@@ -93,7 +96,7 @@ def prepared(groups, tiny_base, pairs=5, **wish):
 
 
 def test_parts_hold_whole_groups_each_within_the_next(tiny_base):
-    parts = curve._shares(prepared(GROUPS, tiny_base), Silent())
+    parts = causal_parts(prepared(GROUPS, tiny_base), Silent())
     assert len(parts) >= 3
     held = [Counter(e.group for e in part.learned) for part in parts]
     assert all(smaller <= larger and len(smaller) < len(larger) for smaller, larger in pairwise(held))
@@ -114,7 +117,7 @@ def test_parts_hold_whole_groups_each_within_the_next(tiny_base):
 )
 def test_all_points_of_a_curve_have_one_objective(tiny_base, pairs, wish, objective):
     told, whole = Silent(), prepared(GROUPS, tiny_base, pairs, **wish)
-    parts = curve._shares(whole, told)
+    parts = causal_parts(whole, told)
     assert len(parts) >= 3
     assert {part.recipe.objective for part in parts} == {objective}
     changed = whole.recipe.objective != objective
@@ -125,13 +128,30 @@ def test_all_points_of_a_curve_have_one_objective(tiny_base, pairs, wish, object
 
 def test_a_part_without_any_pair_is_trained_by_no_preference_even_where_it_is_asked_for(tiny_base):
     whole, told = prepared(GROUPS, tiny_base, objective="dpo"), Silent()
-    inside = {e.group for e in curve._shares(whole, told)[0].learned}
+    inside = {e.group for e in causal_parts(whole, told)[0].learned}
     learned = [replace(e, rejected=() if e.group in inside else (6, 7)) for e in whole.learned]
-    parts = curve._shares(replace(whole, learned=learned), told)
+    parts = causal_parts(replace(whole, learned=learned), told)
     assert {part.recipe.objective for part in parts} == {"sft"}
     assert "has 0 rejected answers, and 1 are the least" in told.warned[0]
 
 
 def test_one_group_of_nearly_all_is_no_curve(tiny_base):
     with pytest.raises(TooFewExamples, match="in 2 groups"):
-        curve._shares(prepared([130, 8], tiny_base), Silent())
+        causal_parts(prepared([130, 8], tiny_base), Silent())
+
+
+def test_parts_are_trained_in_4_bits_where_the_whole_is(tiny_base):
+    whole = prepared(GROUPS, tiny_base)
+    short = replace(whole, recipe=whole.recipe.model_copy(update={"four_bit": True}))
+    assert all(part.recipe.four_bit for part in causal_parts(short, Silent()))
+
+
+def test_a_curve_takes_the_place_of_its_own_task_and_model_alone(tmp_path, tiny_base):
+    workspace, recipe = inhouse.open_workspace(tmp_path), prepared(GROUPS, tiny_base).recipe
+    of_other_data = recipe.model_copy(update={"dataset_fingerprint": "other"})
+    tasks = [Task(name=name, kind="classify", train={"model": model}) for name, model in OTHERS]
+    others = [_folder(workspace, task, of_other_data) for task in tasks]
+    before = _folder(workspace, Task(name="t", kind="classify"), of_other_data)
+    now = _folder(workspace, Task(name="t", kind="classify"), recipe)
+    assert not before.exists()
+    assert all(folder.is_dir() for folder in [now, *others])

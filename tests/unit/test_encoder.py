@@ -17,6 +17,7 @@ from collections import Counter
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import psutil
@@ -38,8 +39,9 @@ from inhouse.engine.encoder_facts import facts_of
 from inhouse.engine.encoder_model import load_encoder, padded_texts, pooled
 from inhouse.engine.label_head import LabelHead, NGrams
 from inhouse.engine.lora import copy_state
-from inhouse.errors import ConfigError, EngineFault, ModelUnavailable, Refused, UsageError
-from inhouse.pipeline import classifier, classifier_packaging
+from inhouse.errors import ConfigError, EngineFault, ModelUnavailable, Refused, TooFewExamples, UsageError
+from inhouse.pipeline import classifier, classifier_packaging, curve_shares
+from inhouse.pipeline.curve_shares import encoder_parts
 from inhouse.store import Settings, records, registry
 from inhouse.train import encoder_loop
 from inhouse.train.encoder_loop import LabelledTexts, batches_of, looked_at, supervised_contrast, tunable, tune
@@ -529,15 +531,116 @@ def test_what_is_no_encoder_is_refused_with_the_remedy(tmp_path, models_dir, wor
         inhouse.train(workspace, "intents")
 
 
-def test_an_encoder_is_for_labels_and_has_no_curve(workspace_of):
+def test_an_encoder_is_for_labels(workspace_of):
     workspace = workspace_of()
-    with pytest.raises(UsageError, match="not the encoder"):
-        inhouse.train_curve(workspace, "intents")
     with pytest.raises(UsageError, match="no model that can be trained"):
         inhouse.train(workspace, "intents", model="decoder")
     inhouse.init(workspace, "notes", kind="generate")
     with pytest.raises(UsageError, match="an encoder picks a label"):
         inhouse.train(workspace, "notes", model="encoder")
+
+
+class Steps(Silent):
+    """Keeps where each training begins and how many steps it has; stops at a step of the last one, where one is named."""
+
+    def __init__(self, stop_at=None):
+        super().__init__()
+        self.begun, self.of, self._stop_at, self._last = [], [], stop_at, False
+
+    def say(self, text):
+        super().say(text)
+        self._last = self._last or text == "training on 69 of 69 examples"
+
+    def bar(self, label, total):
+        return SimpleNamespace(update=partial(self._at, [], total) if label == "training" else lambda *_: None)
+
+    def _at(self, seen, total, done, *_):
+        if not seen:
+            self.begun.append(done)
+            self.of.append(total)
+        seen.append(done)
+        if self._last and done == self._stop_at:
+            self._stop_at = None
+            signal.raise_signal(signal.SIGINT)
+
+
+@pytest.fixture(scope="module")
+def encoder_curve(workspace_of):
+    workspace = workspace_of()
+    return workspace, inhouse.train_curve(workspace, "intents")
+
+
+def test_the_curve_of_an_encoder_ends_with_what_its_version_is_judged_by(encoder_curve, trained_encoder):
+    workspace, found = encoder_curve
+    measured = [p for p in found.points if p.measured]
+    assert [p.examples for p in measured] == [17, 34, 69]
+    assert measured[-1].score == pytest.approx(trained_encoder[1].validation_score)
+    assert (found.metric, found.validation_examples, found.interrupted) == ("accuracy", 9, False)
+    assert "69 more examples would bring accuracy about" in found.reason
+    assert Path(found.chart).read_text("utf-8").startswith("<svg")
+    assert registry.versions(workspace, "intents") == []
+    assert not list((workspace.paths.root / "runs").glob("*"))
+
+
+def test_a_curve_of_an_encoder_that_was_stopped_goes_on_to_the_same_points(encoder_curve, workspace_of):
+    workspace = workspace_of()
+    part = inhouse.train_curve(workspace, "intents", Steps(stop_at=4))
+    assert part.interrupted
+    assert "of 3 trainings 2 are done" in part.reason
+    assert part.points[:2] == encoder_curve[1].points[:2]
+    again = Steps()
+    whole = inhouse.train_curve(workspace, "intents", again)
+    assert again.begun == [12, 12, 4]
+    assert whole.points == encoder_curve[1].points
+    assert not list((workspace.paths.root / "runs").glob("*"))
+
+
+def test_minutes_count_for_each_training_of_a_curve_and_keys_of_the_other_model_do_not(workspace_of, monkeypatch):
+    workspace, told = workspace_of(model="causal", max_steps=None, rank=4), Steps()
+    monkeypatch.setattr(curve_shares, "step_seconds", lambda _: 1.0)
+    inhouse.train_curve(workspace, "intents", told, minutes=0.2, model="encoder")
+    assert told.of == [5, 5, 5]  # nine tenths of 12 s have room for five steps, each taken twice
+    assert any("not used: train.rank" in line for line in told.said)
+
+
+@pytest.fixture
+def relabelled(workspace_of):
+    """Makes what training needs of the messages, each relabelled: by whether it is in the smallest part, whether in the
+    half, and its label."""
+    workspace = workspace_of()
+    prepared = classifier.prepare_classifier(workspace, workspace.load_task("intents"), Silent())
+    small, half, _ = ({e.id for e in p.examples("train")} for p in encoder_parts(prepared, Silent()))
+
+    def make(label_of):
+        examples = [
+            replace(e, target=label_of(e.id in small, e.id in half, e.target)) for e in prepared.dataset.examples
+        ]
+        return classifier.classifier_on(
+            replace(prepared.dataset, examples=tuple(examples)), prepared.task, prepared.base
+        )
+
+    return make
+
+
+def test_a_label_that_a_part_lacks_is_never_its_answer(relabelled, tmp_path):
+    prepared = relabelled(lambda small, half, label: label if small or label != "change_pin" else "other")
+    first = encoder_parts(prepared, Silent())[0]
+    assert "other" not in first.targets("train")
+    metric, scores = curve_shares._encoder_scores(first, tmp_path, Silent(), lambda: False)
+    wanted = prepared.targets("validation")
+    assert (metric, len(scores)) == ("accuracy", len(wanted))
+    assert len(first.validation.ids) == len(wanted) - wanted.count("other") < len(wanted)
+    assert all(score == 0 for score, label in zip(scores, wanted, strict=True) if label == "other")
+    assert sum(scores) > 0
+
+
+def test_a_part_of_one_label_is_left_out_of_the_curve_and_that_is_told(relabelled):
+    told = Silent()
+    parts = encoder_parts(relabelled(lambda small, half, label: "same" if small else label), told)
+    assert [part.edge for part in parts] == [34, 69]
+    assert ["1 labels in 17 training examples" in line for line in told.warned] == [True]
+    with pytest.raises(TooFewExamples, match="too few training examples for a curve"):
+        encoder_parts(relabelled(lambda small, half, label: "same" if half else label), Silent())
 
 
 def test_the_plan_tells_time_and_choices_and_keeps_nothing(workspace_of):
@@ -556,7 +659,7 @@ def test_a_plan_without_the_memory_for_it_measures_no_step(workspace_of, monkeyp
     workspace = workspace_of(max_steps=None)
     free = psutil.virtual_memory()._replace(available=0)
     monkeypatch.setattr(psutil, "virtual_memory", lambda: free)
-    monkeypatch.setattr(classifier, "_speed", lambda _: pytest.fail("a step was run"))
+    monkeypatch.setattr(classifier, "step_seconds", lambda _: pytest.fail("a step was run"))
     plan = inhouse.plan_training(workspace, "intents")
     assert not plan.fits
     assert plan.minutes > 0
@@ -664,6 +767,16 @@ def test_the_rows_own_space_has_the_same_solution(head_data, monkeypatch):
     monkeypatch.setattr(sys.modules[fit_head.__module__], "OWN_SPACE", 0)
     direct = fit_head(vectors, [*texts[:-1], texts[0]], targets, plain=Plain(0.5), strength=10.0)
     assert np.allclose(turned.log_chances(vectors, texts), direct.log_chances(vectors, texts), atol=2e-3)
+
+
+def test_labels_of_one_or_two_rows_are_learned_without_a_warning(head_data):
+    vectors, texts, _ = head_data
+    targets = [f"label {i * 2 // 3}" for i in range(12)]
+    given = {"weights": (0.0,), "margin_weights": (1.0,), "strength": 10.0, "seed": 0}
+    plain = chosen_plain(vectors[:12, :8], texts[:12], targets, **given)
+    for which in (plain, Plain(1.0, margin=2.0)):
+        head = fit_head(vectors[:12], texts[:12], targets, plain=which, strength=10.0)
+        assert len(head.labels) == 8
 
 
 def test_letters_are_weighed_by_what_they_tell(head_data):

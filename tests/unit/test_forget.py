@@ -137,6 +137,7 @@ def full(workspace, tmp_path):
         traffic.add_feedback(workspace, Feedback(trace=trace.id, accepted=False, correction="b", comment="no"))
     run = records.open_run(workspace, "t", 2, RECIPE)
     write_bytes(workspace.paths.run(run.id) / "checkpoint", b"what was learned")
+    write_bytes(workspace.paths.curve_run("t", "encoder") / "0123" / "16" / "checkpoint", b"and for a curve")
     pipeline.undo(workspace, "t", to=1)
     pipeline.undo(workspace, "t", to=3)
     return workspace

@@ -95,18 +95,27 @@ def prepare_classifier(workspace: Workspace, task: Task, reporter: Reporter) -> 
     """What the training of an encoder needs, made from the task's newest data.
 
     Raises:
-        NothingToLearn: fewer than two labels, or no validation example of a label that is trained.
-        what `train` raises before its first step.
+        what `classifier_on` and, before its first step, `train` raise.
     """
-    from inhouse.engine.classifier import Reading
-    from inhouse.engine.encoder_facts import facts_of
     from inhouse.engine.torch_model import use_threads
-    from inhouse.train.encoder_loop import LabelledTexts
 
     use_threads(workspace.settings.threads)
     dataset = to_learn_from(workspace, task.name, reporter=reporter)
     base = brought(task.encoder_model, workspace.settings, reporter)
     require_kind(base, "encoder", "encoder_model")
+    return classifier_on(dataset, task, base)
+
+
+def classifier_on(dataset: Dataset, task: Task, base: Base) -> PreparedClassifier:
+    """The same on given data, with an encoder that is here.
+
+    Raises:
+        NothingToLearn: fewer than two labels, or no validation example of a label that is trained.
+    """
+    from inhouse.engine.classifier import Reading
+    from inhouse.engine.encoder_facts import facts_of
+    from inhouse.train.encoder_loop import LabelledTexts
+
     facts = facts_of(base.folder)
     train, validation = dataset.of("train"), dataset.of("validation")
     recipe = make_encoder_recipe(task, dataset, len(train), base_sha256=base.spec.sha256, longest=facts.longest)
@@ -148,13 +157,13 @@ def train_classifier(
         finishing_the_step(reporter) as asked_to_stop,
     ):
         at(STAGES[3])
-        speed = _speed(prepared)
+        speed = step_seconds(prepared)
         at(READY)
         prepared = replace(prepared, recipe=fitted_into_minutes(prepared.recipe, speed))
         records.schedule_run(workspace, run, prepared.recipe)
         plan = _plan(prepared, speed)
         tell_plan(plan, prepared.base, reporter, of_longer=OF_LONGER)
-        tuning = _Tunings(prepared, folder, reporter, watch, asked_to_stop)
+        tuning = Tunings(prepared, folder, reporter, watch, asked_to_stop)
         first = tuning.first()
         outcome, steps = (first, first.position.step) if first.interrupted else tuning.once_more(first)
     diverged = first.position.diverged_at
@@ -167,8 +176,11 @@ def train_classifier(
 
 
 @dataclass(frozen=True)
-class _Tunings:
-    """The two tunings of an encoder: one that is judged, and one that serves."""
+class Tunings:
+    """The two tunings of an encoder: one that is judged, and one that serves.
+
+    `folder`: for their checkpoints, and there. `watch`: is told what every step and every look measured.
+    """
 
     prepared: PreparedClassifier
     folder: Path
@@ -243,7 +255,7 @@ class _Tunings:
         )
 
 
-def _speed(prepared: PreparedClassifier) -> float:
+def step_seconds(prepared: PreparedClassifier) -> float:
     """Seconds of a step on this machine."""
     from inhouse.engine.encoder_model import load_encoder
     from inhouse.train.encoder_loop import seconds_per_step
@@ -271,7 +283,7 @@ def plan_classifier(workspace: Workspace, prepared: PreparedClassifier, reporter
     """
     free = free_for("encoder")
     if prepared.memory <= free:
-        speed = _speed(prepared)
+        speed = step_seconds(prepared)
     else:
         tell_memory(prepared.memory, free, LESS_MEMORY, reporter)
         speed = _reckoned_speed(prepared)

@@ -86,26 +86,21 @@ def register_classifier(
     from inhouse.deploy.served import CLASSIFIER
     from inhouse.engine.classifier import write_classifier
     from inhouse.engine.encoder_model import TwinEncoder, load_encoder
-    from inhouse.engine.lora import copy_state
-    from inhouse.train.encoder_loop import tunable
     from inhouse.train.label_head import fit_head
 
     texts, targets = prepared.texts("train", "validation"), prepared.targets("train", "validation")
     validation = range(prepared.edge, len(texts))
     folder = prepared.base.folder
     twin = TwinEncoder(load_encoder(folder), load_encoder(folder), prepared.facts.pooling)
-    own = {name: weight.detach() for name, weight in tunable(twin.tuned).items()}
     with workspace.blobs.scratch(workspace.paths.run(run)) as scratch:
         original = _vectors(prepared, twin.original, reporter)
-        copy_state(own, judged)
-        vectors = np.hstack([_vectors(prepared, twin.tuned, reporter), original])
+        vectors = _both_vectors(prepared, twin.tuned, judged, original, reporter)
         plain, held = _held(prepared, vectors, reporter)
         before = _Answerer(held, vectors, texts, scratch / "judged")
         write_classifier(before.file, twin, prepared.reading, held, {})
         unseen, _ = before.some(validation).answers()
 
-        copy_state(own, tuned)
-        vectors = np.hstack([_vectors(prepared, twin.tuned, reporter), original])
+        vectors = _both_vectors(prepared, twin.tuned, tuned, original, reporter)
         head = fit_head(vectors, texts, targets, plain=plain, strength=prepared.recipe.strength).with_pool(held.pool)
         after = _Answerer(head, vectors, texts, scratch / "model")
         reporter.say("writing the file that will be evaluated and served")
@@ -121,6 +116,25 @@ def register_classifier(
     registered = registry.add_version(workspace, compared.model_copy(update=files))
     tell_parity(registered, "labels", reporter)
     return registered
+
+
+def validation_scores(prepared: PreparedClassifier, judged: Mapping[str, Tensor], reporter: Reporter) -> list[float]:
+    """Of each validation example whether its label is the answer (1 or 0), as `register_classifier` judges a version.
+
+    A label that was not trained is never the answer.
+
+    Args:
+        judged: what the first tuning learned, which no validation example touched.
+    """
+    from inhouse.engine.classifier import predictions
+    from inhouse.engine.encoder_model import load_encoder
+
+    encoder = load_encoder(prepared.base.folder)
+    original = _vectors(prepared, encoder, reporter)
+    vectors = _both_vectors(prepared, encoder, judged, original, reporter)
+    _, held = _held(prepared, vectors, reporter)
+    answers = predictions(held.labels, held.log_chances(vectors[prepared.edge :], prepared.texts("validation")))
+    return [float(a.target == target) for a, target in zip(answers, prepared.targets("validation"), strict=True)]
 
 
 def _draft(prepared: PreparedClassifier, run: str, made: Mapping[str, int]) -> ModelVersion:
@@ -163,6 +177,17 @@ def _vectors(prepared: PreparedClassifier, encoder: nn.Module, reporter: Reporte
     bar = reporter.bar("vectors", len(texts))
     forward = partial(pooled, encoder.eval(), pooling=prepared.facts.pooling)
     return vectors_of(forward, prepared.reading.tokens.ids(texts), prepared.facts.pad, bar.update)
+
+
+def _both_vectors(
+    prepared: PreparedClassifier, encoder: nn.Module, tuned: Mapping[str, Tensor], original: Vectors, reporter: Reporter
+) -> Vectors:
+    """Vectors [n, 2 width] of the same texts, by the encoder with what it learned and, beside them, as it was."""
+    from inhouse.engine.lora import copy_state
+    from inhouse.train.encoder_loop import tunable
+
+    copy_state({name: weight.detach() for name, weight in tunable(encoder).items()}, tuned)
+    return np.hstack([_vectors(prepared, encoder, reporter), original])
 
 
 def _held(prepared: PreparedClassifier, vectors: Vectors, reporter: Reporter) -> tuple[Plain, LabelHead]:

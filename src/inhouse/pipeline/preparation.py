@@ -199,6 +199,13 @@ def left_out(task: Task, model: str) -> list[str]:
     return set_keys(task.train, FOR_ONE_MODEL) if model not in ("", task.train.model) else []
 
 
+def tell_left_out(workspace: Workspace, name: str, model: str, reporter: Reporter) -> None:
+    """Say which keys of task.toml are for another model than the one that a command asks for."""
+    if odd := left_out(task := workspace.load_task(name), model):
+        keys = ", ".join(f"train.{key}" for key in odd)
+        reporter.say(f"not used: {keys} of task.toml, which are for its own model ({task.train.model})")
+
+
 def require_ready(workspace: Workspace, name: str, model: str = "") -> Task:
     """Refuse what cannot be trained, before anything is written; give back the task.
 

@@ -38,11 +38,11 @@ from inhouse.pipeline.preparation import (
     STAGES,
     Prepared,
     beginning,
-    left_out,
     measured_speed,
     prepare_training,
     prepared_trunk,
     require_ready,
+    tell_left_out,
     validation_judge,
     wished,
 )
@@ -107,7 +107,7 @@ def train(
     if not processes.main:
         return _assist(workspace, task, processes)
     require_ready(workspace, name, model)
-    _tell_left_out(workspace, name, model, reporter)
+    tell_left_out(workspace, name, model, reporter)
     with workspace.lock(f"train-{name}", f"training {name!r}"), disk_guard(workspace.paths.root):
         prepared = _prepare(workspace, task, reporter, at, split_over=processes.count if processes.sharded else 1)
         run = records.open_run(workspace, name, prepared.dataset.number, prepared.recipe, again=again)
@@ -193,13 +193,6 @@ def _prepare(
         if task.train.model == "encoder":
             return prepare_classifier(workspace, task, reporter)
         return prepare_training(workspace, task, reporter, split_over=split_over, base=base)
-
-
-def _tell_left_out(workspace: Workspace, name: str, model: str, reporter: Reporter) -> None:
-    """Say which keys of task.toml are for another model than the one that a command asks for."""
-    if odd := left_out(task := workspace.load_task(name), model):
-        keys = ", ".join(f"train.{key}" for key in odd)
-        reporter.say(f"not used: {keys} of task.toml, which are for its own model ({task.train.model})")
 
 
 def _train_either(
@@ -307,7 +300,7 @@ def plan_training(
         from inhouse.engine import torch_model  # noqa: F401 - the first stage: what follows needs it
 
     task = wished(require_ready(workspace, name, model), minutes=minutes)
-    _tell_left_out(workspace, name, model, reporter)
+    tell_left_out(workspace, name, model, reporter)
     encoder = task.train.model == "encoder"
     with nullcontext() if encoder else outlined_base(task.base_model, workspace.settings) as outline:
         prepared = _prepare(workspace, task, reporter, at, base=outline)

@@ -8,12 +8,12 @@ import json
 import shutil
 from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import polars as pl
 from sqlalchemy import MetaData, delete, select, update
 
-from inhouse.core import Dataset
+from inhouse.core import Dataset, TrainedModel
 from inhouse.store import database as db
 from inhouse.store.paths import write_bytes
 from inhouse.store.records import GOES_ON, PARQUET, dataset_bytes
@@ -165,7 +165,10 @@ def remove_traces(
 
 
 def end_runs(workspace: Workspace, task: str, numbers: Collection[int]) -> int:
-    """Remove the checkpoints of trainings on versions that held forgotten rows: none goes on from there. How many."""
+    """Remove the checkpoints of trainings on versions that held forgotten rows: none goes on from there. How many.
+
+    Those of a curve go too, whatever version they are on; they are no runs, and not counted.
+    """
     table = db.runs
     with workspace.database.begin() as connection:
         on_them = (table.c.task == task, table.c.dataset.in_(set(numbers)))
@@ -175,6 +178,8 @@ def end_runs(workspace: Workspace, task: str, numbers: Collection[int]) -> int:
         connection.execute(update(table).where(table.c.id.in_(open_ones)).values(**ended))
     for row in rows:
         shutil.rmtree(workspace.paths.run(row.id), ignore_errors=True)
+    for model in get_args(TrainedModel):
+        shutil.rmtree(workspace.paths.curve_run(task, model), ignore_errors=True)
     return len(open_ones)
 
 

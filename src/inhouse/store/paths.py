@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from inhouse.core import TrainedModel
 from inhouse.errors import DiskFull
 
 CONFIG_NAME = "inhouse.toml"
@@ -58,6 +59,9 @@ class Paths:
 
     def run(self, run: str) -> Path:
         return self.root / "runs" / run
+
+    def curve_run(self, task: str, model: TrainedModel) -> Path:
+        return self.root / "runs" / f"curve-{task}-{model}"
 
 
 @contextmanager

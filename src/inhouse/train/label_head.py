@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+import warnings
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -190,13 +192,23 @@ def _in_own_space(features: Features, wanted: NDArray[np.intp], strength: float)
 def _fitted(features: Features, wanted: NDArray[np.intp], strength: float) -> Model:
     from sklearn.linear_model import LogisticRegression
 
-    return LogisticRegression(C=strength, max_iter=1000).fit(features, wanted)
+    with _rare_labels():
+        return LogisticRegression(C=strength, max_iter=1000).fit(features, wanted)
 
 
 def _svm(features: Features, wanted: NDArray[np.intp]) -> Model:
     from sklearn.svm import LinearSVC
 
-    return LinearSVC(random_state=0).fit(features, wanted)
+    with _rare_labels():
+        return LinearSVC(random_state=0).fit(features, wanted)
+
+
+@contextmanager
+def _rare_labels() -> Iterator[None]:
+    """Within, scikit-learn does not take labels of one or two rows each for numbers, and warn of it."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The number of unique classes is greater than 50%", UserWarning)
+        yield
 
 
 def _linear(model: Model, scale: float = 1.0) -> Linear:
