@@ -218,3 +218,14 @@ def test_the_commands(three, cli, tmp_path):
     table = write(tmp_path / "k.csv", [{"n": i, "text": f"x {i}", "label": "ab"[i % 2]} for i in range(20)])
     assert cli(folder, "init", "k").code == 0
     assert cli(folder, "add", "k", table, "--key", "n", "--json").json["replaced"] == 0
+
+
+def test_what_add_took_can_be_cleaned(workspace, tmp_path):
+    """A label of two examples, one of them in the test, is as much as it was before the edit."""
+    data = [*rows(40), {"id": "L1", "text": "lost a parcel", "label": "lost"}]
+    data += [{"id": "L2", "text": "where did it go", "label": "lost"}]
+    data[0]["text"] += " caf\u00c3\u00a9"
+    pipeline.add(workspace, "t", [write(tmp_path / "a.csv", data)], inputs=["text"], target="label")
+    dataset = newest(workspace)
+    assert {s for e, s in zip(dataset.examples, dataset.splits, strict=True) if e.target == "lost"} == {"train", "test"}
+    assert pipeline.clean(workspace, "t", apply=["text"]).new_dataset == 2

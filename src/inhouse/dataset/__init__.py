@@ -1,6 +1,6 @@
 """Immutable dataset versions: the split, the checks that a dataset can be learned from, and revisions."""
 
-from inhouse.dataset.build import Built, build_dataset, test_was_given, without_leaks
+from inhouse.dataset.build import Built, build_dataset, check_edited, test_was_given, without_leaks
 from inhouse.dataset.diff import Difference, difference, parts_changed
 from inhouse.dataset.from_input import infer_from_input, still_from_input, stray_share
 from inhouse.dataset.learnable import MIN_EXAMPLES, check_learnable
@@ -18,6 +18,7 @@ __all__ = [
     "apply_findings",
     "assign_splits",
     "build_dataset",
+    "check_edited",
     "check_learnable",
     "describe_outline",
     "describe_schema",

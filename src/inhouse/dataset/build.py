@@ -227,6 +227,18 @@ def _judged(rows: list[_Row], kind: Kind, *, test_given: bool) -> list[Example]:
     return [e for e, split in rows if split != "test" or (not test_given and (kind != "classify" or e.target in known))]
 
 
+def check_edited(dataset: Dataset, kind: Kind) -> None:
+    """Check that a version which edits made can be learned from and tested, as one that files made is.
+
+    Raises:
+        TooFewExamples: see `check_learnable`.
+    """
+    whole = without_leaks(dataset)[0]
+    rows: list[_Row] = list(zip(whole.examples, whole.splits, strict=True))
+    test_given = test_was_given(dataset)
+    check_learnable(_judged(rows, kind, test_given=test_given), kind=kind, test_given=test_given)
+
+
 def _with_splits(rows: list[_Row], *, kind: Kind, test_given: bool) -> list[tuple[Example, Split]]:
     settled: list[Split | None] = ["test" if test_given and split == "test" else None for _, split in rows]
     previous = {e.group: split for (e, split), done in zip(rows, settled, strict=True) if split and not done}

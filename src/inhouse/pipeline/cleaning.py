@@ -12,7 +12,7 @@ from inhouse.clean import CHECKS, find_in, still_open, summary
 from inhouse.clean.card import fit_for, next_step
 from inhouse.clean.personal import HIDDEN
 from inhouse.core import Dataset, Finding, Reporter, Silent, Task, counted
-from inhouse.errors import NotFound, UsageError
+from inhouse.errors import NotFound, RareLabels, TooFewExamples, UsageError
 from inhouse.pipeline.cards import save_version, write_card
 from inhouse.pipeline.masking import Masks, numbered, without_names
 from inhouse.pipeline.privacy_report import require_report_file, write_report
@@ -227,8 +227,15 @@ def _edited(task: Task, dataset: Dataset, applied: Sequence[Finding]) -> Dataset
         return None
     reason = f"cleaned: {', '.join(sorted({f.check for f in applied}))}"
     newer = datasets.apply_findings(dataset, applied, dataset.number + 1, reason)
-    learned = datasets.without_leaks(newer)[0].learned
-    datasets.check_learnable(learned, kind=task.kind, test_given=datasets.test_was_given(dataset))
+    try:
+        datasets.check_edited(newer, task.kind)
+    except RareLabels as error:
+        raise TooFewExamples(
+            f"with these findings applied {error.what}",
+            "apply others alone (--apply ID), or add examples of the label first",
+            file=error.file,
+            line=error.line,
+        ) from None
     return newer
 
 
