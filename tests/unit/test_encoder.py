@@ -41,6 +41,7 @@ from inhouse.engine.label_head import LabelHead, NGrams
 from inhouse.engine.lora import copy_state
 from inhouse.errors import ConfigError, EngineFault, ModelUnavailable, Refused, TooFewExamples, UsageError
 from inhouse.pipeline import classifier, classifier_packaging, curve_shares
+from inhouse.pipeline.curve import kept_curve
 from inhouse.pipeline.curve_shares import encoder_parts
 from inhouse.store import Settings, records, registry
 from inhouse.train import encoder_loop
@@ -578,6 +579,7 @@ def test_the_curve_of_an_encoder_ends_with_what_its_version_is_judged_by(encoder
     assert (found.metric, found.validation_examples, found.interrupted) == ("accuracy", 9, False)
     assert "69 more examples would bring accuracy about" in found.reason
     assert Path(found.chart).read_text("utf-8").startswith("<svg")
+    assert kept_curve(workspace, "intents") == found
     assert registry.versions(workspace, "intents") == []
     assert not list((workspace.paths.root / "runs").glob("*"))
 

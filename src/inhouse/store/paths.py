@@ -57,6 +57,9 @@ class Paths:
     def curve(self, task: str) -> Path:
         return self.task_folder(task) / "reports" / "curve.svg"
 
+    def curve_result(self, task: str) -> Path:
+        return self.curve(task).with_suffix(".json")
+
     def run(self, run: str) -> Path:
         return self.root / "runs" / run
 
