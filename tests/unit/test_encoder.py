@@ -28,7 +28,7 @@ from safetensors.torch import load_file
 
 import inhouse
 from inhouse.cli.show import planned
-from inhouse.core import EncoderRecipe, Recipe, Silent
+from inhouse.core import EncoderRecipe, Evaluation, Recipe, Silent
 from inhouse.deploy import compare_labels, open_served
 from inhouse.deploy.served import CLASSIFIER
 from inhouse.engine import classifier as classifier_file
@@ -151,6 +151,9 @@ def test_it_is_evaluated_under_its_own_name_and_promoted_and_predicts(trained_en
     assert "fine-tuned" not in names
     assert {"embedding-linear", "tfidf-linear", "prompted", "majority"} <= names
     assert Path(found.report).is_file()
+    assert Evaluation.model_validate_json(Path(found.files["json"]).read_bytes()) == found
+    for what in ("markdown", "card", "card_markdown"):
+        assert result.model_version in Path(found.files[what]).read_text("utf-8")
     inhouse.promote(workspace, "intents", force=True, reason="for the test")
     rows = write_csv(tmp_path / "new.csv", [{"text": row["text"]} for row in many_intents(2)])
     done = inhouse.predict(workspace, "intents", rows, tmp_path / "out.csv")
