@@ -151,10 +151,10 @@ def test_sections_stand_in_order(page: Page):
         for heading in (
             "Adopt fine-tuned",
             "The comparison",
-            "How it learned",
             "Where it goes wrong",
             "Won: fine-tuned is right, tfidf-linear is wrong (2)",
             "Lost: fine-tuned is wrong, tfidf-linear is right (2)",
+            "How it learned",
             "Dataset version 4",
             "How to check this",
         )

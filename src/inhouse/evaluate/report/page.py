@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from inhouse.core import ContenderResult, Evaluation, Metric
+from inhouse.core import ContenderResult, CurveResult, Evaluation, Metric, Review
 from inhouse.evaluate.report.charts import (
     both_widths,
+    by_examples,
     comparison_chart,
     curves,
     rates,
+    reliability_chart,
     require_chart_libraries,
+    review_chart,
     series,
 )
 from inhouse.evaluate.report.data import ReportData
@@ -28,7 +32,11 @@ from inhouse.evaluate.report.words import (
     p_value,
     percent,
     points,
+    review_sentence,
 )
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
 
 MAX_EXAMPLES = 15
 MAX_ROWS = 10
@@ -61,6 +69,7 @@ def render_report(data: ReportData) -> str:
         "metric_name": metric_name,
         "breakable": breakable,
         "interval": interval,
+        "review_sentence": review_sentence,
     }
     html = environment.get_template("report.html.jinja").render(**_context(data))
     return html.encode("utf-8", "replace").decode("utf-8")
@@ -73,6 +82,7 @@ def page_style() -> str:
 
 def _context(data: ReportData) -> dict[str, Any]:
     """Everything that the template names."""
+    known = data.evaluation
     ranking = _ranking(data.evaluation)
     ours, theirs = _sides(data.evaluation, ranking)
     answers = data.predictions.get(ours.name)
@@ -94,6 +104,12 @@ def _context(data: ReportData) -> dict[str, Any]:
         "rates": rates(data.steps),
         "accuracies": series(data.history, "validation_score"),
         "metric_of_looks": metric_name(data.train.validation_metric or data.evaluation.primary_metric),
+        "reviews": _reviews(known),
+        "calibrations": [(c, both_widths(partial(reliability_chart, c)) if c.bins else []) for c in known.calibrations],
+        "by_examples": _by_examples(data.learning_curve),
+        "steady": _steady(known),
+        "slices": sorted(known.slices, key=lambda s: (not s.worst, s.metric.value)),
+        "priced": any(c.cost_per_thousand is not None for c in known.contenders),
         "answered": answers is not None,
         "confusions": confusions(data.examples, answers or [])[:MAX_ROWS],
         "weakest": weakest_labels(data.examples, answers or [])[:MAX_ROWS],
@@ -105,6 +121,31 @@ def _context(data: ReportData) -> dict[str, Any]:
         "max_examples": MAX_EXAMPLES,
         "css": page_style(),
     }
+
+
+def _reviews(known: Evaluation) -> list[tuple[Review, list[tuple[str, Markup]]]]:
+    """The reviews, with a drawing at the first of each contender: the others have the same curve."""
+    rows, drawn = [], set[str]()
+    for one in known.reviews:
+        new = len(one.curve) > 1 and one.contender not in drawn
+        rows.append((one, both_widths(partial(review_chart, one)) if new else []))
+        drawn.add(one.contender)
+    return rows
+
+
+def _by_examples(curve: CurveResult | None) -> list[tuple[str, Markup]]:
+    """The learning curve in both widths; empty where none was drawn."""
+    if curve is None:
+        return []
+    return both_widths(partial(by_examples, curve.points, curve.metric))
+
+
+def _steady(known: Evaluation) -> tuple[list[str], list[tuple[str, list[Metric | None]]]]:
+    """The changes that answers were tried under, and for each contender the share that stayed the same under each."""
+    changes = list(dict.fromkeys(c.change for c in known.consistency))
+    names = list(dict.fromkeys(c.contender for c in known.consistency))
+    found = {(c.contender, c.change): c.same for c in known.consistency}
+    return changes, [(name, [found.get((name, change)) for change in changes]) for name in names]
 
 
 def _ranking(evaluation: Evaluation) -> list[ContenderResult]:
