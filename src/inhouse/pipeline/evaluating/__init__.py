@@ -6,6 +6,7 @@ from inhouse.core import Dataset, Evaluation, ModelVersion, Reporter, Silent, Ta
 from inhouse.engine import require_base
 from inhouse.errors import NotFound
 from inhouse.pipeline.evaluating.answers import keep_answers
+from inhouse.pipeline.evaluating.beyond import asked_beyond, slices_of
 from inhouse.pipeline.evaluating.champion import against_champion
 from inhouse.pipeline.evaluating.field import encoders_of, make_field, open_remote_model
 from inhouse.pipeline.evaluating.judged import facts_of, metrics_of, result_of
@@ -86,6 +87,7 @@ def _evaluate(
         curve_rises=rises,
         train_examples=len(dataset.of("train")),
     )
+    beyond = asked_beyond(given, answers, judged, verdict, facts)
     evaluation = Evaluation(
         task=task.name,
         report=str(workspace.paths.report(task.name, version.number)),
@@ -101,6 +103,11 @@ def _evaluate(
         ),
         verdict=verdict,
         against_champion=against_champion(workspace, task, version, dataset, answers[0].test, facts, reporter),
+        consistency=beyond.consistency,
+        robustness=beyond.robustness,
+        gap=beyond.gap,
+        left_out=beyond.left_out,
+        slices=slices_of(task, dataset, judged[version.contender]),
         warnings=(*warnings_of(workspace.load_task(task.name), version, dataset, answers), *given.notes),
     )
     report = write_report(workspace, task, version, trained, dataset, evaluation, answers, judged)
