@@ -11,6 +11,7 @@ from inhouse.pipeline.evaluating.champion import against_champion
 from inhouse.pipeline.evaluating.field import encoders_of, make_field, open_remote_model
 from inhouse.pipeline.evaluating.judged import facts_of, metrics_of, result_of
 from inhouse.pipeline.evaluating.reports import write_report
+from inhouse.pipeline.evaluating.review import reviewed, target_errors_of
 from inhouse.pipeline.evaluating.warnings import leaked, warnings_of
 from inhouse.pipeline.learning_data import to_learn_from
 from inhouse.scoring import judge
@@ -67,6 +68,7 @@ def _evaluate(
     on_validation = {a.name: judge(task, validation, [p.target for p in a.validation], facts) for a in answers}
     primary = task.metrics.primary
     keep_answers(workspace, version, dataset, answers)
+    confidence = reviewed(task, dataset, answers, on_validation, judged)
     verdict = decide(
         [
             ContenderAnswers(
@@ -109,11 +111,20 @@ def _evaluate(
         left_out=beyond.left_out,
         slices=slices_of(task, dataset, judged[version.contender]),
         warnings=(*warnings_of(workspace.load_task(task.name), version, dataset, answers), *given.notes),
+        reviews=confidence.reviews,
+        calibrations=confidence.calibrations,
     )
     report = write_report(workspace, task, version, trained, dataset, evaluation, answers, judged)
     registry.update_version(
         workspace,
-        version.model_copy(update={"report": report, "evaluation": evaluation.model_dump(mode="json")}),
+        version.model_copy(
+            update={
+                "report": report,
+                "evaluation": evaluation.model_dump(mode="json"),
+                "calibrator": confidence.calibrators.get(version.contender),
+                "threshold": confidence.threshold_of(version.contender, target_errors_of(task)),
+            }
+        ),
     )
     if version.parity.passed and registry.alias_number(workspace, task.name, registry.CHAMPION) != version.number:
         registry.move_alias(workspace, task.name, registry.CANDIDATE, version.number, action="evaluate")
