@@ -59,7 +59,7 @@ WHOLE = PLAIN.model_copy(
         "calibrations": (
             Calibration(
                 contender="fine-tuned",
-                method="temperature",
+                method="logistic",
                 ece_before=0.1,
                 ece=HALF,
                 bins=(ReliabilityBin(confidence=0.5, right=HALF),),

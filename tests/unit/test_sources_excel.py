@@ -413,6 +413,11 @@ def test_xml_that_is_not_closed(tmp_path, tag):
     assert "cannot be read" in fails(tmp_path / "d.xlsx").what
 
 
+def test_xml_with_a_prefix_that_nothing_names(tmp_path):
+    path = edited(book(tmp_path / "d.xlsx", ("S", [["a"], ["b"]])), (b"<sheetData>", b"<x:cols/><sheetData>"))
+    assert "unbound prefix" in fails(path).what
+
+
 def test_open_document_spreadsheets(tmp_path):
     [record] = read_source(open_document(tmp_path / "d.ods")).records
     assert dict(record.values) == {"text": "één", "label": "a"}

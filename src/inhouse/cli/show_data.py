@@ -90,7 +90,9 @@ def forgotten(result: Forgotten, *, again: str) -> str:
         lines += [f"  words that only these rows taught {name} are erased" for name in result.trimmings]
     if result.masks:
         names = ", ".join(result.masks[:LABELS]) + (" ..." if len(result.masks) > LABELS else "")
-        lines.append(f"  what {len(result.masks)} placeholders stand for {verb}, from the encrypted map: {names}")
+        lines.append(
+            f"  of {counted(len(result.masks), 'placeholder')}, what is hidden {verb}, from the encrypted map: {names}"
+        )
         lines.append("  rows in which only a placeholder stands stay; `--match` with the placeholder erases them")
     if result.reports:
         lines.append(f"  reports {verb}: {', '.join(result.reports)} (`inhouse evaluate` writes new ones)")

@@ -114,7 +114,10 @@ class Served(ABC):
         return [a for a in answers if a is not None]
 
     def judged(self, prediction: Prediction) -> Answered:
-        """The prediction with its need for review."""
+        """The prediction with its confidence as a probability of being right, and its need for review."""
+        if self.version.calibrator is not None:
+            confidence = self.version.calibrator(prediction.confidence)
+            prediction = prediction.model_copy(update={"confidence": confidence, "raw": prediction.confidence})
         sure = prediction.error is None and prediction.confidence >= self.version.threshold
         return Answered(prediction, needs_review=not sure)
 

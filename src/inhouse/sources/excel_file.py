@@ -188,6 +188,8 @@ def _header(file: RawFile, sheet: _Sheet) -> int:
 
 def _sheets(file: RawFile) -> Iterator[_Sheet]:
     """The visible sheets that are not empty."""
+    from xml.etree.ElementTree import ParseError
+
     import fastexcel
 
     if file.data.startswith(_COMPOUND_FILE):
@@ -206,6 +208,8 @@ def _sheets(file: RawFile) -> Iterator[_Sheet]:
                 rows, marks = _filled_rows(sheet), _marks(data, name)
                 if rows or marks.unset:
                     yield _Sheet(name, rows, marks)
+    except ParseError as error:  # in a part that does not say that it is XML
+        raise _unreadable(file, str(error)) from error
     except fastexcel.FastExcelError as error:
         raise _unreadable(file, str(error).strip().split("\n", 1)[0].removeprefix("calamine error: ")) from error
 
@@ -257,7 +261,7 @@ def _check_part(file: RawFile, book: ZipFile, name: str) -> None:
     from xml.parsers.expat import ParserCreate
 
     xml = name.lower().endswith((".xml", ".rels"))
-    parser, extent, root = ParserCreate(), _Extent(), b""
+    parser, extent, root = ParserCreate(namespace_separator=":"), _Extent(), b""
     if name == "content.xml":
         extent.follow(parser)
     with book.open(name) as part:

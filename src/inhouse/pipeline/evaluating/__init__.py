@@ -6,10 +6,12 @@ from inhouse.core import Dataset, Evaluation, ModelVersion, Reporter, Silent, Ta
 from inhouse.engine import require_base
 from inhouse.errors import NotFound
 from inhouse.pipeline.evaluating.answers import keep_answers
+from inhouse.pipeline.evaluating.beyond import asked_beyond, slices_of
 from inhouse.pipeline.evaluating.champion import against_champion
 from inhouse.pipeline.evaluating.field import encoders_of, make_field, open_remote_model
 from inhouse.pipeline.evaluating.judged import facts_of, metrics_of, result_of
 from inhouse.pipeline.evaluating.reports import write_report
+from inhouse.pipeline.evaluating.review import reviewed, target_errors_of
 from inhouse.pipeline.evaluating.warnings import leaked, warnings_of
 from inhouse.pipeline.learning_data import to_learn_from
 from inhouse.scoring import judge
@@ -66,6 +68,7 @@ def _evaluate(
     on_validation = {a.name: judge(task, validation, [p.target for p in a.validation], facts) for a in answers}
     primary = task.metrics.primary
     keep_answers(workspace, version, dataset, answers)
+    confidence = reviewed(task, dataset, answers, on_validation, judged)
     verdict = decide(
         [
             ContenderAnswers(
@@ -86,6 +89,7 @@ def _evaluate(
         curve_rises=rises,
         train_examples=len(dataset.of("train")),
     )
+    beyond = asked_beyond(given, answers, judged, verdict, facts)
     evaluation = Evaluation(
         task=task.name,
         report=str(workspace.paths.report(task.name, version.number)),
@@ -102,12 +106,26 @@ def _evaluate(
         ),
         verdict=verdict,
         against_champion=against_champion(workspace, task, version, dataset, answers[0].test, facts, reporter),
+        consistency=beyond.consistency,
+        robustness=beyond.robustness,
+        gap=beyond.gap,
+        left_out=beyond.left_out,
+        slices=slices_of(task, dataset, judged[version.contender]),
         warnings=(*warnings_of(workspace.load_task(task.name), version, dataset, answers), *given.notes),
+        reviews=confidence.reviews,
+        calibrations=confidence.calibrations,
     )
     report = write_report(workspace, task, version, trained, dataset, evaluation, answers, judged)
     registry.update_version(
         workspace,
-        version.model_copy(update={"report": report, "evaluation": evaluation.model_dump(mode="json")}),
+        version.model_copy(
+            update={
+                "report": report,
+                "evaluation": evaluation.model_dump(mode="json"),
+                "calibrator": confidence.calibrators.get(version.contender),
+                "threshold": confidence.threshold_of(version.contender, target_errors_of(task)),
+            }
+        ),
     )
     if version.parity.passed and registry.alias_number(workspace, task.name, registry.CHAMPION) != version.number:
         registry.move_alias(workspace, task.name, registry.CANDIDATE, version.number, action="evaluate")
