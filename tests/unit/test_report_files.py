@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -226,6 +227,7 @@ def test_the_report_shows_what_was_measured_in_order_and_nothing_else():
         "How steady it is",
         "The base model",
         "Examples",
+        "Every test example",
         "How it learned",
         "Data",
         "How to check this",
@@ -248,10 +250,43 @@ def test_the_report_shows_what_was_measured_in_order_and_nothing_else():
         "The comparison",
         "Where it goes wrong",
         "The base model",
+        "Every test example",
         "How it learned",
         "Data",
         "How to check this",
     ]
+
+
+def test_every_test_example_can_be_browsed_and_narrowed_without_a_script():
+    html = render_report(full())
+    rows = re.findall(r'<tr class="([^"]*)"><td data-label="Input"[^>]*>message (\d+) ', html)
+    assert [int(n) for _, n in rows] == list(range(400))
+    assert {marks for marks, n in rows if int(n) % 3 == 0} == {"wrong lost"}
+    assert {marks for marks, n in rows if int(n) % 3} == {""}
+    inputs = [attributes for tag, attributes in Page(html).tags if tag == "input"]
+    assert [i["id"] for i in inputs] == ["only-all", "only-wrong", "only-won", "only-lost"]
+    assert {i["type"] for i in inputs} == {"radio"}
+    for mark in ("wrong", "won", "lost"):
+        assert f".browser:has(#only-{mark}:checked) tbody tr:not(.{mark})" in html
+
+
+def test_thousands_of_examples_stay_within_three_megabytes_those_that_matter_first():
+    many = tuple(
+        Example({"text": f"message {n} " + "long " * 60}, f"label_{n % 77}", f"g{n}", Provenance("m.csv", n))
+        for n in range(6000)
+    )
+    wrong = [e.target if n % 4 else None for n, e in enumerate(many)]
+    right = [e.target for e in many]
+    names = full().predictions
+    data = replace(full(), examples=many, predictions={n: wrong if n == "fine-tuned" else right for n in names})
+    begun = time.perf_counter()
+    html = render_report(data)
+    assert time.perf_counter() - begun < 30
+    assert 2_000_000 < len(html.encode()) < 3_000_000
+    shown = {int(n) for n in re.findall(r'data-label="Input"[^>]*>message (\d+) ', html)}
+    assert shown >= set(range(0, 6000, 4))
+    assert len(shown) < 6000
+    assert "of 6,000 have room here" in html
 
 
 def test_the_report_prints_on_two_sheets(tmp_path: Path, browser: str):

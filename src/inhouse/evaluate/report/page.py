@@ -20,7 +20,7 @@ from inhouse.evaluate.report.charts import (
     series,
 )
 from inhouse.evaluate.report.data import ReportData
-from inhouse.evaluate.report.errors import confusions, differences, weakest_labels
+from inhouse.evaluate.report.errors import browsed, confusions, differences, weakest_labels
 from inhouse.evaluate.report.words import (
     METRIC_NOTES,
     PART,
@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 
 MAX_EXAMPLES = 15
 MAX_ROWS = 10
+# Letters of all test examples that can be browsed: a page of 3 MB still opens at once on a phone.
+MAX_BROWSED = 2_500_000
 
 
 def render_report(data: ReportData) -> str:
@@ -115,12 +117,27 @@ def _context(data: ReportData) -> dict[str, Any]:
         "weakest": weakest_labels(data.examples, answers or [])[:MAX_ROWS],
         "won": differences(data.examples, answers or [], others or [], gain),
         "lost": differences(data.examples, others or [], answers or [], [-g for g in gain]),
+        "browsed": browsed(data.examples, data.predictions, _scores(data, ours), gain, MAX_BROWSED) if answers else [],
+        "filters": _filters(data, ours, theirs),
         "labelled": data.task.kind == "classify",
         "parts": _parts(ours, theirs),
         "notes": [METRIC_NOTES[name] for name in METRIC_NOTES if name in columns],
         "max_examples": MAX_EXAMPLES,
         "css": page_style(),
     }
+
+
+def _filters(data: ReportData, ours: ContenderResult, theirs: ContenderResult | None) -> list[tuple[str, str]]:
+    """What the test examples can be narrowed to. No text is wholly right by the metrics of texts."""
+    found = [("all", "all")]
+    if data.task.kind != "generate":
+        found.append(("wrong", f"{ours.name} is wrong"))
+    if theirs is not None and theirs.name in data.predictions:
+        found += [
+            ("won", f"{ours.name} is better than {theirs.name}"),
+            ("lost", f"{ours.name} is worse than {theirs.name}"),
+        ]
+    return found
 
 
 def _reviews(known: Evaluation) -> list[tuple[Review, list[tuple[str, Markup]]]]:
