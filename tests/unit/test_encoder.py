@@ -28,7 +28,7 @@ from safetensors.torch import load_file
 
 import inhouse
 from inhouse.cli.show import planned
-from inhouse.core import EncoderRecipe, Recipe, Silent
+from inhouse.core import EncoderRecipe, Evaluation, Recipe, Silent
 from inhouse.deploy import compare_labels, open_served
 from inhouse.deploy.served import CLASSIFIER
 from inhouse.engine import classifier as classifier_file
@@ -41,6 +41,7 @@ from inhouse.engine.label_head import LabelHead, NGrams
 from inhouse.engine.lora import copy_state
 from inhouse.errors import ConfigError, EngineFault, ModelUnavailable, Refused, TooFewExamples, UsageError
 from inhouse.pipeline import classifier, classifier_packaging, curve_shares
+from inhouse.pipeline.curve import kept_curve
 from inhouse.pipeline.curve_shares import encoder_parts
 from inhouse.store import Settings, records, registry
 from inhouse.train import encoder_loop
@@ -154,6 +155,9 @@ def test_it_is_evaluated_under_its_own_name_and_promoted_and_predicts(trained_en
     version = registry.find_version(workspace, "intents", "latest")
     (review,) = (r for r in found.reviews if r.contender == "fine-tuned-encoder" and r.target_errors == 0.05)
     assert version.threshold == (1.01 if review.threshold is None else review.threshold)
+    assert Evaluation.model_validate_json(Path(found.files["json"]).read_bytes()) == found
+    for what in ("markdown", "card", "card_markdown"):
+        assert result.model_version in Path(found.files[what]).read_text("utf-8")
     inhouse.promote(workspace, "intents", force=True, reason="for the test")
     rows = write_csv(tmp_path / "new.csv", [{"text": row["text"]} for row in many_intents(2)])
     done = inhouse.predict(workspace, "intents", rows, tmp_path / "out.csv")
@@ -582,6 +586,7 @@ def test_the_curve_of_an_encoder_ends_with_what_its_version_is_judged_by(encoder
     assert (found.metric, found.validation_examples, found.interrupted) == ("accuracy", 9, False)
     assert "69 more examples would bring accuracy about" in found.reason
     assert Path(found.chart).read_text("utf-8").startswith("<svg")
+    assert kept_curve(workspace, "intents") == found
     assert registry.versions(workspace, "intents") == []
     assert not list((workspace.paths.root / "runs").glob("*"))
 

@@ -387,6 +387,8 @@ def _erase_reports(workspace: Workspace, name: str, found: _Found, at: str) -> l
             continue
         notice = _NOTICE.format(name=version.name, task=name, number=version.number, day=at[:10])
         write_bytes(workspace.paths.report(name, version.number), notice.encode("utf-8"))
+        for path in workspace.paths.beside_report(name, version.number).values():
+            path.unlink(missing_ok=True)
         registry.update_version(workspace, version.model_copy(update={"report": None}))
         erase.remove_unreferenced(workspace, version.report or "", erase.HTML)
         erased.append(version.name)

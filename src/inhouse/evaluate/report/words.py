@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from inhouse.core import Metric
+from inhouse.core import Metric, Review
 
 if TYPE_CHECKING:
     from markupsafe import Markup
@@ -73,6 +73,18 @@ def points(value: float) -> str:
 def p_value(value: float) -> str:
     """A p-value with the sign that goes before it."""
     return "<\u00a00.001" if value < 0.001 else f"=\u00a0{value:.3f}"
+
+
+def review_sentence(review: Review) -> str:
+    """What a threshold of the confidence would do."""
+    sure = ""
+    if not review.certain:
+        more = f": {review.more_examples:,} more would tell" if review.more_examples else ""
+        sure = f" (not certain with so few examples{more})"
+    return (
+        f"At most {100 * review.target_errors:g}\u00a0% errors: {percent(review.straight)} go straight through, "
+        f"{percent(review.review_rate)} to a person{sure}."
+    )
 
 
 def breakable(text: str) -> Markup:

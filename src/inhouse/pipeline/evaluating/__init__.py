@@ -93,6 +93,7 @@ def _evaluate(
     evaluation = Evaluation(
         task=task.name,
         report=str(workspace.paths.report(task.name, version.number)),
+        files={what: str(p) for what, p in workspace.paths.beside_report(task.name, version.number).items()},
         dataset_fingerprint=dataset.fingerprint,
         base_model=version.lineage["base"],
         model_version=version.name,
