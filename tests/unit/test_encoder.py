@@ -151,13 +151,13 @@ def test_it_is_evaluated_under_its_own_name_and_promoted_and_predicts(trained_en
     assert "fine-tuned" not in names
     assert {"embedding-linear", "tfidf-linear", "prompted", "majority"} <= names
     assert Path(found.report).is_file()
-    assert Evaluation.model_validate_json(Path(found.files["json"]).read_bytes()) == found
-    for what in ("markdown", "card", "card_markdown"):
-        assert result.model_version in Path(found.files[what]).read_text("utf-8")
     assert [r.target_errors for r in found.reviews if r.contender == "fine-tuned-encoder"] == [0.02, 0.05]
     version = registry.find_version(workspace, "intents", "latest")
     (review,) = (r for r in found.reviews if r.contender == "fine-tuned-encoder" and r.target_errors == 0.05)
     assert version.threshold == (1.01 if review.threshold is None else review.threshold)
+    assert Evaluation.model_validate_json(Path(found.files["json"]).read_bytes()) == found
+    for what in ("markdown", "card", "card_markdown"):
+        assert result.model_version in Path(found.files[what]).read_text("utf-8")
     inhouse.promote(workspace, "intents", force=True, reason="for the test")
     rows = write_csv(tmp_path / "new.csv", [{"text": row["text"]} for row in many_intents(2)])
     done = inhouse.predict(workspace, "intents", rows, tmp_path / "out.csv")

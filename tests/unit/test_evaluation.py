@@ -10,9 +10,7 @@ import pytest
 from evaluations import PLAIN, WHOLE
 from pydantic import ValidationError
 
-from inhouse.core import (
-    Evaluation,
-)
+from inhouse.core import Evaluation
 
 CONTRACT = json.loads((Path(__file__).parents[1] / "contracts" / "evaluation.schema.json").read_text("utf-8"))
 # What an evaluation and its contenders said when there was no more to say.
