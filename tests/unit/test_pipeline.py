@@ -305,7 +305,9 @@ def judged(workspace, **changes):
     """Version 2 with another judgement: what the gates of `promote` read."""
     version = registry.find_version(workspace, "intents", 2)
     evaluation = dict(version.evaluation)
-    evaluation["verdict"] = {**evaluation["verdict"], "decision": changes.get("decision", "adopt")}
+    # No linear model is the best: that one would be promoted in its place.
+    told = {"decision": changes.get("decision", "adopt"), "winner": "prompted"}
+    evaluation["verdict"] = {**evaluation["verdict"], **told}
     if "rival" in changes:
         evaluation["against_champion"] = changes["rival"]
     parity = version.parity.model_copy(
