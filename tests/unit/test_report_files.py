@@ -185,8 +185,12 @@ def full() -> ReportData:
             "contenders": tuple(
                 first.model_copy(update={"name": n, "prompt_tokens": 100.0, "cost_per_thousand": 1.25}) for n in names
             ),
-            "reviews": (review, review.model_copy(update={"target_errors": 0.05})),
-            "calibrations": (WHOLE.calibrations[0].model_copy(update={"bins": bins}),),
+            "reviews": tuple(
+                review.model_copy(update={"contender": n, "target_errors": e}) for n in names for e in (0.02, 0.05)
+            ),
+            "calibrations": tuple(
+                WHOLE.calibrations[0].model_copy(update={"contender": n, "bins": bins}) for n in names
+            ),
             "slices": tuple(SliceResult(by="label", value=f"label_{n}", metric=HALF) for n in range(20)) + WHOLE.slices,
             "consistency": tuple(
                 Consistency(contender=n, change=c, same=HALF) for n in names[:3] for c in ("case", "typos", "repeat")
@@ -255,6 +259,14 @@ def test_the_report_shows_what_was_measured_in_order_and_nothing_else():
         "Data",
         "How to check this",
     ]
+
+
+def test_only_the_two_sides_are_drawn_and_the_others_are_told():
+    html = render_report(full())
+    drawn = [html.count(f'aria-label="{what}') for what in ("Wrong answers by share", "Share of right answers by")]
+    assert drawn == [2 * 2, 2 * 2], "both widths of fine-tuned and of contender-0"
+    assert html.count('<th scope="row">contender-10</th><td class="n" data-label="Errors allowed">') == 2
+    assert "Others: contender-1 50.0" in Page(html).plain
 
 
 def test_every_test_example_can_be_browsed_and_narrowed_without_a_script():

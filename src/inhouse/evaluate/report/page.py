@@ -87,6 +87,7 @@ def _context(data: ReportData) -> dict[str, Any]:
     known = data.evaluation
     ranking = _ranking(data.evaluation)
     ours, theirs = _sides(data.evaluation, ranking)
+    sides = {ours.name} if theirs is None else {ours.name, theirs.name}
     answers = data.predictions.get(ours.name)
     others = data.predictions.get(theirs.name) if theirs is not None else None
     gain = [a - b for a, b in zip(_scores(data, ours), _scores(data, theirs), strict=False)] if others else []
@@ -106,8 +107,14 @@ def _context(data: ReportData) -> dict[str, Any]:
         "rates": rates(data.steps),
         "accuracies": series(data.history, "validation_score"),
         "metric_of_looks": metric_name(data.train.validation_metric or data.evaluation.primary_metric),
-        "reviews": _reviews(known),
-        "calibrations": [(c, both_widths(partial(reliability_chart, c)) if c.bins else []) for c in known.calibrations],
+        "reviews": _reviews([r for r in known.reviews if r.contender in sides]),
+        "other_reviews": [r for r in known.reviews if r.contender not in sides],
+        "other_calibrations": [c for c in known.calibrations if c.contender not in sides],
+        "calibrations": [
+            (c, both_widths(partial(reliability_chart, c)) if c.bins else [])
+            for c in known.calibrations
+            if c.contender in sides
+        ],
         "by_examples": _by_examples(data.learning_curve),
         "steady": _steady(known),
         "slices": sorted(known.slices, key=lambda s: (not s.worst, s.metric.value)),
@@ -140,10 +147,10 @@ def _filters(data: ReportData, ours: ContenderResult, theirs: ContenderResult | 
     return found
 
 
-def _reviews(known: Evaluation) -> list[tuple[Review, list[tuple[str, Markup]]]]:
+def _reviews(reviews: Sequence[Review]) -> list[tuple[Review, list[tuple[str, Markup]]]]:
     """The reviews, with a drawing at the first of each contender: the others have the same curve."""
     rows, drawn = [], set[str]()
-    for one in known.reviews:
+    for one in reviews:
         new = len(one.curve) > 1 and one.contender not in drawn
         rows.append((one, both_widths(partial(review_chart, one)) if new else []))
         drawn.add(one.contender)
