@@ -1,33 +1,31 @@
 """Judging answers: scores and metrics with intervals, paired comparisons, and which answers a person should look at."""
 
 from inhouse.scoring.curve import LearningCurve, learning_curve
+from inhouse.scoring.f1 import f1_value, macro_f1, paired_f1_difference
 from inhouse.scoring.facts import FactFinder
+from inhouse.scoring.intervals import wilson
 from inhouse.scoring.judge import RIGHT_METRICS, Judged, judge, metric_names, right_metric
 from inhouse.scoring.objects import field_paths, field_scores, fields_exact, items_f1, object_exact
 from inhouse.scoring.outlines import outline_checks
+from inhouse.scoring.paired import compare_scores, holm, mcnemar_exact, paired_difference
+from inhouse.scoring.power import exact_power, examples_to_tell
 from inhouse.scoring.review import EVERYTHING_TO_A_PERSON, review_threshold
 from inhouse.scoring.shares import MAX_PER_SIDE, permutation_p, shares_differ
-from inhouse.scoring.statistics import (
-    compare_scores,
-    examples_to_tell,
-    holm,
-    macro_f1,
-    mcnemar_exact,
-    paired_difference,
-    paired_f1_difference,
-    summarise,
-    wilson,
-)
+from inhouse.scoring.summary import summarise
+from inhouse.scoring.units import Groups, units_of
 
 __all__ = [
     "EVERYTHING_TO_A_PERSON",
     "MAX_PER_SIDE",
     "RIGHT_METRICS",
     "FactFinder",
+    "Groups",
     "Judged",
     "LearningCurve",
     "compare_scores",
+    "exact_power",
     "examples_to_tell",
+    "f1_value",
     "field_paths",
     "field_scores",
     "fields_exact",
@@ -47,5 +45,6 @@ __all__ = [
     "right_metric",
     "shares_differ",
     "summarise",
+    "units_of",
     "wilson",
 ]
