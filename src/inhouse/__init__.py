@@ -23,6 +23,7 @@ __version__ = "0.1.0"
 
 VERBS = (
     "add",
+    "advise",
     "clean",
     "diff",
     "doctor",

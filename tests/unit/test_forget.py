@@ -118,6 +118,8 @@ def full(workspace, tmp_path):
         page = f"<p>As in</p><td>{of_hers[0].inputs['text'][:50].replace('-', '<wbr>-')}</td>".encode()
         report, file = workspace.blobs.put(page, ".html"), ""
         write_bytes(workspace.paths.report("t", number), page)
+        for beside in workspace.paths.beside_report("t", number).values():
+            write_bytes(beside, b"figures of the report")
         if number == 2:
             file = workspace.blobs.put(head([["message", "jane döe", "quirk wrote"], ["mes", "ja"]]), ".classifier")
         registry.add_version(
@@ -180,6 +182,7 @@ def assert_forgotten(workspace):
     assert records.unfinished_runs(workspace, "t") == []
     pages = [workspace.paths.report("t", n).read_text() for n in (1, 2)]
     assert all("was erased on" in page for page in pages)
+    assert not [p for n in (1, 2) for p in workspace.paths.beside_report("t", n).values() if p.exists()]
 
 
 @pytest.mark.parametrize("which", [{"match": "jane  döe-quirk"}, {"source": "jane.csv"}])

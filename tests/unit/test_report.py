@@ -6,11 +6,11 @@ import json
 import re
 import time
 from dataclasses import replace
-from html.parser import HTMLParser
 from pathlib import Path
 
 import jsonschema
 import pytest
+from pages import EVIL, Page, assert_inert
 
 from inhouse.core import (
     ContenderResult,
@@ -27,7 +27,6 @@ from inhouse.evaluate.report import ReportData, render_report
 from inhouse.evaluate.report.errors import confusions, differences, shortened, weakest_labels
 
 CONTRACT = Path(__file__).parents[1] / "contracts" / "evaluation.schema.json"
-EVIL = "</td><script>alert('1')</script>\"&<img src=http://evil/x onerror=x>"
 
 
 def example(number: int, target: str, text: str = "") -> Example:
@@ -126,49 +125,6 @@ DATA = ReportData(
 )
 
 
-class Page(HTMLParser):
-    """Tags with their attributes, the visible text, and whether every tag was closed in order."""
-
-    VOID = frozenset({"meta", "wbr", "br", "hr", "img", "link", "input"})
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.open: list[str] = []
-        self.text = ""
-        self.feed(html)
-        self.close()
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-        self.text += "" if tag in ("wbr", "strong", "code") else " "
-        if tag not in self.VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        if "style" not in self.open:
-            self.text += data
-
-    @property
-    def plain(self) -> str:
-        return " ".join(self.text.split())
-
-
-def assert_inert(page: Page) -> None:
-    """Nothing runs, and nothing is fetched."""
-    names = {tag for tag, _ in page.tags}
-    assert not names & {"script", "link", "img", "iframe", "object", "embed", "base", "form", "image", "use", "a"}
-    for _, attributes in page.tags:
-        assert not {a for a in attributes if a.startswith("on") or a in ("src", "href", "xlink:href", "srcset")}
-    assert page.open == []
-
-
 @pytest.fixture(scope="module")
 def page() -> Page:
     return Page(render_report(DATA))
@@ -195,10 +151,10 @@ def test_sections_stand_in_order(page: Page):
         for heading in (
             "Adopt fine-tuned",
             "The comparison",
-            "How it learned",
             "Where it goes wrong",
             "Won: fine-tuned is right, tfidf-linear is wrong (2)",
             "Lost: fine-tuned is wrong, tfidf-linear is right (2)",
+            "How it learned",
             "Dataset version 4",
             "How to check this",
         )
@@ -320,7 +276,7 @@ def test_a_large_evaluation_renders_fast_and_small():
     started = time.process_time()
     html = render_report(data)
     assert time.process_time() - started < 5.0, "0.4 s"
-    assert len(html.encode()) < 200_000
+    assert len(html.encode()) < 3_000_000, "with every test example in it"
 
 
 # --- the parts

@@ -1,5 +1,6 @@
 """Pure types: no file, database or model is touched here."""
 
+from inhouse.core.calibration import Calibrator
 from inhouse.core.evaluation import (
     BaseFacts,
     Calibration,
@@ -95,6 +96,7 @@ __all__ = [
     "BaseOption",
     "Calibration",
     "CalibrationMethod",
+    "Calibrator",
     "Choice",
     "Comparison",
     "Consistency",

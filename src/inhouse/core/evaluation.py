@@ -14,7 +14,7 @@ from inhouse.core.frozen import Frozen
 
 Decision = Literal["adopt", "not_needed", "collect_more", "reject"]
 SliceBy = Literal["label", "language", "length", "source", "time"]
-CalibrationMethod = Literal["temperature", "isotonic", "none"]
+CalibrationMethod = Literal["logistic", "isotonic", "none"]
 
 
 class Metric(Frozen):
@@ -135,6 +135,19 @@ class Review(Frozen):
     more_examples: int | None = None
     curve: tuple[ReviewPoint, ...] = ()
     judged_on: Split = "test"
+
+    @property
+    def sentence(self) -> str:
+        """The review in a sentence."""
+        allowed = f"at most {100 * self.target_errors:g} % errors"
+        if self.threshold is not None:
+            return f"{allowed}: {self.straight:.0%} go straight through, {self.review_rate:.0%} to a person"
+        if self.more_examples is None:
+            return f"{allowed}: every answer goes to a person, as no confidence is right that often"
+        return (
+            f"{allowed}: every answer goes to a person, as there are too few test examples to be certain; "
+            f"about {self.more_examples:,} more would do"
+        )
 
 
 class ReliabilityBin(Frozen):

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, Field
 
+from inhouse.core.calibration import Calibrator
 from inhouse.core.evaluation import Metric
 from inhouse.core.example import Split
 from inhouse.core.frozen import Frozen
@@ -334,9 +335,10 @@ class ModelVersion(Frozen):
     `task.toml`: the input `fields` (`chat`: one that holds a conversation; `documents`: those whose cells may name
     one), by kind the `labels`, the `json_schema` or the `outline`, and the most tokens of an answer. `left_free` are
     the fields of `from_input` that proved right more often when not held to their input. `trimming` is how inputs are
-    shortened that are longer than it reads. `engine` is what
-    its file was compared in and is served by; `exact`: in float32, because the engine's faster arithmetic failed the
-    parity gate. `training` is the `TrainResult` that it came with: a run that is stopped and goes on makes several.
+    shortened that are longer than it reads. `engine` is what its file was compared in and is served by; `exact`: in
+    float32, because the engine's faster arithmetic failed the parity gate. Answers at least as sure as the `threshold`
+    need no person, once the `calibrator` made their confidence a probability; an evaluation sets both. `training` is
+    the `TrainResult` that it came with: a run that is stopped and goes on makes several.
     """
 
     task: str
@@ -357,6 +359,7 @@ class ModelVersion(Frozen):
     documents: tuple[str, ...] = ()
     trimming: Trimming | None = None
     threshold: float
+    calibrator: Calibrator | None = None
     parity: Parity
     engine: str = "openvino-genai"
     exact: bool = False

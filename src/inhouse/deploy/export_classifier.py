@@ -42,6 +42,14 @@ def write_openvino_folder(workspace: Workspace, version: ModelVersion, folder: P
     return following
 
 
+def _asks_a_person(version: ModelVersion) -> str:
+    """From which of the model's own probabilities on no person need look."""
+    if version.threshold > 1:
+        return "No probability was shown to be enough: let a person look at every answer."
+    own = version.calibrator.before(version.threshold) if version.calibrator else version.threshold
+    return f"inhouse asks a person about answers below {own:.6g}."
+
+
 def _readme(version: ModelVersion, following: tuple[str, ...]) -> str:
     """What the folder is, how to use it, and what to send."""
     recipe, steps = version.lineage["recipe"], "\n".join(f"    {line}" for line in following)
@@ -57,8 +65,8 @@ Use it:
 
 {steps}
 
-A text goes in as {asked}; one of {len(version.labels)} labels comes out, with its probability. inhouse asks a person
-about answers below {version.threshold:.4f}.
+A text goes in as {asked}; one of {len(version.labels)} labels comes out, with its probability as the model has it.
+{_asks_a_person(version)}
 
 - `encoder.xml`, `encoder.bin`: two sentence encoders in one OpenVINO model, the tuned one and the one it came from;
   `input_ids` and `attention_mask` [texts, tokens] in, `vectors` [texts, 2 x width] of unit length out

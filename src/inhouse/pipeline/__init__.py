@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from inhouse.pipeline.adding import Added, add, init
+    from inhouse.pipeline.advising import advise
     from inhouse.pipeline.cleaning import Cleaned, FindingsPage, clean, findings
     from inhouse.pipeline.curve import train_curve
     from inhouse.pipeline.evaluating import evaluate
@@ -46,6 +47,7 @@ __all__ = [
     "Shown",
     "Undone",
     "add",
+    "advise",
     "clean",
     "diff",
     "doctor",
@@ -80,6 +82,7 @@ _HOMES = {
         "add",
         "init",
     ),
+    "advising": ("advise",),
     "cleaning": (
         "Cleaned",
         "FindingsPage",

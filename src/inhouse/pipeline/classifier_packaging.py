@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from inhouse.core import ModelVersion, Prediction, Reporter, labels_of, spread
 from inhouse.pipeline.packaging import ADAPTER, NOT_COMPARED, package_versions
 from inhouse.pipeline.told import tell_parity
-from inhouse.scoring import EVERYTHING_TO_A_PERSON, review_threshold
+from inhouse.scoring import EVERYTHING_TO_A_PERSON
 from inhouse.store import Workspace, registry
 
 if TYPE_CHECKING:  # they import the models' libraries
@@ -224,7 +224,7 @@ def _compared(
     after: _Answerer,
     reporter: Reporter,
 ) -> ModelVersion:
-    """The draft with its parity and its review threshold.
+    """The draft with its parity.
 
     What serves has learned from all examples, so it is compared on training examples; on validation examples, where
     right and wrong count too, a file of the first tuning is, which saw none of them. The engine's fast arithmetic is
@@ -253,5 +253,4 @@ def _compared(
             reporter.say(f"parity in fast arithmetic: {parity.reason}; trying float32")
     if parity.tokens < MIN_LABELS:
         reporter.warn(f"there are {parity.tokens} texts to compare: the parity gate compares what there is")
-    threshold = review_threshold([a.confidence for a in served[0]], right[1], prepared.task.review.target_accuracy)
-    return draft.model_copy(update={"exact": exact, "parity": parity, "threshold": threshold})
+    return draft.model_copy(update={"exact": exact, "parity": parity})

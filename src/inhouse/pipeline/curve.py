@@ -8,6 +8,7 @@ from pathlib import Path
 from statistics import fmean
 
 import numpy as np
+from pydantic import ValidationError
 
 from inhouse.core import AnyRecipe, CurveResult, Reporter, Silent, Task, canonical_hash
 from inhouse.pipeline.curve_shares import AskedToStop, Share, causal_shares, encoder_shares
@@ -61,21 +62,31 @@ def train_curve(
         found = learning_curve(counts, np.array(scores), [counts[-1] * times for times in AHEAD])
         chart = workspace.paths.curve(name)
         write_bytes(chart, curve_svg(found.points, metric).encode())
-        if len(scores) == len(shares):
+        result = CurveResult(
+            task=name,
+            metric=metric,
+            validation_examples=len(scores[0]),
+            power=found.power,
+            gain=found.gain,
+            low=found.low,
+            high=found.high,
+            points=found.points,
+            reason=_told(found, metric, of=len(shares)),
+            chart=str(chart),
+            interrupted=len(scores) < len(shares),
+        )
+        write_bytes(workspace.paths.curve_result(name), result.model_dump_json(indent=1).encode())
+        if not result.interrupted:
             shutil.rmtree(folder.parent, ignore_errors=True)
-    return CurveResult(
-        task=name,
-        metric=metric,
-        validation_examples=len(scores[0]),
-        power=found.power,
-        gain=found.gain,
-        low=found.low,
-        high=found.high,
-        points=found.points,
-        reason=_told(found, metric, of=len(shares)),
-        chart=str(chart),
-        interrupted=len(scores) < len(shares),
-    )
+    return result
+
+
+def kept_curve(workspace: Workspace, name: str) -> CurveResult | None:
+    """The newest learning curve of a task; None where none was drawn, or another release kept it."""
+    try:
+        return CurveResult.model_validate_json(workspace.paths.curve_result(name).read_bytes())
+    except (FileNotFoundError, ValidationError):
+        return None
 
 
 def _folder(workspace: Workspace, task: Task, recipe: AnyRecipe) -> Path:

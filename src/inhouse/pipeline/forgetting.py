@@ -387,6 +387,8 @@ def _erase_reports(workspace: Workspace, name: str, found: _Found, at: str) -> l
             continue
         notice = _NOTICE.format(name=version.name, task=name, number=version.number, day=at[:10])
         write_bytes(workspace.paths.report(name, version.number), notice.encode("utf-8"))
+        for path in workspace.paths.beside_report(name, version.number).values():
+            path.unlink(missing_ok=True)
         registry.update_version(workspace, version.model_copy(update={"report": None}))
         erase.remove_unreferenced(workspace, version.report or "", erase.HTML)
         erased.append(version.name)
@@ -400,7 +402,7 @@ def _mend_classifiers(workspace: Workspace, name: str, remains: Remains) -> list
     mended = []
     for version in registry.versions(workspace, name):
         file = workspace.blobs.location(version.file_sha256, CLASSIFIER)
-        if version.contender != "fine-tuned-encoder" or not file.is_file():
+        if not file.is_file():
             continue
         with tempfile.TemporaryDirectory(dir=workspace.paths.blobs, prefix=".part-") as folder:
             to = Path(folder) / "model"

@@ -27,7 +27,7 @@ from inhouse.engine import Base, Generation
 from inhouse.pipeline.held import better_left_free, held_to_passages
 from inhouse.pipeline.preparation import Prepared
 from inhouse.pipeline.told import tell_parity
-from inhouse.scoring import EVERYTHING_TO_A_PERSON, judge, review_threshold, right_metric
+from inhouse.scoring import EVERYTHING_TO_A_PERSON, judge, right_metric
 from inhouse.store import Workspace, registry
 from inhouse.train import Encoded, answer_tokens_of
 
@@ -171,7 +171,7 @@ def _compare(
     validation: Sequence[Encoded],
     reporter: Reporter,
 ) -> ModelVersion:
-    """The draft with its parity and its review threshold, both from the served file's own answers.
+    """The draft with its parity, from the served file's own answers.
 
     The engine's fast arithmetic is tried first; where it does not pass the gate, float32 is, and then serves.
     """
@@ -215,11 +215,7 @@ def _compare(
     trainer.close()
     if parity.tokens < MIN_TOKENS:
         reporter.warn(f"all answers together have {parity.tokens} tokens: the parity gate compares what there is")
-    threshold = EVERYTHING_TO_A_PERSON
-    if name is not None:
-        sure = [a.confidence for a in answers]
-        threshold = review_threshold(sure, right(answers, range(len(answers))), task.review.target_accuracy)
-    return tried.model_copy(update={"parity": parity, "threshold": threshold})
+    return tried.model_copy(update={"parity": parity})
 
 
 def _ask_served(

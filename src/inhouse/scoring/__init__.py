@@ -1,5 +1,6 @@
 """Judging answers: scores and metrics with intervals, paired comparisons, and which answers a person should look at."""
 
+from inhouse.scoring.calibration import fit_calibrator, reliability
 from inhouse.scoring.curve import LearningCurve, learning_curve
 from inhouse.scoring.f1 import f1_value, macro_f1, paired_f1_difference
 from inhouse.scoring.facts import FactFinder
@@ -9,7 +10,7 @@ from inhouse.scoring.objects import field_paths, field_scores, fields_exact, ite
 from inhouse.scoring.outlines import outline_checks
 from inhouse.scoring.paired import compare_scores, holm, mcnemar_exact, paired_difference
 from inhouse.scoring.power import exact_power, examples_to_tell
-from inhouse.scoring.review import EVERYTHING_TO_A_PERSON, review_threshold
+from inhouse.scoring.review import EVERYTHING_TO_A_PERSON, Confidences, certified_review, examples_to_certify
 from inhouse.scoring.shares import MAX_PER_SIDE, permutation_p, shares_differ
 from inhouse.scoring.summary import summarise
 from inhouse.scoring.units import Groups, units_of
@@ -18,17 +19,21 @@ __all__ = [
     "EVERYTHING_TO_A_PERSON",
     "MAX_PER_SIDE",
     "RIGHT_METRICS",
+    "Confidences",
     "FactFinder",
     "Groups",
     "Judged",
     "LearningCurve",
+    "certified_review",
     "compare_scores",
     "exact_power",
+    "examples_to_certify",
     "examples_to_tell",
     "f1_value",
     "field_paths",
     "field_scores",
     "fields_exact",
+    "fit_calibrator",
     "holm",
     "items_f1",
     "judge",
@@ -41,7 +46,7 @@ __all__ = [
     "paired_difference",
     "paired_f1_difference",
     "permutation_p",
-    "review_threshold",
+    "reliability",
     "right_metric",
     "shares_differ",
     "summarise",

@@ -1,52 +1,203 @@
-"""Which answers a person should look at."""
+"""Which answers a person should look at: a threshold of the confidence that keeps errors under a target. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import betainc, betaincinv
 
+from inhouse.core import Review, ReviewPoint
 from inhouse.errors import EngineFault
+from inhouse.scoring.units import design_effect
 
-MIN_ACCEPTED = 10
 EVERYTHING_TO_A_PERSON = 1.01
+CERTAINTY = 0.95
+# Thresholds that are tried at most, and points of a curve.
+MOST_THRESHOLDS = 100
+CURVE_POINTS = 25
+# A walk down the thresholds begins where the validation answers promise so small a p.
+_SURE_START = 0.005
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+Groups = Sequence[str] | None
 
 
-def review_threshold(
-    confidences: Sequence[float] | NDArray[np.float64],
-    right: Sequence[bool] | NDArray[np.bool_],
-    target_accuracy: float,
-) -> float:
-    """The smallest confidence from which on answers may go out unseen.
+@dataclass(frozen=True)
+class Confidences:
+    """Answers as a review sees them: how sure each is, and whether it is right.
 
-    An answer is accepted if its confidence is at least the threshold. Of all confidences seen on validation, the
-    smallest is taken at which the accepted answers are right often enough, by point estimate; so nothing less sure
-    than anything validated is accepted. At least `MIN_ACCEPTED` answers must be accepted: one sure and right
-    answer proves nothing, and where fewer are, everything goes to a person.
-
-    Args:
-        confidences: of the answers to the validation examples, 0 to 1.
-        right: whether each is right, in the same order.
-        target_accuracy: the share of accepted answers that must be right, 0 to 1.
-
-    Returns:
-        A confidence, or 1.01 where no threshold reaches the target.
+    Attributes:
+        sure: 0 to 1; below 0 where there is no whole answer, which goes to a person at any threshold.
+        right: in the same order.
+        groups: of the examples; None where each is its own.
 
     Raises:
-        EngineFault: if a confidence is not a number.
-        ValueError: if the lengths differ.
+        EngineFault: a confidence is not a number.
+        ValueError: the lengths differ.
     """
-    sure, hit = np.asarray(confidences, dtype=float), np.asarray(right, dtype=bool)
-    if sure.shape != hit.shape:
-        raise ValueError(f"{len(sure)} confidences for {len(hit)} answers")
-    if np.isnan(sure).any():
-        raise EngineFault("a confidence is not a number", "report this with the engine's name")
-    order = np.argsort(-sure, kind="stable")
-    sure, accepted = sure[order], np.arange(1, len(sure) + 1)
-    # Answers that are equally sure are accepted together, so only the last of them is a place to stop.
-    last = np.append(sure[1:] < sure[:-1], True)[: len(sure)]
-    # In counts, with room for rounding: 19 of 20 is 0.95.
-    enough = np.cumsum(hit[order]) >= target_accuracy * accepted - 1e-9
-    good = sure[last & enough & (accepted >= MIN_ACCEPTED)]
-    return float(good[-1]) if len(good) else EVERYTHING_TO_A_PERSON
+
+    sure: Floats
+    right: Bools
+    groups: Groups = None
+
+    def __post_init__(self) -> None:
+        if len(self.sure) != len(self.right) or (self.groups is not None and len(self.groups) != len(self.sure)):
+            raise ValueError(f"{len(self.sure)} confidences for {len(self.right)} answers")
+        if np.isnan(self.sure).any():
+            raise EngineFault("a confidence is not a number", "report this with the engine's name")
+
+    def __len__(self) -> int:
+        return len(self.sure)
+
+    @cached_property
+    def shared(self) -> NDArray[np.str_] | None:
+        """The groups, where any has two examples: else they change nothing, and counting is quick."""
+        if self.groups is None or len(set(self.groups)) == len(self.groups):
+            return None
+        return np.asarray(self.groups, dtype=str)
+
+    def point(self, threshold: float) -> ReviewPoint:
+        """What a threshold does to these answers."""
+        return _as_point(self, threshold, *_counted(self, threshold))
+
+
+def certified_review(
+    contender: str,
+    validation: Confidences,
+    judged: Confidences,
+    target_errors: float,
+    *,
+    certainty: float = CERTAINTY,
+    with_curve: bool = False,
+) -> Review:
+    """The lowest threshold at which errors among the answers that go straight keep to a target, with certainty.
+
+    Fixed-sequence testing (Angelopoulos et al. 2021, "Learn then Test", arXiv:2110.01052): the validation answers alone
+    say which thresholds are tried, and from which one on; the walk goes down for as long as the upper Clopper-Pearson
+    bound of the errors among the judged answers is within the target, and ends at the first where it is not. So the
+    chance that the threshold which comes out lets more errors through is at most 1 - `certainty`, however many were
+    tried. With groups, answers count as the independent ones that they are worth (design effect).
+
+    Args:
+        validation: answers that chose nothing but the sequence.
+        judged: answers that nothing was fitted on or chosen by.
+        target_errors: the share of wrong answers, 0 to 1, that may go straight.
+        with_curve: with what other thresholds would do.
+    """
+    passed: ReviewPoint | None = None
+    for threshold in _sequence(validation, len(judged), target_errors):
+        n, wrong, worth = _counted(judged, threshold)
+        point = _as_point(judged, threshold, n, wrong, worth, certainty)
+        if n == 0 or point.errors_high > target_errors:
+            break
+        passed = point
+    straight = passed.straight if passed else 0.0
+    return Review(
+        contender=contender,
+        target_errors=target_errors,
+        threshold=passed.threshold if passed else None,
+        straight=straight,
+        review_rate=1.0 - straight,
+        certain=passed is not None,
+        more_examples=None if passed else _more(judged, target_errors, certainty),
+        curve=review_curve(judged) if with_curve else (),
+    )
+
+
+def review_curve(judged: Confidences) -> tuple[ReviewPoint, ...]:
+    """What thresholds from the highest to the lowest confidence would do; each point's bound holds for itself alone."""
+    return tuple(judged.point(t) for t in _spread(judged.sure, CURVE_POINTS))
+
+
+def examples_to_certify(target_errors: float, errors: float = 0.0, certainty: float = CERTAINTY) -> int | None:
+    """How many answers that go straight are needed to be certain of a target, where a share `errors` of them is wrong.
+
+    149 without an error for 2 %, 59 for 5 %. None where no number is enough.
+    """
+    if errors >= target_errors:
+        return None
+    low, high = 0, 1
+    while _p(high * errors, high, target_errors) > 1 - certainty:
+        low, high = high, 2 * high
+        if high > 10**9:
+            return None
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if _p(middle * errors, middle, target_errors) <= 1 - certainty else (middle, high)
+    return high
+
+
+def _sequence(validation: Confidences, judged: int, target_errors: float) -> list[float]:
+    """Thresholds to try, downwards, from the first that the validation answers hold for safe.
+
+    Nothing less sure than anything validated is ever let through. High thresholds let so few answers through that they
+    could show nothing, and the walk would end there.
+    """
+    thresholds = _spread(validation.sure, MOST_THRESHOLDS)
+    promised = []
+    for threshold in thresholds:
+        n, wrong, worth = _counted(validation, threshold)
+        expected = n / max(len(validation), 1) * judged * worth
+        promised.append(_p((wrong + 0.5) / (n + 1) * expected, expected, target_errors))
+    if not promised:
+        return []
+    safe = [i for i, p in enumerate(promised) if p <= _SURE_START]
+    return thresholds[safe[0] if safe else int(np.argmin(promised)) :]
+
+
+def _spread(sure: Floats, most: int) -> list[float]:
+    """Confidences of whole answers, the highest first: all, or so many with equally many answers between them."""
+    known = np.sort(sure[sure >= 0])[::-1]
+    if not len(known):
+        return []
+    places = np.unique(np.linspace(0, len(known) - 1, min(most, len(known))).round().astype(int))
+    return sorted({float(v) for v in known[places]}, reverse=True)
+
+
+def _counted(answers: Confidences, threshold: float) -> tuple[int, int, float]:
+    """How many answers go straight, how many of them are wrong, and how much of an independent one each is worth."""
+    through = (answers.sure >= threshold) & (answers.sure >= 0)
+    n = int(through.sum())
+    if n == 0:
+        return 0, 0, 1.0
+    wrong = ~answers.right[through]
+    groups = None if answers.shared is None else answers.shared[through].tolist()
+    return n, int(wrong.sum()), 1.0 / design_effect(wrong.astype(float), groups)
+
+
+def _as_point(
+    answers: Confidences, threshold: float, n: int, wrong: int, worth: float, certainty: float = CERTAINTY
+) -> ReviewPoint:
+    return ReviewPoint(
+        threshold=threshold,
+        straight=n / max(len(answers), 1),
+        errors=wrong / max(n, 1),
+        errors_high=_upper(wrong * worth, n * worth, certainty),
+        n=n,
+    )
+
+
+def _upper(wrong: float, n: float, certainty: float) -> float:
+    """The upper bound of a share (Clopper and Pearson 1934), one-sided."""
+    return 1.0 if wrong >= n else float(betaincinv(wrong + 1, n - wrong, certainty))
+
+
+def _p(wrong: float, n: float, target: float) -> float:
+    """The chance of at most so many wrong among n where the target share is; counts need not be whole."""
+    return 1.0 if wrong >= n else 1.0 - float(betainc(wrong + 1, n - wrong, target))
+
+
+def _more(judged: Confidences, target_errors: float, certainty: float) -> int | None:
+    """How many more examples would make some threshold certain, if answers stay as right as they are there."""
+    needed = []
+    for threshold in _spread(judged.sure, CURVE_POINTS):
+        n, wrong, worth = _counted(judged, threshold)
+        enough = examples_to_certify(target_errors, wrong / n, certainty)
+        if n >= 10 and enough is not None:
+            needed.append(int(np.ceil(enough / worth * len(judged) / n)) - len(judged))
+    return max(1, min(needed)) if needed else None

@@ -51,11 +51,20 @@ class Paths:
     def report(self, task: str, number: int) -> Path:
         return self.task_folder(task) / "reports" / f"{task}@{number}.html"
 
+    def beside_report(self, task: str, number: int) -> dict[str, Path]:
+        """The files beside a report, by what they are."""
+        report = self.report(task, number)
+        names = {"json": ".json", "markdown": ".md", "card": ".card.html", "card_markdown": ".card.md"}
+        return {what: report.with_suffix(suffix) for what, suffix in names.items()}
+
     def card(self, task: str, dataset: int) -> Path:
         return self.task_folder(task) / "cards" / f"{task}-v{dataset}.html"
 
     def curve(self, task: str) -> Path:
         return self.task_folder(task) / "reports" / "curve.svg"
+
+    def curve_result(self, task: str) -> Path:
+        return self.curve(task).with_suffix(".json")
 
     def run(self, run: str) -> Path:
         return self.root / "runs" / run

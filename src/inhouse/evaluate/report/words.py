@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from inhouse.core import Metric
+from inhouse.core import Metric, Review
 
 if TYPE_CHECKING:
     from markupsafe import Markup
@@ -73,6 +73,11 @@ def points(value: float) -> str:
 def p_value(value: float) -> str:
     """A p-value with the sign that goes before it."""
     return "<\u00a00.001" if value < 0.001 else f"=\u00a0{value:.3f}"
+
+
+def review_sentence(review: Review) -> str:
+    """What a threshold of the confidence would do, as a sentence of its own."""
+    return f"{review.sentence[:1].upper()}{review.sentence[1:]}."
 
 
 def breakable(text: str) -> Markup:

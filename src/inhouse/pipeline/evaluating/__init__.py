@@ -7,10 +7,12 @@ from inhouse.core import Dataset, Evaluation, ModelVersion, Reporter, Silent, Ta
 from inhouse.engine import require_base
 from inhouse.errors import NotFound
 from inhouse.pipeline.evaluating.answers import keep_answers
+from inhouse.pipeline.evaluating.beyond import asked_beyond, slices_of
 from inhouse.pipeline.evaluating.champion import against_champion
 from inhouse.pipeline.evaluating.field import encoders_of, make_field, open_remote_model
 from inhouse.pipeline.evaluating.judged import facts_of, metrics_of, result_of
 from inhouse.pipeline.evaluating.reports import write_report
+from inhouse.pipeline.evaluating.review import reviewed, target_errors_of
 from inhouse.pipeline.evaluating.warnings import warnings_of
 from inhouse.pipeline.learning_data import to_learn_from
 from inhouse.scoring import judge, units_of
@@ -33,7 +35,7 @@ def evaluate(workspace: Workspace, name: str, reporter: Reporter | None = None, 
     """
     reporter = reporter or Silent()
     task = workspace.load_task(name)
-    version = registry.find_version(workspace, name, which)
+    version = _under_test(workspace, name, which)
     dataset = to_learn_from(workspace, name, version.lineage["dataset"])
     if not dataset.of("test"):
         raise NotFound(f"task {name!r} has no test examples", f"add a test file: `inhouse add {name} --test FILE`")
@@ -43,6 +45,14 @@ def evaluate(workspace: Workspace, name: str, reporter: Reporter | None = None, 
         open_remote_model(remote, workspace.settings).close()
     with workspace.lock(f"train-{name}", f"training or evaluating {name!r}"), disk_guard(workspace.paths.root):
         return _evaluate(workspace, task, version, dataset, reporter)
+
+
+def _under_test(workspace: Workspace, name: str, which: str) -> ModelVersion:
+    """The version that is evaluated: of one that was not fine-tuned, that whose evaluation it took part in."""
+    version = registry.find_version(workspace, name, which)
+    if beside := version.lineage.get("compared_with"):
+        return registry.find_version(workspace, name, str(beside).rpartition("@")[2])
+    return version
 
 
 def _evaluate(
@@ -68,6 +78,7 @@ def _evaluate(
     on_validation = {a.name: judge(task, validation, [p.target for p in a.validation], facts) for a in answers}
     primary = task.metrics.primary
     keep_answers(workspace, version, dataset, answers)
+    confidence = reviewed(task, dataset, answers, on_validation, judged)
     verdict, comparisons = decide(
         [
             ContenderAnswers(
@@ -89,9 +100,11 @@ def _evaluate(
         train_examples=len(dataset.of("train")),
         lift=lambda: lift_of(given),
     )
+    beyond = asked_beyond(given, answers, judged, verdict, facts)
     evaluation = Evaluation(
         task=task.name,
         report=str(workspace.paths.report(task.name, version.number)),
+        files={what: str(p) for what, p in workspace.paths.beside_report(task.name, version.number).items()},
         dataset_fingerprint=dataset.fingerprint,
         base_model=version.lineage["base"],
         model_version=version.name,
@@ -105,12 +118,26 @@ def _evaluate(
         verdict=verdict,
         comparisons=comparisons,
         against_champion=against_champion(workspace, task, version, dataset, answers[0].test, facts, reporter),
+        consistency=beyond.consistency,
+        robustness=beyond.robustness,
+        gap=beyond.gap,
+        left_out=beyond.left_out,
+        slices=slices_of(task, dataset, judged[version.contender]),
         warnings=(*warnings_of(workspace.load_task(task.name), version, dataset, answers), *given.notes),
+        reviews=confidence.reviews,
+        calibrations=confidence.calibrations,
     )
     report = write_report(workspace, task, version, trained, dataset, evaluation, answers, judged)
     registry.update_version(
         workspace,
-        version.model_copy(update={"report": report, "evaluation": evaluation.model_dump(mode="json")}),
+        version.model_copy(
+            update={
+                "report": report,
+                "evaluation": evaluation.model_dump(mode="json"),
+                "calibrator": confidence.calibrators.get(version.contender),
+                "threshold": confidence.threshold_of(version.contender, target_errors_of(task)),
+            }
+        ),
     )
     if version.parity.passed and registry.alias_number(workspace, task.name, registry.CHAMPION) != version.number:
         registry.move_alias(workspace, task.name, registry.CANDIDATE, version.number, action="evaluate")

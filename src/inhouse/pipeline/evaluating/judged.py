@@ -9,6 +9,9 @@ from inhouse.core import ContenderResult, Dataset, Metric, ModelVersion, Predict
 from inhouse.errors import NoMetric
 from inhouse.scoring import FactFinder, Groups, Judged, summarise
 
+# Contenders beside the fine-tuned ones that `promote` can make a version of.
+SERVABLE = ("tfidf-linear", "embedding-linear")
+
 
 def facts_of(task: Task, dataset: Dataset) -> FactFinder | None:
     """What finds facts in texts, by what the training inputs hold; None where answers are no texts."""
@@ -46,4 +49,5 @@ def result_of(
         prompt_tokens=sum(p.prompt_tokens for p in test) / len(test) if generated else None,
         answer_tokens=sum(p.answer_tokens for p in test) / len(test) if generated else None,
         unanswered=sum(p.target is None for p in test),
+        servable=name == version.contender or name in SERVABLE,
     )

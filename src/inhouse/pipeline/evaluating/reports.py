@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from inhouse.core import Dataset, Evaluation, ModelVersion, Task, TrainResult
 from inhouse.engine import get_base
+from inhouse.pipeline.curve import kept_curve
 from inhouse.pipeline.packaging import package_versions
 from inhouse.scoring import Judged
 from inhouse.store import Workspace, records, write_bytes
@@ -26,7 +27,7 @@ def write_report(
     answers: Sequence[Answers],
     judged: Mapping[str, Judged],
 ) -> str:
-    """Write the HTML report and keep it; return the SHA-256 of what is kept.
+    """Write the HTML report and the files beside it; keep the report, and return the SHA-256 of what is kept.
 
     Args:
         judged: by contender name, what its answers to the test examples are worth.
@@ -35,7 +36,8 @@ def write_report(
         InputError: the libraries of the `report` extra are not installed.
         DiskFull
     """
-    from inhouse.evaluate.report import ReportData, render_report
+    from inhouse.evaluate.card import CardData, card_html, card_markdown
+    from inhouse.evaluate.report import ReportData, render_report, report_markdown
 
     recipe = version.lineage["recipe"]
     base = get_base(recipe["base_model"], workspace.settings, sha256=version.lineage["base_sha256"]).spec
@@ -56,10 +58,32 @@ def write_report(
             counts=dataset.counts(),
             packages=package_versions(),
             created_at=now(),
+            learning_curve=kept_curve(workspace, task.name),
         )
     ).encode("utf-8")
     write_bytes(workspace.paths.report(task.name, version.number), html)
+    card = CardData(evaluation, task, base.title, base.limits, dataset.counts(), _again(task.name), now())
+    beside = {
+        "json": evaluation.model_dump_json(indent=1),
+        "markdown": report_markdown(evaluation),
+        "card": card_html(card),
+        "card_markdown": card_markdown(card),
+    }
+    for what, path in workspace.paths.beside_report(task.name, version.number).items():
+        write_bytes(path, beside[what].encode("utf-8", "replace"))
     return workspace.blobs.put(html, ".html")
+
+
+def _again(task: str) -> tuple[str, ...]:
+    """When a model is to be looked at again, by the rules of `monitor`."""
+    from inhouse.monitor import ENOUGH_CORRECTIONS, MIN_REQUESTS
+
+    return (
+        f"Once {MIN_REQUESTS} requests were served, and every month from then on: `inhouse monitor {task}` tells "
+        "whether inputs or answers have drifted.",
+        f"Once {ENOUGH_CORRECTIONS} answers were corrected: `inhouse retrain {task}` learns from them.",
+        "As soon as what comes in, or what a right answer is, changes: a new product, form, language or rule.",
+    )
 
 
 def _history(trained: TrainResult) -> list[dict[str, float]]:

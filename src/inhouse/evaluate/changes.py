@@ -1,0 +1,102 @@
+"""Changes of an input that leave its meaning as it was: a model that knows its task answers alike."""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from inhouse.core import Kind
+
+# Of so many words one gets a typing error.
+WORDS_A_TYPO = 8
+# A number with a separator of thousands, of decimals, or both, as 1,234.50 or 0.75; not dates, nor parts of others.
+_NUMBER = re.compile(r"(?<![\w.,/:-])(\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+\.\d{1,2})(?![\w/:-]|[.,]\d)")
+
+_ALL: tuple[Kind, ...] = ("classify", "extract", "generate")
+
+Inputs = Mapping[str, str]
+Changed = Callable[[Inputs, random.Random], Inputs | None]
+
+
+@dataclass(frozen=True)
+class Change:
+    """A change, and the kinds of task whose answers it must leave alone.
+
+    `apply` takes an input and a source of chance, and gives the changed input; None where nothing is to change in it.
+    """
+
+    name: str
+    told: str
+    kinds: tuple[Kind, ...]
+    apply: Changed
+
+
+CHANGES: dict[str, Change] = {}
+
+
+def change(name: str, told: str, kinds: tuple[Kind, ...] = _ALL) -> Callable[[Changed], Changed]:
+    """Register a change under the name that reports use; `told` says what it does, in a few words."""
+
+    def register(apply: Changed) -> Changed:
+        CHANGES[name] = Change(name, told, kinds, apply)
+        return apply
+
+    return register
+
+
+def changed(inputs: Inputs, one: Change, seed: str) -> Inputs | None:
+    """The input with the change made, always the same of the same seed; None where it says the same as before."""
+    found = one.apply(inputs, random.Random(f"{one.name}:{seed}"))
+    return None if found is None or (one.name != "again" and list(found.items()) == list(inputs.items())) else found
+
+
+@change("again", "the same question once more")
+def again(inputs: Inputs, _dice: random.Random) -> Inputs:
+    return inputs
+
+
+@change("spaces", "more white space")
+def spaces(inputs: Inputs, _dice: random.Random) -> Inputs:
+    return {name: re.sub(r"(?<=\w) (?=\w)", "  ", value) + " \n" for name, value in inputs.items()}
+
+
+@change("case", "all in small letters", ("classify",))  # of other kinds the answer holds words of the input
+def case(inputs: Inputs, _dice: random.Random) -> Inputs:
+    return {name: value.lower() for name, value in inputs.items()}
+
+
+@change("typos", "typing errors", ("classify",))
+def typos(inputs: Inputs, dice: random.Random) -> Inputs:
+    return {name: _misspelt(value, dice) for name, value in inputs.items()}
+
+
+@change("reordered", "fields in another order")
+def reordered(inputs: Inputs, _dice: random.Random) -> Inputs | None:
+    return dict(reversed(list(inputs.items()))) if len(inputs) > 1 else None
+
+
+@change("greeting", "a greeting and thanks around it", ("classify", "extract"))
+def greeting(inputs: Inputs, dice: random.Random) -> Inputs | None:
+    if len(inputs) != 1:
+        return None
+    ((name, value),) = inputs.items()
+    before, after = dice.choice((("Hello, ", " Thank you."), ("Good morning, ", " Kind regards"), ("Hi, ", " Thanks!")))
+    return {name: f"{before}{value}{after}"}
+
+
+@change("numbers", "numbers as other countries write them", ("classify", "extract"))
+def numbers(inputs: Inputs, _dice: random.Random) -> Inputs:
+    swapped = str.maketrans(",.", ".,")
+    return {name: _NUMBER.sub(lambda m: m[0].translate(swapped), value) for name, value in inputs.items()}
+
+
+def _misspelt(text: str, dice: random.Random) -> str:
+    """Two letters swapped in one of eight words, and in one word at least where one has five letters."""
+    words = text.split(" ")
+    long = [i for i, word in enumerate(words) if len(word) > 4 and word.isalpha()]
+    for i in dice.sample(long, min(len(long), max(1, len(words) // WORDS_A_TYPO))):
+        word, at = words[i], dice.randrange(1, len(words[i]) - 2)
+        words[i] = word[:at] + word[at + 1] + word[at] + word[at + 2 :]
+    return " ".join(words)

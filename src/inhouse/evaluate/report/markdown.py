@@ -1,0 +1,109 @@
+"""The report as Markdown: the figures of an evaluation, without any text of an example."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+from inhouse.core import Evaluation, Metric
+from inhouse.evaluate.report.words import PART, interval, metric_name, p_value, percent, points, review_sentence
+
+# What Markdown would take for its own; a backslash before it makes it plain.
+_MARKS = re.compile(r"([\\`*_{}\[\]<>#|~])")
+
+
+def escaped(text: str) -> str:
+    """A text on one line that Markdown shows as it is."""
+    return _MARKS.sub(r"\\\1", " ".join(text.split()))
+
+
+def report_markdown(known: Evaluation) -> str:
+    """The verdict, the contenders, and whatever else was measured."""
+    verdict = known.verdict
+    lines = [
+        f"# {escaped(known.task)}: evaluation of {escaped(known.model_version)}",
+        "",
+        f"**{verdict.decision.replace('_', ' ')}: {escaped(verdict.winner)}.** {escaped(verdict.reason)}",
+        "",
+        f"{known.test_examples:,} test and {known.validation_examples:,} validation examples, dataset "
+        f"{escaped(known.dataset_fingerprint)}, base {escaped(known.base_model)}.",
+    ]
+    for heading, body in _parts(known):
+        if body:
+            lines += ["", f"## {heading}", "", *body]
+    return "\n".join([*lines, ""])
+
+
+def _parts(known: Evaluation) -> Iterator[tuple[str, Sequence[str]]]:
+    yield "Contenders", _contenders(known)
+    left = [[c.contender, c.reason, f"{c.minutes:.0f} minutes" if c.minutes else ""] for c in known.left_out]
+    yield "Left out", table(["contender", "why", "it would take"], left)
+    rows = [
+        [
+            c.ours,
+            c.theirs,
+            points(c.gain),
+            f"{points(c.low)} to {points(c.high)}",
+            p_value(c.p_value).removeprefix("=\u00a0"),
+        ]
+        for c in known.comparisons
+    ]
+    yield "Comparisons", table(["ours", "theirs", "points", "95 % interval", "p (Holm)"], rows)
+    yield "Review", [f"- {escaped(r.contender)}: {review_sentence(r)}" for r in known.reviews]
+    rows = [[c.contender, c.method, percent(c.ece_before), *_figures(c.ece)] for c in known.calibrations]
+    yield "Calibration error", table(["contender", "method", "before", "after", "95 % interval"], rows)
+    rows = [[s.by, s.value, *_figures(s.metric), str(s.metric.n), "worst" if s.worst else ""] for s in known.slices]
+    yield "Slices", table(["by", "value", metric_name(known.primary_metric), "95 % interval", "n", ""], rows)
+    rows = [[c.contender, c.change, *_figures(c.same)] for c in known.consistency]
+    yield "Consistency", table(["contender", "change", "same answer", "95 % interval"], rows)
+    rows = [[r.contender, *_figures(r.obeyed)] for r in known.robustness]
+    yield "Hidden instructions obeyed", table(["contender", "obeyed", "95 % interval"], rows)
+    told = [part.sentence for part in (known.gap, known.forgetting) if part is not None and part.sentence]
+    yield "Learned and forgotten", [f"- {escaped(sentence)}" for sentence in told]
+    rows = [[b.title, f"{b.parameters:,}", b.limits, ", ".join(b.used_by)] for b in known.bases]
+    yield "Base models", table(["base", "parameters", "limits", "used by"], rows)
+    suspect = [f"- {known.suspect_tests} test examples have an answer that is probably wrong."]
+    yield "Warnings", [*(f"- {escaped(w)}" for w in known.warnings), *(suspect if known.suspect_tests else [])]
+
+
+def _contenders(known: Evaluation) -> list[str]:
+    primary = known.primary_metric
+    ranking = sorted(known.contenders, key=lambda c: -c.metrics[primary].value)
+    others = [n for n in dict.fromkeys(n for c in ranking for n in c.metrics) if n != primary and PART not in n]
+    header = ["contender", metric_name(primary), "95 % interval", *map(metric_name, others)]
+    rows = [
+        [
+            c.name,
+            *_figures(c.metrics[primary]),
+            *(percent(c.metrics[n].value) if n in c.metrics else "" for n in others),
+            f"{c.requests_per_second:.1f}",
+            _number(c.prompt_tokens),
+            _number(c.answer_tokens),
+            "" if c.cost_per_thousand is None else f"{c.cost_per_thousand:.2f} {known.currency}".rstrip(),
+            str(c.unanswered),
+        ]
+        for c in ranking
+    ]
+    return table(
+        [*header, "requests/s", "prompt tokens", "answer tokens", "cost of 1,000", "unanswered"],
+        rows,
+    )
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:,.0f}"
+
+
+def _figures(metric: Metric) -> list[str]:
+    return [percent(metric.value), interval(metric)]
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Lines of a table; none without rows."""
+    if not rows:
+        return []
+    return [_row(header), _row(["---"] * len(header)), *(_row([escaped(c) for c in row]) for row in rows)]
+
+
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"

@@ -1,0 +1,49 @@
+"""What an evaluation says beside the averages: parts of the test, and answers to questions that were changed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from inhouse.clean.language import language_name, language_of
+from inhouse.core import Dataset, SliceResult, Task, Verdict
+from inhouse.evaluate.slices import slices
+from inhouse.scoring import RIGHT_METRICS, FactFinder, Judged
+
+if TYPE_CHECKING:
+    from inhouse.evaluate.beyond import Beyond
+    from inhouse.evaluate.contenders import Answers
+
+# For each contender that is asked again, in minutes.
+MINUTES = 1.0
+# Ways to ask the base without training it.
+_PROMPTING = ("few-shot", "prompted")
+
+
+def slices_of(task: Task, dataset: Dataset, judged: Judged) -> tuple[SliceResult, ...]:
+    """The primary metric, or where examples have none the share of right answers, on parts of the test."""
+    scores = judged.scores.get(task.metrics.primary, judged.scores.get(RIGHT_METRICS[task.kind]))
+    return () if scores is None else tuple(slices(dataset.of("test"), scores, task.kind, _language))
+
+
+def asked_beyond(
+    given: Any,  # noqa: ANN401 - the type would import the models
+    answers: Sequence[Answers],
+    judged: Mapping[str, Judged],
+    verdict: Verdict,
+    facts: FactFinder | None,
+) -> Beyond:
+    """Ask again the fine-tuned model, what it was compared with, and the better way of prompting its base."""
+    from inhouse.evaluate.beyond import beyond_the_average
+
+    primary = given.task.metrics.primary
+    metric = primary if all(primary in one.scores for one in judged.values()) else RIGHT_METRICS[given.task.kind]
+    prompting = [name for name in judged if name in _PROMPTING]
+    best = max(prompting, key=lambda name: float(judged[name].scores[metric].mean()), default="")
+    names = [given.tuned_name, verdict.winner, verdict.against or "", best]
+    return beyond_the_average(given, answers, names, metric, facts, MINUTES)
+
+
+def _language(text: str) -> str | None:
+    code = language_of(text)
+    return None if code is None else language_name(code)
