@@ -15,7 +15,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 
 import inhouse.scoring.twins as twins
 import inhouse.sources as sources
-from inhouse.clean import certain_leaks, find
+from inhouse.clean import find, leaked_tests
 from inhouse.clean.twins import bare, clusters
 from inhouse.core import Dataset, Example, Provenance, folded, input_key
 from inhouse.scoring.twins import NEAR, Likeness, near_twins
@@ -188,7 +188,7 @@ def test_twins_of_the_test_of_banking77_are_found():
 def test_leaks_that_reject_a_test_are_those_that_are_certain():
     inputs = [{"text": LONG}, {"text": LONG + "!"}, {"text": LONG + " today"}]
     examples = [Example(i, "a", input_key(i), Provenance("d.csv", n)) for n, i in enumerate(inputs)]
-    assert certain_leaks(Dataset("task", 1, tuple(examples), ("test", "train", "train"))) == {1}
+    assert leaked_tests(Dataset("task", 1, tuple(examples), ("test", "train", "train"))) == {0}
 
 
 def test_processes_of_their_own_find_the_same_twins(monkeypatch):

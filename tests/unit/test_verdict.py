@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from inhouse.core import MetricsSection, Verdict
+from inhouse.core import Metric, MetricsSection, Verdict
 from inhouse.errors import NoMetric, UsageError
 from inhouse.evaluate.verdict import ContenderAnswers, decide
 from inhouse.scoring import holm, mcnemar_exact, paired_difference, wilson
@@ -45,7 +45,7 @@ MAJORITY = answers("majority", [e == "refund" for e in EXPECTED], 0.25)
 def judge(*contenders: ContenderAnswers, **settings: Any) -> Verdict:
     metrics = MetricsSection(**{k: settings.pop(k) for k in ("primary", "min_gain", "minimum") if k in settings})
     given = {"expected_test": EXPECTED, "expected_validation": VALIDATION, "train_examples": 500}
-    return decide([*contenders, MAJORITY], metrics=metrics, **(given | settings))
+    return decide([*contenders, MAJORITY], metrics=metrics, **(given | settings))[0]
 
 
 # --- the four rows
@@ -131,6 +131,55 @@ def test_rejects_where_nobody_beats_majority() -> None:
     assert "it is not shown to beat majority" in alone.reason
 
 
+def test_twenty_examples_are_too_few_to_reject_anything() -> None:
+    # Four test examples: even four right answers of four are no proof against one in four by chance.
+    expected = ["refund", "delivery", "invoice", "other"]
+    floor = ContenderAnswers("majority", False, ["refund"] * 3, ["refund"] * 4)
+    verdict, _ = decide(
+        [ContenderAnswers("fine-tuned", True, expected[:3], [*expected[:3], None]), floor],
+        expected_test=expected,
+        expected_validation=expected[:3],
+        metrics=MetricsSection(),
+        train_examples=13,
+        lift=lambda: Metric(value=0.1, low=-0.3, high=0.5, n=13),
+    )
+    assert verdict.decision == "collect_more"
+    assert verdict.more_examples is not None
+    assert verdict.more_examples > 10
+    assert "4 examples cannot tell, so add about" in verdict.reason
+
+
+def test_labels_that_do_not_follow_from_the_inputs_are_named() -> None:
+    contenders = answers("fine-tuned", first(64)), answers("tfidf-linear", first(63, skip=30))
+    nothing = judge(*contenders, lift=lambda: Metric(value=-0.02, low=-0.06, high=0.02, n=400))
+    assert nothing.decision == "reject"
+    assert "the labels do not follow from the inputs: a classical model on 400 training examples" in nothing.reason
+    assert "is at best 2 points above the most frequent label" in nothing.reason
+    something = judge(*contenders, lift=lambda: Metric(value=0.2, low=0.1, high=0.3, n=400))
+    assert something.decision == "reject"
+    assert "do not follow" not in something.reason
+    assert "at best 10 points above it" in something.reason
+
+
+def test_the_lift_is_measured_only_where_nobody_beats_majority() -> None:
+    def never() -> Metric | None:
+        raise AssertionError("measured")
+
+    assert judge(answers("fine-tuned", first(204)), answers("tfidf-linear", first(180)), lift=never).decision == "adopt"
+
+
+def test_every_comparison_with_an_alternative_is_kept() -> None:
+    tuned = answers("fine-tuned", first(204))
+    others = [answers("tfidf-linear", first(180)), answers("prompted", first(120))]
+    given = {"expected_test": EXPECTED, "expected_validation": VALIDATION, "metrics": MetricsSection()}
+    verdict, kept = decide([tuned, *others, MAJORITY], **given)
+    assert [(c.ours, c.theirs) for c in kept] == [
+        ("fine-tuned", name) for name in ("tfidf-linear", "prompted", "majority")
+    ]
+    assert (kept[0].gain, kept[0].low, kept[0].p_value) == (verdict.gain, verdict.low, verdict.p_value)
+    assert decide([*others, MAJORITY], **given)[1] == ()
+
+
 @pytest.mark.parametrize(("leaked", "words"), [(1, "one test example stands"), (7, "7 test examples stand")])
 def test_rejects_a_test_set_that_leaks(leaked: int, words: str) -> None:
     verdict = judge(answers("fine-tuned", first(239)), answers("tfidf-linear", first(100)), leaked=leaked)
@@ -167,7 +216,7 @@ def test_a_real_gain_that_is_too_small_is_not_adopted() -> None:
     a, b = np.ones(2400, dtype=bool), np.ones(2400, dtype=bool)
     b[:40], a[40:55], a[2000:], b[2000:] = False, False, False, False
     majority = ContenderAnswers("majority", False, ["refund"] * 80, ["refund"] * 2400)
-    verdict = decide(
+    verdict, _ = decide(
         [answers("fine-tuned", a, expected=expected), answers("tfidf-linear", b, expected=expected), majority],
         expected_test=expected,
         expected_validation=VALIDATION,
@@ -287,9 +336,9 @@ def test_without_majority_the_most_frequent_validation_label_is_the_floor() -> N
         "metrics": MetricsSection(),
         "train_examples": 9,
     }
-    adopted = decide([answers("fine-tuned", first(150))], **given)
+    adopted, _ = decide([answers("fine-tuned", first(150))], **given)
     assert (adopted.decision, adopted.winner, adopted.against) == ("adopt", "fine-tuned", "majority")
-    rejected = decide([answers("fine-tuned", first(60), on_validation=0.1)], **given)
+    rejected, _ = decide([answers("fine-tuned", first(60), on_validation=0.1)], **given)
     assert (rejected.decision, rejected.winner, rejected.against) == ("reject", "fine-tuned", "majority")
 
 
@@ -315,11 +364,11 @@ def test_macro_f1_decides_where_it_is_the_primary_metric() -> None:
     tuned = ContenderAnswers("fine-tuned", True, (["common"] * 9 + ["rare"]), careful)
     floor = ContenderAnswers("majority", False, ["common"] * 10, ["common"] * N)
     given = {"expected_test": expected, "expected_validation": expected[:10], "train_examples": 100}
-    by_f1 = decide([tuned, always, floor], metrics=MetricsSection(primary="macro_f1"), **given)
+    by_f1, _ = decide([tuned, always, floor], metrics=MetricsSection(primary="macro_f1"), **given)
     assert (by_f1.decision, by_f1.winner) == ("adopt", "fine-tuned")
     assert "gave a macro-F1 of" in by_f1.reason
-    by_accuracy = decide([tuned, always, floor], metrics=MetricsSection(), **given)
-    assert by_accuracy.decision == "reject"
+    by_accuracy, _ = decide([tuned, always, floor], metrics=MetricsSection(), **given)
+    assert by_accuracy.decision == "collect_more"
 
 
 def test_few_equal_answers_under_macro_f1_prove_nothing() -> None:
@@ -328,7 +377,7 @@ def test_few_equal_answers_under_macro_f1_prove_nothing() -> None:
         ContenderAnswers(name, name == "fine-tuned", ["a", "b"], expected) for name in ("fine-tuned", "tfidf-linear")
     ]
     floor = ContenderAnswers("majority", False, ["a", "a"], ["a"] * 16)
-    verdict = decide(
+    verdict, _ = decide(
         [*same, floor],
         expected_test=expected,
         expected_validation=["a", "b"],
@@ -406,7 +455,7 @@ def test_every_input_gets_a_consistent_verdict(
         ContenderAnswers(name, kind, [r[i] for r in rows], [r[i] for r in rows] * copies)
         for i, (name, kind) in enumerate(zip(names, [*kinds, False], strict=True), start=1)
     ]
-    verdict = decide(
+    verdict, _ = decide(
         contenders,
         expected_test=expected * copies,
         expected_validation=expected,

@@ -31,11 +31,11 @@ def leakage(subject: Subject) -> Iterator[Finding]:
     yield from _of_near_inputs(subject, leaking)
 
 
-def certain_leaks(dataset: Dataset) -> set[int]:
-    """Positions of the train side whose input or group a test example has, punctuation aside."""
+def leaked_tests(dataset: Dataset) -> set[int]:
+    """Positions of the test examples whose input or group an example of the train side has, punctuation aside."""
     _, rows, first = texts_of(dataset)
     found = (*_of_inputs(dataset, rows, first), *_of_groups(dataset))
-    return {i for one in found for i in one.drop}
+    return {i for one in found for i in one.positions if _is_test(dataset, i)}
 
 
 def _of_inputs(dataset: Dataset, rows: list[list[int]], first: Mapping[int, int]) -> Iterator[Finding]:

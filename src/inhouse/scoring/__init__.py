@@ -2,23 +2,18 @@
 
 from inhouse.scoring.calibration import fit_calibrator, reliability
 from inhouse.scoring.curve import LearningCurve, learning_curve
+from inhouse.scoring.f1 import f1_value, macro_f1, paired_f1_difference
 from inhouse.scoring.facts import FactFinder
+from inhouse.scoring.intervals import wilson
 from inhouse.scoring.judge import RIGHT_METRICS, Judged, judge, metric_names, right_metric
 from inhouse.scoring.objects import field_paths, field_scores, fields_exact, items_f1, object_exact
 from inhouse.scoring.outlines import outline_checks
+from inhouse.scoring.paired import compare_scores, holm, mcnemar_exact, paired_difference
+from inhouse.scoring.power import exact_power, examples_to_tell
 from inhouse.scoring.review import EVERYTHING_TO_A_PERSON, Confidences, certified_review, examples_to_certify
 from inhouse.scoring.shares import MAX_PER_SIDE, permutation_p, shares_differ
-from inhouse.scoring.statistics import (
-    compare_scores,
-    examples_to_tell,
-    holm,
-    macro_f1,
-    mcnemar_exact,
-    paired_difference,
-    paired_f1_difference,
-    summarise,
-    wilson,
-)
+from inhouse.scoring.summary import summarise
+from inhouse.scoring.units import Groups, units_of
 
 __all__ = [
     "EVERYTHING_TO_A_PERSON",
@@ -26,12 +21,15 @@ __all__ = [
     "RIGHT_METRICS",
     "Confidences",
     "FactFinder",
+    "Groups",
     "Judged",
     "LearningCurve",
     "certified_review",
     "compare_scores",
+    "exact_power",
     "examples_to_certify",
     "examples_to_tell",
+    "f1_value",
     "field_paths",
     "field_scores",
     "fields_exact",
@@ -52,5 +50,6 @@ __all__ = [
     "right_metric",
     "shares_differ",
     "summarise",
+    "units_of",
     "wilson",
 ]

@@ -12,7 +12,8 @@ from inhouse.core import Calibrator, Metric, ReliabilityBin
 from inhouse.core.calibration import logit
 from inhouse.errors import NoMetric
 from inhouse.scoring.judge import Judged
-from inhouse.scoring.statistics import _units, summarise
+from inhouse.scoring.summary import summarise
+from inhouse.scoring.units import units_of
 
 # With fewer right or fewer wrong answers nothing can be fitted.
 MIN_EACH = 5
@@ -42,7 +43,7 @@ def fit_calibrator(raw: Floats, right: Bools, groups: Sequence[str] | None = Non
     x = np.array([logit(c) for c in raw])
     if len(x) < MIN_ISOTONIC:
         return _logistic(x, right)
-    fold = _units(groups, len(x)) % FOLDS
+    fold = units_of(groups, len(x)) % FOLDS
     losses = []
     for fit in (_logistic, _isotonic):
         told = np.empty(len(x))
@@ -112,7 +113,7 @@ def reliability(
         raise NoMetric("a calibration error of no answers was asked for", "give at least one example")
     order = np.argsort(confidence, kind="stable")
     places = [part for part in np.array_split(order, min(bins, n)) if len(part)]
-    units = _units(groups, n)
+    units = units_of(groups, n)
     which = np.empty(n, dtype=int)
     for number, part in enumerate(places):
         which[part] = number

@@ -12,7 +12,7 @@ from scipy.special import betainc, betaincinv
 
 from inhouse.core import Review, ReviewPoint
 from inhouse.errors import EngineFault
-from inhouse.scoring.statistics import _design_effect
+from inhouse.scoring.units import design_effect
 
 EVERYTHING_TO_A_PERSON = 1.01
 CERTAINTY = 0.95
@@ -167,7 +167,7 @@ def _counted(answers: Confidences, threshold: float) -> tuple[int, int, float]:
         return 0, 0, 1.0
     wrong = ~answers.right[through]
     groups = None if answers.shared is None else answers.shared[through].tolist()
-    return n, int(wrong.sum()), 1.0 / _design_effect(wrong.astype(float), groups)
+    return n, int(wrong.sum()), 1.0 / design_effect(wrong.astype(float), groups)
 
 
 def _as_point(

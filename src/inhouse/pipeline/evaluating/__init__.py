@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from inhouse.clean import leaked_tests
 from inhouse.core import Dataset, Evaluation, ModelVersion, Reporter, Silent, Task, TrainResult
 from inhouse.engine import require_base
 from inhouse.errors import NotFound
@@ -12,9 +13,9 @@ from inhouse.pipeline.evaluating.field import encoders_of, make_field, open_remo
 from inhouse.pipeline.evaluating.judged import facts_of, metrics_of, result_of
 from inhouse.pipeline.evaluating.reports import write_report
 from inhouse.pipeline.evaluating.review import reviewed, target_errors_of
-from inhouse.pipeline.evaluating.warnings import leaked, warnings_of
+from inhouse.pipeline.evaluating.warnings import warnings_of
 from inhouse.pipeline.learning_data import to_learn_from
-from inhouse.scoring import judge
+from inhouse.scoring import judge, units_of
 from inhouse.store import Workspace, disk_guard, records, registry
 
 __all__ = ["evaluate"]
@@ -58,6 +59,7 @@ def _evaluate(
     workspace: Workspace, task: Task, version: ModelVersion, dataset: Dataset, reporter: Reporter
 ) -> Evaluation:
     from inhouse.evaluate.contenders import ask_all, curve_rises
+    from inhouse.evaluate.signal import lift_of
     from inhouse.evaluate.verdict import ContenderAnswers, decide
 
     trained = TrainResult.model_validate(version.training or records.run_result(workspace, version.run))
@@ -70,14 +72,14 @@ def _evaluate(
         given.close()
     test, validation = dataset.of("test"), dataset.of("validation")
     expected = [e.target for e in test]
-    groups = [e.group for e in test]
+    groups = units_of([e.group for e in test], len(test))
     facts = facts_of(task, dataset)
     judged = {a.name: judge(task, test, [p.target for p in a.test], facts) for a in answers}
     on_validation = {a.name: judge(task, validation, [p.target for p in a.validation], facts) for a in answers}
     primary = task.metrics.primary
     keep_answers(workspace, version, dataset, answers)
     confidence = reviewed(task, dataset, answers, on_validation, judged)
-    verdict = decide(
+    verdict, comparisons = decide(
         [
             ContenderAnswers(
                 name=a.name,
@@ -93,9 +95,10 @@ def _evaluate(
         expected_validation=[e.target for e in validation],
         metrics=task.metrics,
         test_groups=groups,
-        leaked=leaked(dataset),
+        leaked=len(leaked_tests(dataset)),
         curve_rises=rises,
         train_examples=len(dataset.of("train")),
+        lift=lambda: lift_of(given),
     )
     beyond = asked_beyond(given, answers, judged, verdict, facts)
     evaluation = Evaluation(
@@ -113,6 +116,7 @@ def _evaluate(
             for a in answers
         ),
         verdict=verdict,
+        comparisons=comparisons,
         against_champion=against_champion(workspace, task, version, dataset, answers[0].test, facts, reporter),
         consistency=beyond.consistency,
         robustness=beyond.robustness,

@@ -7,7 +7,7 @@ from contextlib import suppress
 
 from inhouse.core import ContenderResult, Dataset, Metric, ModelVersion, Prediction, Task, render_input
 from inhouse.errors import NoMetric
-from inhouse.scoring import FactFinder, Judged, summarise
+from inhouse.scoring import FactFinder, Groups, Judged, summarise
 
 # Contenders beside the fine-tuned ones that `promote` can make a version of.
 SERVABLE = ("tfidf-linear", "embedding-linear")
@@ -21,7 +21,7 @@ def facts_of(task: Task, dataset: Dataset) -> FactFinder | None:
     return FactFinder.learn([render_input(e.inputs) for e in train], [e.target for e in train])
 
 
-def metrics_of(task: Task, judged: Judged, expected: Sequence[str], groups: Sequence[str]) -> dict[str, Metric]:
+def metrics_of(task: Task, judged: Judged, expected: Sequence[str], groups: Groups) -> dict[str, Metric]:
     """Every metric of the task that applies to some example, with its interval."""
     found = {}
     for name in (*judged.scores, *(("macro_f1",) if task.kind == "classify" else ())):

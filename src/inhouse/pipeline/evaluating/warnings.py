@@ -1,4 +1,4 @@
-"""What a reader of an evaluation should know beside the figures, and the leaks that spoil them."""
+"""What a reader of an evaluation should know beside the figures."""
 
 from __future__ import annotations
 
@@ -6,18 +6,12 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from inhouse.clean import certain_leaks
 from inhouse.core import Dataset, Example, ModelVersion, Task
 from inhouse.core.json_schema import parse_object, validate
 from inhouse.dataset import fitted
 
 if TYPE_CHECKING:
     from inhouse.evaluate.contenders import Answers
-
-
-def leaked(dataset: Dataset) -> int:
-    """How many examples that were trained or chosen on stand in the test set too; nearly the same ones do not count."""
-    return len(certain_leaks(dataset))
 
 
 def warnings_of(task: Task, version: ModelVersion, dataset: Dataset, answers: Sequence[Answers]) -> tuple[str, ...]:

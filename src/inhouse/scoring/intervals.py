@@ -1,0 +1,60 @@
+"""95 % intervals of a share and of the difference of two paired shares, from counts. Pure.
+
+Shares and differences are fractions (0.02 is two points).
+"""
+
+from __future__ import annotations
+
+import math
+
+from scipy.optimize import brentq
+
+from inhouse.core import Metric
+from inhouse.errors import NoMetric, UsageError
+from inhouse.scoring.units import Z
+
+
+def wilson(successes: int, n: int) -> Metric:
+    """Share of successes with its 95 % score interval (Wilson 1927, JASA 22:209).
+
+    Raises:
+        NoMetric: if `n` is 0.
+        UsageError: if `successes` is not between 0 and `n`.
+    """
+    if n == 0:
+        raise NoMetric("a share of no examples was asked for", "give at least one example")
+    if not 0 <= successes <= n:
+        raise UsageError(f"{successes} successes of {n} examples cannot be")
+    return score_interval(successes / n, n, n)
+
+
+def score_interval(share: float, n: int, weight: float) -> Metric:
+    """Wilson's interval of `weight` independent examples, reported as a metric of `n`."""
+    shrink = 1 + Z**2 / weight
+    centre = (share + Z**2 / (2 * weight)) / shrink
+    half = Z * math.sqrt(share * (1 - share) / weight + Z**2 / (4 * weight**2)) / shrink
+    return Metric(value=share, low=max(0.0, min(centre - half, share)), high=min(1.0, max(centre + half, share)), n=n)
+
+
+def tango(won: float, lost: float, n: float) -> tuple[float, float]:
+    """Where the score statistic of a difference passes plus and minus 1.96 (Tango 1998, Stat Med 17:891)."""
+
+    def excess(difference: float, limit: float) -> float:
+        b = (2 * n - won + lost) * difference - won - lost
+        c = -lost * difference * (1 - difference)
+        share_lost = (math.sqrt(max(b * b - 8 * n * c, 0.0)) - b) / (4 * n)
+        variance = n * (2 * share_lost + difference * (1 - difference))
+        return won - lost - n * difference - limit * math.sqrt(max(variance, 0.0))
+
+    # At -1 and 1, and at 0 where nothing is discordant, the variance is 0 and the equation holds without meaning.
+    step = 1e-12
+    middle, end = (won - lost) / n, 1 - step
+    low = -1.0 if excess(-end, Z) <= 0 else float(brentq(excess, -end, middle - step, args=(Z,)))
+    high = 1.0 if excess(end, -Z) >= 0 else float(brentq(excess, middle + step, end, args=(-Z,)))
+    return low, high
+
+
+def blind(gain: float, units: int) -> tuple[float, float]:
+    """The interval of a gain that every unit agrees on: Tango's, of as many undecided pairs."""
+    won = abs(gain) * units
+    return tango(won if gain > 0 else 0.0, won if gain < 0 else 0.0, units)

@@ -1,0 +1,270 @@
+"""The statistics keep their promises: intervals cover 95 ± 1.5 %, tests err in 5 ± 1 %, power is as computed.
+
+Where a figure can be added up over binomials it is, without the noise of a simulation.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from inhouse.core import Metric
+from inhouse.scoring import (
+    Judged,
+    compare_scores,
+    exact_power,
+    examples_to_tell,
+    holm,
+    macro_f1,
+    mcnemar_exact,
+    paired_difference,
+    paired_f1_difference,
+    summarise,
+    units_of,
+)
+from inhouse.scoring.units import sign_p
+
+Draw = Callable[[np.random.Generator], tuple[np.ndarray, list[str] | None]]
+RUNS = 2000  # standard error of a coverage: 0.5 points
+
+
+def mean_of(scores: np.ndarray, groups: list[str] | None) -> Metric:
+    return summarise(Judged(("",) * len(scores), {"score": scores}), [""] * len(scores), "score", groups)
+
+
+def lines(count: int, right: float) -> Draw:
+    """Shares of right lines, most of them 1, as `fields_exact` has them."""
+    return lambda rng: (np.where(rng.random(count) < right, 1.0, rng.binomial(10, 0.7, count) / 10), None)
+
+
+def grouped(groups: int, likeness: float, steps: int) -> Draw:
+    """Groups of 1 to 11 examples that are alike (beta-binomial); 80 % of all is right."""
+
+    def draw(rng: np.random.Generator) -> tuple[np.ndarray, list[str] | None]:
+        number = np.repeat(np.arange(groups), rng.integers(1, 12, groups))
+        known = rng.beta(0.8 * (1 / likeness - 1), 0.2 * (1 / likeness - 1), groups)
+        return rng.binomial(steps, known[number]) / steps, [str(i) for i in number]
+
+    return draw
+
+
+@pytest.mark.parametrize(
+    ("draw", "truth"),
+    [
+        (lambda rng: (rng.beta(2, 5, size=60), None), 2 / 7),
+        (lambda rng: (rng.beta(2, 5, size=300), None), 2 / 7),
+        (lines(40, 0.7), 0.91),
+        (lines(240, 0.9), 0.97),
+        (lambda rng: (rng.binomial(4, 0.8, 60) / 4, None), 0.8),
+        (grouped(10, 0.2, 1), 0.8),
+        (grouped(10, 0.2, 5), 0.8),
+        (grouped(20, 0.2, 5), 0.8),
+        (grouped(47, 0.2, 1), 0.8),
+        (grouped(47, 0.4, 5), 0.8),
+        (grouped(200, 0.2, 5), 0.8),
+    ],
+)
+def test_intervals_of_means_cover(draw: Draw, truth: float) -> None:
+    rng = np.random.default_rng(1)
+    found = [mean_of(*draw(rng)) for _ in range(RUNS)]
+    assert abs(np.mean([m.low <= truth <= m.high for m in found]) - 0.95) <= 0.015
+
+
+def edits(count: int) -> Draw:
+    """Differences of fields: most examples have none."""
+    return lambda rng: (
+        np.where(rng.random(count) < 0.25, (rng.binomial(5, 0.9, count) - rng.binomial(5, 0.7, count)) / 5, 0.0),
+        None,
+    )
+
+
+def customers(groups: int) -> Draw:
+    """Differences that a whole group shares in part."""
+
+    def draw(rng: np.random.Generator) -> tuple[np.ndarray, list[str] | None]:
+        number = np.repeat(np.arange(groups), rng.integers(1, 12, groups))
+        apart = 0.05 + rng.normal(0, 0.08, groups)[number] + rng.normal(0, 0.1, len(number))
+        return np.clip(apart, -0.45, 0.55), [str(i) for i in number]
+
+    return draw
+
+
+@pytest.mark.parametrize("draw", [edits(40), edits(60), edits(240), customers(10), customers(20), customers(47)])
+def test_intervals_of_gains_cover(draw: Draw, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("inhouse.scoring.units._DRAWS", (1,))  # p is not looked at
+    rng = np.random.default_rng(2)
+    covered = 0
+    for _ in range(RUNS):
+        apart, groups = draw(rng)
+        _, low, high, _ = compare_scores(0.45 + apart, np.full(len(apart), 0.45), groups=groups)
+        covered += low <= 0.05 <= high
+    assert abs(covered / RUNS - 0.95) <= 0.015 + 0.005
+
+
+@pytest.mark.parametrize("n", [40, 240, 1000])
+@pytest.mark.parametrize(("discordant", "gain"), [(0.1, 0.0), (0.2, 0.05), (0.3, 0.1)])
+def test_intervals_of_paired_shares_cover(n: int, discordant: float, gain: float) -> None:
+    rng = np.random.default_rng(8)
+    shares = [0.6, (discordant + gain) / 2, (discordant - gain) / 2, 0.4 - discordant]
+    covered, seen = 0, {}
+    for both, won, lost, neither in rng.multinomial(n, shares, size=5000):
+        if (won, lost) not in seen:
+            a = np.repeat([True, True, False, False], [both, won, lost, neither])
+            b = np.repeat([True, False, True, False], [both, won, lost, neither])
+            _, low, high = paired_difference(a, b)
+            seen[won, lost] = low <= gain <= high
+        covered += seen[won, lost]
+    assert abs(covered / 5000 - 0.95) <= 0.015
+
+
+def answers(rng: np.random.Generator, expected: np.ndarray, right: np.ndarray) -> list[str]:
+    """Label i is known with chance right[i], and guessed otherwise."""
+    guessed = rng.integers(len(right), size=len(expected))
+    return [str(i) for i in np.where(rng.random(len(expected)) < right[expected], expected, guessed)]
+
+
+def true_f1(right: np.ndarray) -> float:
+    """Macro-F1 of `answers` in the long run."""
+    guessed = (1 - right) / len(right)
+    return float(np.mean(2 * (right + guessed) / (1 + right + guessed.sum())))
+
+
+@pytest.mark.parametrize(("labels", "n", "runs"), [(5, 100, 800), (20, 400, 500), (8, 5500, 200)])
+def test_intervals_of_macro_f1_and_its_gains_cover(labels: int, n: int, runs: int) -> None:
+    rng = np.random.default_rng(11)
+    right = rng.uniform(0.6, 0.95, labels)
+    ours, theirs = true_f1(right), true_f1(right - 0.05)
+    covered = gain_covered = 0
+    for _ in range(runs):
+        expected = rng.integers(labels, size=n)
+        wanted = [str(i) for i in expected]
+        a, b = answers(rng, expected, right), answers(rng, expected, right - 0.05)
+        metric = macro_f1(a, wanted, resamples=500)
+        _, low, high, _ = paired_f1_difference(a, b, wanted, resamples=500)
+        covered += metric.low <= ours <= metric.high
+        gain_covered += low <= ours - theirs <= high
+    noise = 1.64 * np.sqrt(0.95 * 0.05 / runs)
+    assert abs(covered / runs - 0.95) <= 0.015 + noise
+    assert abs(gain_covered / runs - 0.95) <= 0.015 + noise
+
+
+# --- false positives
+
+
+@pytest.mark.parametrize(("n", "discordant"), [(1000, 0.25), (2000, 0.2), (3080, 0.15)])
+def test_mcnemar_errs_in_5_percent(n: int, discordant: float) -> None:
+    # Added up, not simulated. An exact test stays below 5 %: the fewer are discordant the further.
+    assert abs(exact_power(n, 0.0, discordant) - 0.05) <= 0.01
+    rng = np.random.default_rng(3)
+    wolves, seen = 0, {}
+    for won, lost, _ in rng.multinomial(n, [discordant / 2, discordant / 2, 1 - discordant], size=5_000):
+        if (won, lost) not in seen:
+            a = np.repeat([True, False], [won, lost])
+            seen[won, lost] = mcnemar_exact(a, ~a) < 0.05
+        wolves += seen[won, lost]
+    assert wolves / 5_000 == pytest.approx(exact_power(n, 0.0, discordant), abs=0.01)
+
+
+def test_mcnemar_of_few_errs_less() -> None:
+    for n in (40, 120, 240):
+        assert exact_power(n, 0.0, 0.2) <= 0.05
+
+
+@pytest.mark.parametrize("groups", [None, 60])
+@pytest.mark.parametrize("n", [60, 240, 1200])
+def test_the_permutation_test_errs_in_5_percent(n: int, groups: int | None) -> None:
+    rng = np.random.default_rng(12)
+    names = None if groups is None else [str(i % groups) for i in range(n)]
+    wolves = 0
+    for seed in range(1000):
+        both = rng.beta(2, 2, size=n)
+        shared = 0.0 if groups is None else rng.normal(0, 0.1, groups)[np.arange(n) % groups]
+        ours = both + shared + rng.normal(0, 0.1, n)
+        wolves += compare_scores(ours, both + rng.normal(0, 0.1, n), groups=names, seed=seed)[3] < 0.05
+    assert abs(wolves / 1000 - 0.05) <= 0.01 + 0.008
+
+
+def test_the_swap_test_of_macro_f1_errs_in_5_percent_and_sees_a_gain(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("inhouse.scoring.units._DRAWS", (2_000,))
+    rng = np.random.default_rng(7)
+    null = real = 0
+    for seed in range(1000):
+        expected = rng.integers(6, size=240)
+        wanted = [str(i) for i in expected]
+        a, same, worse = (answers(rng, expected, np.full(6, share)) for share in (0.8, 0.8, 0.65))
+        null += paired_f1_difference(a, same, wanted, resamples=2, seed=seed)[3] < 0.05
+        real += paired_f1_difference(a, worse, wanted, resamples=2, seed=seed)[3] < 0.05
+    assert abs(null / 1000 - 0.05) <= 0.01 + 0.008
+    assert real / 1000 > 0.8
+
+
+def test_of_several_equal_contenders_one_is_called_better_in_5_percent_at_most() -> None:
+    rng = np.random.default_rng(13)
+    wolves = 0
+    for _ in range(800):
+        ours, *others = rng.random((6, 800)) < 0.8
+        wolves += min(holm([mcnemar_exact(ours, other) for other in others])) < 0.05
+    assert wolves / 800 <= 0.05 + 0.01
+
+
+# --- power
+
+
+@pytest.mark.parametrize(("gain", "discordant", "alpha"), [(0.05, 0.2, 0.05), (0.1, 0.3, 0.05), (0.03, 0.06, 0.01)])
+def test_the_power_is_as_computed(gain: float, discordant: float, alpha: float) -> None:
+    n = examples_to_tell(gain, discordant, alpha=alpha)
+    rng = np.random.default_rng(10)
+    shown, seen = 0, {}
+    shares = [(discordant + gain) / 2, (discordant - gain) / 2, 1 - discordant]
+    for won, lost, _ in rng.multinomial(n, shares, size=10_000):
+        if (won, lost) not in seen:
+            a = np.repeat([True, False], [won, lost])
+            seen[won, lost] = mcnemar_exact(a, ~a) < alpha
+        shown += seen[won, lost]
+    assert abs(shown / 10_000 - 0.8) <= 0.015
+
+
+# --- p of signs
+
+
+def test_p_goes_as_low_as_the_data_says() -> None:
+    # 36 receipts, all a little better: one in 2^35.
+    assert sign_p(np.full(36, 0.1)) < 0.00001
+    assert sign_p(np.full(10, 0.1)) == 2 / 2**10
+
+
+@pytest.mark.parametrize("shift", [0.0, 0.08, 0.13])
+def test_p_of_many_signs_is_that_of_draws(shift: float) -> None:
+    rng = np.random.default_rng(14)
+    sums = rng.normal(shift, 1.0, 600) * rng.random(600)
+    draws = np.abs((rng.random((40_000, 600)) < 0.5) @ (2 * sums) - sums.sum())
+    drawn = np.mean(draws >= abs(sums.sum()))
+    assert sign_p(sums) == pytest.approx(drawn, abs=4 * np.sqrt(drawn * (1 - drawn) / 40_000) + 2e-4)
+
+
+# --- time
+
+
+def test_100_000_predictions_of_ten_contenders_take_20_seconds_at_most() -> None:
+    rng = np.random.default_rng(15)
+    n = 100_000
+    expected = [str(i) for i in rng.integers(77, size=n)]
+    groups = [f"customer {i}" for i in rng.integers(40_000, size=n)]
+    hits = rng.random((10, n)) < np.linspace(0.7, 0.8, 10)[:, None]
+    predicted = [[e if hit else "3" for e, hit in zip(expected, row, strict=True)] for row in hits]
+    scores = {f"s{i}": rng.beta(4, 2, size=n) for i in range(4)}
+    begun = time.process_time()
+    units = units_of(groups, n)
+    for row, answered in zip(hits, predicted, strict=True):
+        judged = Judged(tuple(answered), {"accuracy": row.astype(float), **scores})
+        for name in (*judged.scores, "macro_f1"):
+            summarise(judged, expected, name, units)
+    for answered, row in zip(predicted[1:], hits[1:], strict=True):
+        compare_scores(hits[0].astype(float), row.astype(float), groups=units)
+        compare_scores(scores["s0"], rng.random(n), groups=units)
+        paired_f1_difference(predicted[0], answered, expected, groups=units)
+    taken = time.process_time() - begun
+    assert taken <= 20, f"{taken:.1f} s"
