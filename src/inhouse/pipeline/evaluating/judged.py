@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
-from inhouse.core import ContenderResult, Dataset, Metric, ModelVersion, Prediction, Task, render_input
+from inhouse.core import ContenderResult, Dataset, Metric, ModelVersion, Task, render_input
 from inhouse.errors import NoMetric
 from inhouse.scoring import FactFinder, Judged, summarise
+
+if TYPE_CHECKING:
+    from inhouse.evaluate.contenders import Answers
 
 
 def facts_of(task: Task, dataset: Dataset) -> FactFinder | None:
@@ -27,23 +31,18 @@ def metrics_of(task: Task, judged: Judged, expected: Sequence[str], groups: Sequ
     return found
 
 
-def result_of(
-    name: str,
-    version: ModelVersion,
-    test: Sequence[Prediction],
-    metrics: dict[str, Metric],
-    seconds: float,
-    rate: float,
-) -> ContenderResult:
+def result_of(answers: Answers, version: ModelVersion, metrics: dict[str, Metric]) -> ContenderResult:
     """How a contender did on the test examples: its metrics, speed, tokens, and what it left unanswered."""
+    test = answers.test
     generated = any(p.prompt_tokens for p in test)
     return ContenderResult(
-        name=name,
-        model=version.name if name == version.contender else None,
+        name=answers.name,
+        model=version.name if answers.name == version.contender else None,
         metrics=metrics,
-        seconds=seconds,
-        requests_per_second=rate,
+        seconds=answers.seconds,
+        requests_per_second=answers.rate,
         prompt_tokens=sum(p.prompt_tokens for p in test) / len(test) if generated else None,
         answer_tokens=sum(p.answer_tokens for p in test) / len(test) if generated else None,
         unanswered=sum(p.target is None for p in test),
+        cached=answers.asked.cached if answers.asked else 0,
     )
