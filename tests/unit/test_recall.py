@@ -8,9 +8,11 @@ from types import SimpleNamespace
 import pytest
 
 from inhouse.core import Example, Prediction, Provenance, Silent, Task
-from inhouse.evaluate.contenders import Field
+from inhouse.evaluate.contenders import Answers, Field
 from inhouse.evaluate.contenders.recall import ask_once, content_key
 from inhouse.evaluate.contenders.registry import Asked
+from inhouse.pipeline.evaluating.judged import result_of
+from inhouse.store.settings import RemoteSettings
 
 
 def a_field(**changes) -> Field:
@@ -107,3 +109,19 @@ def test_a_model_without_identity_and_a_remote_failure_are_asked_again():
         ask_once(given, "remote:x", "remote:x", PROMPTS, failing)
     assert len(failing.asked) == 8
     assert given.asked["remote:x"].keys == [""] * 4
+
+
+@pytest.mark.parametrize(
+    ("name", "prices", "cost"),
+    [
+        ("remote:x", {"input_price": 2.0, "output_price": 10.0}, 3.0),  # 1,000 and 100 tokens: 0.002 and 0.001
+        ("remote:x", {"input_price": 2.0}, None),
+        ("prompted", {"input_price": 2.0, "output_price": 10.0}, None),
+    ],
+)
+def test_what_a_thousand_requests_to_a_remote_model_cost(name, prices, cost):
+    remote = RemoteSettings(base_url="https://x", model="m", **prices)
+    test = [Prediction(target="a", prompt_tokens=1000, answer_tokens=100)] * 3 + [Prediction(target=None, error="503")]
+    version = SimpleNamespace(name="t@1", contender="fine-tuned")
+    found = result_of(Answers(name, False, [], test, 1.0), version, {}, {"x": remote})  # type: ignore[arg-type]
+    assert found.cost_per_thousand == (None if cost is None else pytest.approx(cost))

@@ -100,7 +100,11 @@ def _evaluate(
         test_examples=len(test),
         validation_examples=len(validation),
         primary_metric=primary,
-        contenders=tuple(result_of(a, version, metrics_of(task, judged[a.name], expected, groups)) for a in answers),
+        contenders=tuple(
+            result_of(a, version, metrics_of(task, judged[a.name], expected, groups), workspace.settings.remotes)
+            for a in answers
+        ),
+        currency=workspace.settings.cost.currency,
         verdict=verdict,
         against_champion=against_champion(workspace, task, version, dataset, answers[0].test, facts, reporter),
         consistency=beyond.consistency,

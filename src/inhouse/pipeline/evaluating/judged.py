@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from inhouse.core import ContenderResult, Dataset, Metric, ModelVersion, Task, render_input
 from inhouse.errors import NoMetric
 from inhouse.scoring import FactFinder, Judged, summarise
+from inhouse.store.settings import RemoteSettings
 
 if TYPE_CHECKING:
     from inhouse.evaluate.contenders import Answers
@@ -31,10 +32,17 @@ def metrics_of(task: Task, judged: Judged, expected: Sequence[str], groups: Sequ
     return found
 
 
-def result_of(answers: Answers, version: ModelVersion, metrics: dict[str, Metric]) -> ContenderResult:
-    """How a contender did on the test examples: its metrics, speed, tokens, and what it left unanswered."""
+def result_of(
+    answers: Answers, version: ModelVersion, metrics: dict[str, Metric], remotes: Mapping[str, RemoteSettings]
+) -> ContenderResult:
+    """How a contender did on the test examples: its metrics, speed, tokens, price, and what it left unanswered."""
     test = answers.test
     generated = any(p.prompt_tokens for p in test)
+    asked = [p for p in test if p.prompt_tokens]  # a failure took none
+    remote = remotes.get(answers.name.removeprefix("remote:")) if answers.name.startswith("remote:") else None
+    price = (
+        remote.price_of(sum(p.prompt_tokens for p in asked), sum(p.answer_tokens for p in asked)) if remote else None
+    )
     return ContenderResult(
         name=answers.name,
         model=version.name if answers.name == version.contender else None,
@@ -44,5 +52,6 @@ def result_of(answers: Answers, version: ModelVersion, metrics: dict[str, Metric
         prompt_tokens=sum(p.prompt_tokens for p in test) / len(test) if generated else None,
         answer_tokens=sum(p.answer_tokens for p in test) / len(test) if generated else None,
         unanswered=sum(p.target is None for p in test),
+        cost_per_thousand=1000 * price / len(asked) if price is not None and asked else None,
         cached=answers.asked.cached if answers.asked else 0,
     )
