@@ -67,6 +67,7 @@ def test_the_public_surface():
     assert sorted(inhouse.__all__) == [
         "__version__",
         "add",
+        "advise",
         "clean",
         "diff",
         "doctor",

@@ -39,11 +39,11 @@ from inhouse.engine.encoder_facts import facts_of
 from inhouse.engine.encoder_model import load_encoder, padded_texts, pooled
 from inhouse.engine.label_head import LabelHead, NGrams
 from inhouse.engine.lora import copy_state
-from inhouse.errors import ConfigError, EngineFault, ModelUnavailable, Refused, TooFewExamples, UsageError
+from inhouse.errors import ConfigError, EngineFault, ModelUnavailable, NotFound, Refused, TooFewExamples, UsageError
 from inhouse.pipeline import classifier, classifier_packaging, curve_shares
 from inhouse.pipeline.curve import kept_curve
 from inhouse.pipeline.curve_shares import encoder_parts
-from inhouse.store import Settings, records, registry
+from inhouse.store import Settings, predictions, records, registry
 from inhouse.train import encoder_loop
 from inhouse.train.encoder_loop import LabelledTexts, batches_of, looked_at, supervised_contrast, tunable, tune
 from inhouse.train.encoder_needs import encoder_memory_needed, kept_for_gradient, parts_of
@@ -1014,3 +1014,82 @@ def test_a_classifier_serves_on_and_tells_nothing_of_what_is_forgotten(trained_e
     assert all(a.confidence != b.confidence for a, b in zip(unseen, now, strict=True))
     served.close()
     workspace.close()
+
+
+# ---------------------------------------------------------------------- a linear contender that serves
+
+
+@pytest.fixture(scope="module")
+def evaluated(workspace_of):
+    workspace = workspace_of()
+    inhouse.train(workspace, "intents")
+    inhouse.evaluate(workspace, "intents")
+    return workspace
+
+
+def win(workspace, winner):
+    """A verdict that the winner is enough."""
+    version = registry.find_version(workspace, "intents", 1)
+    verdict = {**version.evaluation["verdict"], "decision": "not_needed", "winner": winner, "reason": "it is enough"}
+    registry.update_version(
+        workspace, version.model_copy(update={"evaluation": {**version.evaluation, "verdict": verdict}})
+    )
+
+
+@pytest.mark.parametrize("name", ["tfidf-linear", "embedding-linear"])
+def test_a_linear_model_that_is_enough_is_promoted_and_answers_as_it_was_judged(evaluated, tmp_path, name):
+    win(evaluated, name)
+    promoted = inhouse.promote(evaluated, "intents")
+    assert not promoted.forced
+    version = registry.find_version(evaluated, "intents", "champion")
+    assert (version.contender, version.name) == (name, promoted.champion)
+    assert inhouse.promote(evaluated, "intents", which=str(version.number)).champion == version.name
+    dataset = records.load_dataset(evaluated, "intents")
+    kept = predictions.load(evaluated, "intents", "intents@1", name, dataset.fingerprint)
+    test = dataset.of("test")
+    served = open_served(evaluated, version)
+    try:
+        answers = [a.prediction for a in served.answer([e.inputs for e in test])]
+        *_, (label, _) = served.stream(served.question(test[0].inputs))
+    finally:
+        served.close()
+    assert [a.target for a in answers] == kept.filter(kept["split"] == "test")["answer"].to_list()
+    assert [a.raw or a.confidence for a in answers] == pytest.approx(
+        kept.filter(kept["split"] == "test")["confidence"].to_list(), abs=1e-5
+    )
+    assert label == answers[0].target
+    rows = write_csv(tmp_path / "new.csv", [{"text": row["text"]} for row in many_intents(2)])
+    done = inhouse.predict(evaluated, "intents", rows, tmp_path / "out.csv")
+    assert (done.model_version, done.rows, done.errors) == (version.name, 24, 0)
+    assert inhouse.evaluate(evaluated, "intents").model_version == "intents@1"
+
+
+def test_another_contender_needs_a_reason_and_one_that_cannot_serve_is_refused(evaluated):
+    win(evaluated, "tfidf-linear")
+    with pytest.raises(Refused, match="not promoted"):
+        inhouse.promote(evaluated, "intents", which="1", contender="embedding-linear")
+    forced = inhouse.promote(
+        evaluated, "intents", which="1", contender="embedding-linear", force=True, reason="for the test"
+    )
+    assert forced.forced
+    own = inhouse.promote(evaluated, "intents", which="1", contender="fine-tuned-encoder", force=True, reason="test")
+    assert own.champion == "intents@1"
+    assert inhouse.promote(evaluated, "intents", which="1", force=True, reason="test").champion == "intents@1"
+    with pytest.raises(Refused, match="cannot be served yet"):
+        inhouse.promote(evaluated, "intents", which="1", contender="prompted")
+    with pytest.raises(NotFound, match="was not compared"):
+        inhouse.promote(evaluated, "intents", which="1", contender="gpt")
+
+
+def test_what_is_forgotten_goes_out_of_a_linear_model_too(evaluated):
+    win(evaluated, "tfidf-linear")
+    inhouse.promote(evaluated, "intents", which="1")
+    before = registry.find_version(evaluated, "intents", "champion")
+    held = json.loads(zipfile.ZipFile(classifier_of(evaluated, before)).read("unseen.json"))
+    example = records.load_dataset(evaluated, "intents").of("validation")[0]
+    assert hashlib.sha256(example.inputs["text"].encode()).hexdigest() in held
+    told = inhouse.forget(evaluated, "intents", match=example.inputs["text"], yes=True)
+    assert before.name in told.classifiers
+    after = registry.find_version(evaluated, "intents", "champion")
+    assert after.file_sha256 != before.file_sha256
+    assert len(json.loads(zipfile.ZipFile(classifier_of(evaluated, after)).read("unseen.json"))) < len(held)

@@ -151,10 +151,10 @@ def test_sections_stand_in_order(page: Page):
         for heading in (
             "Adopt fine-tuned",
             "The comparison",
-            "How it learned",
             "Where it goes wrong",
             "Won: fine-tuned is right, tfidf-linear is wrong (2)",
             "Lost: fine-tuned is wrong, tfidf-linear is right (2)",
+            "How it learned",
             "Dataset version 4",
             "How to check this",
         )
@@ -276,7 +276,7 @@ def test_a_large_evaluation_renders_fast_and_small():
     started = time.process_time()
     html = render_report(data)
     assert time.process_time() - started < 5.0, "0.4 s"
-    assert len(html.encode()) < 200_000
+    assert len(html.encode()) < 3_000_000, "with every test example in it"
 
 
 # --- the parts

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,9 +13,21 @@ import pytest
 from evaluations import HALF, PLAIN, WHOLE
 from pages import EVIL, Page, assert_inert
 
-from inhouse.core import SliceResult, Task
+from inhouse.core import (
+    Consistency,
+    CurvePoint,
+    CurveResult,
+    Example,
+    Parity,
+    Provenance,
+    ReliabilityBin,
+    ReviewPoint,
+    SliceResult,
+    Task,
+    TrainResult,
+)
 from inhouse.evaluate.card import CardData, card_html, card_markdown
-from inhouse.evaluate.report import report_markdown
+from inhouse.evaluate.report import ReportData, render_report, report_markdown
 
 CARD = CardData(
     evaluation=WHOLE.model_copy(
@@ -55,7 +69,7 @@ def test_markdown_has_every_part_that_was_measured_and_no_other():
         "Warnings",
     ]
     assert [line for line in plain.splitlines() if line.startswith("## ")] == ["## Contenders"]
-    assert "78.0\u00a0% go straight through, 22.0\u00a0% to a person." in whole
+    assert "At most 2 % errors: 78% go straight through, 22% to a person." in whole
 
 
 def test_tables_of_markdown_have_as_many_cells_in_every_row_whatever_names_hold():
@@ -84,7 +98,7 @@ def test_the_card_says_what_how_good_what_not_and_when_again():
         "1,234 training examples",
         "Accuracy 50.0 %",
         "+20.0 points",
-        "22.0 % to a person",
+        "22% to a person",
         "mostly English",
         "worst where language is de",
         "Mind: a twin.",
@@ -95,9 +109,9 @@ def test_the_card_says_what_how_good_what_not_and_when_again():
 
 
 def test_a_review_that_is_not_certain_says_so():
-    doubtful = WHOLE.reviews[0].model_copy(update={"certain": False, "more_examples": 140})
+    doubtful = WHOLE.reviews[0].model_copy(update={"certain": False, "threshold": None, "more_examples": 140})
     known = CARD.evaluation.model_copy(update={"reviews": (doubtful,)})
-    assert "not certain with so few examples: 140 more would tell" in card_markdown(replace(CARD, evaluation=known))
+    assert "about 140 more would do." in card_markdown(replace(CARD, evaluation=known))
 
 
 def test_the_card_page_is_inert_and_says_the_same():
@@ -106,6 +120,177 @@ def test_the_card_page_is_inert_and_says_the_same():
     assert_inert(page)
     assert page.plain.count("<script>alert('1')</script>") == 2
     assert all(word in Page(card_html(CARD)).plain for word in ("Sort the mails.", "mostly English", "a twin"))
+
+
+TRAIN = TrainResult(
+    task="tickets",
+    run="run-1",
+    model_version="tickets@1",
+    recipe={"base_sha256": "b179c952", "seed": 7, "rank": 16, "dataset_fingerprint": "f00d"},
+    trained_tokens=1000,
+    truncated_examples=2,
+    seconds=30.0,
+    tokens_per_second=33.3,
+    best_step=20,
+    steps=30,
+    stopped_because="the planned epochs were done",
+    validation_loss=0.5,
+    resumed=False,
+    parity=Parity(
+        passed=True,
+        tokens=64,
+        top1_agreement=0.99,
+        mean_logprob_difference=0.003,
+        worst_logprob_difference=0.08,
+        trainer_accuracy=0.75,
+        served_accuracy=0.74,
+        paired_p_value=1.0,
+        validation_examples=40,
+    ),
+)
+EXAMPLES = tuple(
+    Example({"text": f"message {n} " + "of some length " * 12}, f"label_{n % 30}", f"g{n}", Provenance("m.csv", n))
+    for n in range(400)
+)
+CURVE = CurveResult(
+    task="tickets",
+    metric="accuracy",
+    validation_examples=40,
+    power=0.4,
+    gain=0.03,
+    low=0.01,
+    high=0.05,
+    points=tuple(
+        CurvePoint(examples=n, score=s, low=s - 0.05, high=s + 0.05, measured=n < 800)
+        for n, s in ((100, 0.5), (200, 0.6), (400, 0.7), (800, 0.75))
+    ),
+    reason="400 more examples would bring accuracy about 5.0 points up",
+    chart="",
+)
+
+
+def full() -> ReportData:
+    """A report in which everything was measured, of twelve contenders."""
+    names = ("fine-tuned", *(f"contender-{n}" for n in range(11)))
+    first = WHOLE.contenders[0]
+    points = tuple(
+        ReviewPoint(threshold=n / 10, straight=1 - n / 10, errors=0.1 - n / 100, errors_high=0.15 - n / 100, n=100)
+        for n in range(10)
+    )
+    review = WHOLE.reviews[0].model_copy(update={"curve": points})
+    bins = tuple(ReliabilityBin(confidence=n / 10, right=HALF) for n in range(1, 10))
+    known = WHOLE.model_copy(
+        update={
+            "test_examples": 400,
+            "contenders": tuple(
+                first.model_copy(update={"name": n, "prompt_tokens": 100.0, "cost_per_thousand": 1.25}) for n in names
+            ),
+            "reviews": (review, review.model_copy(update={"target_errors": 0.05})),
+            "calibrations": (WHOLE.calibrations[0].model_copy(update={"bins": bins}),),
+            "slices": tuple(SliceResult(by="label", value=f"label_{n}", metric=HALF) for n in range(20)) + WHOLE.slices,
+            "consistency": tuple(
+                Consistency(contender=n, change=c, same=HALF) for n in names[:3] for c in ("case", "typos", "repeat")
+            ),
+            "warnings": ("3 test examples have a twin in training",),
+        }
+    )
+    answers = [f"label_{(n + (n % 3 == 0)) % 30}" for n in range(400)]
+    return ReportData(
+        evaluation=known,
+        task=CARD.task,
+        train=TRAIN,
+        base_description="SmolLM2",
+        base_limits="English",
+        examples=EXAMPLES,
+        predictions={name: answers if name == "fine-tuned" else [e.target for e in EXAMPLES] for name in names},
+        history=[{"step": 1, "train_loss": 2.0}, {"step": 2, "train_loss": 1.0}],
+        dataset_number=1,
+        counts={"train": 1234, "validation": 40, "test": 400},
+        packages={"torch": "2.13.0"},
+        created_at="2025-01-02",
+        learning_curve=CURVE,
+    )
+
+
+def test_the_report_shows_what_was_measured_in_order_and_nothing_else():
+    html = render_report(full())
+    page = Page(html)
+    assert_inert(page)
+    headings = re.findall(r"<h2>([^<]+)</h2>", html)
+    assert headings[1:] == [
+        "The comparison",
+        "What may go straight through",
+        "How far its confidence can be trusted",
+        "What more examples would bring",
+        "Where it goes wrong",
+        "Slices",
+        "How steady it is",
+        "The base model",
+        "Examples",
+        "Every test example",
+        "How it learned",
+        "Data",
+        "How to check this",
+    ]
+    for told in (
+        "At most 2 % errors: 78% go straight through, 22% to a person.",
+        "At most 5 % errors",
+        "off by 50.0 % on average",
+        "language: de the worst",
+        "retrieval: no time was left (about 12 minutes)",
+        "3 test examples have an answer that is probably wrong",
+        "moved 0.100 nats",
+        "400 more examples would bring accuracy about 5.0 points up",
+        "1.25",
+    ):
+        assert told in page.plain.replace("\u00a0", " "), told
+    bare = replace(full(), evaluation=PLAIN.model_copy(update={"test_examples": 400}), learning_curve=None)
+    left = re.findall(r"<h2>([^<]+)</h2>", render_report(bare))
+    assert left[1:] == [
+        "The comparison",
+        "Where it goes wrong",
+        "The base model",
+        "Every test example",
+        "How it learned",
+        "Data",
+        "How to check this",
+    ]
+
+
+def test_every_test_example_can_be_browsed_and_narrowed_without_a_script():
+    html = render_report(full())
+    rows = re.findall(r'<tr class="([^"]*)"><td data-label="Input"[^>]*>message (\d+) ', html)
+    assert [int(n) for _, n in rows] == list(range(400))
+    assert {marks for marks, n in rows if int(n) % 3 == 0} == {"wrong lost"}
+    assert {marks for marks, n in rows if int(n) % 3} == {""}
+    inputs = [attributes for tag, attributes in Page(html).tags if tag == "input"]
+    assert [i["id"] for i in inputs] == ["only-all", "only-wrong", "only-won", "only-lost"]
+    assert {i["type"] for i in inputs} == {"radio"}
+    for mark in ("wrong", "won", "lost"):
+        assert f".browser:has(#only-{mark}:checked) tbody tr:not(.{mark})" in html
+
+
+def test_thousands_of_examples_stay_within_three_megabytes_those_that_matter_first():
+    many = tuple(
+        Example({"text": f"message {n} " + "long " * 60}, f"label_{n % 77}", f"g{n}", Provenance("m.csv", n))
+        for n in range(6000)
+    )
+    wrong = [e.target if n % 4 else None for n, e in enumerate(many)]
+    right = [e.target for e in many]
+    names = full().predictions
+    data = replace(full(), examples=many, predictions={n: wrong if n == "fine-tuned" else right for n in names})
+    begun = time.perf_counter()
+    html = render_report(data)
+    assert time.perf_counter() - begun < 30
+    assert 2_000_000 < len(html.encode()) < 3_000_000
+    shown = {int(n) for n in re.findall(r'data-label="Input"[^>]*>message (\d+) ', html)}
+    assert shown >= set(range(0, 6000, 4))
+    assert len(shown) < 6000
+    assert "of 6,000 have room here" in html
+
+
+def test_the_report_prints_on_two_sheets(tmp_path: Path, browser: str):
+    assert printed(render_report(full()), tmp_path, browser) == 2
 
 
 def printed(html: str, folder: Path, browser: str) -> int:

@@ -218,7 +218,9 @@ def evaluated(result: Evaluation) -> str:
     lines += [f"review: {one.sentence}" for one in result.reviews if one.contender == ours]
     lines += [f"warning: {w}" for w in result.warnings]
     lines.append(f"report: {result.report}")
-    if verdict.decision == "adopt":
+    if verdict.decision == "adopt" or (
+        verdict.decision == "not_needed" and any(c.servable for c in result.contenders if c.name == verdict.winner)
+    ):
         return _next(lines, f"inhouse promote {result.task}")
     return _next(
         lines, f"read the report; to serve it all the same: inhouse promote {result.task} --force --reason TEXT"

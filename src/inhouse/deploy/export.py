@@ -25,6 +25,7 @@ from inhouse.engine import Base, get_base
 from inhouse.engine.chat_template import ChatTemplate
 from inhouse.engine.classifier import ENGINE
 from inhouse.engine.gguf_fields import read_fields
+from inhouse.engine.linear_archive import LINEAR_ENGINE
 from inhouse.errors import Refused, UsageError
 from inhouse.store import Workspace, disk_guard
 
@@ -106,6 +107,11 @@ def export_version(workspace: Workspace, version: ModelVersion, to: str, out: Pa
         NotFound, ModelUnavailable: its files or its base model are gone.
         DiskFull
     """
+    if version.engine == LINEAR_ENGINE:
+        raise UsageError(
+            f"{version.name} is a linear model, which is not exported",
+            "serve it: `inhouse serve`, or `inhouse predict`",
+        )
     known = [TARGET] if version.engine == ENGINE else list(WRITERS)
     if to not in (*WRITERS, TARGET):
         raise UsageError(f"{to!r} is nothing that can be exported to", f"known are {', '.join((*WRITERS, TARGET))}")

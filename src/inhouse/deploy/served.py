@@ -10,6 +10,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from functools import partial
 from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING
 
 from inhouse.core import ModelVersion, Outline, Prediction, render_input
 from inhouse.core.json_schema import compact
@@ -18,12 +19,17 @@ from inhouse.engine.answers import AnswerForm, Question, answer_all, answer_form
 from inhouse.engine.chat_template import ChatTemplate
 from inhouse.engine.choice import open_engine
 from inhouse.engine.classifier import ENGINE, TEXTS_AT_ONCE
+from inhouse.engine.linear_archive import LINEAR_ENGINE
 from inhouse.engine.prompts import trained_messages
 from inhouse.engine.protocol import Generation, Grammar, Progress, StreamingEngine
 from inhouse.errors import InputError
 from inhouse.scoring import outline_checks
 from inhouse.scoring.mentions import mentioned_fields
 from inhouse.store import Workspace
+
+if TYPE_CHECKING:
+    from inhouse.engine.classifier import LabelClassifier
+    from inhouse.engine.linear_archive import LinearClassifier
 
 GGUF = ".gguf"
 CLASSIFIER = ".classifier"
@@ -231,20 +237,16 @@ class ServedModel(Served):
 
 
 class ServedClassifier(Served):
-    """A tuned encoder with its head over the labels. Requests that wait at the same time are answered as one batch.
+    """A tuned encoder with its head over the labels, or a linear classifier.
+
+    Requests that wait at the same time are answered as one batch.
 
     Args: those of `ServedModel`.
     """
 
     def __init__(self, workspace: Workspace, version: ModelVersion) -> None:
-        from inhouse.engine.classifier import LabelClassifier
-
         super().__init__(version)
-        self.classifier = LabelClassifier(
-            workspace.blobs.path(version.file_sha256, CLASSIFIER),
-            threads=workspace.settings.threads,
-            exact=version.exact,
-        )
+        self.classifier = open_classifier(workspace, version)
         self._waiting: SimpleQueue[tuple[Question, Future[Prediction]] | None] = SimpleQueue()
         self._worker = threading.Thread(target=self._work, name=f"answers of {version.name}", daemon=True)
         self._worker.start()
@@ -296,7 +298,26 @@ class ServedClassifier(Served):
 
 def open_served(workspace: Workspace, version: ModelVersion) -> Served:
     """A version, whichever kind of model it is."""
-    return (ServedClassifier if version.engine == ENGINE else ServedModel)(workspace, version)
+    return (ServedClassifier if version.engine in (ENGINE, LINEAR_ENGINE) else ServedModel)(workspace, version)
+
+
+def open_classifier(workspace: Workspace, version: ModelVersion) -> LabelClassifier | LinearClassifier:
+    """What answers with labels, of a version that is no language model.
+
+    Raises:
+        ModelUnavailable: its file, or the encoder that it reads, is gone.
+    """
+    from inhouse.engine.classifier import LabelClassifier
+    from inhouse.engine.encoder import SentenceEncoder
+    from inhouse.engine.linear_archive import LinearClassifier
+
+    file = workspace.blobs.path(version.file_sha256, CLASSIFIER)
+    if version.engine == ENGINE:
+        return LabelClassifier(file, threads=workspace.settings.threads, exact=version.exact)
+    if "encoder" not in version.lineage:
+        return LinearClassifier(file)
+    base = get_base(version.lineage["encoder"], workspace.settings, sha256=version.lineage["encoder_sha256"])
+    return LinearClassifier(file, SentenceEncoder(base.folder).embed)
 
 
 def _from_json(content: str) -> dict[str, str] | None:

@@ -73,15 +73,16 @@ def write_classifier(
         WEIGHTS: ir.with_suffix(".bin").read_bytes(),
         TOKENIZER: reading.tokenizer.encode("utf-8"),
         META: json.dumps(meta).encode("utf-8"),
-        UNSEEN: json.dumps({_key(text): [a.target, a.confidence] for text, a in unseen.items()}).encode("utf-8"),
+        UNSEEN: json.dumps({text_key(text): [a.target, a.confidence] for text, a in unseen.items()}).encode("utf-8"),
         **dict(zip(HEAD, head.as_bytes(), strict=True)),
     }
-    _write_archive(file, parts)
+    write_archive(file, parts)
     for left in (ir, ir.with_suffix(".bin")):
         left.unlink()
 
 
-def _write_archive(file: Path, parts: Mapping[str, bytes]) -> None:
+def write_archive(file: Path, parts: Mapping[str, bytes]) -> None:
+    """A zip archive without compression, the same bytes for the same parts."""
     with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
         for name, content in parts.items():
             archive.writestr(zipfile.ZipInfo(name, _FIRST_DATE), content)
@@ -139,7 +140,7 @@ class LabelClassifier:
         """The same, but a validation example that was learned from in the end is answered as it was before that."""
         found = self.answer(questions, progress)
         for place, question in enumerate(questions):
-            if before := self._unseen.get(_key(question.text)):
+            if before := self._unseen.get(text_key(question.text)):
                 found[place] = found[place].model_copy(update=dict(zip(("target", "confidence"), before, strict=True)))
         return found
 
@@ -164,7 +165,7 @@ def forget_in_classifier(file: Path, to: Path, gone: Collection[str], kept: Iter
     Those are kept answers, and n-grams, whose weights then count for no text any more.
 
     Args:
-        file: what `write_classifier` wrote.
+        file: what `write_classifier` or `write_linear` wrote.
         to: the file to write; nothing is written where there was nothing.
         gone: the texts that go.
         kept: the texts that it was trained on and that stay: their n-grams do.
@@ -172,7 +173,7 @@ def forget_in_classifier(file: Path, to: Path, gone: Collection[str], kept: Iter
     with zipfile.ZipFile(file) as archive:
         parts = {name: archive.read(name) for name in archive.namelist()}
     unseen, told, kept = json.loads(parts.get(UNSEEN, b"{}")), json.loads(parts[HEAD[1]]), list(kept)
-    keys = {_key(text) for text in gone}
+    keys = {text_key(text) for text in gone}
     left = {key: answer for key, answer in unseen.items() if key not in keys}
     ngrams = []
     for which, terms in enumerate(told["ngrams"]):
@@ -183,11 +184,12 @@ def forget_in_classifier(file: Path, to: Path, gone: Collection[str], kept: Iter
     if UNSEEN in parts:
         parts[UNSEEN] = json.dumps(left).encode("utf-8")
     parts[HEAD[1]] = json.dumps({**told, "ngrams": ngrams}, ensure_ascii=False).encode("utf-8")
-    _write_archive(to, parts)
+    write_archive(to, parts)
     return True
 
 
-def _key(text: str) -> str:
+def text_key(text: str) -> str:
+    """What an answer to a text is kept under: its SHA-256."""
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 

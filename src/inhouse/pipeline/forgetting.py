@@ -402,7 +402,7 @@ def _mend_classifiers(workspace: Workspace, name: str, remains: Remains) -> list
     mended = []
     for version in registry.versions(workspace, name):
         file = workspace.blobs.location(version.file_sha256, CLASSIFIER)
-        if version.contender != "fine-tuned-encoder" or not file.is_file():
+        if not file.is_file():
             continue
         with tempfile.TemporaryDirectory(dir=workspace.paths.blobs, prefix=".part-") as folder:
             to = Path(folder) / "model"

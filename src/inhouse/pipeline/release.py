@@ -6,7 +6,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from inhouse.core import ModelVersion, Reporter, Silent
-from inhouse.errors import Refused, UsageError
+from inhouse.errors import NotFound, Refused, UsageError
+from inhouse.pipeline.contender_packaging import register_contender
+from inhouse.pipeline.evaluating.judged import SERVABLE
 from inhouse.store import Workspace, registry
 
 
@@ -31,13 +33,20 @@ def promote(
     reporter: Reporter | None = None,
     *,
     which: str = "",
+    contender: str = "",
     force: bool = False,
     reason: str = "",
 ) -> Promoted:
     """Move the alias `champion` to the candidate (or another version).
 
+    Where the verdict is `not_needed` and a linear model is the best, that is what is promoted, unless `force` is given:
+    it is fitted again, written as a version of its own, and must answer as it did in the evaluation.
+
     Refused without a verdict that supports it, unless `force` with a `reason`, which is recorded. A version whose
     served file differs from the trainer is refused in any case.
+
+    Args:
+        contender: one of the evaluation by its name.
 
     Raises:
         Refused: with what the evidence says.
@@ -49,6 +58,7 @@ def promote(
     if force and not reason.strip():
         raise UsageError("--force needs a reason", 'say why: --force --reason "..."; it is kept with the version')
     version = registry.find_version(workspace, name, which or _default(workspace, name))
+    version = _chosen(workspace, version, contender if contender or force else enough(version), reporter)
     if not version.parity.passed:
         raise Refused(
             f"{version.name} failed the parity gate: {version.parity.reason}; "
@@ -74,13 +84,36 @@ def _default(workspace: Workspace, name: str) -> str:
     return registry.CANDIDATE if registry.alias_number(workspace, name, registry.CANDIDATE) else "latest"
 
 
+def enough(version: ModelVersion) -> str:
+    """The contender that the verdict holds for enough, where it can be served; else none."""
+    verdict = (version.evaluation or {}).get("verdict", {})
+    winner = str(verdict.get("winner", ""))
+    return winner if verdict.get("decision") == "not_needed" and winner in SERVABLE else ""
+
+
+def _chosen(workspace: Workspace, version: ModelVersion, contender: str, reporter: Reporter) -> ModelVersion:
+    """The version, or a contender of its evaluation as a version of its own."""
+    if contender in ("", version.contender):
+        return version
+    if version.evaluation is None:
+        raise NotFound(f"{version.name} was never evaluated", f"evaluate it first: `inhouse evaluate {version.task}`")
+    if "compared_with" in version.lineage:
+        beside = str(version.lineage["compared_with"])
+        version = registry.find_version(workspace, version.task, beside.rpartition("@")[2])
+    reporter.say(f"fitting {contender} as it was compared with {version.name}")
+    return register_contender(workspace, version, contender, reporter)
+
+
 def _doubt(workspace: Workspace, version: ModelVersion) -> str:
     """Why the evidence does not support serving the version; empty when it does."""
     evaluation = version.evaluation
     if evaluation is None:
         return f"it was never evaluated (`inhouse evaluate {version.task}`)"
     verdict = evaluation["verdict"]
-    if verdict["decision"] != "adopt":
+    supported = verdict["decision"] == "adopt"
+    if "compared_with" in version.lineage:
+        supported = verdict["decision"] == "not_needed" and verdict["winner"] == version.contender
+    if not supported:
         return f"the verdict is {verdict['decision']}: {verdict['reason']}"
     rival = evaluation["against_champion"]
     champion = registry.alias_number(workspace, version.task, registry.CHAMPION)

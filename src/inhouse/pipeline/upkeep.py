@@ -29,6 +29,7 @@ from inhouse.pipeline.corrections import store_corrected, waiting_corrections
 from inhouse.pipeline.evaluating import evaluate
 from inhouse.pipeline.evaluating.field import encoders_of
 from inhouse.pipeline.learning_data import to_learn_from
+from inhouse.pipeline.release import enough
 from inhouse.pipeline.training import train_to_the_end
 from inhouse.scoring import RIGHT_METRICS, field_paths, field_scores, object_exact
 from inhouse.store import Workspace, predictions, records, registry, traffic
@@ -228,7 +229,9 @@ def retrain(workspace: Workspace, name: str, reporter: Reporter | None = None) -
         reporter.warn(
             f"nothing new to learn from since {champion.name}: training on the same data with another seed ({seed})"
         )
-    model = "encoder" if champion.contender == "fine-tuned-encoder" else "causal"
+    # A champion that was not fine-tuned is fitted again with the evaluation of what it was compared with.
+    trained_as = champion.lineage.get("trained", champion.contender)
+    model = "encoder" if trained_as == "fine-tuned-encoder" else "causal"
     trained = train_to_the_end(workspace, name, reporter, seed=seed, model=model)
     number = trained.model_version.partition("@")[2]
     return Retrained(name, waiting.usable, dataset.number, trained, evaluate(workspace, name, reporter, which=number))
@@ -303,10 +306,14 @@ def _next_step(
         return f"inhouse add {name} FILE"
     if unfinished:
         return f"inhouse train {name}   (goes on where it was interrupted)"
-    if not known or known[-1].lineage["dataset"] < dataset:
+    newest = known[-1] if known else None
+    if newest is None or newest.lineage["dataset"] < dataset:
         return f"inhouse train {name}"
-    if known[-1].evaluation is None:
+    if newest.evaluation is None:
         return f"inhouse evaluate {name}"
-    if candidate is not None and candidate != champion and known[-1].evaluation["verdict"]["decision"] == "adopt":
+    supported = newest.evaluation["verdict"]["decision"] == "adopt" or (
+        enough(newest) and "compared_with" not in newest.lineage
+    )
+    if candidate is not None and candidate != champion and supported:
         return f"inhouse promote {name}"
-    return f"inhouse monitor {name}" if champion else f"read the report: {known[-1].evaluation['report']}"
+    return f"inhouse monitor {name}" if champion else f"read the report: {newest.evaluation['report']}"

@@ -93,6 +93,14 @@ def evaluate(task: TaskName, which: Which = "latest", workspace: Folder = HERE, 
 def promote(
     task: TaskName,
     which: Which = "",
+    contender: Annotated[
+        str,
+        typer.Option(
+            "--contender",
+            metavar="NAME",
+            help="a contender of its evaluation; absent: the model itself, or a linear one that is enough",
+        ),
+    ] = "",
     force: Annotated[bool, typer.Option("--force", help="serve what the verdict does not support")] = False,
     reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="why; kept with the version")] = "",
     workspace: Folder = HERE,
@@ -105,7 +113,7 @@ def promote(
     do(
         workspace,
         as_json,
-        lambda w, t: pipeline.promote(w, task, t, which=which, force=force, reason=reason),
+        lambda w, t: pipeline.promote(w, task, t, which=which, contender=contender, force=force, reason=reason),
         as_dict,
         show.promoted,
     )

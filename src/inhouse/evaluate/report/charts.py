@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from inhouse.core import ContenderResult, CurvePoint
+from inhouse.core import Calibration, ContenderResult, CurvePoint, Review
 from inhouse.errors import InputError
 from inhouse.evaluate.report.data import ReportData
 from inhouse.evaluate.report.words import is_tuned, metric_name, percent
@@ -124,6 +124,11 @@ def curve_svg(points: Sequence[CurvePoint], metric: str) -> str:
         InputError: the libraries of the `report` extra are not installed.
     """
     require_chart_libraries()
+    return str(by_examples(points, metric, WIDE))
+
+
+def by_examples(points: Sequence[CurvePoint], metric: str, width: int) -> Markup:
+    """Scores by number of training examples, measured and foretold, each with its interval."""
     import altair as alt
 
     rows = [p.model_dump() for p in points]
@@ -136,7 +141,46 @@ def curve_svg(points: Sequence[CurvePoint], metric: str) -> str:
         return alt.Chart(alt.InlineData(values=values)).mark_line(point=True, color=ACCENT, **style).encode(x=x, y=y)
 
     spans = alt.Chart(alt.InlineData(values=rows)).mark_rule(color=GREY).encode(x=x, y="low:Q", y2="high:Q")
-    return str(_svg(alt.layer(spans, line(measured), line(ahead, strokeDash=[4, 3])), WIDE, 300, "Learning curve"))
+    return _svg(alt.layer(spans, line(measured), line(ahead, strokeDash=[4, 3])), width, 220, "Learning curve")
+
+
+def review_chart(review: Review, width: int) -> Markup:
+    """The share of wrong answers among those that go straight through, by how many do; grey: its 95 % upper bound."""
+    import altair as alt
+
+    rows = [p.model_dump() for p in review.curve]
+    share = alt.Axis(title="answers that go straight through", format="%", grid=False, tickCount=5)
+    x = alt.X("straight:Q", axis=share, scale=alt.Scale(domain=[0, 1]))
+    base = alt.Chart(alt.InlineData(values=rows))
+    wrong = alt.Axis(title="wrong among them", format="%", tickCount=5, domain=False, ticks=False)
+    high = base.mark_line(color=GREY, strokeWidth=1.5).encode(x=x, y=alt.Y("errors_high:Q", axis=wrong))
+    line = base.mark_line(color=ACCENT, strokeWidth=2).encode(x=x, y=alt.Y("errors:Q", axis=wrong))
+    target = alt.Chart(alt.InlineData(values=[{"target": review.target_errors}]))
+    rule = target.mark_rule(strokeDash=[4, 3]).encode(y="target:Q")
+    return _svg(alt.layer(rule, high, line), width, 200, "Wrong answers by share that goes straight through")
+
+
+def reliability_chart(calibration: Calibration, width: int) -> Markup:
+    """The share of right answers by confidence; on the line the two are equal."""
+    import altair as alt
+
+    rows = [
+        {"confidence": b.confidence, "right": b.right.value, "low": b.right.low, "high": b.right.high}
+        for b in calibration.bins
+    ]
+    ends = alt.Chart(alt.InlineData(values=[{"at": 0.0}, {"at": 1.0}]))
+    scale = alt.Scale(domain=[0, 1])
+    level = alt.Axis(title="confidence", format="%", grid=False, tickCount=5)
+    x = alt.X("confidence:Q", axis=level, scale=scale)
+    right = alt.Axis(title="right", format="%", tickCount=5, domain=False, ticks=False)
+    y = alt.Y("right:Q", axis=right, scale=scale)
+    equal = ends.mark_line(strokeDash=[4, 3], color=GREY).encode(
+        x=alt.X("at:Q", scale=scale, axis=level), y=alt.Y("at:Q", scale=scale, axis=right)
+    )
+    base = alt.Chart(alt.InlineData(values=rows))
+    spans = base.mark_rule(color=ACCENT).encode(x=x, y=alt.Y("low:Q", scale=scale, axis=right), y2="high:Q")
+    dots = base.mark_point(filled=True, size=40, color=ACCENT, opacity=1).encode(x=x, y=y)
+    return _svg(alt.layer(equal, spans, dots), width, 200, "Share of right answers by confidence")
 
 
 def _curve_chart(rows: Sequence[Mapping[str, Any]], best_step: int, width: int) -> Markup:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from inhouse.core import Evaluation, Example, Task, TrainResult
+from inhouse.core import CurveResult, Evaluation, Example, Task, TrainResult
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,6 +25,7 @@ class ReportData:
         predictions: by contender name, one answer per test example; None where it could not answer.
         scores: by contender name, each answer's score, 0 to 1; where there are none, 1 if it is the expected one.
         history: per look at validation examples `step` and any of `train_loss`, `validation_loss`, `validation_score`.
+        learning_curve: scores by number of training examples, where `train --curve` drew it.
         steps: per step `step`, `loss` and `learning_rate`, where they were kept.
         dataset_number: number of the dataset version.
         counts: examples by split.
@@ -46,3 +47,4 @@ class ReportData:
     created_at: str
     scores: Mapping[str, Sequence[float] | NDArray[np.float64]] = field(default_factory=dict)
     steps: Sequence[Mapping[str, float]] = ()
+    learning_curve: CurveResult | None = None

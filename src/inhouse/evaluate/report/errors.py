@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from inhouse.core import Example, Metric, render_input
@@ -11,6 +11,8 @@ from inhouse.scoring import wilson
 
 NO_ANSWER = "(no answer)"
 MAX_INPUT = 280
+# Letters of markup around an example, and around an answer.
+_AROUND = 130
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,58 @@ class Difference:
     ours: str
     theirs: str
     place: str
+
+
+@dataclass(frozen=True, slots=True)
+class Browsed:
+    """A test example with everybody's answers: each different answer, and who gave it.
+
+    `marks`: `wrong` where ours is, `won` and `lost` where ours is better or worse than theirs.
+    """
+
+    text: str
+    expected: str
+    answers: tuple[tuple[str, tuple[str, ...]], ...]
+    place: str
+    marks: tuple[str, ...]
+
+
+def browsed(
+    examples: Sequence[Example],
+    predictions: Mapping[str, Sequence[str | None]],
+    ours: Sequence[float],
+    gain: Sequence[float],
+    most: int,
+) -> list[Browsed]:
+    """The test examples in their order, as many as `most` letters have room for; those with a mark before others.
+
+    Args:
+        ours: score of our answer to each, 1 where it is right; `gain` what it is ahead of theirs, empty without one.
+    """
+    rows = []
+    for i, example in enumerate(examples):
+        said: dict[str, list[str]] = defaultdict(list)
+        for name, answers in predictions.items():
+            said[shortened(answers[i] or NO_ANSWER)].append(name)
+        marks = {"wrong": ours[i] < 1, "won": bool(gain) and gain[i] > 0, "lost": bool(gain) and gain[i] < 0}
+        rows.append(
+            Browsed(
+                shortened(render_input(example.inputs)),
+                shortened(example.target),
+                tuple((answer, tuple(names)) for answer, names in said.items()),
+                str(example.provenance),
+                tuple(mark for mark, holds in marks.items() if holds),
+            )
+        )
+    kept: list[int] = []
+    for place in sorted(range(len(rows)), key=lambda place: not rows[place].marks):
+        row = rows[place]
+        said_letters = sum(len(answer) + sum(map(len, names)) + _AROUND for answer, names in row.answers)
+        most -= len(row.text) + len(row.expected) + len(row.place) + said_letters + _AROUND
+        if most < 0:
+            break
+        kept.append(place)
+    return [rows[place] for place in sorted(kept)]
 
 
 def confusions(examples: Sequence[Example], answers: Sequence[str | None]) -> list[Confusion]:

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from inhouse.core import ContenderResult, Evaluation, Metric
+from inhouse.core import ContenderResult, CurveResult, Evaluation, Metric, Review
 from inhouse.evaluate.report.charts import (
     both_widths,
+    by_examples,
     comparison_chart,
     curves,
     rates,
+    reliability_chart,
     require_chart_libraries,
+    review_chart,
     series,
 )
 from inhouse.evaluate.report.data import ReportData
-from inhouse.evaluate.report.errors import confusions, differences, weakest_labels
+from inhouse.evaluate.report.errors import browsed, confusions, differences, weakest_labels
 from inhouse.evaluate.report.words import (
     METRIC_NOTES,
     PART,
@@ -28,10 +32,16 @@ from inhouse.evaluate.report.words import (
     p_value,
     percent,
     points,
+    review_sentence,
 )
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
 
 MAX_EXAMPLES = 15
 MAX_ROWS = 10
+# Letters of all test examples that can be browsed: a page of 3 MB still opens at once on a phone.
+MAX_BROWSED = 2_500_000
 
 
 def render_report(data: ReportData) -> str:
@@ -61,6 +71,7 @@ def render_report(data: ReportData) -> str:
         "metric_name": metric_name,
         "breakable": breakable,
         "interval": interval,
+        "review_sentence": review_sentence,
     }
     html = environment.get_template("report.html.jinja").render(**_context(data))
     return html.encode("utf-8", "replace").decode("utf-8")
@@ -73,6 +84,7 @@ def page_style() -> str:
 
 def _context(data: ReportData) -> dict[str, Any]:
     """Everything that the template names."""
+    known = data.evaluation
     ranking = _ranking(data.evaluation)
     ours, theirs = _sides(data.evaluation, ranking)
     answers = data.predictions.get(ours.name)
@@ -94,17 +106,63 @@ def _context(data: ReportData) -> dict[str, Any]:
         "rates": rates(data.steps),
         "accuracies": series(data.history, "validation_score"),
         "metric_of_looks": metric_name(data.train.validation_metric or data.evaluation.primary_metric),
+        "reviews": _reviews(known),
+        "calibrations": [(c, both_widths(partial(reliability_chart, c)) if c.bins else []) for c in known.calibrations],
+        "by_examples": _by_examples(data.learning_curve),
+        "steady": _steady(known),
+        "slices": sorted(known.slices, key=lambda s: (not s.worst, s.metric.value)),
+        "priced": any(c.cost_per_thousand is not None for c in known.contenders),
         "answered": answers is not None,
         "confusions": confusions(data.examples, answers or [])[:MAX_ROWS],
         "weakest": weakest_labels(data.examples, answers or [])[:MAX_ROWS],
         "won": differences(data.examples, answers or [], others or [], gain),
         "lost": differences(data.examples, others or [], answers or [], [-g for g in gain]),
+        "browsed": browsed(data.examples, data.predictions, _scores(data, ours), gain, MAX_BROWSED) if answers else [],
+        "filters": _filters(data, ours, theirs),
         "labelled": data.task.kind == "classify",
         "parts": _parts(ours, theirs),
         "notes": [METRIC_NOTES[name] for name in METRIC_NOTES if name in columns],
         "max_examples": MAX_EXAMPLES,
         "css": page_style(),
     }
+
+
+def _filters(data: ReportData, ours: ContenderResult, theirs: ContenderResult | None) -> list[tuple[str, str]]:
+    """What the test examples can be narrowed to. No text is wholly right by the metrics of texts."""
+    found = [("all", "all")]
+    if data.task.kind != "generate":
+        found.append(("wrong", f"{ours.name} is wrong"))
+    if theirs is not None and theirs.name in data.predictions:
+        found += [
+            ("won", f"{ours.name} is better than {theirs.name}"),
+            ("lost", f"{ours.name} is worse than {theirs.name}"),
+        ]
+    return found
+
+
+def _reviews(known: Evaluation) -> list[tuple[Review, list[tuple[str, Markup]]]]:
+    """The reviews, with a drawing at the first of each contender: the others have the same curve."""
+    rows, drawn = [], set[str]()
+    for one in known.reviews:
+        new = len(one.curve) > 1 and one.contender not in drawn
+        rows.append((one, both_widths(partial(review_chart, one)) if new else []))
+        drawn.add(one.contender)
+    return rows
+
+
+def _by_examples(curve: CurveResult | None) -> list[tuple[str, Markup]]:
+    """The learning curve in both widths; empty where none was drawn."""
+    if curve is None:
+        return []
+    return both_widths(partial(by_examples, curve.points, curve.metric))
+
+
+def _steady(known: Evaluation) -> tuple[list[str], list[tuple[str, list[Metric | None]]]]:
+    """The changes that answers were tried under, and for each contender the share that stayed the same under each."""
+    changes = list(dict.fromkeys(c.change for c in known.consistency))
+    names = list(dict.fromkeys(c.contender for c in known.consistency))
+    found = {(c.contender, c.change): c.same for c in known.consistency}
+    return changes, [(name, [found.get((name, change)) for change in changes]) for name in names]
 
 
 def _ranking(evaluation: Evaluation) -> list[ContenderResult]:

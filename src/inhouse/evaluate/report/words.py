@@ -76,15 +76,8 @@ def p_value(value: float) -> str:
 
 
 def review_sentence(review: Review) -> str:
-    """What a threshold of the confidence would do."""
-    sure = ""
-    if not review.certain:
-        more = f": {review.more_examples:,} more would tell" if review.more_examples else ""
-        sure = f" (not certain with so few examples{more})"
-    return (
-        f"At most {100 * review.target_errors:g}\u00a0% errors: {percent(review.straight)} go straight through, "
-        f"{percent(review.review_rate)} to a person{sure}."
-    )
+    """What a threshold of the confidence would do, as a sentence of its own."""
+    return f"{review.sentence[:1].upper()}{review.sentence[1:]}."
 
 
 def breakable(text: str) -> Markup:

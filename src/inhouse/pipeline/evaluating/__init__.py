@@ -34,7 +34,7 @@ def evaluate(workspace: Workspace, name: str, reporter: Reporter | None = None, 
     """
     reporter = reporter or Silent()
     task = workspace.load_task(name)
-    version = registry.find_version(workspace, name, which)
+    version = _under_test(workspace, name, which)
     dataset = to_learn_from(workspace, name, version.lineage["dataset"])
     if not dataset.of("test"):
         raise NotFound(f"task {name!r} has no test examples", f"add a test file: `inhouse add {name} --test FILE`")
@@ -44,6 +44,14 @@ def evaluate(workspace: Workspace, name: str, reporter: Reporter | None = None, 
         open_remote_model(remote, workspace.settings).close()
     with workspace.lock(f"train-{name}", f"training or evaluating {name!r}"), disk_guard(workspace.paths.root):
         return _evaluate(workspace, task, version, dataset, reporter)
+
+
+def _under_test(workspace: Workspace, name: str, which: str) -> ModelVersion:
+    """The version that is evaluated: of one that was not fine-tuned, that whose evaluation it took part in."""
+    version = registry.find_version(workspace, name, which)
+    if beside := version.lineage.get("compared_with"):
+        return registry.find_version(workspace, name, str(beside).rpartition("@")[2])
+    return version
 
 
 def _evaluate(

@@ -14,6 +14,9 @@ from inhouse.store.settings import RemoteSettings
 if TYPE_CHECKING:
     from inhouse.evaluate.contenders import Answers
 
+# Contenders beside the fine-tuned ones that `promote` can make a version of.
+SERVABLE = ("tfidf-linear", "embedding-linear")
+
 
 def facts_of(task: Task, dataset: Dataset) -> FactFinder | None:
     """What finds facts in texts, by what the training inputs hold; None where answers are no texts."""
@@ -54,4 +57,5 @@ def result_of(
         unanswered=sum(p.target is None for p in test),
         cost_per_thousand=1000 * price / len(asked) if price is not None and asked else None,
         cached=answers.asked.cached if answers.asked else 0,
+        servable=answers.name == version.contender or answers.name in SERVABLE,
     )

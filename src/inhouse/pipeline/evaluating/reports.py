@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from inhouse.core import Dataset, Evaluation, ModelVersion, Task, TrainResult
 from inhouse.engine import get_base
+from inhouse.pipeline.curve import kept_curve
 from inhouse.pipeline.packaging import package_versions
 from inhouse.scoring import Judged
 from inhouse.store import Workspace, records, write_bytes
@@ -57,6 +58,7 @@ def write_report(
             counts=dataset.counts(),
             packages=package_versions(),
             created_at=now(),
+            learning_curve=kept_curve(workspace, task.name),
         )
     ).encode("utf-8")
     write_bytes(workspace.paths.report(task.name, version.number), html)
