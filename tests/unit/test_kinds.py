@@ -331,6 +331,11 @@ def test_a_remote_model_that_is_away_is_left_out_and_said_so(kinds, cli):
     assert any(w.startswith("remote:away was not compared") for w in done.json["warnings"])
     assert mistyped.code == 3
     assert "fine-tuned" not in mistyped.err, "told before any work"
+    first, second = ({c["name"]: c for c in e["contenders"]} for e in (kinds[1]["letters"], done.json))
+    for name in ("fine-tuned", "prompted", "few-shot"):
+        assert first[name]["cached"] == 0
+        assert second[name]["cached"] == done.json["validation_examples"] + done.json["test_examples"], name
+        assert second[name]["metrics"] == first[name]["metrics"]
 
 
 def test_a_correction_must_meet_the_schema(kinds):

@@ -482,7 +482,7 @@ def measured_speed(prepared: Prepared, trunk: Trunk, adapters: dict[str, Learner
     speed = seconds_per_token(trunk, adapters, prepared.learned, prepared.recipe)
     had = (time.process_time() - computed) / ((time.perf_counter() - begun) * torch.get_num_threads())
     if had < HAD_MOST and not on_gpu():
-        reporter.warn(
+        reporter.say(
             f"other programs are at work: this one had {had:.0%} of the processors' time while its speed was measured, "
             "and the estimate is of a machine as busy as that"
         )

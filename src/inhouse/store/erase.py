@@ -122,7 +122,7 @@ def _forgotten_answers(frame: pl.DataFrame, ids: Collection[str], holds: Holds) 
         return known[text]
 
     return [
-        r["example"] in ids or any(told(r[column]) for column in ("expected", "answer", "error"))
+        r["example"] in ids or any(told(r.get(column)) for column in ("expected", "answer", "error", "prediction"))
         for r in frame.iter_rows(named=True)
     ]
 

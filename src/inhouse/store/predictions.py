@@ -25,8 +25,15 @@ def save(
     examples: Sequence[Example],
     splits: Sequence[str],
     answers: Sequence[Prediction],
+    keys: Sequence[str] = (),
+    seconds: Sequence[float] = (),
 ) -> str:
-    """Keep every answer of a contender as Parquet; return the blob's SHA-256."""
+    """Keep every answer of a contender as Parquet; return the blob's SHA-256.
+
+    Args:
+        keys: for each answer what it hangs on, hashed, under which `known` finds it again; empty: it is not found.
+        seconds: that each answer took.
+    """
     frame = pl.DataFrame(
         {
             "example": [e.id for e in examples],
@@ -37,6 +44,9 @@ def save(
             "prompt_tokens": [a.prompt_tokens for a in answers],
             "answer_tokens": [a.answer_tokens for a in answers],
             "error": [a.error for a in answers],
+            "key": list(keys) or [""] * len(answers),
+            "seconds": list(seconds) or [0.0] * len(answers),
+            "prediction": [a.model_dump_json() for a in answers] if keys else [""] * len(answers),
         },
         schema_overrides={"answer": pl.String, "error": pl.String},
     )
@@ -44,15 +54,15 @@ def save(
     frame.write_parquet(buffer)
     blob = workspace.blobs.put(buffer.getvalue(), PARQUET)
     table = db.predictions
-    keys = {
+    row = {
         "task": task,
         "model_version": model_version,
         "contender": contender,
         "dataset_fingerprint": dataset.fingerprint,
     }
     with workspace.database.begin() as connection:
-        connection.execute(table.delete().where(*(table.c[k] == v for k, v in keys.items())))
-        connection.execute(insert(table).values(**keys, blob=blob, created_at=db.now()))
+        connection.execute(table.delete().where(*(table.c[k] == v for k, v in row.items())))
+        connection.execute(insert(table).values(**row, blob=blob, created_at=db.now()))
     return blob
 
 
@@ -77,3 +87,17 @@ def load(workspace: Workspace, task: str, model_version: str, contender: str, fi
             f"no answers of {contender!r} are kept for {model_version}", f"evaluate first: `inhouse evaluate {task}`"
         )
     return pl.read_parquet(workspace.blobs.path(blob, PARQUET))
+
+
+def known(workspace: Workspace, task: str) -> dict[str, tuple[str, float]]:
+    """The kept answers of a task's contenders as JSON, with the seconds that each took, by their keys."""
+    table = db.predictions
+    with workspace.database.begin() as connection:
+        blobs = connection.scalars(select(table.c.blob).where(table.c.task == task).order_by(table.c.created_at)).all()
+    found: dict[str, tuple[str, float]] = {}
+    for path in (workspace.blobs.location(blob, PARQUET) for blob in blobs):
+        if not path.is_file() or "key" not in pl.read_parquet_schema(path):  # kept by an earlier version
+            continue
+        rows = pl.read_parquet(path, columns=["key", "prediction", "seconds"]).filter(pl.col("key") != "")
+        found.update({key: (text, seconds) for key, text, seconds in rows.iter_rows()})
+    return found

@@ -44,6 +44,7 @@ class CostSettings(BaseModel):
     )
     kwh: float = Field(default=0.0, ge=0.0, description="price of a kilowatt hour")
     hour: float = Field(default=0.0, ge=0.0, description="price of an hour of this machine")
+    currency: str = Field(default="", description="of all prices, as reports write it")
 
     def watts_of(self, cores: int, gpu: float = 0.0) -> float:
         """What the machine draws with so many cores at work, and a GPU that draws `gpu` watts."""
@@ -76,13 +77,24 @@ def on_this_machine(uri: str) -> bool:
 
 
 class RemoteSettings(BaseModel):
-    """A model behind an OpenAI-shaped endpoint: where, which, and the environment variable that holds the key."""
+    """A model behind an OpenAI-shaped endpoint: where, which, and the environment variable that holds the key.
+
+    The prices are of a million tokens, in the currency of `cost.currency`; None where they are not known.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     base_url: str
     model: str
     api_key_env: str = "OPENAI_API_KEY"
+    input_price: float | None = Field(default=None, ge=0.0)
+    output_price: float | None = Field(default=None, ge=0.0)
+
+    def price_of(self, prompt_tokens: float, answer_tokens: float) -> float | None:
+        """What so many tokens cost; None where a price is not known."""
+        if self.input_price is None or self.output_price is None:
+            return None
+        return (prompt_tokens * self.input_price + answer_tokens * self.output_price) / 1e6
 
 
 class Settings(BaseModel):

@@ -33,6 +33,9 @@ def ask_all(given: Field, names: Sequence[str] = ()) -> list[Answers]:
             given.notes.append(f"{one.name} was not compared: {error.what}")
             continue
         seconds = time.perf_counter() - begun - given.fits.get(one.name, 0.0)
+        asked = given.asked.get(one.name)
+        if asked:  # the speed is that of answering, whenever that was
+            seconds += asked.seconds_before
         edge = len(given.validation)
-        answers.append(Answers(one.name, one.fine_tuned, found[:edge], found[edge:], seconds))
+        answers.append(Answers(one.name, one.fine_tuned, found[:edge], found[edge:], seconds, asked))
     return answers

@@ -6,7 +6,7 @@ from collections import Counter
 
 from inhouse.core import Example, Prediction, canonical_hash, render_input
 from inhouse.engine.prompts import prompted_messages
-from inhouse.evaluate.contenders.generating import generate, load
+from inhouse.evaluate.contenders.generating import generate
 from inhouse.evaluate.contenders.registry import Field, contender
 
 SHOTS = 16
@@ -16,18 +16,16 @@ SHOT_TOKENS = 1500
 @contender("prompted")
 def prompted(given: Field) -> list[Prediction]:
     """The untrained base with the instruction and the form of an answer: labels, JSON Schema or outline."""
-    load(given, "prompted", "base")
     prompts = [given.template.prompt_ids(prompted_messages(given.task, inputs)) for inputs in given.questions_read]
-    return generate(given, given.base, "prompted", prompts, _room(given))
+    return generate(given, "base", "prompted", prompts, _room(given))
 
 
 @contender("few-shot")
 def few_shot(given: Field) -> list[Prediction]:
     """As `prompted`, with solved training examples before the question."""
-    load(given, "few-shot", "base")
     shots = choose_shots(given)
     prompts = [given.template.prompt_ids(prompted_messages(given.task, i, shots)) for i in given.questions_read]
-    return generate(given, given.base, "few-shot", prompts, _room(given))
+    return generate(given, "base", "few-shot", prompts, _room(given))
 
 
 def _room(given: Field) -> int:

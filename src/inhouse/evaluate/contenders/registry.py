@@ -25,6 +25,22 @@ if TYPE_CHECKING:
     from inhouse.engine.remote_engine import RemoteEngine
 
 
+@dataclass(frozen=True)
+class Asked:
+    """How a contender came by its answers, in the order of the questions.
+
+    Attributes:
+        keys: under which each answer is kept; empty for those that are not.
+        seconds: that each took, when it was given.
+        cached: how many were kept from before, and `seconds_before` what these took then.
+    """
+
+    keys: list[str]
+    seconds: list[float]
+    cached: int
+    seconds_before: float
+
+
 @dataclass
 class Field:
     """What the contenders may use: the data, and makers of the models, which are loaded when first asked for.
@@ -36,6 +52,10 @@ class Field:
         fits: seconds that a contender spent on getting ready, by its name.
         notes: what the report should say beside the figures.
         trimming: how the version under test shortens inputs that are too long for it.
+        identities: what `tuned`, `base` and `remote:NAME` are, to the file and the engine; answers of others are not
+            kept.
+        known: answers as JSON and the seconds that they took, by `content_key`.
+        asked: how the contenders that write came by their answers, by their names.
     """
 
     task: Task
@@ -57,6 +77,9 @@ class Field:
     fits: dict[str, float] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     trimming: Trimming | None = None
+    identities: Mapping[str, str] = field(default_factory=dict)
+    known: dict[str, tuple[str, float]] = field(default_factory=dict)
+    asked: dict[str, Asked] = field(default_factory=dict)
 
     @cached_property
     def questions_read(self) -> list[Mapping[str, str]]:
@@ -106,13 +129,14 @@ class Field:
 
 @dataclass(frozen=True)
 class Answers:
-    """One contender's predictions on validation and test, and the seconds that answering took."""
+    """One contender's predictions on validation and test, the seconds that answering took, and how it came by them."""
 
     name: str
     fine_tuned: bool
     validation: list[Prediction]
     test: list[Prediction]
     seconds: float
+    asked: Asked | None = None
 
     @property
     def rate(self) -> float:

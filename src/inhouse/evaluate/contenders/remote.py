@@ -7,8 +7,9 @@ import time
 
 from inhouse.core import Prediction
 from inhouse.engine.answers import text_prediction
-from inhouse.engine.prompts import prompted_messages
+from inhouse.engine.prompts import Messages, prompted_messages
 from inhouse.evaluate.contenders.prompting import choose_shots
+from inhouse.evaluate.contenders.recall import ask_once
 from inhouse.evaluate.contenders.registry import Field
 
 _FENCED = re.compile(r"```(?:json)?\s*(\{.*\})\s*```", re.DOTALL)
@@ -16,14 +17,27 @@ _FENCED = re.compile(r"```(?:json)?\s*(\{.*\})\s*```", re.DOTALL)
 
 def remote(given: Field, name: str) -> list[Prediction]:
     """A remote model, asked as `few-shot` asks the base."""
+    title = f"remote:{name}"
+    shots = choose_shots(given)
+    messages = [prompted_messages(given.task, e.inputs, shots) for e in given.questions]
+
+    def ask(places: list[int]) -> list[Prediction]:
+        return _asked(given, name, [messages[i] for i in places])
+
+    found = ask_once(given, title, title, dict(enumerate(messages)), ask)
+    if cached := given.asked[title].cached:
+        given.notes.append(f"{title}: {cached} of {len(messages)} answers are kept ones: it was not asked again")
+    return [found[i] for i in range(len(messages))]
+
+
+def _asked(given: Field, name: str, messages: list[Messages]) -> list[Prediction]:
     begun = time.perf_counter()
     model = given.make_remote(name)
     given.fits[f"remote:{name}"] = time.perf_counter() - begun
-    shots = choose_shots(given)
-    bar = given.reporter.bar(f"remote:{name}", len(given.questions))
+    bar = given.reporter.bar(f"remote:{name}", len(messages))
     try:
         found = model.answer(
-            [prompted_messages(given.task, e.inputs, shots) for e in given.questions],
+            messages,
             max_new_tokens=given.form.max_tokens,
             json_schema=given.task.json_schema if given.task.kind == "extract" else None,
             progress=bar.update,

@@ -13,8 +13,7 @@ def fine_tuned(given: Field) -> list[Prediction]:
     """The trained causal model, through the very file that would be served."""
     messages = [trained_messages(given.system, inputs, chat=given.task.input.chat) for inputs in given.questions_read]
     prompts = [given.template.prompt_ids(m) for m in messages]
-    load(given, "fine-tuned", "tuned")
-    answers = generate(given, given.tuned, "fine-tuned", prompts, given.max_tokens)
+    answers = generate(given, "tuned", "fine-tuned", prompts, given.max_tokens)
     given.release("tuned")
     return answers
 

@@ -112,9 +112,10 @@ def _evaluate(
         validation_examples=len(validation),
         primary_metric=primary,
         contenders=tuple(
-            result_of(a.name, version, a.test, metrics_of(task, judged[a.name], expected, groups), a.seconds, a.rate)
+            result_of(a, version, metrics_of(task, judged[a.name], expected, groups), workspace.settings.remotes)
             for a in answers
         ),
+        currency=workspace.settings.cost.currency,
         verdict=verdict,
         comparisons=comparisons,
         against_champion=against_champion(workspace, task, version, dataset, answers[0].test, facts, reporter),

@@ -25,4 +25,6 @@ def keep_answers(workspace: Workspace, version: ModelVersion, dataset: Dataset, 
             examples=[*validation, *test],
             splits=["validation"] * len(validation) + ["test"] * len(test),
             answers=[*one.validation, *one.test],
+            keys=one.asked.keys if one.asked else (),
+            seconds=one.asked.seconds if one.asked else (),
         )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from inhouse.core import Dataset, EncoderRecipe, ModelVersion, Reporter, Task, read_recipe
 from inhouse.engine import StreamingEngine, get_base, served_file
 from inhouse.engine.prompts import TRAINED_SYSTEM
-from inhouse.store import Settings, Workspace
+from inhouse.store import Settings, Workspace, predictions
 from inhouse.train import max_tokens_of
 
 if TYPE_CHECKING:
@@ -62,7 +62,18 @@ def make_field(workspace: Workspace, task: Task, version: ModelVersion, dataset:
         template=template,
         reporter=reporter,
         trimming=version.trimming,
+        identities={
+            "tuned": f"{version.file_sha256} {engine} exact={version.exact}",
+            "base": f"{base.spec.sha256} {engine}",
+            **{f"remote:{name}": _remote_identity(name, settings) for name in task.remotes},
+        },
+        known=predictions.known(workspace, task.name),
     )
+
+
+def _remote_identity(name: str, settings: Settings) -> str:
+    remote = settings.remotes[name]
+    return f"{remote.base_url} {remote.model}"
 
 
 def open_remote_model(name: str, settings: Settings) -> RemoteEngine:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
-from inhouse.core import ContenderResult, Dataset, Metric, ModelVersion, Prediction, Task, render_input
+from inhouse.core import ContenderResult, Dataset, Metric, ModelVersion, Task, render_input
 from inhouse.errors import NoMetric
 from inhouse.scoring import FactFinder, Groups, Judged, summarise
+from inhouse.store.settings import RemoteSettings
+
+if TYPE_CHECKING:
+    from inhouse.evaluate.contenders import Answers
 
 # Contenders beside the fine-tuned ones that `promote` can make a version of.
 SERVABLE = ("tfidf-linear", "embedding-linear")
@@ -31,23 +36,26 @@ def metrics_of(task: Task, judged: Judged, expected: Sequence[str], groups: Grou
 
 
 def result_of(
-    name: str,
-    version: ModelVersion,
-    test: Sequence[Prediction],
-    metrics: dict[str, Metric],
-    seconds: float,
-    rate: float,
+    answers: Answers, version: ModelVersion, metrics: dict[str, Metric], remotes: Mapping[str, RemoteSettings]
 ) -> ContenderResult:
-    """How a contender did on the test examples: its metrics, speed, tokens, and what it left unanswered."""
+    """How a contender did on the test examples: its metrics, speed, tokens, price, and what it left unanswered."""
+    test = answers.test
     generated = any(p.prompt_tokens for p in test)
+    asked = [p for p in test if p.prompt_tokens]  # a failure took none
+    remote = remotes.get(answers.name.removeprefix("remote:")) if answers.name.startswith("remote:") else None
+    price = (
+        remote.price_of(sum(p.prompt_tokens for p in asked), sum(p.answer_tokens for p in asked)) if remote else None
+    )
     return ContenderResult(
-        name=name,
-        model=version.name if name == version.contender else None,
+        name=answers.name,
+        model=version.name if answers.name == version.contender else None,
         metrics=metrics,
-        seconds=seconds,
-        requests_per_second=rate,
+        seconds=answers.seconds,
+        requests_per_second=answers.rate,
         prompt_tokens=sum(p.prompt_tokens for p in test) / len(test) if generated else None,
         answer_tokens=sum(p.answer_tokens for p in test) / len(test) if generated else None,
         unanswered=sum(p.target is None for p in test),
-        servable=name == version.contender or name in SERVABLE,
+        cost_per_thousand=1000 * price / len(asked) if price is not None and asked else None,
+        cached=answers.asked.cached if answers.asked else 0,
+        servable=answers.name == version.contender or answers.name in SERVABLE,
     )
