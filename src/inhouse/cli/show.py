@@ -216,8 +216,12 @@ def evaluated(result: Evaluation) -> str:
         )
     ours = next((c.name for c in result.contenders if c.model), "")
     lines += [f"review: {one.sentence}" for one in result.reviews if one.contender == ours]
+    lines += _beside(result, ours)
+    lines += [f"not compared: {one.contender}, as {one.reason}" for one in result.left_out]
     lines += [f"warning: {w}" for w in result.warnings]
     lines.append(f"report: {result.report}")
+    if card := result.files.get("card"):
+        lines.append(f"model card: {card}")
     if verdict.decision == "adopt" or (
         verdict.decision == "not_needed" and any(c.servable for c in result.contenders if c.name == verdict.winner)
     ):
@@ -225,6 +229,24 @@ def evaluated(result: Evaluation) -> str:
     return _next(
         lines, f"read the report; to serve it all the same: inhouse promote {result.task} --force --reason TEXT"
     )
+
+
+def _beside(result: Evaluation, ours: str) -> list[str]:
+    """What the averages do not show of our contender, a line each."""
+    lines = []
+    if steady := [f"{c.same.value:.0%} {c.change}" for c in result.consistency if c.contender == ours]:
+        lines.append(f"the same answer after harmless changes: {', '.join(steady)}")
+    lines += [
+        f"hidden instructions: obeyed in {one.obeyed.value:.0%} of {one.obeyed.n} inputs that held one"
+        for one in result.robustness
+        if one.contender == ours
+    ]
+    if result.gap:
+        lines.append(result.gap.sentence)
+    for one in (part for part in result.slices if part.worst):
+        figures = f"{one.metric.value:.1%} ({one.metric.low:.1%} to {one.metric.high:.1%})"
+        lines.append(f"worst part of the test: {one.by} {one.value}, {figures} of {one.metric.n}")
+    return lines
 
 
 def _word(metric: str) -> str:

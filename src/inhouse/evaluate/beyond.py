@@ -13,7 +13,6 @@ from inhouse.core import (
     Consistency,
     Example,
     GapResult,
-    LeftOut,
     Metric,
     Prediction,
     RobustnessResult,
@@ -47,12 +46,12 @@ class _Question(NamedTuple):
 
 @dataclass(frozen=True)
 class Beyond:
-    """What was found; contenders that it would have taken too long to ask are `left_out`."""
+    """What was found; `notes` name the contenders that it would have taken too long to ask."""
 
     consistency: tuple[Consistency, ...] = ()
     robustness: tuple[RobustnessResult, ...] = ()
     gap: GapResult | None = None
-    left_out: tuple[LeftOut, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def beyond_the_average(
@@ -76,13 +75,15 @@ def beyond_the_average(
     known = {one.name: one for one in contenders_of(given.task)}
     consistency: list[Consistency] = []
     robustness: list[RobustnessResult] = []
-    left_out: list[LeftOut] = []
+    notes: list[str] = []
     gap = None
     for one in (a for a in answers if a.name in names and a.name in known):
         questions, rows = _within(given, one, minutes)
         if rows < LEAST:
-            why = f"to ask it again with changes {LEAST} times takes more than {minutes:g} minutes"
-            left_out.append(LeftOut(contender=one.name, reason=why))
+            notes.append(
+                f"{one.name} was not asked again with harmless changes: of {LEAST} examples alone that takes it more than "
+                f"{minutes:g} min"
+            )
             continue
         # What is kept would be equal to itself, so all is asked anew.
         again = replace(given, test=[q.example for q in questions], fits={}, notes=[], identities={}, asked={})
@@ -95,7 +96,7 @@ def beyond_the_average(
         robustness += _robustness(given, one, questions, found)
         if one.fine_tuned:
             gap = _gap(given, one, questions, found, metric, facts) or gap
-    return Beyond(tuple(consistency), tuple(robustness), gap, tuple(left_out))
+    return Beyond(tuple(consistency), tuple(robustness), gap, tuple(notes))
 
 
 def same_answer(task: Task, one: str | None, other: str | None) -> bool:

@@ -122,9 +122,8 @@ def _evaluate(
         consistency=beyond.consistency,
         robustness=beyond.robustness,
         gap=beyond.gap,
-        left_out=beyond.left_out,
         slices=slices_of(task, dataset, judged[version.contender]),
-        warnings=(*warnings_of(workspace.load_task(task.name), version, dataset, answers), *given.notes),
+        warnings=(*warnings_of(workspace.load_task(task.name), version, dataset, answers), *given.notes, *beyond.notes),
         reviews=confidence.reviews,
         calibrations=confidence.calibrations,
     )
