@@ -81,8 +81,8 @@ def beyond_the_average(
         questions, rows = _within(given, one, minutes)
         if rows < LEAST:
             notes.append(
-                f"{one.name} was not asked again with harmless changes: of {LEAST} examples alone that takes it more than "
-                f"{minutes:g} min"
+                f"{one.name} was not asked again with harmless changes: of {LEAST} examples alone that takes it "
+                f"more than {minutes:g} min"
             )
             continue
         # What is kept would be equal to itself, so all is asked anew.
