@@ -78,6 +78,9 @@ example: install
 	$(PYTHON) examples/ledger/generate.py
 	$(VENV)/bin/python examples/invoices/generate.py
 	$(VENV)/bin/python examples/cv/generate.py
+	$(PYTHON) examples/customs/generate.py
+	$(PYTHON) examples/production/generate.py
+	$(PYTHON) examples/replies/generate.py
 
 clean:
 	rm -rf $(VENV) $(DEMO) build dist src/*.egg-info
