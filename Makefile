@@ -19,7 +19,7 @@ ifneq ($(INDEX),)
 export INHOUSE_INDEX_URL := $(INDEX)
 endif
 
-.PHONY: demo install check lint types layers unit test fuzz bench bench-train bench-encoder bench-data example clean
+.PHONY: demo install check lint types layers unit test fuzz bench bench-train bench-encoder bench-data bench-evaluate example clean
 
 demo: install
 	$(VENV)/bin/python examples/ledger/demo.py $(DEMO)
@@ -68,7 +68,11 @@ bench-train: install
 bench-encoder: install
 	$(VENV)/bin/python benchmarks/encoder.py $(CASES)
 
-# As above, with PARTS; installs datasketch and semhash beside the project, to be compared with.
+# As above: each data set through `run`; CASES may also be examples, whose table in examples/README.md it writes.
+bench-evaluate: install
+	$(VENV)/bin/python benchmarks/evaluate.py $(CASES)
+
+# Reads DATA too, with PARTS; installs datasketch and semhash beside the project, to be compared with.
 bench-data: install
 	$(PIP) install --quiet $(FROM) -c constraints.txt -e ".[bench]"
 	$(VENV)/bin/python benchmarks/data.py $(PARTS)
