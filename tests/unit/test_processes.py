@@ -160,7 +160,9 @@ def test_the_command_trains_together_and_one_process_keeps_the_books(command, tm
     assert together["model_version"] == "intents@1"
     assert together["steps"] == alone["steps"]
     assert together["trained_tokens"] == alone["trained_tokens"]
-    assert together["validation_loss"] == pytest.approx(alone["validation_loss"], abs=1e-3)
+    # The order of sums is another: in bfloat16, where that is chosen, the third digit is rounded otherwise.
+    near = 1e-3 if alone["recipe"]["precision"] == "float32" else 2e-2
+    assert together["validation_loss"] == pytest.approx(alone["validation_loss"], abs=near)
     assert together["recipe"]["decided_by"] == "metric"  # of a label the tokens tell all
     if command is FSDP:  # what follows is of any launch
         return
