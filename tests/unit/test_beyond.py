@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from fields import bare_field
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inhouse.core import Example, Prediction, Provenance, Silent, Task
+from inhouse.core import Example, Prediction, Provenance, Task
 from inhouse.evaluate import beyond, contenders
 from inhouse.evaluate.changes import CHANGES, changed
 from inhouse.evaluate.contenders import Answers, Field
@@ -82,25 +82,7 @@ def test_what_says_the_same():
 
 def a_field(count: int = 60) -> Field:
     rows = [example(i, "ab"[i % 2]) for i in range(3 * count)]
-    nothing = SimpleNamespace()
-    return Field(
-        task=CLASSIFY,
-        form=nothing,  # type: ignore[arg-type]
-        train=rows[:count],
-        validation=rows[count : 2 * count],
-        test=rows[2 * count :],
-        system="",
-        max_tokens=99,
-        context=99,
-        tuned_name="fine-tuned",
-        make_tuned=lambda: nothing,  # type: ignore[arg-type, return-value]
-        make_classifier=lambda: nothing,  # type: ignore[arg-type, return-value]
-        make_base=lambda: nothing,  # type: ignore[arg-type, return-value]
-        make_encoder=lambda: nothing,  # type: ignore[arg-type, return-value]
-        make_remote=lambda name: nothing,  # type: ignore[arg-type, return-value]
-        template=nothing,  # type: ignore[arg-type]
-        reporter=Silent(),
-    )
+    return bare_field(CLASSIFY, rows[:count], rows[count : 2 * count], rows[2 * count :])
 
 
 def asked(monkeypatch, answer, *, fine_tuned=True, minutes=9.0, seconds=1.0):

@@ -6,8 +6,9 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
+from fields import bare_field
 
-from inhouse.core import Example, Prediction, Provenance, Silent, Task
+from inhouse.core import Example, Prediction, Provenance, Task
 from inhouse.evaluate.contenders import Answers, Field
 from inhouse.evaluate.contenders.recall import ask_once, content_key
 from inhouse.evaluate.contenders.registry import Asked
@@ -17,26 +18,10 @@ from inhouse.store.settings import RemoteSettings
 
 def a_field(**changes) -> Field:
     rows = [Example({"text": f"order {i}"}, "ab"[i % 2], "", Provenance("f.csv", i, "s")) for i in range(4)]
-    nothing = SimpleNamespace()
-    made = Field(
-        task=Task.model_validate({"name": "t", "kind": "classify", "labels": ["a", "b"]}),
-        form=SimpleNamespace(max_tokens=5),  # type: ignore[arg-type]
-        train=rows,
-        validation=rows[:2],
-        test=rows[2:],
-        system="",
-        max_tokens=99,
-        context=99,
-        tuned_name="fine-tuned",
-        make_tuned=lambda: nothing,  # type: ignore[arg-type, return-value]
-        make_classifier=lambda: nothing,  # type: ignore[arg-type, return-value]
-        make_base=lambda: nothing,  # type: ignore[arg-type, return-value]
-        make_encoder=lambda: nothing,  # type: ignore[arg-type, return-value]
-        make_remote=lambda name: nothing,  # type: ignore[arg-type, return-value]
-        template=nothing,  # type: ignore[arg-type]
-        reporter=Silent(),
-        identities={"base": "file engine", "remote:x": "https://x model"},
-    )
+    task = Task.model_validate({"name": "t", "kind": "classify", "labels": ["a", "b"]})
+    form = SimpleNamespace(max_tokens=5)
+    identities = {"base": "file engine", "remote:x": "https://x model"}
+    made = bare_field(task, rows, rows[:2], rows[2:], form=form, identities=identities)
     return replace(made, **changes)
 
 

@@ -138,11 +138,7 @@ class LabelClassifier:
 
     def answer_unseen(self, questions: Sequence[Question], progress: Progress | None = None) -> list[Prediction]:
         """The same, but a validation example that was learned from in the end is answered as it was before that."""
-        found = self.answer(questions, progress)
-        for place, question in enumerate(questions):
-            if before := self._unseen.get(text_key(question.text)):
-                found[place] = found[place].model_copy(update=dict(zip(("target", "confidence"), before, strict=True)))
-        return found
+        return as_before(self.answer(questions, progress), questions, self._unseen)
 
     def _vectors(self, questions: Sequence[Question]) -> NDArray[np.float32]:
         width = max(len(q.prompt) for q in questions)
@@ -157,6 +153,21 @@ class LabelClassifier:
     def close(self) -> None:
         """Free the model."""
         self._encoder = None
+
+
+def as_before(
+    found: Sequence[Prediction], questions: Sequence[Question], unseen: Mapping[str, tuple[str, float]]
+) -> list[Prediction]:
+    """The answers, with those of texts that were learned from in the end as they were before that.
+
+    Args:
+        unseen: target and confidence by the key of such a text.
+    """
+    kept = [unseen.get(text_key(question.text)) for question in questions]
+    return [
+        one if before is None else one.model_copy(update={"target": before[0], "confidence": before[1]})
+        for one, before in zip(found, kept, strict=True)
+    ]
 
 
 def forget_in_classifier(file: Path, to: Path, gone: Collection[str], kept: Iterable[str]) -> bool:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from inhouse.core import Prediction
 from inhouse.engine.answers import Question
-from inhouse.engine.classifier import HEAD, TEXTS_AT_ONCE, UNSEEN, predictions, text_key, write_archive
+from inhouse.engine.classifier import HEAD, TEXTS_AT_ONCE, UNSEEN, as_before, predictions, text_key, write_archive
 from inhouse.engine.label_head import Linear, NGrams
 from inhouse.engine.protocol import Progress
 from inhouse.errors import ModelUnavailable
@@ -103,11 +103,7 @@ class LinearClassifier:
 
     def answer_unseen(self, questions: Sequence[Question], progress: Progress | None = None) -> list[Prediction]:
         """The same, but a validation example that was learned from in the end is answered as it was before that."""
-        found = self.answer(questions, progress)
-        for place, question in enumerate(questions):
-            if before := self._unseen.get(text_key(question.text)):
-                found[place] = found[place].model_copy(update=dict(zip(("target", "confidence"), before, strict=True)))
-        return found
+        return as_before(self.answer(questions, progress), questions, self._unseen)
 
     def _log_chances(self, texts: Sequence[str]) -> NDArray[np.float64]:
         if self._ngrams is not None:
