@@ -20,6 +20,7 @@ from inhouse.core.evaluation import (
     RobustnessResult,
     SliceBy,
     SliceResult,
+    TriedPrompt,
     Verdict,
 )
 from inhouse.core.example import (
@@ -148,6 +149,7 @@ __all__ = [
     "TrainResult",
     "TrainSection",
     "TrainedModel",
+    "TriedPrompt",
     "Trimming",
     "Verdict",
     "canonical_hash",

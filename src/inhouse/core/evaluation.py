@@ -87,6 +87,18 @@ class LeftOut(Frozen):
     minutes: float | None = None
 
 
+class TriedPrompt(Frozen):
+    """A form of prompt that was tried on validation examples: how the base was asked, in words, and what it scored.
+
+    `contender` is the one that it was tried for, which asks by the form that was `chosen`.
+    """
+
+    contender: str
+    form: str
+    metric: Metric
+    chosen: bool = False
+
+
 class BaseFacts(Frozen):
     """A base model that contenders were made of: what it is, how many `parameters` it has, and what it cannot do.
 
@@ -229,6 +241,7 @@ class Evaluation(Frozen):
     Attributes:
         report: path of the HTML report; `files` are those beside it, by what they are (`json`, `markdown`, `card`).
         comparisons: all that the verdict was chosen from, its own among them.
+        prompts: the forms of prompt that were tried on validation examples, for the contender that asks by the best.
         suspect_tests: how many test examples have an answer that is probably wrong.
         currency: of all prices.
     """
@@ -255,6 +268,7 @@ class Evaluation(Frozen):
     gap: GapResult | None = None
     forgetting: ForgettingResult | None = None
     robustness: tuple[RobustnessResult, ...] = ()
+    prompts: tuple[TriedPrompt, ...] = ()
     suspect_tests: int = 0
     currency: str = ""
     files: dict[str, str] = Field(default_factory=dict)

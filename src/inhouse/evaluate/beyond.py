@@ -95,7 +95,7 @@ def beyond_the_average(
         consistency += _consistency(given, one, questions, found)
         robustness += _robustness(given, one, questions, found)
         if one.fine_tuned:
-            gap = _gap(given, one, questions, found, metric, facts) or gap
+            gap = gap or _gap(given, one, questions, found, metric, facts)
     return Beyond(tuple(consistency), tuple(robustness), gap, tuple(notes))
 
 

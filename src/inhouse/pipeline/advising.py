@@ -23,6 +23,7 @@ from inhouse.core import (
 )
 from inhouse.engine import get_base, served_file
 from inhouse.errors import ModelUnavailable, UsageError
+from inhouse.pipeline.evaluating.documents import documents_of
 from inhouse.pipeline.evaluating.field import encoders_of, open_remote_model
 from inhouse.pipeline.evaluating.judged import facts_of, metrics_of
 from inhouse.pipeline.learning_data import to_learn_from
@@ -269,6 +270,7 @@ def _field(workspace: Workspace, task: Task, dataset: Dataset, remote: str, repo
         make_encoder=lambda: SentenceEncoder(get_base(task.encoder_model, settings, reporter.say).folder),
         template=template,
         reporter=reporter,
+        read_documents=documents_of(workspace, task.name, reporter),
     )
 
 

@@ -6,9 +6,9 @@ import time
 from collections.abc import Sequence
 from functools import partial
 
-from inhouse.core import Task
+from inhouse.core import LeftOut, Task
 from inhouse.errors import ModelUnavailable
-from inhouse.evaluate.contenders.registry import CONTENDERS, Answers, Contender, Field
+from inhouse.evaluate.contenders.registry import CONTENDERS, Answers, Contender, Field, NotCompared
 from inhouse.evaluate.contenders.remote import remote
 
 
@@ -19,14 +19,20 @@ def contenders_of(task: Task) -> list[Contender]:
 
 
 def ask_all(given: Field, names: Sequence[str] = ()) -> list[Answers]:
-    """Ask every contender (or the named ones) every question; a remote one that fails is left out, with a note."""
+    """Ask every contender (or the named ones) every question.
+
+    What takes no part is left out, with the reason; a remote one that fails too, with a note.
+    """
     answers = []
     for one in contenders_of(given.task):
-        if (names and one.name not in names) or (one.fine_tuned and one.name != given.tuned_name):
+        if (names and one.name not in names) or _is_other(given, one):
             continue
         begun = time.perf_counter()
         try:
             found = one.ask(given)
+        except NotCompared as error:
+            given.left_out.append(LeftOut(contender=one.name, reason=str(error)))
+            continue
         except ModelUnavailable as error:
             if not one.remote:
                 raise
@@ -39,3 +45,8 @@ def ask_all(given: Field, names: Sequence[str] = ()) -> list[Answers]:
         edge = len(given.validation)
         answers.append(Answers(one.name, one.fine_tuned, found[:edge], found[edge:], seconds, asked))
     return answers
+
+
+def _is_other(given: Field, one: Contender) -> bool:
+    """Whether it is a trained model that is not the version under test."""
+    return one.name in ("fine-tuned", "fine-tuned-encoder") and one.name != given.tuned_name

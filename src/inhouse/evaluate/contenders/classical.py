@@ -11,6 +11,7 @@ import numpy as np
 from inhouse.core import Example, Prediction, canonical_hash, render_input
 from inhouse.engine.label_head import NGrams
 from inhouse.evaluate.contenders.registry import Field, contender
+from inhouse.evaluate.contenders.shots import embedded
 
 STRENGTHS = (1.0, 10.0, 100.0)
 
@@ -31,7 +32,7 @@ def tfidf_linear(given: Field) -> list[Prediction]:
 @contender("embedding-linear", kinds=("classify",))
 def embedding_linear(given: Field) -> list[Prediction]:
     """Sentence embeddings with logistic regression."""
-    train, asked = given.embeddings
+    train, asked = embedded(given, "embedding-linear")
     return _linear(given, "embedding-linear", train, asked)
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from inhouse.core import Prediction, render_input
-from inhouse.engine.prompts import trained_messages
-from inhouse.evaluate.contenders.generating import generate, load
-from inhouse.evaluate.contenders.registry import Field, contender
+from inhouse.engine.prompts import shown_messages, trained_messages
+from inhouse.evaluate.contenders.generating import generate, generate_some, load, room, too_long
+from inhouse.evaluate.contenders.registry import Field, NotCompared, contender
+from inhouse.evaluate.contenders.shots import NEAREST, nearest_shots, tell_bare
 
 
 @contender("fine-tuned", fine_tuned=True)
@@ -32,3 +33,22 @@ def fine_tuned_encoder(given: Field) -> list[Prediction]:
     answers += given.classifier.answer(questions[edge:], lambda done: bar.update(edge + done))
     given.release("classifier")
     return answers
+
+
+@contender("fine-tuned+retrieval", fine_tuned=True)
+def fine_tuned_retrieval(given: Field) -> list[Prediction]:
+    """The trained causal model, shown the most similar training examples as turns that were answered before."""
+    name, chat = "fine-tuned+retrieval", given.task.input.chat
+    if given.tuned_name != "fine-tuned":
+        raise NotCompared("the version under test is an encoder, which reads no examples")
+    bare = [given.template.prompt_ids(trained_messages(given.system, i, chat=chat)) for i in given.questions_read]
+    shots = nearest_shots(given, name, range(len(bare)), NEAREST, bare)
+    tell_bare(given, name, shots, "similar example")
+    prompts = {
+        i: given.template.prompt_ids(shown_messages(given.system, given.questions_read[i], shots[i], chat=chat))
+        for i, alone in enumerate(bare)
+        if len(alone) <= given.max_tokens
+    }
+    found = generate_some(given, "tuned", name, prompts, max(given.max_tokens, room(given)))
+    given.release("tuned")
+    return [found[i] if i in found else too_long(alone, given.max_tokens) for i, alone in enumerate(bare)]

@@ -40,7 +40,8 @@ class Difference:
 class Browsed:
     """A test example with everybody's answers: each different answer, and who gave it.
 
-    `marks`: `wrong` where ours is, `won` and `lost` where ours is better or worse than theirs.
+    `marks`: `wrong` where ours is, `won` and `lost` where ours is better or worse than theirs. `sources`: what answers
+    cite, by the contender's name.
     """
 
     text: str
@@ -48,6 +49,7 @@ class Browsed:
     answers: tuple[tuple[str, tuple[str, ...]], ...]
     place: str
     marks: tuple[str, ...]
+    sources: tuple[tuple[str, str], ...] = ()
 
 
 def browsed(
@@ -56,11 +58,13 @@ def browsed(
     ours: Sequence[float],
     gain: Sequence[float],
     most: int,
+    sources: Mapping[str, Sequence[Sequence[str]]],
 ) -> list[Browsed]:
     """The test examples in their order, as many as `most` letters have room for; those with a mark before others.
 
     Args:
         ours: score of our answer to each, 1 where it is right; `gain` what it is ahead of theirs, empty without one.
+        sources: what answers cite, by the contender's name.
     """
     rows = []
     for i, example in enumerate(examples):
@@ -75,13 +79,15 @@ def browsed(
                 tuple((answer, tuple(names)) for answer, names in said.items()),
                 str(example.provenance),
                 tuple(mark for mark, holds in marks.items() if holds),
+                tuple((name, shortened(", ".join(cited[i]))) for name, cited in sources.items() if cited[i]),
             )
         )
     kept: list[int] = []
     for place in sorted(range(len(rows)), key=lambda place: not rows[place].marks):
         row = rows[place]
         said_letters = sum(len(answer) + sum(map(len, names)) + _AROUND for answer, names in row.answers)
-        most -= len(row.text) + len(row.expected) + len(row.place) + said_letters + _AROUND
+        cited_letters = sum(len(name) + len(cited) + _AROUND for name, cited in row.sources)
+        most -= len(row.text) + len(row.expected) + len(row.place) + said_letters + cited_letters + _AROUND
         if most < 0:
             break
         kept.append(place)

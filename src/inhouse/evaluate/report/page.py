@@ -124,7 +124,9 @@ def _context(data: ReportData) -> dict[str, Any]:
         "weakest": weakest_labels(data.examples, answers or [])[:MAX_ROWS],
         "won": differences(data.examples, answers or [], others or [], gain),
         "lost": differences(data.examples, others or [], answers or [], [-g for g in gain]),
-        "browsed": browsed(data.examples, data.predictions, _scores(data, ours), gain, MAX_BROWSED) if answers else [],
+        "browsed": browsed(data.examples, data.predictions, _scores(data, ours), gain, MAX_BROWSED, data.sources)
+        if answers
+        else [],
         "filters": _filters(data, ours, theirs),
         "labelled": data.task.kind == "classify",
         "parts": _parts(ours, theirs),

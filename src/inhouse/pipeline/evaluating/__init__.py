@@ -10,7 +10,7 @@ from inhouse.pipeline.evaluating.answers import keep_answers
 from inhouse.pipeline.evaluating.beyond import asked_beyond, slices_of
 from inhouse.pipeline.evaluating.champion import against_champion
 from inhouse.pipeline.evaluating.field import encoders_of, make_field, open_remote_model
-from inhouse.pipeline.evaluating.judged import facts_of, metrics_of, result_of
+from inhouse.pipeline.evaluating.judged import facts_of, metrics_of, prompts_of, result_of
 from inhouse.pipeline.evaluating.reports import write_report
 from inhouse.pipeline.evaluating.review import reviewed, target_errors_of
 from inhouse.pipeline.evaluating.warnings import warnings_of
@@ -77,7 +77,7 @@ def _evaluate(
     judged = {a.name: judge(task, test, [p.target for p in a.test], facts) for a in answers}
     on_validation = {a.name: judge(task, validation, [p.target for p in a.validation], facts) for a in answers}
     primary = task.metrics.primary
-    keep_answers(workspace, version, dataset, answers)
+    keep_answers(workspace, version, dataset, answers, given)
     confidence = reviewed(task, dataset, answers, on_validation, judged)
     verdict, comparisons = decide(
         [
@@ -88,6 +88,7 @@ def _evaluate(
                 test=[p.target for p in a.test],
                 validation_scores=on_validation[a.name].scores.get(primary),
                 test_scores=judged[a.name].scores.get(primary),
+                served=a.name == version.contender,
             )
             for a in answers
         ],
@@ -118,6 +119,8 @@ def _evaluate(
         currency=workspace.settings.cost.currency,
         verdict=verdict,
         comparisons=comparisons,
+        left_out=tuple(given.left_out),
+        prompts=prompts_of(given),
         against_champion=against_champion(workspace, task, version, dataset, answers[0].test, facts, reporter),
         consistency=beyond.consistency,
         robustness=beyond.robustness,

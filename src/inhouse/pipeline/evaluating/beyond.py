@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 # For each contender that is asked again, in minutes.
 MINUTES = 1.0
 # Ways to ask the base without training it.
-_PROMPTING = ("few-shot", "prompted")
+_PROMPTING = ("few-shot", "prompted", "prompted-best", "retrieval", "grounded")
 
 
 def slices_of(task: Task, dataset: Dataset, judged: Judged) -> tuple[SliceResult, ...]:

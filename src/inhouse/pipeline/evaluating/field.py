@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from inhouse.core import Dataset, EncoderRecipe, ModelVersion, Reporter, Task, read_recipe
 from inhouse.engine import StreamingEngine, get_base, served_file
 from inhouse.engine.prompts import TRAINED_SYSTEM
+from inhouse.pipeline.evaluating.documents import documents_of
 from inhouse.store import Settings, Workspace, predictions
 from inhouse.train import max_tokens_of
 
@@ -68,6 +69,7 @@ def make_field(workspace: Workspace, task: Task, version: ModelVersion, dataset:
             **{f"remote:{name}": _remote_identity(name, settings) for name in task.remotes},
         },
         known=predictions.known(workspace, task.name),
+        read_documents=documents_of(workspace, task.name, reporter),
     )
 
 

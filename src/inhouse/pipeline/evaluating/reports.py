@@ -59,6 +59,7 @@ def write_report(
             packages=package_versions(),
             created_at=now(),
             learning_curve=kept_curve(workspace, task.name),
+            sources={a.name: [p.sources for p in a.test] for a in answers if any(p.sources for p in a.test)},
         )
     ).encode("utf-8")
     write_bytes(workspace.paths.report(task.name, version.number), html)
