@@ -10,5 +10,16 @@ for _module in ("tuned", "prompting", "searching", "retrieving", "classical", "f
 
 from inhouse.evaluate.contenders.asking import ask_all, contenders_of  # noqa: E402 - imports prompting
 from inhouse.evaluate.contenders.classical import curve_rises  # noqa: E402
+from inhouse.evaluate.contenders.tuned import SHOWN_EXAMPLES  # noqa: E402
 
-__all__ = ["CONTENDERS", "Answers", "Contender", "Field", "ask_all", "contender", "contenders_of", "curve_rises"]
+__all__ = [
+    "CONTENDERS",
+    "SHOWN_EXAMPLES",
+    "Answers",
+    "Contender",
+    "Field",
+    "ask_all",
+    "contender",
+    "contenders_of",
+    "curve_rises",
+]

@@ -77,6 +77,7 @@ class Field:
         tried: the forms of prompt that a contender chose among, the chosen one first, by its name.
         left_out: the contenders that were not asked, and why.
         embedded: the sentence embeddings that were made already.
+        costs: tokens of solved examples in a prompt, by their ids, as far as they were counted.
     """
 
     task: Task
@@ -105,6 +106,7 @@ class Field:
     tried: dict[str, list[Tried]] = field(default_factory=dict)
     left_out: list[LeftOut] = field(default_factory=list)
     embedded: Vectors | None = None
+    costs: dict[str, int] = field(default_factory=dict)
 
     @property
     def vectors(self) -> Vectors:

@@ -71,7 +71,10 @@ def shots_by_label(given: Field, count: int, form: PromptForm = USUAL_FORM) -> l
 
 def shot_cost(given: Field, example: Example) -> int:
     """Tokens that a solved example takes in a prompt, with what the template puts around it."""
-    return len(given.template.text_ids(render_input(example.inputs) + example.target)) + 10
+    if example.id not in given.costs:
+        text = render_input(example.inputs) + example.target
+        given.costs[example.id] = len(given.template.text_ids(text)) + 10
+    return given.costs[example.id]
 
 
 def shot_budget(given: Field, form: PromptForm = USUAL_FORM) -> int:

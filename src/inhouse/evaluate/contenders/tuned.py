@@ -8,6 +8,9 @@ from inhouse.evaluate.contenders.generating import generate, generate_some, load
 from inhouse.evaluate.contenders.registry import Field, NotCompared, contender
 from inhouse.evaluate.contenders.shots import NEAREST, nearest_shots, tell_bare
 
+# Compared, but not served yet.
+SHOWN_EXAMPLES = "fine-tuned+retrieval"
+
 
 @contender("fine-tuned", fine_tuned=True)
 def fine_tuned(given: Field) -> list[Prediction]:
@@ -35,10 +38,10 @@ def fine_tuned_encoder(given: Field) -> list[Prediction]:
     return answers
 
 
-@contender("fine-tuned+retrieval", fine_tuned=True)
+@contender(SHOWN_EXAMPLES, fine_tuned=True)
 def fine_tuned_retrieval(given: Field) -> list[Prediction]:
     """The trained causal model, shown the most similar training examples as turns that were answered before."""
-    name, chat = "fine-tuned+retrieval", given.task.input.chat
+    name, chat = SHOWN_EXAMPLES, given.task.input.chat
     if given.tuned_name != "fine-tuned":
         raise NotCompared("the version under test is an encoder, which reads no examples")
     bare = [given.template.prompt_ids(trained_messages(given.system, i, chat=chat)) for i in given.questions_read]

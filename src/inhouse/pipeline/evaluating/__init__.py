@@ -58,7 +58,7 @@ def _under_test(workspace: Workspace, name: str, which: str) -> ModelVersion:
 def _evaluate(
     workspace: Workspace, task: Task, version: ModelVersion, dataset: Dataset, reporter: Reporter
 ) -> Evaluation:
-    from inhouse.evaluate.contenders import ask_all, curve_rises
+    from inhouse.evaluate.contenders import SHOWN_EXAMPLES, ask_all, curve_rises
     from inhouse.evaluate.signal import lift_of
     from inhouse.evaluate.verdict import ContenderAnswers, decide
 
@@ -88,7 +88,7 @@ def _evaluate(
                 test=[p.target for p in a.test],
                 validation_scores=on_validation[a.name].scores.get(primary),
                 test_scores=judged[a.name].scores.get(primary),
-                served=a.name == version.contender,
+                served=a.name != SHOWN_EXAMPLES,
             )
             for a in answers
         ],
