@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import jsonschema
 import pytest
@@ -119,8 +121,6 @@ def kinds(tmp_path_factory, tiny_gguf, encoder, cli, one_thread):
 
 
 def test_every_kind_meets_the_contract_and_has_its_contenders(kinds):
-    from pathlib import Path
-
     contract = json.loads((Path(__file__).parents[1] / "contracts" / "evaluation.schema.json").read_text())
     for evaluation in kinds[1].values():
         jsonschema.validate(evaluation, contract)
@@ -346,6 +346,26 @@ def test_a_remote_model_that_is_away_is_left_out_and_said_so(kinds, cli):
         assert first[name]["cached"] == 0 or name == "prompted-best", "it was asked some in its search"
         assert second[name]["cached"] == done.json["validation_examples"] + done.json["test_examples"], name
         assert second[name]["metrics"] == first[name]["metrics"]
+
+
+def test_passages_of_documents_are_cited_in_what_is_kept_and_in_the_report(kinds, cli):
+    folder = kinds[0]
+    documents = folder / "tasks" / "letters" / "documents"
+    documents.mkdir()
+    (documents / "house.md").write_text("# Lamps\n\nWhoever asks for lamps gets them from the store in Bonn.\n")
+    try:
+        done = cli(folder, "evaluate", "letters", "--json")
+    finally:
+        shutil.rmtree(documents)
+    assert done.code == 0, done.err
+    assert "grounded" in [c["name"] for c in done.json["contenders"]]
+    assert done.json["left_out"] == []
+    workspace = Workspace(folder)
+    version = registry.find_version(workspace, "letters", "latest")
+    kept = predictions.load(workspace, "letters", version.name, "grounded", done.json["dataset_fingerprint"])
+    workspace.close()
+    assert {json.loads(text)["sources"][0] for text in kept["prediction"].to_list()} == {"house.md#1"}
+    assert "grounded was shown house.md#1" in Path(done.json["report"]).read_text("utf-8")
 
 
 def test_a_correction_must_meet_the_schema(kinds):
