@@ -18,6 +18,8 @@ from inhouse.core import (
     CurvePoint,
     CurveResult,
     Example,
+    FieldCalibration,
+    FieldReview,
     Parity,
     Provenance,
     ReliabilityBin,
@@ -28,6 +30,7 @@ from inhouse.core import (
 )
 from inhouse.evaluate.card import CardData, card_html, card_markdown
 from inhouse.evaluate.report import ReportData, render_report, report_markdown
+from inhouse.evaluate.wrong import Near, WrongAnswer, WrongGroup
 
 CARD = CardData(
     evaluation=WHOLE.model_copy(
@@ -65,6 +68,7 @@ def test_markdown_has_every_part_that_was_measured_and_no_other():
         "Slices",
         "Consistency",
         "Hidden instructions obeyed",
+        "Learned and forgotten",
         "Base models",
         "Warnings",
     ]
@@ -170,7 +174,7 @@ CURVE = CurveResult(
 
 
 def full() -> ReportData:
-    """A report in which everything was measured, of twelve contenders."""
+    """A report in which figures of everything were measured, of twelve contenders."""
     names = ("fine-tuned", *(f"contender-{n}" for n in range(11)))
     first = WHOLE.contenders[0]
     points = tuple(
@@ -278,8 +282,71 @@ def test_every_test_example_can_be_browsed_and_narrowed_without_a_script():
     inputs = [attributes for tag, attributes in Page(html).tags if tag == "input"]
     assert [i["id"] for i in inputs] == ["only-all", "only-wrong", "only-won", "only-lost"]
     assert {i["type"] for i in inputs} == {"radio"}
-    for mark in ("wrong", "won", "lost"):
+    for mark in ("wrong", "won", "lost", "suspect", "person"):
         assert f".browser:has(#only-{mark}:checked) tbody tr:not(.{mark})" in html
+
+
+def test_suspect_examples_and_those_for_a_person_can_be_picked_out():
+    to_a_person = {"fine-tuned": [n % 7 == 0 for n in range(400)]}
+    html = render_report(replace(full(), suspects={5: f"models say {EVIL}"}, to_a_person=to_a_person))
+    marks = {
+        int(n): set(m.split())
+        for m, n in re.findall(r'<tr class="([^"]*)"><td data-label="Input"[^>]*>message (\d+) ', html)
+    }
+    assert {n for n, m in marks.items() if "suspect" in m} == {5}
+    assert {n for n, m in marks.items() if "person" in m} == set(range(0, 400, 7))
+    page = Page(html)
+    assert_inert(page)
+    assert [a["id"] for tag, a in page.tags if tag == "input"][-2:] == ["only-suspect", "only-person"]
+    assert "suspect: models say" in page.plain
+
+
+NEAR = Near(text="a message like it", answer="label_2", place="m.csv:9", likeness=0.75)
+WRONG = (
+    WrongGroup(
+        "label_1 answered as label_2",
+        7,
+        (WrongAnswer("message 31", "label_1", f"label_2 {EVIL}", 0.97, "m.csv:31", "models say label_2", (NEAR,)),),
+    ),
+)
+
+
+def test_wrong_answers_stand_with_the_training_examples_nearest_to_them():
+    html = render_report(replace(full(), wrong=WRONG))
+    page = Page(html)
+    assert_inert(page)
+    for told in (
+        "label_1 answered as label_2 (7)",
+        "97.0 % sure",
+        "suspect: models say label_2",
+        "a message like it (0.75, m.csv:9)",
+    ):
+        assert told in page.plain.replace("\u00a0", " "), told
+    markdown = report_markdown(WHOLE, WRONG)
+    assert "## Wrong: label\\_1 answered as label\\_2 (7)" in markdown
+    assert len({len(row) for row in tables(markdown)[-1]}) == 1
+    assert "<script" not in markdown.replace("\\<", "")
+
+
+def test_what_suspect_answers_change_and_how_sure_it_is_of_fields_is_told():
+    known = WHOLE.model_copy(
+        update={
+            "without_suspects": {"fine-tuned": HALF.model_copy(update={"value": 0.55})},
+            "field_review": FieldReview(
+                contender="fine-tuned",
+                fields=(FieldCalibration(field="total", method="logistic", ece_before=0.2, ece=HALF),),
+                pointed=HALF,
+                by_chance=0.25,
+            ),
+        }
+    )
+    page = Page(render_report(replace(full(), evaluation=known.model_copy(update={"test_examples": 400}))))
+    plain = page.plain.replace("\u00a0", " ")
+    assert "Without them Accuracy would be: fine-tuned 55.0 % in place of 50.0 %." in plain
+    assert "the field that fine-tuned is least sure of is a wrong one in 50.0 %" in plain
+    markdown = report_markdown(known).replace("\u00a0", " ")
+    assert "| fine-tuned | 50.0 % | 55.0 % |" in markdown
+    assert "| total | logistic | 20.0 % | 50.0 % |" in markdown
 
 
 def test_thousands_of_examples_stay_within_three_megabytes_those_that_matter_first():

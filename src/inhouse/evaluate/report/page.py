@@ -124,7 +124,18 @@ def _context(data: ReportData) -> dict[str, Any]:
         "weakest": weakest_labels(data.examples, answers or [])[:MAX_ROWS],
         "won": differences(data.examples, answers or [], others or [], gain),
         "lost": differences(data.examples, others or [], answers or [], [-g for g in gain]),
-        "browsed": browsed(data.examples, data.predictions, _scores(data, ours), gain, MAX_BROWSED) if answers else [],
+        "browsed": browsed(
+            data.examples,
+            data.predictions,
+            _scores(data, ours),
+            gain,
+            MAX_BROWSED,
+            data.suspects,
+            data.to_a_person.get(ours.name, ()),
+        )
+        if answers
+        else [],
+        "certain": [(c, known.without_suspects[c.name]) for c in ranking if c.name in known.without_suspects],
         "filters": _filters(data, ours, theirs),
         "labelled": data.task.kind == "classify",
         "parts": _parts(ours, theirs),
@@ -144,6 +155,10 @@ def _filters(data: ReportData, ours: ContenderResult, theirs: ContenderResult | 
             ("won", f"{ours.name} is better than {theirs.name}"),
             ("lost", f"{ours.name} is worse than {theirs.name}"),
         ]
+    if data.suspects:
+        found.append(("suspect", "suspect: the expected answer is probably wrong"))
+    if any(data.to_a_person.get(ours.name, ())):
+        found.append(("person", f"{ours.name} is not sure enough: to a person"))
     return found
 
 
