@@ -29,6 +29,7 @@ from inhouse.core import (
     TrainResult,
 )
 from inhouse.evaluate.card import CardData, card_html, card_markdown
+from inhouse.evaluate.changes import CHANGES
 from inhouse.evaluate.report import ReportData, render_report, report_markdown
 from inhouse.evaluate.wrong import Near, WrongAnswer, WrongGroup
 
@@ -43,6 +44,10 @@ CARD = CardData(
     again=("Every month: inhouse monitor tickets.",),
     created_at="2025-01-02",
 )
+
+
+# A browser that shows no window and asks nobody for anything.
+BARE = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
 
 
 def tables(text: str) -> list[list[list[str]]]:
@@ -368,18 +373,70 @@ def test_thousands_of_examples_stay_within_three_megabytes_those_that_matter_fir
     assert "of 6,000 have room here" in html
 
 
+def fullest() -> ReportData:
+    """The same with everything that texts of examples are shown in, and the longest sentences."""
+    known = full().evaluation
+    sentence = "accuracy 99.1% on 100 examples it learned from, 71.0% on the test: 28 points do not carry over; " * 3
+    return replace(
+        full(),
+        evaluation=known.model_copy(
+            update={
+                "without_suspects": {c.name: HALF for c in known.contenders},
+                "consistency": tuple(
+                    Consistency(contender=c.name, change=change, same=HALF)
+                    for c in known.contenders
+                    for change in CHANGES
+                ),
+                "field_review": FieldReview(
+                    contender="fine-tuned",
+                    fields=tuple(
+                        FieldCalibration(field=f"stops.field_{n}", method="logistic", ece_before=0.2, ece=HALF)
+                        for n in range(20)
+                    ),
+                    pointed=HALF,
+                    by_chance=0.25,
+                ),
+                "gap": WHOLE.gap.model_copy(update={"sentence": sentence}) if WHOLE.gap else None,
+                "forgetting": WHOLE.forgetting.model_copy(update={"sentence": sentence}) if WHOLE.forgetting else None,
+            }
+        ),
+        wrong=WRONG * 8,
+        suspects=dict.fromkeys(range(0, 400, 9), "models that have not seen it give 'a' a chance of 0.1%"),
+        to_a_person={"fine-tuned": [n % 2 == 0 for n in range(400)]},
+    )
+
+
 def test_the_report_prints_on_two_sheets(tmp_path: Path, browser: str):
-    assert printed(render_report(full()), tmp_path, browser) == 2
+    assert printed(render_report(fullest()), tmp_path, browser) == 2
+
+
+def test_the_report_is_as_wide_as_a_phone(tmp_path: Path, browser: str):
+    """Nothing stands out to the right: the page is not wider than the frame that it is shown in."""
+    (tmp_path / "page.html").write_text(render_report(fullest()), "utf-8")
+    (tmp_path / "frame.html").write_text(
+        '<iframe id="phone" src="page.html" width="360" height="800" style="border: 0"></iframe><script>'
+        "phone.onload = () => { document.body.dataset.wide = phone.contentDocument.documentElement.scrollWidth }</script>"
+    )
+    asked = ["--allow-file-access-from-files", "--virtual-time-budget=5000", "--dump-dom", str(tmp_path / "frame.html")]
+    done = subprocess.run(
+        [browser, *BARE, f"--user-data-dir={tmp_path / 'profile'}", *asked],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    wide = re.search(r'data-wide="(\d+)"', done.stdout)
+    assert wide is not None
+    assert int(wide[1]) <= 360
 
 
 def printed(html: str, folder: Path, browser: str) -> int:
     """How many sheets chromium prints a page on."""
     (folder / "page.html").write_text(html, "utf-8")
-    words = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
     subprocess.run(
         [
             browser,
-            *words,
+            *BARE,
             f"--user-data-dir={folder / 'profile'}",
             f"--print-to-pdf={folder / 'page.pdf'}",
             str(folder / "page.html"),
