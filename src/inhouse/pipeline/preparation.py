@@ -157,7 +157,12 @@ class Prepared:
 
     def plan(self, seconds_per_token: float) -> Plan:
         return make_plan(
-            self.recipe, self.learned, self.validation, seconds_per_token=seconds_per_token, judged=self.judged
+            self.recipe,
+            self.learned,
+            self.validation,
+            seconds_per_token=seconds_per_token,
+            judged=self.judged,
+            wish=self.task.train,
         )
 
     def fitted(self, seconds_per_token: float) -> Recipe:
@@ -249,7 +254,13 @@ def prepare_training(
     dataset, trimming = _trimmed(task, dataset, base, reporter)
     learned, validation = _encoded(task, dataset, base, reporter)
     recipe = make_recipe(
-        task, dataset, learned, base_model=task.base_model, base_sha256=base.spec.sha256, precision=precision_here()
+        task,
+        dataset,
+        learned,
+        base_model=task.base_model,
+        base_sha256=base.spec.sha256,
+        precision=precision_here(),
+        width=base.shape.hidden,
     )
     _require_something_to_see(recipe, looked_at(learned, validation, recipe), reporter)
     if split_over > 1 and task.kind != "classify":
