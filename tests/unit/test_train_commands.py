@@ -16,6 +16,7 @@ import pytest
 from conftest import many_intents, tree, write_csv
 
 import inhouse
+from inhouse.cli import show
 from inhouse.pipeline import training
 from inhouse.store import records, registry
 
@@ -118,6 +119,14 @@ def test_a_gpu_tells_its_limit_through_nvidias_library(monkeypatch, milliwatts, 
     monkeypatch.setattr("torch.cuda.get_device_properties", lambda: SimpleNamespace(uuid="ab-12"))
     assert torch_model.gpu_watts() == expected
     assert calls == ["init", "shutdown"]
+
+
+@pytest.mark.parametrize(
+    ("minutes", "told"),
+    [(0.25, "15 seconds"), (1.4, "1.4 minutes"), (38.2, "38 minutes"), (100, "1.7 hours"), (700, "12 hours")],
+)
+def test_a_time_is_told_to_within_a_twentieth(minutes, told):
+    assert show.duration(minutes) == told
 
 
 def test_minutes_shorten_the_schedule_and_a_done_training_is_not_repeated(workspace, cli):
