@@ -268,7 +268,10 @@ def test_too_few_examples_for_a_curve_are_refused(tmp_path, tiny_gguf, cli):
     assert "too few for a curve" in refused.err
 
 
-@pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")  # MLflow's own, from its models
+mlflows_own = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")  # from its models
+
+
+@mlflows_own
 def test_mlflow_gets_every_step_in_a_store_of_the_workspace(workspace, cli, monkeypatch):
     monkeypatch.setenv("INHOUSE_TRACKING__TO", "mlflow")
     done = cli(workspace, "train", "intents", "--json").json
@@ -289,6 +292,7 @@ def test_mlflow_gets_every_step_in_a_store_of_the_workspace(workspace, cli, monk
     assert [metric.value for metric in looks] == [row["validation_loss"] for row in done["history"]]
 
 
+@mlflows_own
 def test_a_tracker_that_fails_is_left_out_and_the_training_goes_on(workspace, cli, monkeypatch):
     (workspace / "inhouse.toml").write_text('[tracking]\nto = ["mlflow"]\n', "utf-8")
     from accelerate.tracking import MLflowTracker
