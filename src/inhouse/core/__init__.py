@@ -1,6 +1,6 @@
 """Pure types: no file, database or model is touched here."""
 
-from inhouse.core.calibration import Calibrator
+from inhouse.core.calibration import Calibrator, calibrated_parts
 from inhouse.core.evaluation import (
     BaseFacts,
     Calibration,
@@ -10,6 +10,8 @@ from inhouse.core.evaluation import (
     ContenderResult,
     Decision,
     Evaluation,
+    FieldCalibration,
+    FieldReview,
     ForgettingResult,
     GapResult,
     LeftOut,
@@ -112,6 +114,8 @@ __all__ = [
     "Evidence",
     "Example",
     "Feedback",
+    "FieldCalibration",
+    "FieldReview",
     "Finding",
     "ForgettingResult",
     "GapResult",
@@ -152,6 +156,7 @@ __all__ = [
     "TriedPrompt",
     "Trimming",
     "Verdict",
+    "calibrated_parts",
     "canonical_hash",
     "counted",
     "folded",

@@ -10,9 +10,12 @@ from inhouse.pipeline.evaluating.answers import keep_answers
 from inhouse.pipeline.evaluating.beyond import asked_beyond, slices_of
 from inhouse.pipeline.evaluating.champion import against_champion
 from inhouse.pipeline.evaluating.field import encoders_of, make_field, open_remote_model
+from inhouse.pipeline.evaluating.fields import fields_reviewed
+from inhouse.pipeline.evaluating.forgotten import forgotten
 from inhouse.pipeline.evaluating.judged import facts_of, metrics_of, prompts_of, result_of
 from inhouse.pipeline.evaluating.reports import write_report
 from inhouse.pipeline.evaluating.review import reviewed, target_errors_of
+from inhouse.pipeline.evaluating.suspects import suspects_of, without
 from inhouse.pipeline.evaluating.warnings import warnings_of
 from inhouse.pipeline.learning_data import to_learn_from
 from inhouse.scoring import judge, units_of
@@ -102,6 +105,10 @@ def _evaluate(
         lift=lambda: lift_of(given),
     )
     beyond = asked_beyond(given, answers, judged, verdict, facts)
+    forgetting, not_measured = forgotten(workspace, version, reporter)
+    suspects = suspects_of(workspace, task, dataset, reporter)
+    ours = next(a for a in answers if a.name == version.contender)
+    by_field = fields_reviewed(dataset, ours, on_validation[ours.name], judged[ours.name])
     evaluation = Evaluation(
         task=task.name,
         report=str(workspace.paths.report(task.name, version.number)),
@@ -125,12 +132,21 @@ def _evaluate(
         consistency=beyond.consistency,
         robustness=beyond.robustness,
         gap=beyond.gap,
+        forgetting=forgetting,
+        field_review=by_field.review,
+        suspect_tests=len(suspects),
+        without_suspects=without(judged, test, primary, suspects),
         slices=slices_of(task, dataset, judged[version.contender]),
-        warnings=(*warnings_of(workspace.load_task(task.name), version, dataset, answers), *given.notes, *beyond.notes),
+        warnings=(
+            *warnings_of(workspace.load_task(task.name), version, dataset, answers),
+            *given.notes,
+            *beyond.notes,
+            *not_measured,
+        ),
         reviews=confidence.reviews,
         calibrations=confidence.calibrations,
     )
-    report = write_report(workspace, task, version, trained, dataset, evaluation, answers, judged)
+    report = write_report(workspace, task, version, trained, dataset, evaluation, answers, judged, confidence, suspects)
     registry.update_version(
         workspace,
         version.model_copy(
@@ -138,6 +154,7 @@ def _evaluate(
                 "report": report,
                 "evaluation": evaluation.model_dump(mode="json"),
                 "calibrator": confidence.calibrators.get(version.contender),
+                "field_calibrators": dict(by_field.calibrators),
                 "threshold": confidence.threshold_of(version.contender, target_errors_of(task)),
             }
         ),
