@@ -190,7 +190,7 @@ def _of_documents(
     several = len(folders) + bool(loose) > 1
 
     def called(folder: sources.DocumentFolder, name: str) -> str:
-        return f"{folder.path.resolve().name}/{name}" if several else name
+        return f"{folder.name}/{name}" if several else name
 
     files = [(called(folder, one.name), one.path) for folder in folders for one in folder.files]
     files += [(one.path.name if len(loose) == 1 and not folders else one.name, one.path) for one in loose]
