@@ -32,5 +32,4 @@ def forgotten(
     template = ChatTemplate(base.folder, base.spec.end_of_turn)
     opened = partial(open_trainer, workspace, base, version, template)
     prompts = [template.prompt_ids([{"role": "user", "content": text}]) for text in general_prompts()]
-    found = divergence(partial(opened, trained=False), opened, prompts)
-    return found, () if found else (f"{_NOT_MEASURED}: its base takes longer than a minute to answer the prompts",)
+    return divergence(partial(opened, trained=False), opened, prompts), ()
