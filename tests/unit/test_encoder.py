@@ -149,6 +149,9 @@ def test_it_is_evaluated_under_its_own_name_and_promoted_and_predicts(trained_en
     names = {c.name for c in found.contenders}
     assert "fine-tuned-encoder" in names
     assert "fine-tuned" not in names
+    assert [(one.contender, "train intents --model causal" in one.reason) for one in found.left_out] == [
+        ("fine-tuned", True)
+    ]
     assert {"embedding-linear", "tfidf-linear", "prompted", "majority"} <= names
     assert Path(found.report).is_file()
     assert [r.target_errors for r in found.reviews if r.contender == "fine-tuned-encoder"] == [0.02, 0.05]
@@ -1076,7 +1079,7 @@ def test_another_contender_needs_a_reason_and_one_that_cannot_serve_is_refused(e
     assert own.champion == "intents@1"
     assert inhouse.promote(evaluated, "intents", which="1", force=True, reason="test").champion == "intents@1"
     with pytest.raises(Refused, match="cannot be served yet"):
-        inhouse.promote(evaluated, "intents", which="1", contender="prompted")
+        inhouse.promote(evaluated, "intents", which="1", contender="majority")
     with pytest.raises(NotFound, match="was not compared"):
         inhouse.promote(evaluated, "intents", which="1", contender="gpt")
 

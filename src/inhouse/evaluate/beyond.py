@@ -82,7 +82,7 @@ def beyond_the_average(
         if rows < LEAST:
             notes.append(
                 f"{one.name} was not asked again with harmless changes: of {LEAST} examples alone that takes it "
-                f"more than {minutes:g} min"
+                f"more than {minutes:.2g} min"
             )
             continue
         # What is kept would be equal to itself, so all is asked anew.

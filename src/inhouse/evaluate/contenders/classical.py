@@ -10,12 +10,12 @@ import numpy as np
 
 from inhouse.core import Example, Prediction, canonical_hash, render_input
 from inhouse.engine.label_head import NGrams
-from inhouse.evaluate.contenders.registry import Field, contender
+from inhouse.evaluate.contenders.registry import QUICK, Field, contender
 
 STRENGTHS = (1.0, 10.0, 100.0)
 
 
-@contender("tfidf-linear", kinds=("classify",))
+@contender("tfidf-linear", kinds=("classify",), turn=QUICK)
 def tfidf_linear(given: Field) -> list[Prediction]:
     """Word and letter n-grams with logistic regression: trains in seconds, the thing to beat.
 
@@ -28,7 +28,7 @@ def tfidf_linear(given: Field) -> list[Prediction]:
     return _linear(given, "tfidf-linear", train, asked)
 
 
-@contender("embedding-linear", kinds=("classify",))
+@contender("embedding-linear", kinds=("classify",), turn=QUICK)
 def embedding_linear(given: Field) -> list[Prediction]:
     """Sentence embeddings with logistic regression."""
     train, asked = given.embeddings
@@ -43,7 +43,7 @@ def _linear(given: Field, name: str, train: Any, asked: Any) -> list[Prediction]
         [e.target for e in given.train],
         asked[:edge],
         [e.target for e in given.validation],
-        learn_all=given.tuned_name == "fine-tuned-encoder",
+        learn_all="fine-tuned-encoder" in given.tuned_names,
     )
     given.fits[name] = given.fits.get(name, 0.0) + time.perf_counter() - begun
     return [*picked(best, asked[:edge]), *picked(last, asked[edge:])]

@@ -5,10 +5,10 @@ from __future__ import annotations
 from inhouse.core import Prediction, render_input
 from inhouse.engine.prompts import trained_messages
 from inhouse.evaluate.contenders.generating import generate, load
-from inhouse.evaluate.contenders.registry import Field, contender
+from inhouse.evaluate.contenders.registry import NEEDED, Field, contender
 
 
-@contender("fine-tuned", fine_tuned=True)
+@contender("fine-tuned", fine_tuned=True, turn=NEEDED)
 def fine_tuned(given: Field) -> list[Prediction]:
     """The trained causal model, through the very file that would be served."""
     messages = [trained_messages(given.system, inputs, chat=given.task.input.chat) for inputs in given.questions_read]
@@ -18,7 +18,7 @@ def fine_tuned(given: Field) -> list[Prediction]:
     return answers
 
 
-@contender("fine-tuned-encoder", fine_tuned=True, kinds=("classify",))
+@contender("fine-tuned-encoder", fine_tuned=True, kinds=("classify",), turn=NEEDED)
 def fine_tuned_encoder(given: Field) -> list[Prediction]:
     """The trained encoder with its head, through the very file that would be served.
 
