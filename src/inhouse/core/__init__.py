@@ -1,6 +1,6 @@
 """Pure types: no file, database or model is touched here."""
 
-from inhouse.core.calibration import Calibrator
+from inhouse.core.calibration import Calibrator, calibrated_parts
 from inhouse.core.evaluation import (
     BaseFacts,
     Calibration,
@@ -10,6 +10,8 @@ from inhouse.core.evaluation import (
     ContenderResult,
     Decision,
     Evaluation,
+    FieldCalibration,
+    FieldReview,
     ForgettingResult,
     GapResult,
     LeftOut,
@@ -111,6 +113,8 @@ __all__ = [
     "Evidence",
     "Example",
     "Feedback",
+    "FieldCalibration",
+    "FieldReview",
     "Finding",
     "ForgettingResult",
     "GapResult",
@@ -150,6 +154,7 @@ __all__ = [
     "TrainedModel",
     "Trimming",
     "Verdict",
+    "calibrated_parts",
     "canonical_hash",
     "counted",
     "folded",

@@ -14,8 +14,10 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
+import numpy as np
 import psutil
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from inhouse.core import Method
@@ -280,6 +282,21 @@ class TorchEngine:
                 found.given.extend(chances.gather(1, given.to(chances.device)[:, None])[:, 0].tolist())
                 if progress is not None:
                     progress(start + len(part))
+        return found
+
+    def log_chances_along(self, answers: Sequence[tuple[list[int], list[int]]]) -> list[NDArray[np.float32]]:
+        """Log-probabilities of all tokens at every position of given answers, [tokens, vocabulary] each.
+
+        Args:
+            answers: pairs of prompt ids and answer ids.
+        """
+        found: list[NDArray[np.float32]] = []
+        with torch.inference_mode():
+            for start in range(0, len(answers), 8):
+                part = [([*p, *a], list(range(len(p), len(p) + len(a)))) for p, a in answers[start : start + 8]]
+                chances = answer_logits(self._model, *padded(part, self._device)).log_softmax(-1).cpu().numpy()
+                edges = list(accumulate(len(places) for _, places in part))
+                found += np.split(chances, edges[:-1])
         return found
 
     def generate(

@@ -195,7 +195,7 @@ def _compare(
         return np.asarray(scores == 1.0)
 
     template = ChatTemplate(base.folder, base.spec.end_of_turn)
-    trainer = _trainer(workspace, base, draft, template)
+    trainer = open_trainer(workspace, base, draft, template)
     trainer_answers = _ask_trainer(trainer, template, draft, [validation[i] for i in asked], reporter)
     for exact in (False, True):
         version = draft.model_copy(update={"exact": exact})
@@ -295,14 +295,16 @@ def _free_answers(served: ServedModel, pool: Sequence[Encoded], reporter: Report
     return free
 
 
-def _trainer(workspace: Workspace, base: Base, draft: ModelVersion, template: ChatTemplate) -> TorchEngine:
-    """transformers with the adapter beside the weights."""
+def open_trainer(
+    workspace: Workspace, base: Base, draft: ModelVersion, template: ChatTemplate, *, trained: bool = True
+) -> TorchEngine:
+    """transformers with the adapter beside the weights, or where not `trained` without it."""
     from inhouse.engine.torch_model import TorchEngine
 
     recipe = Recipe.model_validate(draft.lineage["recipe"])
     return TorchEngine(
         base.folder,
-        workspace.blobs.path(draft.adapter_sha256, ADAPTER),
+        workspace.blobs.path(draft.adapter_sha256, ADAPTER) if trained else None,
         rank=recipe.rank,
         alpha=recipe.alpha,
         method=recipe.method,

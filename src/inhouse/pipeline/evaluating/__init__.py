@@ -14,9 +14,12 @@ from inhouse.pipeline.evaluating.beyond import asked_beyond, slices_of
 from inhouse.pipeline.evaluating.champion import CHAMPION, against_champion, beside, champion_of
 from inhouse.pipeline.evaluating.compared import compared_with
 from inhouse.pipeline.evaluating.field import encoders_of, make_field, open_remote_model
+from inhouse.pipeline.evaluating.fields import fields_reviewed
+from inhouse.pipeline.evaluating.forgotten import forgotten
 from inhouse.pipeline.evaluating.judged import facts_of, metrics_of, result_of
 from inhouse.pipeline.evaluating.reports import write_report
 from inhouse.pipeline.evaluating.review import reviewed, target_errors_of
+from inhouse.pipeline.evaluating.suspects import suspects_of, without
 from inhouse.pipeline.evaluating.warnings import warnings_of
 from inhouse.pipeline.learning_data import to_learn_from
 from inhouse.pipeline.preparation import require_minutes
@@ -137,6 +140,10 @@ def _evaluate(
     asked = [*answers, *beside(champion, test)]
     judged |= {a.name: judge(task, test, [p.target for p in a.test], facts) for a in asked if a.name not in judged}
     models |= {CHAMPION: champion.version} if champion else {}
+    forgetting, not_measured = forgotten(workspace, version, reporter, budget.left)
+    suspects = suspects_of(workspace, task, dataset, reporter)
+    ours = next(a for a in answers if a.name == version.contender)
+    by_field = fields_reviewed(dataset, ours, on_validation[ours.name], judged[ours.name])
     results = tuple(
         result_of(a, models, metrics_of(task, judged[a.name], expected, groups), workspace.settings.remotes)
         for a in asked
@@ -161,19 +168,24 @@ def _evaluate(
         consistency=beyond.consistency,
         robustness=beyond.robustness,
         gap=beyond.gap,
+        forgetting=forgetting,
+        field_review=by_field.review,
+        suspect_tests=len(suspects),
+        without_suspects=without(judged, test, primary, suspects),
         slices=slices_of(task, dataset, judged[version.contender]),
         warnings=(
             *warnings_of(workspace.load_task(task.name), versions, dataset, answers),
             *given.notes,
             *beyond.notes,
+            *not_measured,
         ),
         reviews=confidence.reviews,
         calibrations=confidence.calibrations,
     )
     trained = TrainResult.model_validate(version.training or records.run_result(workspace, version.run))
-    report = write_report(workspace, task, version, trained, dataset, evaluation, asked, judged)
+    report = write_report(workspace, task, version, trained, dataset, evaluation, asked, judged, confidence, suspects)
     for one in versions:
-        own = {"report": report} if one is version else {}
+        own = {"report": report, "field_calibrators": dict(by_field.calibrators)} if one is version else {}
         registry.update_version(
             workspace,
             one.model_copy(

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from inhouse.evaluate.beyond import Beyond
     from inhouse.evaluate.contenders import Answers, TimeBudget
 
-# For each contender that is asked again, in minutes.
-MINUTES = 1.0
+# For each contender that is asked again, in minutes: those of the verdict, and the others.
+MINUTES, MINUTES_OF_OTHERS = 1.0, 0.25
 # Ways to ask the base without training it.
 _PROMPTING = ("few-shot", "prompted")
 
@@ -35,11 +35,12 @@ def asked_beyond(
     facts: FactFinder | None,
     budget: TimeBudget,
 ) -> Beyond:
-    """Ask again the fine-tuned model, what it was compared with, and the better way of prompting its base.
+    """Ask again the fine-tuned model, what it was compared with, the better way of prompting its base, and whoever else
+    is quick.
 
     Args:
         ours: the best fine-tuned contender.
-        budget: of the evaluation; each of them has its share of what is left, and `MINUTES` at most.
+        budget: of the evaluation; each has its share of what is left, and `MINUTES` at most.
     """
     from inhouse.evaluate.beyond import beyond_the_average
 
@@ -47,9 +48,9 @@ def asked_beyond(
     metric = primary if all(primary in one.scores for one in judged.values()) else RIGHT_METRICS[given.task.kind]
     prompting = [name for name in judged if name in _PROMPTING]
     best = max(prompting, key=lambda name: float(judged[name].scores[metric].mean()), default="")
-    names = {ours, verdict.winner, verdict.against or "", best} & set(judged)
-    minutes = min(MINUTES, budget.left / max(len(names), 1))
-    return beyond_the_average(given, answers, sorted(names), metric, facts, minutes)
+    names = [ours, verdict.winner, verdict.against or "", best]
+    share = budget.left / len(answers)
+    return beyond_the_average(given, answers, names, metric, facts, min(MINUTES, share), min(MINUTES_OF_OTHERS, share))
 
 
 def _language(text: str) -> str | None:
