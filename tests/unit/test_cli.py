@@ -424,7 +424,8 @@ def test_evaluate_has_every_contender_and_a_verdict(journey):
     evaluation = journey[2]["evaluate"].json
     meets("evaluation", evaluation)
     names = {c["name"] for c in evaluation["contenders"]}
-    assert names == {"fine-tuned", "prompted", "few-shot", "tfidf-linear", "embedding-linear", "majority"}
+    writers = {"fine-tuned", "fine-tuned+retrieval", "prompted", "few-shot", "prompted-best", "retrieval"}
+    assert names == {*writers, "tfidf-linear", "embedding-linear", "majority"}
     for contender in evaluation["contenders"]:
         for metric in ("accuracy", "macro_f1"):
             value = contender["metrics"][metric]

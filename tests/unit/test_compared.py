@@ -44,7 +44,7 @@ def test_both_kinds_answer_the_same_test_and_the_better_on_validation_is_spoken_
     models = {c.name: c.model for c in found.contenders}
     assert models["fine-tuned-encoder"] == "intents@1"
     assert models["fine-tuned"] == "intents@2"
-    assert found.left_out == ()
+    assert not {"fine-tuned", "fine-tuned-encoder"} & {one.contender for one in found.left_out}
     dataset = records.load_dataset(workspace, "intents")
     right = {}
     for name, version in (("fine-tuned-encoder", "intents@1"), ("fine-tuned", "intents@2")):
@@ -106,7 +106,8 @@ def test_only_what_is_named_is_asked_and_kept_answers_are_not_asked_again(compar
     found = inhouse.evaluate(workspace, "intents", silent, contenders=["prompted"], minutes=9)
     names = [c.name for c in found.contenders]
     assert names == ["fine-tuned", "fine-tuned-encoder", "prompted", "majority"]
-    assert {"few-shot", "tfidf-linear", "embedding-linear"} == {one.contender for one in found.left_out}
+    left_out = {one.contender for one in found.left_out}
+    assert {"few-shot", "prompted-best", "retrieval", "tfidf-linear", "embedding-linear"} <= left_out
     (prompted,) = (c for c in found.contenders if c.name == "prompted")
     assert prompted.cached > 0
     assert any("nothing is known of those that were not asked" in warning for warning in found.warnings)

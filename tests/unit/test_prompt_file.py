@@ -8,7 +8,7 @@ import pytest
 
 from inhouse.core import Example, Provenance, Task
 from inhouse.engine.prompt_file import PromptFrame, frame_of, read_frame
-from inhouse.engine.prompts import prompted_messages
+from inhouse.engine.prompts import USUAL_FORM, PromptForm, prompted_messages
 from inhouse.errors import ModelUnavailable
 
 SCHEMA = {"type": "object", "properties": {"total": {"type": "number"}}, "required": ["total"]}
@@ -44,14 +44,15 @@ CASES = {
 
 @pytest.mark.parametrize("name", CASES)
 @pytest.mark.parametrize("shots", [0, 1, 2])
-def test_it_asks_as_the_contender_did(name, shots, tmp_path):
+@pytest.mark.parametrize("form", [USUAL_FORM, PromptForm(instruction="repeated", answer="brief")])
+def test_it_asks_as_the_contender_did(name, shots, form, tmp_path):
     told, inputs, other = CASES[name]
     task = Task.model_validate({"name": "t", **told})
     shown = [Example(other, "a", "", Provenance("f.csv", i)) for i in range(shots)]
     file = tmp_path / "one.prompt"
-    file.write_text(frame_of(task, shown).model_dump_json(), "utf-8")
+    file.write_text(frame_of(task, shown, form).model_dump_json(), "utf-8")
     found = read_frame(file).messages(inputs, chat=task.input.chat)
-    assert found == prompted_messages(task, inputs, shown)
+    assert found == prompted_messages(task, inputs, shown, form=form)
 
 
 def test_an_example_goes_out_with_all_its_turns():

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from inhouse.core import Example, Task, render_input
 from inhouse.core.frozen import Frozen
 from inhouse.core.json_schema import compact
-from inhouse.engine.prompts import Messages, conversation, prompted_messages
+from inhouse.engine.prompts import USUAL_FORM, Messages, PromptForm, conversation, prompted_messages
 from inhouse.errors import ModelUnavailable
 
 # What stands for the question while a prompt is taken apart; no text of a user's has it.
@@ -60,15 +60,16 @@ class PromptFrame(Frozen):
         return self.model_copy(update={"shots": left})
 
 
-def frame_of(task: Task, shots: Sequence[Example] = ()) -> PromptFrame:
-    """The frame of the prompts that `prompted_messages` makes for a task, with the same solved examples."""
+def frame_of(task: Task, shots: Sequence[Example] = (), form: PromptForm = USUAL_FORM) -> PromptFrame:
+    """The frame of the prompts that `prompted_messages` makes for a task, with the same solved examples and form."""
     field = task.input.fields[0] if task.input.fields else "text"
     turn = compact([{"role": "user", "content": _QUESTION}]) if task.input.chat else _QUESTION
-    bare = prompted_messages(task, {field: turn})
+    asked = {field: turn}
+    bare = prompted_messages(task, asked, form=form)
     ahead, _, behind = bare[-1]["content"].partition(_QUESTION)
     return PromptFrame(
         system=bare[0]["content"],
-        shots=tuple(tuple(_turn(m) for m in prompted_messages(task, {field: turn}, [shot])[1:-1]) for shot in shots),
+        shots=tuple(tuple(_turn(m) for m in prompted_messages(task, asked, [shot], form=form)[1:-1]) for shot in shots),
         ahead=ahead,
         behind=behind,
     )

@@ -136,13 +136,26 @@ def _prompted(
     """The untrained base with the prompt that was judged."""
     from inhouse.deploy.served import PROMPT
     from inhouse.engine.prompt_file import frame_of
-    from inhouse.evaluate.contenders.prompting import choose_shots
+    from inhouse.engine.prompts import USUAL_FORM
+    from inhouse.evaluate.contenders.registry import NotCompared
+    from inhouse.evaluate.contenders.searching import best_form
+    from inhouse.evaluate.contenders.shots import choose_shots
 
     versions = _compared(workspace, evaluated, evaluation)
     writer, _ = writer_and_picker(versions)
     base, engine = base_of(task, writer, workspace.settings)
     given = make_field(workspace, task, dataset, reporter, versions)
-    frame = frame_of(given.task, choose_shots(given) if name == "few-shot" else ())
+    form, shots = USUAL_FORM, list[Example]()
+    try:
+        if name == "few-shot":
+            shots = choose_shots(given)
+        elif name == "prompted-best":  # what was answered while it was searched is kept
+            form, shots = best_form(given)
+    except NotCompared as error:
+        raise Refused(f"{name} cannot be served yet: {error}", "promote another contender, by its name") from error
+    finally:
+        given.close()
+    frame = frame_of(given.task, shots, form)
     blob = workspace.blobs.put(frame.model_dump_json().encode("utf-8"), PROMPT)
     lineage = {"base": base.spec.name, "prompted": base.spec.name, "prompted_sha256": base.spec.sha256}
     return _Made(blob, engine, lineage, writer.trimming if writer else None)

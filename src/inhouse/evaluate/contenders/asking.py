@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from functools import partial
 from math import ceil
 
 from inhouse.core import LeftOut, Task, spread
 from inhouse.errors import ModelUnavailable, UsageError
-from inhouse.evaluate.contenders.registry import CONTENDERS, NEEDED, PAID, QUICK, Answers, Contender, Field
+from inhouse.evaluate.contenders.registry import (
+    CONTENDERS,
+    NEEDED,
+    PAID,
+    QUICK,
+    Answers,
+    Contender,
+    Field,
+    NotCompared,
+)
 from inhouse.evaluate.contenders.remote import remote
 
 # Questions that show what an answer takes, and training examples that show what learning takes.
@@ -117,8 +127,11 @@ def seconds_for(given: Field, one: Contender) -> float:
     """What a contender would take to answer all questions, in seconds, by what it takes for a few.
 
     One that learns is tried on a few training examples; one that writes, on questions after its first, which is the
-    slowest: what all prompts begin with is then kept.
+    slowest: what all prompts begin with is then kept. One that searches is tried as the one that it is like.
     """
+    if one.like:
+        known = {c.name: c for c in contenders_of(given.task)}
+        return seconds_for(replace(given, known={}), known[one.like]) * (1 + one.searching / len(given.questions))
     questions, train = given.questions, sorted(given.train, key=lambda e: e.target)
     try:
         if one.turn == QUICK:
@@ -128,7 +141,7 @@ def seconds_for(given: Field, one: Contender) -> float:
         first, *others = spread(questions, PROBED + 1)
         one.ask(given.sample(given.train, [first]))
         return _timed(given.sample(given.train, others), one) * len(questions) / max(len(others), 1)
-    except ModelUnavailable:  # it is told, or raised, where it is asked in earnest
+    except (ModelUnavailable, NotCompared):  # it is told, or raised, where it is asked in earnest
         return 0.0
 
 
@@ -139,10 +152,13 @@ def _timed(few: Field, one: Contender) -> float:
 
 
 def _answers_of(given: Field, one: Contender) -> Answers | None:
-    """A contender's answers; None of a remote one that failed."""
+    """A contender's answers; None of one that takes no part, and of a remote one that failed."""
     begun = time.perf_counter()
     try:
         found = one.ask(given)
+    except NotCompared as error:
+        given.left_out.append(LeftOut(contender=one.name, reason=str(error)))
+        return None
     except ModelUnavailable as error:
         if not one.remote:
             raise

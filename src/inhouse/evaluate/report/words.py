@@ -15,6 +15,7 @@ PLAIN_NAMES = {
     "fine-tuned+retrieval": "the trained language model, shown similar examples of yours with each request",
     "prompted": "the base model as it is, told what to do",
     "few-shot": "the base model, shown a few of your examples",
+    "prompted-best": "the base model, asked in the way that did best of several",
     "retrieval": "the base model, shown your most similar examples with each request",
     "grounded": "the base model, shown passages of your documents",
     "tfidf-linear": "a classical model on word counts; trains in seconds",

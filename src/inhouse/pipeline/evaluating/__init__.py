@@ -16,7 +16,7 @@ from inhouse.pipeline.evaluating.compared import compared_with
 from inhouse.pipeline.evaluating.field import encoders_of, make_field, open_remote_model
 from inhouse.pipeline.evaluating.fields import fields_reviewed
 from inhouse.pipeline.evaluating.forgotten import forgotten
-from inhouse.pipeline.evaluating.judged import facts_of, metrics_of, result_of
+from inhouse.pipeline.evaluating.judged import facts_of, metrics_of, prompts_of, result_of
 from inhouse.pipeline.evaluating.reports import write_report
 from inhouse.pipeline.evaluating.review import reviewed, target_errors_of
 from inhouse.pipeline.evaluating.suspects import suspects_of, without
@@ -89,7 +89,7 @@ def _evaluate(
     minutes: float | None,
     names: Sequence[str],
 ) -> Evaluation:
-    from inhouse.evaluate.contenders import TimeBudget, ask_all, curve_rises
+    from inhouse.evaluate.contenders import SHOWN_EXAMPLES, TimeBudget, ask_all, curve_rises
     from inhouse.evaluate.signal import lift_of
     from inhouse.evaluate.verdict import ContenderAnswers, decide
 
@@ -119,6 +119,7 @@ def _evaluate(
                 test=[p.target for p in a.test],
                 validation_scores=on_validation[a.name].scores.get(primary),
                 test_scores=judged[a.name].scores.get(primary),
+                served=a.name != SHOWN_EXAMPLES,
             )
             for a in answers
         ],
@@ -132,7 +133,7 @@ def _evaluate(
         lift=lambda: lift_of(given),
     )
     version = models[comparisons[0].ours]
-    keep_answers(workspace, version, versions, dataset, answers)
+    keep_answers(workspace, version, versions, dataset, answers, given)
     confidence = reviewed(task, dataset, answers, on_validation, judged)
     beyond = asked_beyond(given, answers, judged, version.contender, verdict, facts, budget)
     on_test = {models[a.name].name: a.test for a in answers if a.name in models}
@@ -165,6 +166,7 @@ def _evaluate(
         comparisons=comparisons,
         against_champion=against_champion(champion, task, dataset, on_test[version.name], facts),
         left_out=(*untrained, *given.left_out),
+        prompts=prompts_of(given),
         consistency=beyond.consistency,
         robustness=beyond.robustness,
         gap=beyond.gap,

@@ -10,7 +10,7 @@ from inhouse.pipeline.evaluating.field import base_of, encoder_of, writer_and_pi
 from inhouse.store import Settings
 
 # Contenders that rest on the sentence encoder, tuned or not.
-ENCODING = ("fine-tuned-encoder", "embedding-linear")
+ENCODING = ("fine-tuned-encoder", "embedding-linear", "retrieval", "grounded", "fine-tuned+retrieval")
 
 
 def bases_of(

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 # For each contender that is asked again, in minutes: those of the verdict, and the others.
 MINUTES, MINUTES_OF_OTHERS = 1.0, 0.25
 # Ways to ask the base without training it.
-_PROMPTING = ("few-shot", "prompted")
+_PROMPTING = ("few-shot", "prompted", "prompted-best", "retrieval", "grounded")
 
 
 def slices_of(task: Task, dataset: Dataset, judged: Judged) -> tuple[SliceResult, ...]:

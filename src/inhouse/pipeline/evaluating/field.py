@@ -13,6 +13,7 @@ from inhouse.engine import Base, StreamingEngine, get_base, served_file
 from inhouse.engine.answers import AnswerForm, answer_form
 from inhouse.engine.prompts import TRAINED_SYSTEM
 from inhouse.errors import ModelUnavailable
+from inhouse.pipeline.evaluating.documents import documents_of
 from inhouse.scoring.mentions import mentioned_fields
 from inhouse.store import Settings, Workspace, predictions
 from inhouse.train import max_tokens_of
@@ -76,6 +77,7 @@ def make_field(
             **{f"remote:{name}": _remote_identity(name, settings) for name in task.remotes},
         },
         known=predictions.known(workspace, task.name),
+        read_documents=documents_of(workspace, task.name, reporter),
     )
 
 

@@ -6,16 +6,16 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from inhouse.core import ContenderResult, Dataset, Metric, ModelVersion, Task, render_input
+from inhouse.core import ContenderResult, Dataset, Metric, ModelVersion, Task, TriedPrompt, render_input
 from inhouse.errors import NoMetric
 from inhouse.scoring import FactFinder, Groups, Judged, summarise
 from inhouse.store.settings import RemoteSettings
 
 if TYPE_CHECKING:
-    from inhouse.evaluate.contenders import Answers
+    from inhouse.evaluate.contenders import Answers, Field
 
 # Contenders beside the fine-tuned ones that `promote` can make a version of: linear ones, and prompts of the base.
-PROMPTED = ("prompted", "few-shot")
+PROMPTED = ("prompted", "few-shot", "prompted-best")
 SERVABLE = ("tfidf-linear", "embedding-linear", *PROMPTED)
 
 
@@ -34,6 +34,15 @@ def metrics_of(task: Task, judged: Judged, expected: Sequence[str], groups: Grou
         with suppress(NoMetric):  # facts of inputs that hold none, say
             found[name] = summarise(judged, expected, name, groups)
     return found
+
+
+def prompts_of(given: Field) -> tuple[TriedPrompt, ...]:
+    """The forms of prompt that were tried on validation examples, the chosen one first."""
+    return tuple(
+        TriedPrompt(contender=name, form=one.form.told, metric=one.metric, chosen=one is forms[0])
+        for name, forms in given.tried.items()
+        for one in forms
+    )
 
 
 def result_of(
