@@ -316,7 +316,7 @@ class Evaluation(Frozen):
         """
         writing = [c for c in self.contenders if c.prompt_tokens]
         ours = next((c for c in writing if c.name == "fine-tuned"), None)
-        others = [c for c in writing if c.model is None]
+        others = [c for c in writing if c.model is None and not c.name.startswith("fine-tuned")]
         if ours is None or not others:
             return ""
         best = max(others, key=lambda c: (c.name in (self.verdict.against, self.verdict.winner), self._primary(c)))
