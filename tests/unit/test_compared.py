@@ -87,7 +87,10 @@ def test_bases_with_their_limits_and_tokens_are_told_everywhere(compared):
     assert json.loads(Path(found.files["json"]).read_text("utf-8"))["bases"][0]["used_by"]
     tokens = {c.name: c.prompt_tokens for c in found.contenders}
     assert tokens["fine-tuned"] < tokens["few-shot"]
-    assert re.search(r"fine-tuned asks with \d+ tokens where (prompted|few-shot|prompted-best|retrieval) needs [\d,]+", found.shorter_prompt)
+    assert re.search(
+        r"fine-tuned asks with \d+ tokens where (prompted|few-shot|prompted-best|retrieval) needs [\d,]+",
+        found.shorter_prompt,
+    )
     for page in (html, markdown.replace("\\", ""), text):
         assert found.shorter_prompt in page
         assert behind["prompted"].title in page
