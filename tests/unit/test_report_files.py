@@ -295,6 +295,15 @@ def test_every_test_example_can_be_browsed_and_narrowed_without_a_script():
         assert f".browser:has(#only-{mark}:checked) tbody tr:not(.{mark})" in html
 
 
+def test_what_an_answer_was_shown_stands_beside_it():
+    cited = [("chapter-39.txt#3", "a<b>.txt#1") if n % 2 else () for n in range(len(EXAMPLES))]
+    html = render_report(replace(full(), sources={"contender-1": cited}))
+    page = Page(html)
+    assert_inert(page)
+    assert page.plain.count("contender-1 was shown chapter-39.txt#3, a<b>.txt#1") == len(EXAMPLES) // 2
+    assert "was shown" not in Page(render_report(full())).plain
+
+
 def test_suspect_examples_and_those_for_a_person_can_be_picked_out():
     to_a_person = {"fine-tuned": [n % 7 == 0 for n in range(400)]}
     html = render_report(replace(full(), suspects={5: f"models say {EVIL}"}, to_a_person=to_a_person))
@@ -356,15 +365,6 @@ def test_what_suspect_answers_change_and_how_sure_it_is_of_fields_is_told():
     markdown = report_markdown(known).replace("\u00a0", " ")
     assert "| fine-tuned | 50.0 % | 55.0 % |" in markdown
     assert "| total | logistic | 20.0 % | 50.0 % |" in markdown
-
-
-def test_what_an_answer_was_shown_stands_beside_it():
-    cited = [("chapter-39.txt#3", "a<b>.txt#1") if n % 2 else () for n in range(len(EXAMPLES))]
-    html = render_report(replace(full(), sources={"contender-1": cited}))
-    page = Page(html)
-    assert_inert(page)
-    assert page.plain.count("contender-1 was shown chapter-39.txt#3, a<b>.txt#1") == len(EXAMPLES) // 2
-    assert "was shown" not in Page(render_report(full())).plain
 
 
 def test_thousands_of_examples_stay_within_three_megabytes_those_that_matter_first():

@@ -189,7 +189,8 @@ def duration(minutes: float) -> str:
     """Minutes as a person says them."""
     if minutes < 1:
         return f"{minutes * 60:.0f} seconds"
-    return f"{minutes:.0f} minutes" if minutes < 100 else f"{minutes / 60:.0f} hours"
+    number, unit = (minutes, "minutes") if minutes < 100 else (minutes / 60, "hours")
+    return f"{number:.1f} {unit}" if number < 10 else f"{number:.0f} {unit}"
 
 
 def evaluated(result: Evaluation) -> str:
