@@ -307,3 +307,27 @@ class Evaluation(Frozen):
     without_suspects: dict[str, Metric] = Field(default_factory=dict)
     currency: str = ""
     files: dict[str, str] = Field(default_factory=dict)
+
+    @property
+    def shorter_prompt(self) -> str:
+        """By how much the fine-tuned model's prompt is shorter than what it is compared with; empty where it is not.
+
+        Of several ways of prompting, that of the verdict counts, else the best on the test examples.
+        """
+        writing = [c for c in self.contenders if c.prompt_tokens]
+        ours = next((c for c in writing if c.name == "fine-tuned"), None)
+        others = [c for c in writing if c.model is None and not c.name.startswith("fine-tuned")]
+        if ours is None or not others:
+            return ""
+        best = max(others, key=lambda c: (c.name in (self.verdict.against, self.verdict.winner), self._primary(c)))
+        before, after = best.prompt_tokens or 0.0, ours.prompt_tokens or 0.0
+        if before <= after:
+            return ""
+        return (
+            f"{ours.name} asks with {after:,.0f} tokens where {best.name} needs {before:,.0f}: "
+            "a shorter prompt is part of the gain"
+        )
+
+    def _primary(self, contender: ContenderResult) -> float:
+        metric = contender.metrics.get(self.primary_metric)
+        return metric.value if metric else 0.0

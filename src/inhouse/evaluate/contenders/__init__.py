@@ -8,7 +8,7 @@ from inhouse.evaluate.contenders.registry import CONTENDERS, Answers, Contender,
 for _module in ("tuned", "prompting", "searching", "retrieving", "classical", "floor"):
     import_module(f"{__name__}.{_module}")
 
-from inhouse.evaluate.contenders.asking import ask_all, contenders_of  # noqa: E402 - imports prompting
+from inhouse.evaluate.contenders.asking import TimeBudget, ask_all, contenders_of, require_contenders  # noqa: E402 - imports prompting
 from inhouse.evaluate.contenders.classical import curve_rises  # noqa: E402
 from inhouse.evaluate.contenders.tuned import SHOWN_EXAMPLES  # noqa: E402
 
@@ -18,8 +18,10 @@ __all__ = [
     "Answers",
     "Contender",
     "Field",
+    "TimeBudget",
     "ask_all",
     "contender",
     "contenders_of",
     "curve_rises",
+    "require_contenders",
 ]

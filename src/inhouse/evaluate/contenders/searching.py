@@ -39,7 +39,7 @@ EXAMPLES: tuple[dict[str, object], ...] = (
 Prompts = Mapping[int, list[int]]
 
 
-@contender(NAME)
+@contender(NAME, like="few-shot", searching=ROWS * (len(WORDINGS) + len(EXAMPLES)))
 def prompted_best(given: Field) -> list[Prediction]:
     """The untrained base in the form of prompt that does best on validation examples."""
     if NAME not in given.tried:
@@ -52,6 +52,18 @@ def prompted_best(given: Field) -> list[Prediction]:
     tell_bare(given, NAME, shots if form.choice == "nearest" else (), "similar example")
     found = generate_some(given, "base", NAME, _prompts(given, form, places, shots), room(given))
     return [found[place] for place in places]
+
+
+def best_form(given: Field) -> tuple[PromptForm, list[Example]]:
+    """The form that does best, and the solved examples that it shows.
+
+    Raises:
+        NotCompared: there is nothing to choose by, or the examples are others for each question.
+    """
+    form = _search(given)[0].form
+    if form.choice == "nearest":
+        raise NotCompared("its best prompt shows other examples for each question")
+    return form, _shots(given, form, [0])[0]
 
 
 def _search(given: Field) -> list[Tried]:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from inhouse.core import Prediction, render_input
 from inhouse.engine.prompts import shown_messages, trained_messages
 from inhouse.evaluate.contenders.generating import generate, generate_some, load, room, too_long
-from inhouse.evaluate.contenders.registry import Field, NotCompared, contender
+from inhouse.evaluate.contenders.registry import NEEDED, Field, NotCompared, contender
 from inhouse.evaluate.contenders.shots import NEAREST, nearest_shots, tell_bare
 
 # Compared, but not served yet.
 SHOWN_EXAMPLES = "fine-tuned+retrieval"
 
 
-@contender("fine-tuned", fine_tuned=True)
+@contender("fine-tuned", fine_tuned=True, turn=NEEDED)
 def fine_tuned(given: Field) -> list[Prediction]:
     """The trained causal model, through the very file that would be served."""
     messages = [trained_messages(given.system, inputs, chat=given.task.input.chat) for inputs in given.questions_read]
@@ -22,7 +22,7 @@ def fine_tuned(given: Field) -> list[Prediction]:
     return answers
 
 
-@contender("fine-tuned-encoder", fine_tuned=True, kinds=("classify",))
+@contender("fine-tuned-encoder", fine_tuned=True, kinds=("classify",), turn=NEEDED)
 def fine_tuned_encoder(given: Field) -> list[Prediction]:
     """The trained encoder with its head, through the very file that would be served.
 
@@ -42,8 +42,8 @@ def fine_tuned_encoder(given: Field) -> list[Prediction]:
 def fine_tuned_retrieval(given: Field) -> list[Prediction]:
     """The trained causal model, shown the most similar training examples as turns that were answered before."""
     name, chat = SHOWN_EXAMPLES, given.task.input.chat
-    if given.tuned_name != "fine-tuned":
-        raise NotCompared("the version under test is an encoder, which reads no examples")
+    if "fine-tuned" not in given.tuned_names:
+        raise NotCompared("no language model is under test, and an encoder reads no examples")
     bare = [given.template.prompt_ids(trained_messages(given.system, i, chat=chat)) for i in given.questions_read]
     shots = nearest_shots(given, name, range(len(bare)), NEAREST, bare)
     tell_bare(given, name, shots, "similar example")

@@ -20,6 +20,7 @@ PLAIN_NAMES = {
     "grounded": "the base model, shown passages of your documents",
     "tfidf-linear": "a classical model on word counts; trains in seconds",
     "embedding-linear": "a classical model on sentence embeddings; trains in seconds",
+    "champion": "the version that serves now",
     "majority": "always the most frequent answer",
 }
 METRIC_NAMES = {

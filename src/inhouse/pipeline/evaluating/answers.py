@@ -13,18 +13,25 @@ if TYPE_CHECKING:
 
 
 def keep_answers(
-    workspace: Workspace, version: ModelVersion, dataset: Dataset, answers: Sequence[Answers], given: Field
+    workspace: Workspace,
+    version: ModelVersion,
+    versions: Sequence[ModelVersion],
+    dataset: Dataset,
+    answers: Sequence[Answers],
+    given: Field,
 ) -> None:
-    """Keep every answer of every contender to the validation and test examples, under the version under test.
+    """Keep every answer of every contender to the validation and test examples.
 
+    Those of the fine-tuned `versions` are kept under their own names, the others under that of `version`.
     Those to forms of prompt that were only tried are kept too, so that the next evaluation need not ask again.
     """
+    own = {v.contender: v.name for v in versions}
     validation, test = dataset.of("validation"), dataset.of("test")
     for one in answers:
         predictions.save(
             workspace,
             task=version.task,
-            model_version=version.name,
+            model_version=own.get(one.name, version.name),
             contender=one.name,
             dataset=dataset,
             examples=[*validation, *test],
