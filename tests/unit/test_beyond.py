@@ -15,6 +15,7 @@ from inhouse.evaluate import beyond, contenders
 from inhouse.evaluate.changes import CHANGES, changed
 from inhouse.evaluate.contenders import Answers, Field
 from inhouse.evaluate.slices import slices
+from inhouse.scoring import Judging
 
 CLASSIFY = Task.model_validate({"name": "t", "kind": "classify"})
 EXTRACT = Task.model_validate(
@@ -96,7 +97,7 @@ def asked(monkeypatch, answer, *, fine_tuned=True, minutes=9.0, seconds=1.0):
     monkeypatch.setattr(beyond, "contenders_of", lambda task: [one])
     found, edge = ask(given), len(given.validation)
     answers = [Answers("fine-tuned", fine_tuned, found[:edge], found[edge:], seconds)]
-    return beyond.beyond_the_average(given, answers, ["fine-tuned"], "accuracy", None, minutes)
+    return beyond.beyond_the_average(given, answers, ["fine-tuned"], "accuracy", Judging(CLASSIFY), minutes)
 
 
 def number_of(text: str) -> int:

@@ -231,6 +231,7 @@ def test_the_report_shows_what_was_measured_in_order_and_nothing_else():
         "How steady it is",
         "The base model",
         "Examples",
+        "Every label",
         "Every test example",
         "How it learned",
         "Data",

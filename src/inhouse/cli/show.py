@@ -217,6 +217,8 @@ def evaluated(result: Evaluation) -> str:
     ours = next((c.name for c in result.contenders if c.model), "")
     lines += [f"review: {one.sentence}" for one in result.reviews if one.contender == ours]
     lines += _beside(result, ours)
+    if result.judge:
+        lines.append(f"judge: {result.judge.sentence}")
     lines += [f"not compared: {one.contender}, as {one.reason}" for one in result.left_out]
     lines += [f"warning: {w}" for w in result.warnings]
     lines.append(f"report: {result.report}")

@@ -23,7 +23,7 @@ from inhouse.core import (
 from inhouse.core.json_schema import parse_object
 from inhouse.evaluate.changes import CHANGES, changed
 from inhouse.evaluate.contenders import Answers, Field, contenders_of
-from inhouse.scoring import FactFinder, Judged, field_scores, judge, object_exact, summarise
+from inhouse.scoring import Judged, Judging, field_scores, object_exact, summarise
 
 # Test examples that are asked again with changes, and training examples that are asked: a share of so many is known
 # to ten points.
@@ -59,7 +59,7 @@ def beyond_the_average(
     answers: Sequence[Answers],
     names: Sequence[str],
     metric: str,
-    facts: FactFinder | None,
+    judging: Judging,
     minutes: float,
 ) -> Beyond:
     """Ask some contenders a sample of the test again, with changes and with hidden instructions.
@@ -68,7 +68,7 @@ def beyond_the_average(
         answers: to the test as it is, theirs among them.
         names: of the contenders; of the fine-tuned one it is also asked what it learned from.
         metric: that the gap is told in.
-        facts: as `judge` takes it.
+        judging: what judges answers of the task.
         minutes: that each contender may take; fewer rows are asked where they are not enough, and none where that
             leaves less than twenty.
     """
@@ -95,7 +95,7 @@ def beyond_the_average(
         consistency += _consistency(given, one, questions, found)
         robustness += _robustness(given, one, questions, found)
         if one.fine_tuned:
-            gap = _gap(given, one, questions, found, metric, facts) or gap
+            gap = _gap(given, one, questions, found, metric, judging) or gap
     return Beyond(tuple(consistency), tuple(robustness), gap, tuple(notes))
 
 
@@ -203,14 +203,14 @@ def _gap(
     questions: Sequence[_Question],
     found: Sequence[Prediction],
     metric: str,
-    facts: FactFinder | None,
+    judging: Judging,
 ) -> GapResult | None:
     """The metric on a sample of what was learned, on validation and on test."""
     learned = [(q.example, p.target) for q, p in zip(questions, found, strict=True) if q.what == "train"]
     if len(learned) < LEAST or not given.validation:
         return None
     train, validation, test = (
-        _metric(given.task, examples, targets, metric, facts)
+        _metric(judging, examples, targets, metric)
         for examples, targets in (
             ([e for e, _ in learned], [target for _, target in learned]),
             (given.validation, [p.target for p in one.validation]),
@@ -220,10 +220,8 @@ def _gap(
     return GapResult(train=train, validation=validation, test=test, sentence=_gap_told(metric, train, test))
 
 
-def _metric(
-    task: Task, examples: Sequence[Example], answers: Sequence[str | None], metric: str, facts: FactFinder | None
-) -> Metric:
-    judged = judge(task, examples, answers, facts)
+def _metric(judging: Judging, examples: Sequence[Example], answers: Sequence[str | None], metric: str) -> Metric:
+    judged = judging(examples, answers)
     name = metric if metric in judged.scores else next(iter(judged.scores))
     return summarise(judged, [e.target for e in examples], name, [e.group for e in examples])
 

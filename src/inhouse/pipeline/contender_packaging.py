@@ -12,10 +12,9 @@ import numpy as np
 from inhouse.core import Dataset, EncoderRecipe, Evaluation, ModelVersion, Prediction, Reporter, Task, read_recipe
 from inhouse.errors import NotFound, Refused
 from inhouse.pipeline.evaluating.champion import against_champion
-from inhouse.pipeline.evaluating.judged import SERVABLE
+from inhouse.pipeline.evaluating.judged import SERVABLE, judging_of
 from inhouse.pipeline.evaluating.review import reviewed, target_errors_of
 from inhouse.pipeline.learning_data import to_learn_from
-from inhouse.scoring import judge
 from inhouse.store import Workspace, predictions, registry
 
 
@@ -145,8 +144,9 @@ def _judged(
     right = [np.array([p.target == e.target for p, e in zip(side, asked, strict=True)]) for side in (kept, given)]
     parity = compare_labels(kept, np.log(np.maximum(chances, 1e-300)), given, *right)
     answers = Answers(version.contender, fine_tuned=False, validation=given[:edge], test=given[edge:], seconds=0.0)
+    judging = judging_of(workspace, task, dataset)
     scores = [
-        judge(task, part, [p.target for p in side])
+        judging(part, [p.target for p in side])
         for part, side in ((validation, answers.validation), (test, answers.test))
     ]
     confidence = reviewed(task, dataset, [answers], *({version.contender: one} for one in scores))
@@ -168,7 +168,7 @@ def _judged(
         splits=["validation"] * edge + ["test"] * len(test),
         answers=given,
     )
-    rival = against_champion(workspace, task, registered, dataset, answers.test, None, reporter)
+    rival = against_champion(workspace, task, registered, dataset, answers.test, judging, reporter)
     evaluation = {**(version.evaluation or {}), "against_champion": rival, "model_version": registered.name}
     registered = registered.model_copy(update={"evaluation": evaluation})
     registry.update_version(workspace, registered)

@@ -80,13 +80,26 @@ def train(
     do(workspace, as_json, lambda w, t: verb(w, task, t, minutes=minutes, model=model), dump, told, together=together)
 
 
-@app.command(epilog="inhouse evaluate tickets")
-def evaluate(task: TaskName, which: Which = "latest", workspace: Folder = HERE, as_json: AsJson = False) -> None:
+@app.command(
+    epilog="""\b
+    inhouse evaluate tickets
+    inhouse evaluate letters --grades graded.csv   how far a model as judge agrees with people"""
+)
+def evaluate(
+    task: TaskName,
+    which: Which = "latest",
+    grades: Annotated[
+        Path | None,
+        typer.Option("--grades", metavar="FILE", help="answers that people graded 1 to 5, to check a model as judge"),
+    ] = None,
+    workspace: Folder = HERE,
+    as_json: AsJson = False,
+) -> None:
     """Compare a version with prompting and with classical models on the test examples; give the verdict."""
     from inhouse import pipeline
     from inhouse.cli import show
 
-    do(workspace, as_json, lambda w, t: pipeline.evaluate(w, task, t, which=which), dump, show.evaluated)
+    do(workspace, as_json, lambda w, t: pipeline.evaluate(w, task, t, which=which, grades=grades), dump, show.evaluated)
 
 
 @app.command(epilog='inhouse promote tickets --force --reason "trial for two weeks"')

@@ -9,6 +9,5 @@ for _module in ("tuned", "prompting", "classical", "floor"):
     import_module(f"{__name__}.{_module}")
 
 from inhouse.evaluate.contenders.asking import ask_all, contenders_of  # noqa: E402 - imports prompting
-from inhouse.evaluate.contenders.classical import curve_rises  # noqa: E402
 
-__all__ = ["CONTENDERS", "Answers", "Contender", "Field", "ask_all", "contender", "contenders_of", "curve_rises"]
+__all__ = ["CONTENDERS", "Answers", "Contender", "Field", "ask_all", "contender", "contenders_of"]

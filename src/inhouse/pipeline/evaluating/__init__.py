@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import cache
+from pathlib import Path
+
 from inhouse.clean import leaked_tests
 from inhouse.core import Dataset, Evaluation, ModelVersion, Reporter, Silent, Task, TrainResult
 from inhouse.engine import require_base
@@ -9,27 +12,43 @@ from inhouse.errors import NotFound
 from inhouse.pipeline.evaluating.answers import keep_answers
 from inhouse.pipeline.evaluating.beyond import asked_beyond, slices_of
 from inhouse.pipeline.evaluating.champion import against_champion
+from inhouse.pipeline.evaluating.curve import curve_seen
 from inhouse.pipeline.evaluating.field import encoders_of, make_field, open_remote_model
-from inhouse.pipeline.evaluating.judged import facts_of, metrics_of, result_of
+from inhouse.pipeline.evaluating.judged import judging_of, metrics_of, result_of, top_k
+from inhouse.pipeline.evaluating.model_judge import judged_by_model, require_judge
 from inhouse.pipeline.evaluating.reports import write_report
 from inhouse.pipeline.evaluating.review import reviewed, target_errors_of
+from inhouse.pipeline.evaluating.similar import similarities
 from inhouse.pipeline.evaluating.warnings import warnings_of
 from inhouse.pipeline.learning_data import to_learn_from
-from inhouse.scoring import judge, units_of
+from inhouse.scoring import confusions, label_results, units_of
 from inhouse.store import Workspace, disk_guard, records, registry
 
 __all__ = ["evaluate"]
 
+# What is kept in the database of a task with many labels; the report has all of them.
+WORST_LABELS, MOST_CONFUSIONS = 20, 1000
 
-def evaluate(workspace: Workspace, name: str, reporter: Reporter | None = None, *, which: str = "latest") -> Evaluation:
+
+def evaluate(
+    workspace: Workspace,
+    name: str,
+    reporter: Reporter | None = None,
+    *,
+    which: str = "latest",
+    grades: Path | str | None = None,
+) -> Evaluation:
     """Compare a model version with what the user would do instead, and decide.
 
     Every answer is kept; the report is written beside the task; the version becomes the candidate.
 
     Args:
         which: a version number, an alias, or `latest`.
+        grades: a file with grades of people, which the task's model as judge is compared with.
 
     Raises:
+        UsageError: there are grades and no judge.
+        ConfigError, InputError: the scorers of the task or the file of grades cannot be used.
         NotFound: no such task or version, or it has no test examples.
         ModelUnavailable, DiskFull
     """
@@ -43,8 +62,10 @@ def evaluate(workspace: Workspace, name: str, reporter: Reporter | None = None, 
         require_base(model, workspace.settings)
     for remote in task.remotes:  # a missing key is told before hours of work
         open_remote_model(remote, workspace.settings).close()
+    graded = None if grades is None else Path(grades)
+    require_judge(workspace, task, graded)
     with workspace.lock(f"train-{name}", f"training or evaluating {name!r}"), disk_guard(workspace.paths.root):
-        return _evaluate(workspace, task, version, dataset, reporter)
+        return _evaluate(workspace, task, version, dataset, reporter, graded)
 
 
 def _under_test(workspace: Workspace, name: str, which: str) -> ModelVersion:
@@ -56,26 +77,34 @@ def _under_test(workspace: Workspace, name: str, which: str) -> ModelVersion:
 
 
 def _evaluate(
-    workspace: Workspace, task: Task, version: ModelVersion, dataset: Dataset, reporter: Reporter
+    workspace: Workspace,
+    task: Task,
+    version: ModelVersion,
+    dataset: Dataset,
+    reporter: Reporter,
+    grades: Path | None,
 ) -> Evaluation:
-    from inhouse.evaluate.contenders import ask_all, curve_rises
+    from inhouse.evaluate.contenders import ask_all
     from inhouse.evaluate.signal import lift_of
     from inhouse.evaluate.verdict import ContenderAnswers, decide
 
     trained = TrainResult.model_validate(version.training or records.run_result(workspace, version.run))
     task = version.answers_as(task)
+    judging = judging_of(workspace, task, dataset)
     given = make_field(workspace, task, version, dataset, reporter)
     try:
         answers = ask_all(given)
-        rises = curve_rises(given) if task.metrics.minimum is not None else None
     finally:
         given.close()
     test, validation = dataset.of("test"), dataset.of("validation")
     expected = [e.target for e in test]
     groups = units_of([e.group for e in test], len(test))
-    facts = facts_of(task, dataset)
-    judged = {a.name: judge(task, test, [p.target for p in a.test], facts) for a in answers}
-    on_validation = {a.name: judge(task, validation, [p.target for p in a.validation], facts) for a in answers}
+    judged = {a.name: judging(test, [p.target for p in a.test]).with_scores(top_k(task, test, a.test)) for a in answers}
+    near, encoders = similarities(workspace, version, dataset, given, answers)
+    by_model = judged_by_model(workspace, task, version, dataset, given, answers, grades)
+    for what, scores in (("similarity", near), ("judge", by_model.scores)):
+        judged |= {name: judged[name].with_scores({what: one}) for name, one in scores.items()}
+    on_validation = {a.name: judging(validation, [p.target for p in a.validation]) for a in answers}
     primary = task.metrics.primary
     keep_answers(workspace, version, dataset, answers)
     confidence = reviewed(task, dataset, answers, on_validation, judged)
@@ -96,11 +125,13 @@ def _evaluate(
         metrics=task.metrics,
         test_groups=groups,
         leaked=len(leaked_tests(dataset)),
-        curve_rises=rises,
+        mend=f"inhouse clean {task.name} --apply leakage",
+        curve=cache(lambda: curve_seen(workspace, given)),
         train_examples=len(dataset.of("train")),
         lift=lambda: lift_of(given),
     )
-    beyond = asked_beyond(given, answers, judged, verdict, facts)
+    beyond = asked_beyond(given, answers, judged, verdict, judging)
+    own = judged[version.contender].answers if task.kind == "classify" else None
     evaluation = Evaluation(
         task=task.name,
         report=str(workspace.paths.report(task.name, version.number)),
@@ -118,10 +149,14 @@ def _evaluate(
         currency=workspace.settings.cost.currency,
         verdict=verdict,
         comparisons=comparisons,
-        against_champion=against_champion(workspace, task, version, dataset, answers[0].test, facts, reporter),
+        against_champion=against_champion(workspace, task, version, dataset, answers[0].test, judging, reporter),
+        judge=by_model.result,
+        bases=encoders,
         consistency=beyond.consistency,
         robustness=beyond.robustness,
         gap=beyond.gap,
+        labels=label_results(own, expected, groups)[:WORST_LABELS] if own else (),
+        confusions=confusions(own, expected)[:MOST_CONFUSIONS] if own else (),
         slices=slices_of(task, dataset, judged[version.contender]),
         warnings=(*warnings_of(workspace.load_task(task.name), version, dataset, answers), *given.notes, *beyond.notes),
         reviews=confidence.reviews,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from inhouse.clean.language import language_name, language_of
 from inhouse.core import Dataset, SliceResult, Task, Verdict
 from inhouse.evaluate.slices import slices
-from inhouse.scoring import RIGHT_METRICS, FactFinder, Judged
+from inhouse.scoring import RIGHT_METRICS, Judged, Judging
 
 if TYPE_CHECKING:
     from inhouse.evaluate.beyond import Beyond
@@ -31,7 +31,7 @@ def asked_beyond(
     answers: Sequence[Answers],
     judged: Mapping[str, Judged],
     verdict: Verdict,
-    facts: FactFinder | None,
+    judging: Judging,
 ) -> Beyond:
     """Ask again the fine-tuned model, what it was compared with, and the better way of prompting its base."""
     from inhouse.evaluate.beyond import beyond_the_average
@@ -41,7 +41,7 @@ def asked_beyond(
     prompting = [name for name in judged if name in _PROMPTING]
     best = max(prompting, key=lambda name: float(judged[name].scores[metric].mean()), default="")
     names = [given.tuned_name, verdict.winner, verdict.against or "", best]
-    return beyond_the_average(given, answers, names, metric, facts, MINUTES)
+    return beyond_the_average(given, answers, names, metric, judging, MINUTES)
 
 
 def _language(text: str) -> str | None:

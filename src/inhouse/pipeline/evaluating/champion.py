@@ -7,7 +7,7 @@ from typing import Any
 
 from inhouse.core import Dataset, ModelVersion, Prediction, Reporter, Task
 from inhouse.pipeline.learning_data import to_learn_from
-from inhouse.scoring import FactFinder, compare_scores, judge, summarise
+from inhouse.scoring import Judging, compare_scores, summarise
 from inhouse.store import Workspace, registry
 
 
@@ -17,7 +17,7 @@ def against_champion(
     version: ModelVersion,
     dataset: Dataset,
     candidate: Sequence[Prediction],
-    facts: FactFinder | None,
+    judging: Judging,
     reporter: Reporter,
 ) -> dict[str, Any] | None:
     """The version against the one that serves now, on the same test examples; None when nothing else serves.
@@ -47,11 +47,11 @@ def against_champion(
         answered = [a.prediction.target for a in served.answer([e.inputs for e in asked], bar.update)]
     finally:
         served.close()
-    metric = "accuracy" if task.kind == "classify" else task.metrics.primary
+    metric = "accuracy" if task.metrics.primary == "macro_f1" else task.metrics.primary
     expected = [e.target for e in asked]
     groups = [e.group for e in asked]
-    ours = judge(task, asked, [candidate[i].target for i in unseen], facts)
-    theirs = judge(task, asked, answered, facts)
+    ours = judging(asked, [candidate[i].target for i in unseen])
+    theirs = judging(asked, answered)
     gain, low, high, p_value = compare_scores(ours.scores[metric], theirs.scores[metric], groups=groups)
     return {
         "champion": champion.name,

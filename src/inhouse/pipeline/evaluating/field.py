@@ -65,13 +65,14 @@ def make_field(workspace: Workspace, task: Task, version: ModelVersion, dataset:
         identities={
             "tuned": f"{version.file_sha256} {engine} exact={version.exact}",
             "base": f"{base.spec.sha256} {engine}",
-            **{f"remote:{name}": _remote_identity(name, settings) for name in task.remotes},
+            **{f"remote:{name}": remote_identity(name, settings) for name in task.remotes},
         },
         known=predictions.known(workspace, task.name),
     )
 
 
-def _remote_identity(name: str, settings: Settings) -> str:
+def remote_identity(name: str, settings: Settings) -> str:
+    """What a remote model is: where it is asked, and under which name."""
     remote = settings.remotes[name]
     return f"{remote.base_url} {remote.model}"
 

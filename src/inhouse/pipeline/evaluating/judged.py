@@ -6,16 +6,33 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from inhouse.core import ContenderResult, Dataset, Metric, ModelVersion, Task, render_input
+import numpy as np
+from numpy.typing import NDArray
+
+from inhouse.core import ContenderResult, Dataset, Example, Metric, ModelVersion, Prediction, Task, render_input
 from inhouse.errors import NoMetric
-from inhouse.scoring import FactFinder, Groups, Judged, summarise
+from inhouse.pipeline.own_scorers import own_scorers
+from inhouse.scoring import FactFinder, Groups, Judged, Judging, summarise
+from inhouse.store import Workspace
 from inhouse.store.settings import RemoteSettings
 
 if TYPE_CHECKING:
     from inhouse.evaluate.contenders import Answers
 
+Floats = NDArray[np.float64]
+# A label counts where it is among so many of the likeliest.
+TOP = (3, 5)
 # Contenders beside the fine-tuned ones that `promote` can make a version of.
 SERVABLE = ("tfidf-linear", "embedding-linear")
+
+
+def judging_of(workspace: Workspace, task: Task, dataset: Dataset) -> Judging:
+    """What judges answers of the task: the metrics of its kind, and its own scorers.
+
+    Raises:
+        ConfigError: see `own_scorers`.
+    """
+    return Judging(task, facts_of(task, dataset), own_scorers(workspace, task))
 
 
 def facts_of(task: Task, dataset: Dataset) -> FactFinder | None:
@@ -33,6 +50,18 @@ def metrics_of(task: Task, judged: Judged, expected: Sequence[str], groups: Grou
         with suppress(NoMetric):  # facts of inputs that hold none, say
             found[name] = summarise(judged, expected, name, groups)
     return found
+
+
+def top_k(task: Task, examples: Sequence[Example], predictions: Sequence[Prediction]) -> dict[str, Floats]:
+    """Whether each label is among the likeliest few, for contenders that tell the chances of all labels."""
+    if task.kind != "classify" or not any(p.alternatives for p in predictions):
+        return {}
+    ranked = [[p.target, *(label for label, _ in p.alternatives)] for p in predictions]
+    return {
+        f"top_{k}": np.array([e.target in told[:k] for e, told in zip(examples, ranked, strict=True)], dtype=float)
+        for k in TOP
+        if len(task.labels) > k
+    }
 
 
 def result_of(
