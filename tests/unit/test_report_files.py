@@ -255,6 +255,7 @@ def test_the_report_shows_what_was_measured_in_order_and_nothing_else():
         "The comparison",
         "Where it goes wrong",
         "The base model",
+        "Every label",
         "Every test example",
         "How it learned",
         "Data",
