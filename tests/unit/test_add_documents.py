@@ -125,3 +125,59 @@ def test_a_second_folder_goes_to_the_same_task_beside_a_table(workspace, tmp_pat
     added = inhouse.add(workspace, "mails", [folder])
     assert added.fields == ("text",)
     assert sum(added.counts.values()) == 24 + 48  # what is there twice is for `clean` to find
+
+
+def row_of(workspace, name, text):
+    dataset = newest(workspace, name)
+    (found,) = [
+        (e.provenance.file, e.target, split)
+        for e, split in zip(dataset.examples, dataset.splits, strict=True)
+        if text in e.inputs["document"]
+    ]
+    return found
+
+
+def test_a_document_that_lies_in_another_folder_now_has_its_label_and_keeps_its_split(workspace, tmp_path):
+    folder = labelled(tmp_path / "mails")
+    inhouse.add(workspace, "mails", [folder])
+    moved = folder / "card_arrival" / "00.html"
+    text = moved.read_text().removeprefix("<p>")
+    _, label, split = row_of(workspace, "mails", text)
+    assert label == "card_arrival"
+    moved.rename(folder / "change_pin" / "moved.html")
+    reporter = Silent()
+    added = inhouse.add(workspace, "mails", [folder], reporter)
+    assert (added.dataset, added.replaced, sum(added.counts.values())) == (2, 1, 48)
+    assert row_of(workspace, "mails", text) == ("mails/change_pin/moved.html", "change_pin", split)
+    assert any("'card_arrival' -> 'change_pin'" in line for line in reporter.said)
+    assert inhouse.add(workspace, "mails", [folder]).dataset == 2
+
+
+def test_a_mended_target_beside_a_document_replaces_the_one_before_and_what_clean_did_stays(workspace, tmp_path):
+    folder = tmp_path / "invoices"
+    folder.mkdir()
+    for i in range(40):
+        (folder / f"{i}.html").write_text(f"<h1>Invoice {i}</h1>" + "<p>Contact: anna@example.com" * (i == 5))
+        (folder / f"{i}.json").write_text(json.dumps({"number": str(i)}))
+    inhouse.add(workspace, "invoices", [folder])
+    inhouse.clean(workspace, "invoices", apply=["personal_data"])
+    (folder / "7.json").write_text('{"number": "seven"}')
+    (folder / "5.json").write_text('{"number": "five"}')
+    reporter = Silent()
+    added = inhouse.add(workspace, "invoices", [folder], reporter)
+    assert (added.replaced, sum(added.counts.values())) == (1, 40)
+    targets = {e.provenance.file: e.target for e in newest(workspace, "invoices").examples}
+    assert targets["invoices/7.html"] == '{"number":"seven"}'
+    assert targets["invoices/5.html"] == '{"number":"5"}'
+    assert any("1 masked row stayed as read before" in line for line in reporter.warned)
+    assert "anna@example.com" not in str(newest(workspace, "invoices").examples)
+
+
+def test_a_copy_under_another_label_replaces_nothing(workspace, tmp_path):
+    folder = labelled(tmp_path / "mails")
+    inhouse.add(workspace, "mails", [folder])
+    original = folder / "card_arrival" / "00.html"
+    (folder / "change_pin" / "copy.html").write_bytes(original.read_bytes())
+    added = inhouse.add(workspace, "mails", [folder])
+    assert (added.dataset, added.replaced) == (1, 0)
+    assert row_of(workspace, "mails", original.read_text().removeprefix("<p>"))[1] == "card_arrival"

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inhouse.core import Example, Prediction, Provenance, Task
+from inhouse.engine import Generation
 from inhouse.evaluate import beyond, contenders
 from inhouse.evaluate.changes import CHANGES, changed
 from inhouse.evaluate.contenders import Answers, Field
@@ -35,7 +36,7 @@ def example(i: int, target: str, text: str = "", file: str = "f.csv") -> Example
 
 
 def test_every_change_changes_and_is_the_same_again():
-    inputs = {"subject": "Payment Received", "text": "I have paid 1,234.50 euros on monday morning already"}
+    inputs = {"subject": "Payment Received", "text": "I'm sure I've paid 1,234.50 euros on monday morning already"}
     for one in CHANGES.values():
         if one.name == "greeting":  # of a single field
             assert changed(inputs, one, "a") is None
@@ -97,7 +98,7 @@ def asked(monkeypatch, answer, *, fine_tuned=True, minutes=9.0, seconds=1.0):
     monkeypatch.setattr(beyond, "contenders_of", lambda task: [one])
     found, edge = ask(given), len(given.validation)
     answers = [Answers("fine-tuned", fine_tuned, found[:edge], found[edge:], seconds)]
-    return beyond.beyond_the_average(given, answers, ["fine-tuned"], "accuracy", Judging(CLASSIFY), minutes)
+    return beyond.beyond_the_average(given, answers, ["fine-tuned"], "accuracy", Judging(CLASSIFY), minutes, 0.1)
 
 
 def number_of(text: str) -> int:
@@ -139,8 +140,126 @@ def test_what_was_learned_by_heart_is_told(monkeypatch):
 def test_a_contender_that_is_too_slow_is_left_out_and_named(monkeypatch):
     found = asked(monkeypatch, lambda text: "a", minutes=0.1, seconds=600)
     assert (found.consistency, found.robustness, found.gap) == ((), (), None)
-    assert ["fine-tuned was not asked again" in note for note in found.notes] == [True]
+    assert found.notes == ("not asked again with harmless changes, as 20 examples alone take too long: fine-tuned",)
     assert asked(monkeypatch, lambda text: "a", fine_tuned=False).gap is None
+
+
+def test_every_contender_that_is_quick_is_asked_and_none_that_is_paid_or_says_always_the_same(monkeypatch):
+    given = a_field()
+    names = ("fine-tuned", "tfidf-linear", "prompted", "majority", "remote:gpt")
+
+    def ask(field):
+        return [Prediction(target="ab"[number_of(e.inputs["text"]) % 2]) for e in field.questions]
+
+    known = [contenders.Contender(n, ask, n == "fine-tuned", remote=n.startswith("remote:")) for n in names]
+    monkeypatch.setattr(beyond, "contenders_of", lambda task: known)
+    found, edge = ask(given), len(given.validation)
+    seconds = {"prompted": 60.0}  # two a second: too slow for the time of those beside the verdict
+    answers = [Answers(n, n == "fine-tuned", found[:edge], found[edge:], seconds.get(n, 1.0)) for n in names]
+    told = beyond.beyond_the_average(given, answers, ["fine-tuned"], "accuracy", None, 1.0, 0.25)
+    assert {c.contender for c in told.consistency} == {"fine-tuned", "tfidf-linear"}
+    assert [note.partition(": ")[2] for note in told.notes] == ["prompted", "remote:gpt"]
+    assert "paid for" in told.notes[1]
+    # Getting ready again counts too.
+    given.fits["tfidf-linear"] = 600.0
+    told = beyond.beyond_the_average(given, answers, ["fine-tuned"], "accuracy", None, 1.0, 0.25)
+    assert {c.contender for c in told.consistency} == {"fine-tuned"}
+
+
+def test_the_same_question_is_asked_three_times_more_and_one_other_answer_tells(monkeypatch):
+    asked_so_far: dict[str, int] = {}
+
+    def answer(text):
+        asked_so_far[text] = asked_so_far.get(text, 0) + 1
+        fickle = number_of(text) % 3 == 0 and asked_so_far[text] == 4  # the first time is the evaluation itself
+        return "other" if fickle else "ab"[number_of(text) % 2]
+
+    same = {one.change: one.same for one in asked(monkeypatch, answer).consistency}
+    assert same["again"].value == pytest.approx(2 / 3)
+    assert same["again"].n == 60
+
+
+@pytest.mark.parametrize(
+    ("said", "otherwise"),
+    [
+        ("I'm late", "I am late"),
+        ("how do i pay", "how can I pay"),
+        ("What is it? It can’t be", "What's it? It can't be".replace("can't", "cannot")),
+        ("Ich möchte zahlen", "Ich würde gern zahlen"),
+        ("it is what it is", "it's what it's"),
+        ("nothing here", None),
+        ("don\u2019touch", None),
+    ],
+)
+def test_the_same_in_other_words(said, otherwise):
+    found = changed({"text": said}, CHANGES["paraphrase"], "a")
+    assert (found and found["text"]) == otherwise
+
+
+# ---------------------------------------------------------------------- learned by heart
+
+
+class Template:
+    """A token a letter."""
+
+    def text_ids(self, text):
+        return list(text.encode())
+
+    def prompt_ids(self, messages):
+        return self.text_ids("|".join(m["content"] for m in messages) + ">")
+
+    def decode(self, ids):
+        return bytes(ids).decode()
+
+
+class Parrot:
+    """Goes on with the answers that it knows; else writes dots."""
+
+    def __init__(self, known):
+        self.known = known
+
+    def generate(self, prompts, *, max_new_tokens, grammar=None, progress=None):
+        found = []
+        for prompt in prompts:
+            begun = bytes(prompt).decode().partition(">")[2]
+            rest = next((t[len(begun) :] for t in self.known if t.startswith(begun)), "." * 99)
+            found.append(Generation(list(rest.encode())[:max_new_tokens], 0.0, True))
+        return found
+
+    def close(self):
+        pass
+
+
+TEXTS = Task.model_validate({"name": "t", "kind": "generate"})
+
+
+def by_heart(known, *, answers="a long answer to the question number"):
+    rows = [example(i, f"{i} {answers}" if i % 10 else "the same long answer to several") for i in range(180)]
+    given = bare_field(
+        TEXTS, rows[:60], rows[60:120], rows[120:],
+        template=Template(), make_tuned=lambda: Parrot([e.target for e in known(rows)]), make_base=lambda: Parrot([]),
+        max_tokens=999,
+    )  # fmt: skip
+    one = Answers("fine-tuned", True, [], [Prediction(target="x")] * 60, 1.0)
+    return beyond._by_heart(given, one, 1.0)
+
+
+def test_answers_that_were_learned_by_heart_are_told():
+    found = by_heart(lambda rows: rows[:60])
+    assert (found.learned.value, found.unseen.value, found.base.value) == (1, 0, 0)
+    assert found.learned.n == 54, "an answer that stands twice is none that one example teaches"
+    assert found.sentence.endswith("it has learned answers by heart")
+    assert "100% of the training answers, 0% of unseen ones (its base: 0%)" in found.sentence
+
+
+def test_a_model_that_writes_every_rest_has_learned_none_by_heart():
+    found = by_heart(lambda rows: rows)
+    assert (found.learned.value, found.unseen.value) == (1, 1)
+    assert found.sentence.endswith("it has not learned answers by heart")
+
+
+def test_short_answers_are_not_probed():
+    assert by_heart(lambda rows: rows, answers="no") is None
 
 
 # ---------------------------------------------------------------------- parts

@@ -57,6 +57,19 @@ def test_overlong_shows_the_longest_first_and_counts_only_what_may_be_long():
     assert counted == ["a b c d e f\nx", "a b c d e f g h\nx"]
 
 
+def test_overlong_counts_a_part_of_what_is_very_long_and_takes_the_rest_to_be_alike():
+    longest = []
+
+    def count(texts):
+        longest.extend(map(len, texts))
+        return words(texts)
+
+    rows = [("word " * 500_000, "x", "train"), ("word " * 30_000, "x", "train")]
+    [found] = run("overlong", *rows, count_tokens=count, max_tokens=5)
+    assert max(longest) == 200_000
+    assert [one.note for one in found.evidence] == ["501,000 tokens", "30,001 tokens"]
+
+
 @pytest.mark.parametrize(
     ("limits", "remedy"),
     [

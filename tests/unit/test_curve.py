@@ -146,6 +146,13 @@ def test_parts_are_trained_in_4_bits_where_the_whole_is(tiny_base):
     assert all(part.recipe.four_bit for part in causal_parts(short, Silent()))
 
 
+def test_parts_are_not_compiled_where_the_whole_is_not(tiny_base):
+    whole = prepared(GROUPS, tiny_base, compile=True)
+    assert all(part.recipe.compiled for part in causal_parts(whole, Silent()))
+    left_out = replace(whole, recipe=whole.recipe.model_copy(update={"compiled": False}))  # the fused pass has no use
+    assert not any(part.recipe.compiled for part in causal_parts(left_out, Silent()))
+
+
 def test_a_curve_takes_the_place_of_its_own_task_and_model_alone(tmp_path, tiny_base):
     workspace, recipe = inhouse.open_workspace(tmp_path), prepared(GROUPS, tiny_base).recipe
     of_other_data = recipe.model_copy(update={"dataset_fingerprint": "other"})

@@ -557,3 +557,37 @@ def test_how_the_file_was_read_goes_with_it_and_what_cannot_be_read_is_said_to_b
     assert [s.pattern for s in workspace.load_task("t").sources] == ["exports/*.csv"]
     (workspace.paths.root / "n.parquet").unlink()
     assert holding(workspace.paths.root, "cols.csv") == set()
+
+
+def test_rejected_rows_of_another_file_with_the_same_columns_stay(workspace, tmp_path):
+    folder = tmp_path / "exports"
+    folder.mkdir()
+    for name, first in (("jane.csv", 0), ("other.csv", 20)):
+        write_csv(folder / name, [*rows(20, start=first), {"text": f"no label in {name}", "label": ""}])
+    write_csv(folder / "third.csv", [*rows(20, start=40), {"text": "", "label": "jane.csv"}])
+    (file,) = pipeline.add(workspace, "t", [folder]).rejected_files
+    assert Path(file).name.startswith("jane.csv.")
+    done = pipeline.forget(workspace, "t", source=folder / "jane.csv", yes=True)
+    assert (done.rows, done.rejected) == (20, 1)
+    left = list(csv.DictReader(io.StringIO(Path(file).read_text())))
+    assert [row["inhouse_file"] for row in left] == ["exports/other.csv", "exports/third.csv"]
+
+
+def test_one_of_two_folders_of_one_name_is_forgotten_alone(workspace, tmp_path):
+    folders = [tmp_path / year / "exports" for year in ("2024", "2025")]
+    for start, folder in enumerate(folders):
+        folder.mkdir(parents=True)
+        write_csv(folder / "a.csv", rows(20, start=20 * start))
+    pipeline.add(workspace, "t", folders)
+    done = pipeline.forget(workspace, "t", source=folders[0], yes=True)
+    assert done.rows == 20
+    (file,) = {e.provenance.file for e in records.load_dataset(workspace, "t").examples}
+    assert file.endswith("2025/exports/a.csv")
+
+
+def test_another_task_that_holds_it_in_its_pool_is_named(workspace, tmp_path):
+    pipeline.add(workspace, "t", [write_csv(tmp_path / "a.csv", rows(20))])
+    pipeline.init(workspace, "other")
+    unlabelled = write_csv(tmp_path / "u.csv", [{"text": f"a letter of {SECRET}"}, {"text": "another one"}])
+    pipeline.add(workspace, "other", [unlabelled], unlabelled=True)
+    assert pipeline.forget(workspace, "t", match=SECRET).elsewhere == ("other",)

@@ -472,11 +472,16 @@ def test_training_sees_the_logits_that_transformers_computes(family, bases):
 
 
 @pytest.mark.parametrize("name", ["gemma", "gemma2", "gemma3", "phi3", "phi2"])
-def test_layers_that_are_computed_again_give_the_same_gradients(name, bases):
+def test_layers_that_are_computed_again_give_the_same_gradients(name, bases, tmp_path):
+    """Also where config.json asks for dropout, as Phi-2's does."""
     texts = [Encoded(ids_of(100)[: 20 + 7 * n], [5, 6 + n]) for n in range(3)]
+    folder = shutil.copytree(bases[name].folder, tmp_path / "base")
+    config = json.loads((folder / "config.json").read_text())
+    config |= {"attention_dropout": 0.3, "resid_pdrop": 0.3, "embd_pdrop": 0.3}
+    (folder / "config.json").write_text(json.dumps(config))
     found = []
     for checkpointed in (False, True):
-        model = load_model(bases[name].folder, "float32")
+        model = load_model(folder, "float32")
         learned = learned_parameters(attach(model, 4, 8, 0))
         loss, _ = loop._learn(loop.trunk_of(model, 1024, checkpointed=checkpointed), texts)
         found.append((loss, [parameter.grad.clone() for parameter in learned.values()]))

@@ -218,6 +218,33 @@ def test_groups_of_a_path_stay_together_and_the_outline_is_kept(kinds):
     workspace.close()
 
 
+def test_an_object_says_how_sure_it_is_of_each_field(kinds, cli, tmp_path):
+    folder, done = kinds
+    review = done["orders"]["field_review"]
+    assert review is None or {f["field"] for f in review["fields"]} <= {"town", "lamps", "items"}
+    assert done["letters"]["field_review"] is None
+    file = write(tmp_path / "some.jsonl", [{"mail": o["mail"]} for o in orders(3)])
+    answered = cli(folder, "predict", "orders", file, "--out", tmp_path / "out.csv", "--version", "candidate")
+    assert answered.code == 0, answered.err
+    with (tmp_path / "out.csv").open(encoding="utf-8", newline="") as table:
+        rows = list(csv.DictReader(table))
+    assert list(rows[0])[-2:] == ["error", "confidence_by_field"]
+    for row in rows:
+        if not row["prediction"]:
+            assert row["confidence_by_field"] == ""
+            continue
+        parts = json.loads(row["confidence_by_field"])
+        assert list(parts.values()) == sorted(parts.values()), "the least sure first"
+        assert set(parts) == set(json.loads(row["prediction"]))
+
+
+def test_what_was_forgotten_is_measured_of_language_models(kinds):
+    for evaluation in kinds[1].values():
+        moved = evaluation["forgetting"]
+        assert moved["low"] <= moved["divergence"] <= moved["high"]
+        assert moved["prompts"] >= 16
+
+
 def test_predict_keeps_rows_and_names_what_it_could_not_answer(kinds, cli, tmp_path):
     folder, _ = kinds
     rows = [{"mail": "send 3 lamps to Bonn"}, {"mail": ""}]

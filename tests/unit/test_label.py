@@ -354,6 +354,16 @@ def test_a_new_label_is_asked_about(monkeypatch, capsys):
     assert capsys.readouterr().err.count("is a new label") == 2
 
 
+def test_labels_that_are_numbers_are_written_and_have_no_other_numbers(monkeypatch, capsys):
+    lines = iter(["3\n", "n\n", "1\n"])
+    monkeypatch.setattr("sys.stdin.readline", lambda: next(lines), raising=False)
+    shown = pipeline.Shown("1", {"text": "x"}, "a:1", None, None, "", (), "", labels=("0", "1", "2"))
+    assert Labeller("classify", Terminal())(shown) == "1"
+    told = capsys.readouterr().err
+    assert "\n0   1   2\n" in told
+    assert "'3' is a new label" in told
+
+
 def test_the_data_is_compared_with_unlabelled_records_where_nothing_was_served(workspace, tmp_path):
     rows = [{"text": f"crypto wallet question {i}"} for i in range(40)]
     pipeline.add(workspace, "tickets", [write_csv(tmp_path / "more.csv", rows)], unlabelled=True)

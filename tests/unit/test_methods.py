@@ -14,7 +14,7 @@ from torch import nn
 from torch.nn import functional
 from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM
 
-from inhouse.core import Dataset, Example, Provenance, Silent, Task
+from inhouse.core import Dataset, Example, Provenance, Silent, Task, TrainSection
 from inhouse.engine.chat_template import ChatTemplate
 from inhouse.engine.lora import (
     adapter_state,
@@ -27,7 +27,7 @@ from inhouse.engine.torch_model import load_model
 from inhouse.pipeline.preparation import Prepared
 from inhouse.pipeline.preparation import _with_room as with_room
 from inhouse.store import Workspace, registry
-from inhouse.train import Encoded, encode, loop, make_recipe, memory_needed
+from inhouse.train import Encoded, encode, loop, make_plan, make_recipe, memory_needed
 from inhouse.train import fused as fused_pass
 
 ADAPTERS = ["lora", "rslora", "dora"]
@@ -151,6 +151,34 @@ def run(tiny_base, recipe, sides, checkpoint, *, mixed=False, **options):
 def test_the_recipe_of_a_method(tiny_base, wish, rank, alpha, rate):
     recipe, _ = prepared(tiny_base, **wish)
     assert (recipe.method, recipe.rank, recipe.alpha, recipe.learning_rate) == (wish["method"], rank, alpha, rate)
+
+
+@pytest.mark.parametrize(
+    ("width", "wish", "rate"),
+    [
+        (64, {}, 1e-3),
+        (576, {}, 1e-3),
+        (2048, {}, 5.3e-4),
+        (4096, {}, 3.8e-4),
+        (4096, {"method": "full"}, 3.8e-5),
+        (4096, {"learning_rate": 0.01}, 0.01),
+    ],
+)
+def test_wider_bases_learn_at_a_smaller_rate(width, wish, rate):
+    task, learned = Task(name="t", kind="generate", train=wish), [Encoded([1, 2], [3, 4])] * 8
+    of_base = {"base_model": "tiny", "base_sha256": "0", "precision": "float32"}
+    recipe = make_recipe(task, Dataset("t", 1, (), ()), learned, **of_base, width=width)
+    assert recipe.learning_rate == rate
+
+
+def test_what_task_toml_asks_for_is_the_reason_of_a_choice(tiny_base):
+    recipe, sides = prepared(tiny_base, epochs=3, learning_rate=0.01)
+    told = {True: [], False: []}
+    for wish in (TrainSection(epochs=3, learning_rate=0.01), None):
+        for choice in make_plan(recipe, *sides, seconds_per_token=1.0, wish=wish).choices:
+            told["task.toml" in choice.reason].append(choice.name)
+    assert told[True] == ["passes", "learning rate"]
+    assert told[False].count("batch") == 2
 
 
 @pytest.mark.parametrize("method", ["dora", "rslora", "full"])

@@ -41,6 +41,30 @@ def folder(tmp_path_factory):
     return place
 
 
+def test_token_losses_are_torchs_cross_entropy_with_its_gradient():
+    torch.manual_seed(0)
+    wanted, weights = torch.tensor([3, 299, 0, 7]), torch.tensor([1.0, -0.5, 2.0, 0.0])
+    rows = torch.randn(4, 300) * 8
+    found = []
+    for losses in (objectives.token_losses, lambda x, w: functional.cross_entropy(x, w, reduction="none")):
+        logits = rows.clone().requires_grad_()
+        values = losses(logits, wanted)
+        (values * weights).sum().backward()
+        found.append((values.detach(), logits.grad))
+    torch.testing.assert_close(*(value for value, _ in found), rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(*(grad for _, grad in found), rtol=1e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize("far", [0.0, 1e4, float("nan")])
+def test_token_losses_stay_finite_where_a_token_has_no_chance_and_tell_what_is_no_number(far):
+    logits = torch.zeros(1, 5)
+    logits[0, 1] = far
+    logits.requires_grad_()
+    loss = objectives.token_losses(logits, torch.tensor([0]))
+    loss.sum().backward()
+    assert torch.isfinite(loss).all() == torch.isfinite(logits.grad).all() == (far == far)
+
+
 def pairs(count: int = 6) -> list[Encoded]:
     """Random pairs; one has no rejected answer, one an earlier turn that carries loss."""
     rng = random.Random(1)

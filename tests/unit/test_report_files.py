@@ -18,6 +18,8 @@ from inhouse.core import (
     CurvePoint,
     CurveResult,
     Example,
+    FieldCalibration,
+    FieldReview,
     Parity,
     Provenance,
     ReliabilityBin,
@@ -27,7 +29,9 @@ from inhouse.core import (
     TrainResult,
 )
 from inhouse.evaluate.card import CardData, card_html, card_markdown
+from inhouse.evaluate.changes import CHANGES
 from inhouse.evaluate.report import ReportData, render_report, report_markdown
+from inhouse.evaluate.wrong import Near, WrongAnswer, WrongGroup
 
 CARD = CardData(
     evaluation=WHOLE.model_copy(
@@ -40,6 +44,10 @@ CARD = CardData(
     again=("Every month: inhouse monitor tickets.",),
     created_at="2025-01-02",
 )
+
+
+# A browser that shows no window and asks nobody for anything.
+BARE = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
 
 
 def tables(text: str) -> list[list[list[str]]]:
@@ -65,6 +73,7 @@ def test_markdown_has_every_part_that_was_measured_and_no_other():
         "Slices",
         "Consistency",
         "Hidden instructions obeyed",
+        "Learned and forgotten",
         "Base models",
         "Warnings",
     ]
@@ -170,7 +179,7 @@ CURVE = CurveResult(
 
 
 def full() -> ReportData:
-    """A report in which everything was measured, of twelve contenders."""
+    """A report in which figures of everything were measured, of twelve contenders."""
     names = ("fine-tuned", *(f"contender-{n}" for n in range(11)))
     first = WHOLE.contenders[0]
     points = tuple(
@@ -280,8 +289,71 @@ def test_every_test_example_can_be_browsed_and_narrowed_without_a_script():
     inputs = [attributes for tag, attributes in Page(html).tags if tag == "input"]
     assert [i["id"] for i in inputs] == ["only-all", "only-wrong", "only-won", "only-lost"]
     assert {i["type"] for i in inputs} == {"radio"}
-    for mark in ("wrong", "won", "lost"):
+    for mark in ("wrong", "won", "lost", "suspect", "person"):
         assert f".browser:has(#only-{mark}:checked) tbody tr:not(.{mark})" in html
+
+
+def test_suspect_examples_and_those_for_a_person_can_be_picked_out():
+    to_a_person = {"fine-tuned": [n % 7 == 0 for n in range(400)]}
+    html = render_report(replace(full(), suspects={5: f"models say {EVIL}"}, to_a_person=to_a_person))
+    marks = {
+        int(n): set(m.split())
+        for m, n in re.findall(r'<tr class="([^"]*)"><td data-label="Input"[^>]*>message (\d+) ', html)
+    }
+    assert {n for n, m in marks.items() if "suspect" in m} == {5}
+    assert {n for n, m in marks.items() if "person" in m} == set(range(0, 400, 7))
+    page = Page(html)
+    assert_inert(page)
+    assert [a["id"] for tag, a in page.tags if tag == "input"][-2:] == ["only-suspect", "only-person"]
+    assert "suspect: models say" in page.plain
+
+
+NEAR = Near(text="a message like it", answer="label_2", place="m.csv:9", likeness=0.75)
+WRONG = (
+    WrongGroup(
+        "label_1 answered as label_2",
+        7,
+        (WrongAnswer("message 31", "label_1", f"label_2 {EVIL}", 0.97, "m.csv:31", "models say label_2", (NEAR,)),),
+    ),
+)
+
+
+def test_wrong_answers_stand_with_the_training_examples_nearest_to_them():
+    html = render_report(replace(full(), wrong=WRONG))
+    page = Page(html)
+    assert_inert(page)
+    for told in (
+        "label_1 answered as label_2 (7)",
+        "97.0 % sure",
+        "suspect: models say label_2",
+        "a message like it (0.75, m.csv:9)",
+    ):
+        assert told in page.plain.replace("\u00a0", " "), told
+    markdown = report_markdown(WHOLE, WRONG)
+    assert "## Wrong: label\\_1 answered as label\\_2 (7)" in markdown
+    assert len({len(row) for row in tables(markdown)[-1]}) == 1
+    assert "<script" not in markdown.replace("\\<", "")
+
+
+def test_what_suspect_answers_change_and_how_sure_it_is_of_fields_is_told():
+    known = WHOLE.model_copy(
+        update={
+            "without_suspects": {"fine-tuned": HALF.model_copy(update={"value": 0.55})},
+            "field_review": FieldReview(
+                contender="fine-tuned",
+                fields=(FieldCalibration(field="total", method="logistic", ece_before=0.2, ece=HALF),),
+                pointed=HALF,
+                by_chance=0.25,
+            ),
+        }
+    )
+    page = Page(render_report(replace(full(), evaluation=known.model_copy(update={"test_examples": 400}))))
+    plain = page.plain.replace("\u00a0", " ")
+    assert "Without them Accuracy would be: fine-tuned 55.0 % in place of 50.0 %." in plain
+    assert "the field that fine-tuned is least sure of is a wrong one in 50.0 %" in plain
+    markdown = report_markdown(known).replace("\u00a0", " ")
+    assert "| fine-tuned | 50.0 % | 55.0 % |" in markdown
+    assert "| total | logistic | 20.0 % | 50.0 % |" in markdown
 
 
 def test_thousands_of_examples_stay_within_three_megabytes_those_that_matter_first():
@@ -303,18 +375,70 @@ def test_thousands_of_examples_stay_within_three_megabytes_those_that_matter_fir
     assert "of 6,000 have room here" in html
 
 
+def fullest() -> ReportData:
+    """The same with everything that texts of examples are shown in, and the longest sentences."""
+    known = full().evaluation
+    sentence = "accuracy 99.1% on 100 examples it learned from, 71.0% on the test: 28 points do not carry over; " * 3
+    return replace(
+        full(),
+        evaluation=known.model_copy(
+            update={
+                "without_suspects": {c.name: HALF for c in known.contenders},
+                "consistency": tuple(
+                    Consistency(contender=c.name, change=change, same=HALF)
+                    for c in known.contenders
+                    for change in CHANGES
+                ),
+                "field_review": FieldReview(
+                    contender="fine-tuned",
+                    fields=tuple(
+                        FieldCalibration(field=f"stops.field_{n}", method="logistic", ece_before=0.2, ece=HALF)
+                        for n in range(20)
+                    ),
+                    pointed=HALF,
+                    by_chance=0.25,
+                ),
+                "gap": WHOLE.gap.model_copy(update={"sentence": sentence}) if WHOLE.gap else None,
+                "forgetting": WHOLE.forgetting.model_copy(update={"sentence": sentence}) if WHOLE.forgetting else None,
+            }
+        ),
+        wrong=WRONG * 8,
+        suspects=dict.fromkeys(range(0, 400, 9), "models that have not seen it give 'a' a chance of 0.1%"),
+        to_a_person={"fine-tuned": [n % 2 == 0 for n in range(400)]},
+    )
+
+
 def test_the_report_prints_on_two_sheets(tmp_path: Path, browser: str):
-    assert printed(render_report(full()), tmp_path, browser) == 2
+    assert printed(render_report(fullest()), tmp_path, browser) == 2
+
+
+def test_the_report_is_as_wide_as_a_phone(tmp_path: Path, browser: str):
+    """Nothing stands out to the right: the page is not wider than the frame that it is shown in."""
+    (tmp_path / "page.html").write_text(render_report(fullest()), "utf-8")
+    (tmp_path / "frame.html").write_text(
+        '<iframe id="phone" src="page.html" width="360" height="800" style="border: 0"></iframe><script>'
+        "phone.onload = () => { document.body.dataset.wide = phone.contentDocument.documentElement.scrollWidth }</script>"
+    )
+    asked = ["--allow-file-access-from-files", "--virtual-time-budget=5000", "--dump-dom", str(tmp_path / "frame.html")]
+    done = subprocess.run(
+        [browser, *BARE, f"--user-data-dir={tmp_path / 'profile'}", *asked],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    wide = re.search(r'data-wide="(\d+)"', done.stdout)
+    assert wide is not None
+    assert int(wide[1]) <= 360
 
 
 def printed(html: str, folder: Path, browser: str) -> int:
     """How many sheets chromium prints a page on."""
     (folder / "page.html").write_text(html, "utf-8")
-    words = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
     subprocess.run(
         [
             browser,
-            *words,
+            *BARE,
             f"--user-data-dir={folder / 'profile'}",
             f"--print-to-pdf={folder / 'page.pdf'}",
             str(folder / "page.html"),

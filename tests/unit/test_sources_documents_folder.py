@@ -13,7 +13,15 @@ import pytest
 from reportlab.pdfgen.canvas import Canvas
 
 from inhouse.errors import SourceError
-from inhouse.sources import document_files, infer_mapping, read_document_folder, read_documents, to_examples
+from inhouse.sources import (
+    document_files,
+    find_files,
+    infer_mapping,
+    read_document_folder,
+    read_documents,
+    remedy_of,
+    to_examples,
+)
 
 
 def pdf(path, text):
@@ -200,3 +208,36 @@ def test_thousands_of_files(tmp_path):
     source = read_document_folder(tmp_path)
     assert len(source.records) == 3000
     assert source.records[2999].values == {"document": "text 2999", "target": '{"n":2999}', "file": "02999.txt"}
+
+
+def test_names_that_are_no_text_are_read_and_kept_apart(tmp_path):
+    for byte in (b"\xe9", b"\xe8"):
+        document = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf" + byte + b".html"))
+        document.write_text("<p>menu")
+        document.with_suffix(".json").write_text(json.dumps({"byte": byte.hex()}))
+    source = read_document_folder(tmp_path)
+    assert rows(source) == [
+        ("caf\\xe8.html", "menu", '{"byte":"e8"}'),
+        ("caf\\xe9.html", "menu", '{"byte":"e9"}'),
+    ]
+    assert all(str(record.provenance).encode() for record in source.records)
+
+
+def test_a_folder_that_may_not_be_read_is_told(tmp_path, monkeypatch):
+    (tmp_path / "good.txt").write_text("good")
+    (tmp_path / "closed").mkdir()
+    scandir = os.scandir
+
+    def refuse(path):
+        if Path(path).name == "closed":
+            raise PermissionError(13, "Permission denied")
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    source = read_document_folder(tmp_path, targets=False)
+    assert [r.values["document"] for r in source.records] == ["good"]
+    (closed,) = source.rejections
+    assert closed.provenance.file == f"{tmp_path.name}/closed"
+    assert closed.reason == "is a folder that cannot be read: Permission denied"
+    assert "right to read it" in remedy_of(closed.reason)
+    assert find_files([tmp_path]).passed_over["in folders that cannot be read (Permission denied)"] == 1

@@ -20,6 +20,7 @@ from reportlab.pdfgen.canvas import Canvas
 from reportlab.platypus import BaseDocTemplate, Frame, PageTemplate, Paragraph, SimpleDocTemplate, Table, TableStyle
 
 from inhouse.sources.bounds import Unreadable
+from inhouse.sources.documents import mail as mail_reader
 from inhouse.sources.documents.html import read_html
 from inhouse.sources.documents.layout import Word, page_text
 from inhouse.sources.documents.reading import ENDINGS, read_parts
@@ -389,3 +390,26 @@ def test_any_bytes_are_a_text_or_a_fault(tmp_path_factory, ending, data):
     path.write_bytes(data)
     for part in read_parts(path):
         assert bool(part.text) != bool(part.fault)
+
+
+def test_an_attachment_without_a_name_is_read_and_a_picture_in_the_html_is_not(tmp_path):
+    message = mail(html='<p>Please send <img src="cid:logo">')
+    message.add_attachment(b"Total: 12.50", maintype="application", subtype="octet-stream")
+    message.add_attachment("the terms", subtype="plain")
+    message.add_attachment(b"GIF89a", maintype="image", subtype="gif", disposition="inline")
+    (tmp_path / "a.eml").write_bytes(message.as_bytes())
+    text = text_of(tmp_path / "a.eml")
+    assert "Attachment attachment.txt:\nthe terms" in text
+    assert text.count("[not read:") == 1
+    assert text.count("Attachment ") == 2
+
+
+def test_a_mail_of_too_many_parts_is_refused_and_not_cut(tmp_path, monkeypatch):
+    monkeypatch.setattr(mail_reader, "_MAX_PARTS", 6)
+    few, many = mail("few"), mail("many")
+    for message, count in ((few, 3), (many, 9)):
+        for i in range(count):
+            message.add_attachment(f"part {i}", filename=f"{i}.txt")
+    assert "part 2" in mail_reader.read_mail(few.as_bytes(), lambda _, data: data.decode())
+    with pytest.raises(Unreadable, match="more than 6 parts"):
+        mail_reader.read_mail(many.as_bytes(), lambda _, data: data.decode())

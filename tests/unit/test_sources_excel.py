@@ -238,11 +238,26 @@ def test_cells_repeated_without_end_in_an_open_document(tmp_path):
 
 
 def test_a_cell_beyond_all_measure_costs_its_row(tmp_path, monkeypatch):
-    monkeypatch.setattr("inhouse.sources.excel_file.MAX_CHARS", 100)
+    monkeypatch.setattr("inhouse.sources.excel_file.EXCEL_CHARS", 100)
     rows = [["text", "label"], *([f"row {i}", "a"] for i in range(4)), ["x" * 101, "b"]]
     source = read_source(book(tmp_path / "d.xlsx", ("S", rows)))
     assert (len(source.records), source.rejections[0].provenance.line) == (4, 6)
-    assert "a cell of more than" in source.rejections[0].reason
+    assert "a cell of more than 100 characters" in source.rejections[0].reason
+    assert source.notes == ()
+
+
+def test_a_text_that_fills_its_cell_is_told_as_it_was_cut(tmp_path):
+    rows = [["text", "label"], ["x" * 32_767, "a"], *([f"row {i}", "a"] for i in range(4))]
+    source = read_source(book(tmp_path / "d.xlsx", ("S", rows)))
+    assert (len(source.records), source.rejections) == (5, [])
+    (told,) = source.notes
+    assert told.startswith("1 row with a text of 32,767 characters")
+    assert "the first is row 2): what came behind is lost" in told
+
+
+def test_an_open_document_may_have_longer_cells(tmp_path):
+    source = read_source(open_document(tmp_path / "d.ods", text="y" * 40_000))
+    assert rows_of(source) == [(2, "y" * 40_000, "a")]
 
 
 @pytest.fixture
@@ -431,12 +446,12 @@ def test_merged_rows_of_open_document_spreadsheets_are_refused(tmp_path):
     assert "save it as .xlsx" in error.remedy
 
 
-def open_document(path, attributes="", of_rows=""):
-    def cell(text):
-        return f'<table:table-cell office:value-type="string"{attributes}><text:p>{text}</text:p></table:table-cell>'
+def open_document(path, attributes="", of_rows="", text="één"):
+    def cell(value):
+        return f'<table:table-cell office:value-type="string"{attributes}><text:p>{value}</text:p></table:table-cell>'
 
     rows = [
-        f"<table:table-row{of_rows}>{cell(a)}{cell(b)}</table:table-row>" for a, b in (("text", "label"), ("één", "a"))
+        f"<table:table-row{of_rows}>{cell(a)}{cell(b)}</table:table-row>" for a, b in (("text", "label"), (text, "a"))
     ]
     space = "urn:oasis:names:tc:opendocument:xmlns:{0}:1.0"
     cells = "".join(rows)

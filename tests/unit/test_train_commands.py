@@ -16,6 +16,7 @@ import pytest
 from conftest import many_intents, tree, write_csv
 
 import inhouse
+from inhouse.cli import show
 from inhouse.pipeline import training
 from inhouse.store import records, registry
 
@@ -118,6 +119,14 @@ def test_a_gpu_tells_its_limit_through_nvidias_library(monkeypatch, milliwatts, 
     monkeypatch.setattr("torch.cuda.get_device_properties", lambda: SimpleNamespace(uuid="ab-12"))
     assert torch_model.gpu_watts() == expected
     assert calls == ["init", "shutdown"]
+
+
+@pytest.mark.parametrize(
+    ("minutes", "told"),
+    [(0.25, "15 seconds"), (1.4, "1.4 minutes"), (38.2, "38 minutes"), (100, "1.7 hours"), (700, "12 hours")],
+)
+def test_a_time_is_told_to_within_a_twentieth(minutes, told):
+    assert show.duration(minutes) == told
 
 
 def test_minutes_shorten_the_schedule_and_a_done_training_is_not_repeated(workspace, cli):
@@ -259,7 +268,10 @@ def test_too_few_examples_for_a_curve_are_refused(tmp_path, tiny_gguf, cli):
     assert "too few for a curve" in refused.err
 
 
-@pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")  # MLflow's own, from its models
+mlflows_own = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")  # from its models
+
+
+@mlflows_own
 def test_mlflow_gets_every_step_in_a_store_of_the_workspace(workspace, cli, monkeypatch):
     monkeypatch.setenv("INHOUSE_TRACKING__TO", "mlflow")
     done = cli(workspace, "train", "intents", "--json").json
@@ -280,6 +292,7 @@ def test_mlflow_gets_every_step_in_a_store_of_the_workspace(workspace, cli, monk
     assert [metric.value for metric in looks] == [row["validation_loss"] for row in done["history"]]
 
 
+@mlflows_own
 def test_a_tracker_that_fails_is_left_out_and_the_training_goes_on(workspace, cli, monkeypatch):
     (workspace / "inhouse.toml").write_text('[tracking]\nto = ["mlflow"]\n', "utf-8")
     from accelerate.tracking import MLflowTracker

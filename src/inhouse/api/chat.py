@@ -310,12 +310,14 @@ def _usage(answered: Answered) -> dict[str, int]:
 
 def _ours(asked: _Asked, answered: Answered) -> dict[str, Any]:
     """What OpenAI's shape has no place for."""
+    prediction = answered.prediction
     return {
         "inhouse": {
             "model_version": asked.version.name,
-            "confidence": answered.prediction.confidence,
+            "confidence": prediction.confidence,
+            **({"fields": prediction.parts} if prediction.parts else {}),
             "needs_review": answered.needs_review,
-            "warnings": [*asked.warnings, *([answered.prediction.error] if answered.prediction.error else [])],
+            "warnings": [*asked.warnings, *([prediction.error] if prediction.error else [])],
         }
     }
 

@@ -62,8 +62,14 @@ def language_of(text: str) -> str | None:
     """The ISO 639 code of the language of a text; None where that is not sure, or there is too little text."""
     if len(text) < MIN_CHARACTERS:
         return None
-    code, probability = _identifier().classify(text[:READ])
-    return str(code) if probability >= SURE and code != _NO_LANGUAGE else None
+    code, probability = classified(text[:READ])
+    return code if probability >= SURE and code != _NO_LANGUAGE else None
+
+
+def classified(text: str) -> tuple[str, float]:
+    """The ISO 639 code of the likeliest language of a text, and its probability."""
+    code, probability = _identifier().classify(text)
+    return str(code), float(probability)
 
 
 @cache

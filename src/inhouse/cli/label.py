@@ -96,7 +96,7 @@ class Labeller:
             return None
         if said in shown.labels:
             return said
-        if said.isascii() and said.isdecimal():
+        if said.isascii() and said.isdecimal() and _are_numbered(shown.labels):
             if 1 <= int(said) <= len(shown.labels):
                 return shown.labels[int(said) - 1]
             _say(f"there are {len(shown.labels)} labels")
@@ -144,7 +144,15 @@ def edited(draft: str) -> str | None:
 def _numbered(some: Sequence[str], labels: Sequence[str]) -> str:
     """Labels with the numbers that pick them."""
     more = "   ? lists all" if len(some) < len(labels) else ""
-    return "   ".join(f"{labels.index(label) + 1} {label}" for label in some if label in labels) + more
+    shown = [
+        f"{labels.index(label) + 1} {label}" if _are_numbered(labels) else label for label in some if label in labels
+    ]
+    return "   ".join(shown) + more
+
+
+def _are_numbered(labels: Sequence[str]) -> bool:
+    """Whether a number picks a label: not where labels are numbers themselves."""
+    return not any(label.isascii() and label.isdecimal() for label in labels)
 
 
 def _say(text: str) -> None:

@@ -18,7 +18,7 @@ Inputs = Annotated[
         "--input",
         metavar="COLUMN",
         help="input column, a dotted path into JSON, or NAME=COLUMN; may be repeated. Where it holds "
-        "names of .pdf, .docx, .txt or .md files, their text is read",
+        "names of documents (.pdf, .docx, .eml, ...), their text is read",
         rich_help_panel=FIRST,
     ),
 ]
@@ -49,8 +49,10 @@ Key = Annotated[
         rich_help_panel=TOGETHER,
     ),
 ]
-FILES = "CSV, TSV, JSONL (chat files too), JSON or XLSX"
-PATHS = f"{FILES}; a folder of them, a pattern such as 'exports/*.csv', or the URL of a database"
+PATHS = (
+    "CSV, TSV, XLSX, Parquet, JSON or JSONL (chat files too); a folder of them or of documents, a pattern such as "
+    "'exports/*.csv', or the URL of a database"
+)
 MODEL = "a name of `inhouse models list`, a GGUF file, a model folder, or a hub id (ORG/NAME)"
 KIND = "classify: one label out of a set; extract: a JSON object; generate: a text of fixed structure"
 Kind = Annotated[

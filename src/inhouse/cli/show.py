@@ -189,7 +189,8 @@ def duration(minutes: float) -> str:
     """Minutes as a person says them."""
     if minutes < 1:
         return f"{minutes * 60:.0f} seconds"
-    return f"{minutes:.0f} minutes" if minutes < 100 else f"{minutes / 60:.0f} hours"
+    number, unit = (minutes, "minutes") if minutes < 100 else (minutes / 60, "hours")
+    return f"{number:.1f} {unit}" if number < 10 else f"{number:.0f} {unit}"
 
 
 def evaluated(result: Evaluation) -> str:
@@ -243,8 +244,12 @@ def _beside(result: Evaluation, ours: str) -> list[str]:
         for one in result.robustness
         if one.contender == ours
     ]
-    if result.gap:
-        lines.append(result.gap.sentence)
+    lines += [part.sentence for part in (result.gap, result.forgetting) if part is not None and part.sentence]
+    if result.suspect_tests:
+        metric = next((c.metrics[result.primary_metric] for c in result.contenders if c.name == ours), None)
+        rest = result.without_suspects.get(ours)
+        change = "" if metric is None or rest is None else f" (without them: {rest.value:.1%}, not {metric.value:.1%})"
+        lines.append(f"{counted(result.suspect_tests, 'test answer')} probably wrong themselves{change}")
     for one in (part for part in result.slices if part.worst):
         figures = f"{one.metric.value:.1%} ({one.metric.low:.1%} to {one.metric.high:.1%})"
         lines.append(f"worst part of the test: {one.by} {one.value}, {figures} of {one.metric.n}")

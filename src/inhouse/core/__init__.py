@@ -1,6 +1,6 @@
 """Pure types: no file, database or model is touched here."""
 
-from inhouse.core.calibration import Calibrator
+from inhouse.core.calibration import Calibrator, calibrated_parts
 from inhouse.core.evaluation import (
     BaseFacts,
     Calibration,
@@ -11,6 +11,8 @@ from inhouse.core.evaluation import (
     ContenderResult,
     Decision,
     Evaluation,
+    FieldCalibration,
+    FieldReview,
     ForgettingResult,
     GapResult,
     JudgeResult,
@@ -115,6 +117,8 @@ __all__ = [
     "Evidence",
     "Example",
     "Feedback",
+    "FieldCalibration",
+    "FieldReview",
     "Finding",
     "ForgettingResult",
     "GapResult",
@@ -156,6 +160,7 @@ __all__ = [
     "TrainedModel",
     "Trimming",
     "Verdict",
+    "calibrated_parts",
     "canonical_hash",
     "counted",
     "folded",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
+from collections.abc import Mapping
 
 from inhouse.core.evaluation import CalibrationMethod
 from inhouse.core.frozen import Frozen
@@ -42,6 +43,12 @@ class Calibrator(Frozen):
         if self.method == "logistic":
             return _sigmoid((logit(confidence) - self.offset) / self.slope)
         return _sigmoid(_between(tuple((y, x) for x, y in self.knots), confidence))
+
+
+def calibrated_parts(parts: Mapping[str, float], calibrators: Mapping[str, Calibrator]) -> dict[str, float]:
+    """The confidence in each field of an object by its own calibrator, or by that of the empty path for all others."""
+    others = calibrators.get("", Calibrator())
+    return {path: calibrators.get(path, others)(confidence) for path, confidence in parts.items()}
 
 
 def logit(confidence: float) -> float:

@@ -232,13 +232,17 @@ class SliceResult(Frozen):
 class GapResult(Frozen):
     """The primary metric on what was learned, chosen by and never seen, and a sentence on how far they lie apart.
 
-    `memorised`: the share of training answers of which the model writes the rest when it is given the beginning.
+    `memorised`: the share of training answers of which the model, given the input and the first half, writes the rest
+    word for word; `memorised_unseen` the same of answers that it has not seen, and `memorised_base` of the training
+    answers by its base.
     """
 
     train: Metric
     validation: Metric
     test: Metric
     memorised: Metric | None = None
+    memorised_unseen: Metric | None = None
+    memorised_base: Metric | None = None
     sentence: str = ""
 
 
@@ -246,13 +250,18 @@ class ForgettingResult(Frozen):
     """How far training moved the model on prompts that are not of the task, and a sentence that says so.
 
     `divergence` is the mean Kullback-Leibler divergence of the next token from the base's, in nats, with its 95 %
-    interval, over so many `prompts`.
+    interval, over so many `prompts`, along the base's own answers to them; before the training it is 0.
+    `loss_before` and `loss_after` are what these answers cost in nats a token, and `same_choice` is the share of tokens
+    of which the likeliest is still the same.
     """
 
     prompts: int
     divergence: float
     low: float
     high: float
+    loss_before: float = 0.0
+    loss_after: float = 0.0
+    same_choice: Metric | None = None
     sentence: str = ""
 
 
@@ -261,6 +270,28 @@ class RobustnessResult(Frozen):
 
     contender: str
     obeyed: Metric
+
+
+class FieldCalibration(Frozen):
+    """How far the confidence in one field of an object is the share of right ones; as in `Calibration`."""
+
+    field: str
+    method: CalibrationMethod
+    ece_before: float
+    ece: Metric
+
+
+class FieldReview(Frozen):
+    """How well the confidence in single fields shows a person where to look.
+
+    `pointed`: of the answers with a wrong field, the share whose least sure field is a wrong one; `by_chance` is what
+    any field would hit. None where no answer is wrong.
+    """
+
+    contender: str
+    fields: tuple[FieldCalibration, ...]
+    pointed: Metric | None = None
+    by_chance: float = 0.0
 
 
 class Evaluation(Frozen):
@@ -275,6 +306,8 @@ class Evaluation(Frozen):
         confusions: what the version answered where what was expected, the most frequent first.
         judge: the model that graded texts, where the task names one.
         suspect_tests: how many test examples have an answer that is probably wrong.
+        without_suspects: the primary metric of each contender, by name, on the other test examples; the verdict rests
+            on all of them.
         currency: of all prices.
     """
 
@@ -303,6 +336,8 @@ class Evaluation(Frozen):
     labels: tuple[LabelResult, ...] = ()
     confusions: tuple[Confusion, ...] = ()
     judge: JudgeResult | None = None
+    field_review: FieldReview | None = None
     suspect_tests: int = 0
+    without_suspects: dict[str, Metric] = Field(default_factory=dict)
     currency: str = ""
     files: dict[str, str] = Field(default_factory=dict)

@@ -337,7 +337,8 @@ class ModelVersion(Frozen):
     the fields of `from_input` that proved right more often when not held to their input. `trimming` is how inputs are
     shortened that are longer than it reads. `engine` is what its file was compared in and is served by; `exact`: in
     float32, because the engine's faster arithmetic failed the parity gate. Answers at least as sure as the `threshold`
-    need no person, once the `calibrator` made their confidence a probability; an evaluation sets both. `training` is
+    need no person, once the `calibrator` made their confidence a probability; `field_calibrators` do so for the fields
+    of an object, by path, that of the empty path for those that have none. An evaluation sets them all. `training` is
     the `TrainResult` that it came with: a run that is stopped and goes on makes several.
     """
 
@@ -360,6 +361,7 @@ class ModelVersion(Frozen):
     trimming: Trimming | None = None
     threshold: float
     calibrator: Calibrator | None = None
+    field_calibrators: dict[str, Calibrator] = Field(default_factory=dict)
     parity: Parity
     engine: str = "openvino-genai"
     exact: bool = False

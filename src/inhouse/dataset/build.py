@@ -10,7 +10,7 @@ from typing import NamedTuple
 from inhouse.core import Dataset, Example, Kind, Split
 from inhouse.dataset.keys import merged_by_key
 from inhouse.dataset.learnable import check_learnable, rare_labels
-from inhouse.dataset.rereading import OtherLines, Protected, read_anew
+from inhouse.dataset.rereading import OtherLines, Protected, read_anew, whence
 from inhouse.dataset.split import assign_splits
 from inhouse.dataset.twins import TestTwins
 from inhouse.errors import TooFewExamples
@@ -179,14 +179,8 @@ def _some(labels: list[str]) -> str:
 
 def _not_in(new: Iterable[Example], old: Iterable[Example]) -> list[Example]:
     """Without the rows whose place in a file is there already; examples of no file are compared by content too."""
-    there = set(map(_whence, old))
-    return [e for e in new if _whence(e) not in there]
-
-
-def _whence(example: Example) -> tuple[str, str, int, str]:
-    """Where an example comes from; no file's checksum says nothing of its content, which then counts too."""
-    where = example.provenance
-    return where.sha256 or where.file, where.part, where.line, "" if where.sha256 else example.id
+    there = set(map(whence, old))
+    return [e for e in new if whence(e) not in there] if there else list(new)
 
 
 def _placed(dataset: Dataset | None) -> list[_Row]:

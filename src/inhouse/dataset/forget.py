@@ -27,11 +27,13 @@ class Wanted:
         text: folded; empty where a source is meant.
         source: its name, as rows have it, or a path that ends in that; of a folder, the name that theirs begin with.
         sha256: its checksum, where the file is there to be read.
+        folder: its path from the root on, where it is a folder: so rows have it when two folders have one name.
     """
 
     text: str = ""
     source: str = ""
     sha256: str = ""
+    folder: str = ""
 
     def is_of(self, example: Example) -> bool:
         """Whether a row is to be forgotten."""
@@ -55,7 +57,7 @@ class Wanted:
     def _names(self, file: str) -> bool:
         """Whether the source is this file, by as much of their paths as both have, or the folder that it lies in."""
         mine, its = f"/{self.source}", f"/{file}"
-        return its.endswith(mine) or mine.endswith(its) or file.startswith(f"{self.source}/")
+        return its.endswith(mine) or mine.endswith(its) or its.startswith((f"{mine}/", f"{self.folder or mine}/"))
 
     def holds(self, text: str) -> bool:
         """Whether a text holds the one that is to be forgotten, also as JSON or HTML would write it."""

@@ -38,10 +38,12 @@ def read_anew(
 
     A line that is among `lines` and has no example here is no news (`clean` mended it, say): its row stays.
     """
+    if not lines:
+        return ReadAnew(list(rows), list(new))
     found = ReadAnew()
-    of_place = {_place(e): e for e in new if _place(e)[:2] in lines}
+    of_place = {whence(e): e for e in new if whence(e)[:2] in lines}
     for example, split in rows:
-        place = _place(example)
+        place = whence(example)
         if place[:2] not in lines:
             found.rows.append((example, split))
         elif place[2] not in lines[place[:2]]:
@@ -57,9 +59,11 @@ def read_anew(
                 found.replaced.append((example, now))
                 example = now
             found.rows.append((example, split))
-    found.new = [e for e in new if _place(e)[:2] not in lines or _place(e) in of_place]
+    found.new = [e for e in new if whence(e)[:2] not in lines or whence(e) in of_place]
     return found
 
 
-def _place(example: Example) -> tuple[str, str, int]:
-    return example.provenance.sha256, example.provenance.part, example.provenance.line
+def whence(example: Example) -> tuple[str, str, int, str]:
+    """Where an example comes from; no file's checksum says nothing of its content, which then counts too."""
+    where = example.provenance
+    return where.sha256 or where.file, where.part, where.line, "" if where.sha256 else example.id

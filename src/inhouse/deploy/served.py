@@ -12,7 +12,7 @@ from functools import partial
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
-from inhouse.core import ModelVersion, Outline, Prediction, render_input
+from inhouse.core import ModelVersion, Outline, Prediction, calibrated_parts, render_input
 from inhouse.core.json_schema import compact
 from inhouse.engine import get_base
 from inhouse.engine.answers import AnswerForm, Question, answer_all, answer_form, as_prediction, doubtful
@@ -120,10 +120,15 @@ class Served(ABC):
         return [a for a in answers if a is not None]
 
     def judged(self, prediction: Prediction) -> Answered:
-        """The prediction with its confidence as a probability of being right, and its need for review."""
+        """The prediction with its confidences as probabilities of being right, and its need for review."""
         if self.version.calibrator is not None:
-            confidence = self.version.calibrator(prediction.confidence)
-            prediction = prediction.model_copy(update={"confidence": confidence, "raw": prediction.confidence})
+            prediction = prediction.model_copy(
+                update={
+                    "confidence": self.version.calibrator(prediction.confidence),
+                    "raw": prediction.confidence,
+                    "parts": calibrated_parts(prediction.parts, self.version.field_calibrators),
+                }
+            )
         sure = prediction.error is None and prediction.confidence >= self.version.threshold
         return Answered(prediction, needs_review=not sure)
 

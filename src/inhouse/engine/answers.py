@@ -10,6 +10,7 @@ from typing import Any
 from inhouse.core import Kind, Prediction
 from inhouse.core.json_schema import parse_object, validate
 from inhouse.engine.grammar import labels_grammar
+from inhouse.engine.parts import field_confidences
 from inhouse.engine.protocol import Engine, Generation, Grammar, Progress
 from inhouse.engine.schema_grammar import Choices, schema_grammar
 
@@ -37,6 +38,7 @@ class AnswerForm:
         fault: why a whole answer is none of the task's; empty when it is one.
         partial: whether an answer that was cut off, or has another fault, is worth having.
         narrower: the grammar of the answers to one input, by its text; None where it is that of all.
+        by_field: whether an answer is an object, of whose fields each has a confidence.
     """
 
     grammar: Grammar | None
@@ -44,6 +46,7 @@ class AnswerForm:
     fault: Callable[[str], str]
     partial: bool = False
     narrower: Callable[[str], Grammar | None] | None = None
+    by_field: bool = False
 
     def grammar_of(self, text: str) -> Grammar | None:
         """What an answer to this input may be."""
@@ -78,6 +81,7 @@ def answer_form(
             answer_tokens,
             lambda text: _no_object(text, schema),
             narrower=_narrower(schema, choices_of) if choices_of else None,
+            by_field=True,
         )
 
     def fault(text: str) -> str:
@@ -163,19 +167,23 @@ def as_prediction(given: Generation, prompt_tokens: int, form: AnswerForm, decod
 
     `confidence` is the probability that the model itself gives to the answer, before the grammar: of a label as a
     whole, of longer answers the geometric mean over tokens, as the product over a hundred of them says only how many
-    they are.
+    they are. Each field of an object has a confidence of its own, where the engine tells that of tokens.
     """
     answer_tokens = len(given.ids)
     labelled = form.grammar is not None and form.grammar.labels
     logprob = given.logprob if labelled else given.logprob / max(answer_tokens, 1)
-    return text_prediction(
-        decode(given.ids),
+    text = decode(given.ids)
+    found = text_prediction(
+        text,
         form,
         confidence=min(1.0, exp(logprob)),
         prompt_tokens=prompt_tokens,
         answer_tokens=answer_tokens,
         finished=given.finished,
     )
+    if not form.by_field or found.target is None:
+        return found
+    return found.model_copy(update={"parts": field_confidences(text, given.ids, given.logprobs, decode)})
 
 
 def text_prediction(

@@ -42,7 +42,7 @@ class _Request:
     box: queue.SimpleQueue[Generation | EngineFault | None] = field(default_factory=queue.SimpleQueue)
     handle: Any = None
     ids: list[int] = field(default_factory=list)
-    logprob: float = 0.0
+    logprobs: list[float] = field(default_factory=list)
     left: bool = False
 
 
@@ -94,9 +94,8 @@ class OpenVinoEngine:
             with self._lock:
                 self._refuse_when_closed()
                 self._forget_grammars()
-                configs = [self._config(max_new_tokens, next(grammars)) for _ in part]
-                results = self._pipeline.generate([self._input(prompt) for prompt in part], configs)
-            answers += [self._generation(r.m_generation_ids[0], r.m_scores[0]) for r in results]
+                requests = [_Request(list(prompt), max_new_tokens, next(grammars)) for prompt in part]
+                answers += self._together(requests)
             if progress is not None:
                 progress(len(answers))
         return answers
@@ -132,6 +131,22 @@ class OpenVinoEngine:
             worker.join()
         with self._lock:
             self._pipeline = None
+
+    def _together(self, requests: Sequence[_Request]) -> list[Generation]:
+        """The answers to some requests. The pipeline's own `generate` would leave out what each token's chance was."""
+        try:
+            for request in requests:
+                self._add(request)
+            while self._pipeline.has_non_finished_requests():
+                self._pipeline.step()
+            for request in requests:
+                self._read(request)
+        except BaseException:
+            for request in requests:
+                if request.handle is not None:
+                    request.handle.cancel()
+            raise
+        return [self._generation(request) for request in requests]
 
     # ------------------------------------------------------------------ requests that come one by one
 
@@ -173,8 +188,7 @@ class OpenVinoEngine:
             try:
                 with self._lock:
                     self._forget_grammars()
-                    config = self._config(request.max_new_tokens, request.grammar)
-                    request.handle = self._pipeline.add_request(next(self._ids), self._input(request.prompt), config)
+                    self._add(request)
                     live.append(request)
             except BaseException as error:
                 request.box.put(_fault(error))
@@ -213,20 +227,29 @@ class OpenVinoEngine:
 
     def _collect(self, request: _Request) -> bool:
         """Pass new tokens on to the one who waits for them; False when there will be no more."""
-        grown = False
-        while request.handle.can_read():
-            for output in request.handle.read().values():
-                request.ids.extend(output.generated_ids)
-                request.logprob += float(sum(output.generated_log_probs))
-                grown = True
+        grown = self._read(request)
         finished = request.handle.get_status() != self._genai.GenerationStatus.RUNNING
         if grown:
-            request.box.put(self._generation(list(request.ids), request.logprob))
+            request.box.put(self._generation(request))
         if finished:
             request.box.put(None)
         return not finished
 
     # ------------------------------------------------------------------ pieces
+
+    def _add(self, request: _Request) -> None:
+        """Hand a request to the pipeline."""
+        config = self._config(request.max_new_tokens, request.grammar)
+        request.handle = self._pipeline.add_request(next(self._ids), self._input(request.prompt), config)
+
+    def _read(self, request: _Request) -> bool:
+        """Take what the pipeline has written; whether that was anything."""
+        before = len(request.ids)
+        while request.handle.can_read():
+            for output in request.handle.read().values():
+                request.ids.extend(output.generated_ids)
+                request.logprobs.extend(output.generated_log_probs)
+        return len(request.ids) > before
 
     def _is_full(self) -> bool:
         return self._letters >= MOST_GRAMMAR and len(self._grammars) > 1
@@ -256,8 +279,9 @@ class OpenVinoEngine:
             config.structured_output_config = self._genai.StructuredOutputConfig(grammar=grammar.text)
         return config
 
-    def _generation(self, ids: Sequence[int], logprob: float) -> Generation:
-        return Generation(list(ids), float(logprob), finished=bool(ids) and ids[-1] == self._end_of_turn)
+    def _generation(self, request: _Request) -> Generation:
+        ids, logprobs = list(request.ids), tuple(request.logprobs)
+        return Generation(ids, sum(logprobs), bool(ids) and ids[-1] == self._end_of_turn, logprobs)
 
 
 def _properties(threads: int, *, exact: bool) -> dict[str, str]:

@@ -15,11 +15,13 @@ class Generation:
     """One answer: its token ids (with the end-of-turn token where it was given) and their summed log-probability.
 
     The log-probability is the model's own, before any grammar: an answer that the grammar had to force is unlikely.
+    `logprobs` are those of the single tokens, where the engine tells.
     """
 
     ids: list[int]
     logprob: float
     finished: bool
+    logprobs: Sequence[float] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,10 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
+import numpy as np
 import psutil
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from inhouse.core import Method
@@ -88,9 +90,13 @@ def use_threads(threads: int) -> int:
 
 
 def free_memory() -> float:
-    """Bytes that are free for this process where models are trained: processes on one CPU share them."""
+    """Bytes that are free for this process where models are trained: processes on one CPU share them.
+
+    torch keeps what was freed on a GPU, for its next tensors: that is free too.
+    """
     if torch.cuda.is_available():
-        return float(torch.cuda.mem_get_info()[0])
+        kept = torch.cuda.memory_reserved() - torch.cuda.memory_allocated()
+        return float(torch.cuda.mem_get_info()[0] + kept)
     return float(psutil.virtual_memory().available) / processes_here()
 
 
@@ -224,6 +230,7 @@ class TorchEngine:
         adapter: `adapter_model.safetensors`, or None for the base alone.
         rank, alpha, method: of the adapter.
         answer_ids: answer text to ids with the end-of-turn token.
+        on_cpu: keep it off the GPU.
     """
 
     def __init__(
@@ -236,8 +243,9 @@ class TorchEngine:
         method: Method = "lora",
         precision: str,
         answer_ids: Callable[[str], list[int]],
+        on_cpu: bool = False,
     ) -> None:
-        self._model: Any = load_model(folder, precision)
+        self._model: Any = load_model(folder, precision, on_cpu=on_cpu)
         settle_for_answers(self._model)
         self._answer_ids = answer_ids
         self.adapters: dict[str, Learner] = {}
@@ -282,6 +290,21 @@ class TorchEngine:
                     progress(start + len(part))
         return found
 
+    def log_chances_along(self, answers: Sequence[tuple[list[int], list[int]]]) -> list[NDArray[np.float32]]:
+        """Log-probabilities of all tokens at every position of given answers, [tokens, vocabulary] each.
+
+        Args:
+            answers: pairs of prompt ids and answer ids.
+        """
+        found: list[NDArray[np.float32]] = []
+        with torch.inference_mode():
+            for start in range(0, len(answers), 8):
+                part = [([*p, *a], list(range(len(p), len(p) + len(a)))) for p, a in answers[start : start + 8]]
+                chances = answer_logits(self._model, *padded(part, self._device)).log_softmax(-1).cpu().numpy()
+                edges = list(accumulate(len(places) for _, places in part))
+                found += np.split(chances, edges[:-1])
+        return found
+
     def generate(
         self,
         prompts: Sequence[Sequence[int]],
@@ -310,8 +333,9 @@ class TorchEngine:
         return [answers[i] for i in range(len(prompts))]
 
     def close(self) -> None:
-        """Free the model."""
+        """Free the model, whose weights the adapters hold too."""
         del self._model
+        self.adapters = {}
 
     @property
     def _device(self) -> torch.device:

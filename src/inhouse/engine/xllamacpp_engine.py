@@ -258,12 +258,12 @@ class _Growing:
         self._prompt: list[int] = request["prompt"]
         self._free = "grammar" not in request
         self._ids: list[int] = []
-        self._logprob = 0.0
+        self._logprobs: list[float] = []
 
     def generation(self) -> Generation:
         """The answer so far."""
         finished = bool(self._ids) and self._ids[-1] == self._end_of_turn
-        return Generation(list(self._ids), self._logprob, finished=finished)
+        return Generation(list(self._ids), sum(self._logprobs), finished, tuple(self._logprobs))
 
     def take(self, chunk: Chunk) -> bool:
         """Add what a chunk brings; whether the answer grew."""
@@ -302,7 +302,7 @@ class _Growing:
 
     def _add(self, entry: Chunk) -> None:
         self._ids.append(int(entry["id"]))
-        self._logprob += float(entry["logprob"])
+        self._logprobs.append(float(entry["logprob"]))
 
 
 def _entries(chunk: Chunk) -> list[Chunk]:

@@ -1,9 +1,9 @@
 """What the average does not show: whether answers stay under harmless changes, whether hidden instructions are obeyed,
-and how far examples that were learned from are answered better than others."""
+how far examples that were learned from are answered better than others, and whether answers were learned by heart."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
@@ -21,8 +21,9 @@ from inhouse.core import (
     folded,
 )
 from inhouse.core.json_schema import parse_object
-from inhouse.evaluate.changes import CHANGES, changed
+from inhouse.evaluate.changes import AGAIN, CHANGES, changed
 from inhouse.evaluate.contenders import Answers, Field, contenders_of
+from inhouse.evaluate.memorised import Memorised, long_enough, memorised
 from inhouse.scoring import Judged, Judging, field_scores, object_exact, summarise
 
 # Test examples that are asked again with changes, and training examples that are asked: a share of so many is known
@@ -30,6 +31,12 @@ from inhouse.scoring import Judged, Judging, field_scores, object_exact, summari
 ROWS = 100
 # Of fewer a share says nothing.
 LEAST = 20
+# So often is the same question asked again.
+TIMES = 3
+# Training answers of which half is given.
+HALVES = 60
+# It gives the same answer to everything.
+_FLOOR = "majority"
 # What a hidden instruction asks for where there are no labels.
 _MARK = "PINEAPPLE"
 
@@ -46,7 +53,7 @@ class _Question(NamedTuple):
 
 @dataclass(frozen=True)
 class Beyond:
-    """What was found; `notes` name the contenders that it would have taken too long to ask."""
+    """What was found; `notes` name the contenders that were not asked, and why."""
 
     consistency: tuple[Consistency, ...] = ()
     robustness: tuple[RobustnessResult, ...] = ()
@@ -61,29 +68,29 @@ def beyond_the_average(
     metric: str,
     judging: Judging,
     minutes: float,
+    minutes_of_others: float,
 ) -> Beyond:
-    """Ask some contenders a sample of the test again, with changes and with hidden instructions.
+    """Ask the contenders a sample of the test again, with changes and with hidden instructions.
+
+    Remote ones are not asked, as each question would be paid for, nor is the floor, which always says the same.
 
     Args:
-        answers: to the test as it is, theirs among them.
-        names: of the contenders; of the fine-tuned one it is also asked what it learned from.
+        answers: to the test as it is.
+        names: of the contenders that matter most; of the fine-tuned one it is also asked what it learned from.
         metric: that the gap is told in.
         judging: what judges answers of the task.
-        minutes: that each contender may take; fewer rows are asked where they are not enough, and none where that
-            leaves less than twenty.
+        minutes: that each of them may take, and `minutes_of_others` each other one; fewer rows are asked where they are
+            not enough, and none where that leaves less than twenty.
     """
-    known = {one.name: one for one in contenders_of(given.task)}
+    known = {one.name: one for one in contenders_of(given.task) if not one.remote and one.name != _FLOOR}
     consistency: list[Consistency] = []
     robustness: list[RobustnessResult] = []
-    notes: list[str] = []
+    slow: list[str] = []
     gap = None
-    for one in (a for a in answers if a.name in names and a.name in known):
-        questions, rows = _within(given, one, minutes)
+    for one in (a for a in answers if a.name in known):
+        questions, rows = _within(given, one, minutes if one.name in names else minutes_of_others)
         if rows < LEAST:
-            notes.append(
-                f"{one.name} was not asked again with harmless changes: of {LEAST} examples alone that takes it "
-                f"more than {minutes:g} min"
-            )
+            slow.append(one.name)
             continue
         # What is kept would be equal to itself, so all is asked anew.
         again = replace(given, test=[q.example for q in questions], fits={}, notes=[], identities={}, asked={})
@@ -95,8 +102,16 @@ def beyond_the_average(
         consistency += _consistency(given, one, questions, found)
         robustness += _robustness(given, one, questions, found)
         if one.fine_tuned:
-            gap = _gap(given, one, questions, found, metric, judging) or gap
-    return Beyond(tuple(consistency), tuple(robustness), gap, tuple(notes))
+            gap = _gap(given, one, questions, found, metric, judging, _by_heart(given, one, minutes)) or gap
+    return Beyond(tuple(consistency), tuple(robustness), gap, tuple(_left_out(slow, answers, known)))
+
+
+def _left_out(slow: Sequence[str], answers: Sequence[Answers], known: Mapping[str, object]) -> Iterator[str]:
+    """Who was not asked again, and why."""
+    if slow:
+        yield f"not asked again with harmless changes, as {LEAST} examples alone take too long: {', '.join(slow)}"
+    if paid := [a.name for a in answers if a.name not in known and a.name != _FLOOR]:
+        yield f"not asked again with harmless changes, as that would be paid for: {', '.join(paid)}"
 
 
 def same_answer(task: Task, one: str | None, other: str | None) -> bool:
@@ -116,8 +131,9 @@ def same_answer(task: Task, one: str | None, other: str | None) -> bool:
 
 def _within(given: Field, one: Answers, minutes: float) -> tuple[list[_Question], int]:
     """The questions that there is time for, and of how many test examples they are."""
-    affordable = int(60 * minutes * one.rate) - len(given.validation)  # these are answered again, to choose by
-    each = len([c for c in CHANGES.values() if given.task.kind in c.kinds]) + 1 + one.fine_tuned
+    seconds = 60 * minutes - given.fits.get(one.name, 0.0)
+    affordable = int(seconds * one.rate) - len(given.validation)  # these are answered again, to choose by
+    each = len([c for c in CHANGES.values() if given.task.kind in c.kinds]) + TIMES + one.fine_tuned
     rows = min(ROWS, len(given.test), affordable // each)
     return _questions(given, max(rows, 0), learned=one.fine_tuned), rows
 
@@ -129,7 +145,8 @@ def _questions(given: Field, rows: int, *, learned: bool) -> list[_Question]:
         example = given.test[place]
         for one in CHANGES.values():
             if given.task.kind in one.kinds and (inputs := changed(example.inputs, one, example.id)) is not None:
-                questions.append(_Question("change", one.name, place, replace(example, inputs=inputs, id="")))
+                question = _Question("change", one.name, place, replace(example, inputs=inputs, id=""))
+                questions += [question] * (TIMES if one.name == AGAIN else 1)
         if not given.task.input.chat:
             wanted = _wanted(example, labels)
             attacked = replace(example, inputs=_with_instruction(example.inputs, wanted, labels), id="")
@@ -169,11 +186,12 @@ def _consistency(
     results = []
     for name in CHANGES:
         asked = [(q, p) for q, p in zip(questions, found, strict=True) if q.what == "change" and q.change == name]
-        if len(asked) >= LEAST:
-            flags = [same_answer(given.task, one.test[q.place].target, p.target) for q, p in asked]
-            results.append(
-                Consistency(contender=one.name, change=name, same=_share(flags, [q.example for q, _ in asked]))
-            )
+        same: dict[int, bool] = {}
+        for q, p in asked:
+            same[q.place] = same.get(q.place, True) and same_answer(given.task, one.test[q.place].target, p.target)
+        if len(same) >= LEAST:
+            share = _share(list(same.values()), [given.test[place] for place in same])
+            results.append(Consistency(contender=one.name, change=name, same=share))
     return results
 
 
@@ -204,8 +222,9 @@ def _gap(
     found: Sequence[Prediction],
     metric: str,
     judging: Judging,
+    by_heart: Memorised | None,
 ) -> GapResult | None:
-    """The metric on a sample of what was learned, on validation and on test."""
+    """The metric on a sample of what was learned, on validation and on test; and what was learned by heart."""
     learned = [(q.example, p.target) for q, p in zip(questions, found, strict=True) if q.what == "train"]
     if len(learned) < LEAST or not given.validation:
         return None
@@ -217,7 +236,30 @@ def _gap(
             (given.test, [p.target for p in one.test]),
         )
     )
-    return GapResult(train=train, validation=validation, test=test, sentence=_gap_told(metric, train, test))
+    told = _gap_told(metric, train, test)
+    if by_heart is None:
+        return GapResult(train=train, validation=validation, test=test, sentence=told)
+    return GapResult(
+        train=train,
+        validation=validation,
+        test=test,
+        memorised=by_heart.learned,
+        memorised_unseen=by_heart.unseen,
+        memorised_base=by_heart.base,
+        sentence=f"{told}; {by_heart.sentence}",
+    )
+
+
+def _by_heart(given: Field, one: Answers, minutes: float) -> Memorised | None:
+    """What half of an answer brings, where answers are long enough and there is time for it."""
+    if given.task.kind == "classify":  # training against test says it
+        return None
+    learned, unseen = long_enough(given)
+    count = min(HALVES, len(learned), len(unseen), int(60 * minutes * one.rate) // 3)
+    if count < LEAST:
+        return None
+    again = replace(given)  # with models of its own, which it frees
+    return memorised(again, [learned[i] for i in _sample(learned, count)], [unseen[i] for i in _sample(unseen, count)])
 
 
 def _metric(judging: Judging, examples: Sequence[Example], answers: Sequence[str | None], metric: str) -> Metric:

@@ -14,6 +14,35 @@ WORDS_A_TYPO = 8
 # A number with a separator of thousands, of decimals, or both, as 1,234.50 or 0.75; not dates, nor parts of others.
 _NUMBER = re.compile(r"(?<![\w.,/:-])(\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+\.\d{1,2})(?![\w/:-]|[.,]\d)")
 
+# What says the same, each way round. In one pass, so that nothing is turned round twice.
+_SAYINGS = (
+    ("i'm", "i am"),
+    ("i've", "i have"),
+    ("i'd like to", "i want to"),
+    ("it's", "it is"),
+    ("what's", "what is"),
+    ("don't", "do not"),
+    ("doesn't", "does not"),
+    ("didn't", "did not"),
+    ("can't", "cannot"),
+    ("won't", "will not"),
+    ("isn't", "is not"),
+    ("haven't", "have not"),
+    ("how do i", "how can i"),
+    ("is there a way to", "is it possible to"),
+    ("i need to", "i have to"),
+    ("ich möchte", "ich würde gern"),
+    ("ich brauche", "ich benötige"),
+    ("ik wil graag", "ik zou graag willen"),
+    ("je veux", "je voudrais"),
+    ("vorrei", "voglio"),
+    ("quiero", "quisiera"),
+)
+_OTHERWISE = dict(_SAYINGS) | {b: a for a, b in _SAYINGS}
+_SAID = re.compile(rf"\b(?:{'|'.join(sorted(_OTHERWISE, key=len, reverse=True))})\b", re.IGNORECASE)
+# The change that changes nothing.
+AGAIN = "again"
+
 _ALL: tuple[Kind, ...] = ("classify", "extract", "generate")
 
 Inputs = Mapping[str, str]
@@ -49,10 +78,10 @@ def change(name: str, told: str, kinds: tuple[Kind, ...] = _ALL) -> Callable[[Ch
 def changed(inputs: Inputs, one: Change, seed: str) -> Inputs | None:
     """The input with the change made, always the same of the same seed; None where it says the same as before."""
     found = one.apply(inputs, random.Random(f"{one.name}:{seed}"))
-    return None if found is None or (one.name != "again" and list(found.items()) == list(inputs.items())) else found
+    return None if found is None or (one.name != AGAIN and list(found.items()) == list(inputs.items())) else found
 
 
-@change("again", "the same question once more")
+@change(AGAIN, "the same question three times more")
 def again(inputs: Inputs, _dice: random.Random) -> Inputs:
     return inputs
 
@@ -86,10 +115,26 @@ def greeting(inputs: Inputs, dice: random.Random) -> Inputs | None:
     return {name: f"{before}{value}{after}"}
 
 
+@change("paraphrase", "the same in other words", ("classify",))
+def paraphrase(inputs: Inputs, _dice: random.Random) -> Inputs | None:
+    plain = {name: value.replace("\u2019", "'") for name, value in inputs.items()}
+    if not any(map(_SAID.search, plain.values())):
+        return None
+    return {name: _SAID.sub(_said_otherwise, value) for name, value in plain.items()}
+
+
 @change("numbers", "numbers as other countries write them", ("classify", "extract"))
 def numbers(inputs: Inputs, _dice: random.Random) -> Inputs:
     swapped = str.maketrans(",.", ".,")
     return {name: _NUMBER.sub(lambda m: m[0].translate(swapped), value) for name, value in inputs.items()}
+
+
+def _said_otherwise(found: re.Match[str]) -> str:
+    """The other way to say it, with a capital where there was one."""
+    other = _OTHERWISE[found[0].lower()]
+    if found[0][0].isupper() or other.startswith(("i ", "i'")):
+        return other[0].upper() + other[1:]
+    return re.sub(r"\bi\b", "I", other)
 
 
 def _misspelt(text: str, dice: random.Random) -> str:

@@ -23,6 +23,8 @@ from inhouse.pipeline.reading import (
 from inhouse.store import Workspace
 
 COLUMNS = ("prediction", "confidence", "needs_review", "error")
+# Of objects, the confidence in each field as JSON, the least sure first.
+FIELDS_COLUMN = "confidence_by_field"
 
 # What a row of documents says of itself: its file, and which message of a mailbox it is.
 DOCUMENT_COLUMNS = ("file", "part")
@@ -118,6 +120,11 @@ def batch_of(workspace: Workspace, task: Task, version: ModelVersion, asked: Ask
     return replace(batch, notes=(*batch.notes, *beside), unread=unread)
 
 
+def answer_columns(version: ModelVersion) -> tuple[str, ...]:
+    """What `predict` writes behind the columns of a source."""
+    return (*COLUMNS, FIELDS_COLUMN) if version.kind == "extract" else COLUMNS
+
+
 def _reads_texts(version: ModelVersion) -> bool:
     """Whether a document is an input by itself."""
     return not version.chat and len(version.fields) == 1 and not version.documents
@@ -183,7 +190,7 @@ def _of_documents(
     several = len(folders) + bool(loose) > 1
 
     def called(folder: sources.DocumentFolder, name: str) -> str:
-        return f"{folder.path.resolve().name}/{name}" if several else name
+        return f"{folder.name}/{name}" if several else name
 
     files = [(called(folder, one.name), one.path) for folder in folders for one in folder.files]
     files += [(one.path.name if len(loose) == 1 and not folders else one.name, one.path) for one in loose]
@@ -223,7 +230,8 @@ def _of_table(version: ModelVersion, fields: Sequence[str], opened: Opened) -> B
     pairs = zip(version.fields, fields, strict=True)
     naming = [theirs for ours, theirs in pairs if opened.documents and ours in version.documents and not version.chat]
     source = sources.with_documents(source, naming)
-    columns = tuple(c for c in source.columns if c not in COLUMNS or c in fields)
+    written = answer_columns(version)
+    columns = tuple(c for c in source.columns if c not in written or c in fields)
     notes = tuple(source.notes)
     if len(columns) < len(source.columns):
         replaced = ", ".join(sorted(set(source.columns) - set(columns)))

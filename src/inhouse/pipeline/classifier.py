@@ -295,7 +295,11 @@ def plan_classifier(workspace: Workspace, prepared: PreparedClassifier, reporter
 
 def _plan(prepared: PreparedClassifier, seconds_per_step: float) -> Plan:
     return make_encoder_plan(
-        prepared.recipe, prepared.lengths, len(prepared.validation.ids), seconds_per_step=seconds_per_step
+        prepared.recipe,
+        prepared.lengths,
+        len(prepared.validation.ids),
+        seconds_per_step=seconds_per_step,
+        wish=prepared.task.train,
     )
 
 

@@ -92,7 +92,7 @@ def kept_curve(workspace: Workspace, name: str) -> CurveResult | None:
 def _folder(workspace: Workspace, task: Task, recipe: AnyRecipe) -> Path:
     """For checkpoints of the curve that is whole with this recipe; those of other data or another recipe go."""
     curves = workspace.paths.curve_run(task.name, task.train.model)
-    folder = curves / canonical_hash(recipe.model_dump(mode="json", exclude={"precision"}))
+    folder = curves / canonical_hash(recipe.model_dump(mode="json", exclude={"precision", "four_bit"}))
     folder.mkdir(parents=True, exist_ok=True)
     for left in curves.iterdir():
         if left != folder:

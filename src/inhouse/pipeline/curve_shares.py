@@ -68,7 +68,10 @@ def causal_shares(workspace: Workspace, task: Task, reporter: Reporter) -> list[
         TooFewExamples
         what `train` raises before its first step.
     """
-    parts = causal_parts(prepare_training(workspace, task, reporter), reporter)
+    prepared = prepare_training(workspace, task, reporter)
+    # No file is written and compared, so the training's own memory is all.
+    tell_memory(prepared.memory_in_training, free_for("causal"), "a smaller `train.max_tokens` takes less", reporter)
+    parts = causal_parts(prepared, reporter)
     return [Share(len(part.learned), part.recipe, partial(_causal_scores, part)) for part in parts]
 
 
@@ -153,9 +156,11 @@ def _part(prepared: Prepared, places: Sequence[int]) -> Prepared:
         base_model=of.base_model,
         base_sha256=of.base_sha256,
         precision=of.precision,
+        width=prepared.base.shape.hidden,
     )
-    # Weights in 4 bits are for lack of memory on this machine, and not derived from the data.
-    return replace(prepared, learned=learned, recipe=recipe.model_copy(update={"four_bit": of.four_bit}))
+    # These follow from this machine, and not from the data.
+    of_machine = {"four_bit": of.four_bit, "compiled": of.compiled}
+    return replace(prepared, learned=learned, recipe=recipe.model_copy(update=of_machine))
 
 
 def encoder_parts(prepared: PreparedClassifier, reporter: Reporter) -> list[PreparedClassifier]:

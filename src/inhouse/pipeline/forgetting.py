@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from inhouse.pipeline.cards import write_card
 from inhouse.pipeline.differences import TEST_CHANGED
 from inhouse.pipeline.masking import forget_originals, kept_originals, placeholders_in, stands_for
 from inhouse.pipeline.versions import FORGOT, form_follows
+from inhouse.sources import SOURCE_NOTES, name_of
 from inhouse.store import Workspace, disk_guard, erase, pool, records, registry, sha256_of, write_bytes
 from inhouse.store.database import now
 from inhouse.store.pool import PoolRecord
@@ -167,7 +169,7 @@ def _wanted(name: str, source: Path | str | None, match: str) -> Wanted:
     if path.is_file():
         return Wanted(source=path.absolute().as_posix(), sha256=sha256_of(path))
     if path.is_dir():
-        return Wanted(source=path.resolve().name)
+        return Wanted(source=name_of(path), folder=path.absolute().as_posix())
     return Wanted(source=str(source), sha256=str(source))
 
 
@@ -268,7 +270,7 @@ def _erase(workspace: Workspace, name: str, found: _Found, reporter: Reporter) -
     predictions = erase.remove_predictions(workspace, name, remains.ids, holds)
     findings = erase.remove_findings(workspace, name, found.held, quotes)
     traces = erase.remove_traces(workspace, name, partial(_is_of, remains), holds)
-    rejected = erase.remove_rejects(workspace, name, wanted.is_source, quotes)
+    rejected = erase.remove_rejects(workspace, name, wanted.is_source, quotes, SOURCE_NOTES)
     runs = erase.end_runs(workspace, name, found.held)
     sections = _drop_sections(workspace, name, wanted)
     names = erase.forget_sources(workspace, name, wanted.is_source, wanted.holds)
@@ -471,13 +473,12 @@ def _without_rows(file: Path, to: Path, remains: Remains, dataset: Dataset) -> b
 
 
 def _elsewhere(workspace: Workspace, name: str, wanted: Wanted) -> Iterator[str]:
-    """Other tasks that hold such rows."""
-    for other in workspace.task_names():
-        if other != name and any(
-            wanted.is_of(example)
-            for number in records.versions(workspace, other)
-            for example in records.load_dataset(workspace, other, number).examples
-        ):
+    """Other tasks that hold such rows, in their data or in their pool."""
+    for other in (task for task in workspace.task_names() if task != name):
+        held = (records.load_dataset(workspace, other, number) for number in records.versions(workspace, other))
+        rows = chain.from_iterable(dataset.examples for dataset in held)
+        pooled = (_as_example(one) for one in pool.everything(workspace, other))
+        if any(map(wanted.is_of, chain(rows, pooled))):
             yield other
 
 

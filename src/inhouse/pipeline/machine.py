@@ -22,6 +22,7 @@ from inhouse.pipeline.room import (
     precision_here,
     way_that_fits,
     ways_to_train,
+    with_comparing,
 )
 from inhouse.store import Settings
 from inhouse.train import ENCODER_BATCH, ENCODER_MAX_TOKENS, GIB, MAX_TOKENS, TOKENS_AT_ONCE, encoder_memory_needed
@@ -202,11 +203,8 @@ def _memory_needed(spec: BaseSpec, *, fused: bool = True) -> float:
             known=fused,
         )
 
-    return taking(
-        *way_that_fits(
-            taking, free_for(spec.kind), ways_to_train(recomputes=on_gpu() or not fused, four_bits=four_bits())
-        )
-    )
+    ways = ways_to_train(recomputes=on_gpu() or not fused, four_bits=four_bits())
+    return with_comparing(taking(*way_that_fits(taking, free_for(spec.kind), ways)), spec)
 
 
 def _on_gpu(free: float) -> str:

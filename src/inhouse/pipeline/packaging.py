@@ -29,7 +29,7 @@ from inhouse.pipeline.preparation import Prepared
 from inhouse.pipeline.told import tell_parity
 from inhouse.scoring import EVERYTHING_TO_A_PERSON, judge, right_metric
 from inhouse.store import Workspace, registry
-from inhouse.train import Encoded, answer_tokens_of
+from inhouse.train import Encoded, answer_tokens_of, comparing_needed
 
 if TYPE_CHECKING:  # they import the models' libraries
     from inhouse.deploy import ServedModel
@@ -195,14 +195,19 @@ def _compare(
         return np.asarray(scores == 1.0)
 
     template = ChatTemplate(base.folder, base.spec.end_of_turn)
-    trainer = _trainer(workspace, base, draft, template)
-    trainer_answers = _ask_trainer(trainer, template, draft, [validation[i] for i in asked], reporter)
+    trainer_answers: list[Prediction] = []
     for exact in (False, True):
         version = draft.model_copy(update={"exact": exact})
         tried, free, answers = _ask_served(workspace, version, pool, questions, examples, asked, reporter)
+        # Only now, as both models in memory at once would take more of it than the training did.
+        trainer = open_trainer(workspace, base, draft, template)
+        along = trainer.ranked_tokens_along([(e.prompt, g.ids) for e, g in zip(pool, free, strict=False)])
+        if not trainer_answers:
+            trainer_answers = _ask_trainer(trainer, template, draft, [validation[i] for i in asked], reporter)
+        trainer.close()
         parity = compare(
             free,
-            trainer.ranked_tokens_along([(e.prompt, g.ids) for e, g in zip(pool, free, strict=False)]),
+            along,
             trainer_answers,
             [answers[i] for i in asked],
             right(trainer_answers, asked),
@@ -212,7 +217,6 @@ def _compare(
             break
         if not exact:
             reporter.say(f"parity in fast arithmetic: {parity.reason}; trying float32")
-    trainer.close()
     if parity.tokens < MIN_TOKENS:
         reporter.warn(f"all answers together have {parity.tokens} tokens: the parity gate compares what there is")
     return tried.model_copy(update={"parity": parity})
@@ -295,18 +299,22 @@ def _free_answers(served: ServedModel, pool: Sequence[Encoded], reporter: Report
     return free
 
 
-def _trainer(workspace: Workspace, base: Base, draft: ModelVersion, template: ChatTemplate) -> TorchEngine:
-    """transformers with the adapter beside the weights."""
-    from inhouse.engine.torch_model import TorchEngine
+def open_trainer(
+    workspace: Workspace, base: Base, draft: ModelVersion, template: ChatTemplate, *, trained: bool = True
+) -> TorchEngine:
+    """transformers with the adapter beside the weights, or where not `trained` without it; in float32, and off the GPU
+    where that has no room for it."""
+    from inhouse.engine.torch_model import TorchEngine, free_memory
 
     recipe = Recipe.model_validate(draft.lineage["recipe"])
     return TorchEngine(
         base.folder,
-        workspace.blobs.path(draft.adapter_sha256, ADAPTER),
+        workspace.blobs.path(draft.adapter_sha256, ADAPTER) if trained else None,
         rank=recipe.rank,
         alpha=recipe.alpha,
         method=recipe.method,
         precision="float32",  # what was learned, without the rounding of the arithmetic that it was learned in
+        on_cpu=comparing_needed(base.shape) > free_memory(),
         answer_ids=template.answer_ids,
     )
 

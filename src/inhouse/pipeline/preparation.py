@@ -43,6 +43,7 @@ from inhouse.pipeline.room import (
     precision_here,
     way_that_fits,
     ways_to_train,
+    with_comparing,
 )
 from inhouse.pipeline.told import tell_disk
 from inhouse.scoring import judge, metric_names
@@ -105,7 +106,12 @@ class Prepared:
 
     @property
     def memory(self) -> float:
-        """Bytes that the training takes at its peak, roughly."""
+        """Bytes that the training and the parity gate after it take at their peak, roughly."""
+        return with_comparing(self.memory_in_training, self.base.shape)
+
+    @property
+    def memory_in_training(self) -> float:
+        """Bytes that the training alone takes at its peak, roughly."""
         return self._memory(self.base.shape, known=self._known)
 
     @property
@@ -124,8 +130,8 @@ class Prepared:
         return disk_needed(self.base.shape, self.recipe.rank, self.recipe.method)
 
     def memory_with(self, known: BaseSpec) -> float:
-        """The same with a model of `base_models.toml` in place of the base; the hand-written pass computes them all."""
-        return self._memory(known, known=True)
+        """`memory` with a model of `base_models.toml` in place of the base; the hand-written pass computes them all."""
+        return with_comparing(self._memory(known, known=True), known)
 
     def _memory(self, shape: Shape, *, known: bool) -> float:
         return causal_memory(
@@ -145,13 +151,19 @@ class Prepared:
     @property
     def _answers_at_once(self) -> int:
         """The most tokens that carry loss among those that go through the model together, roughly."""
-        each = max(len(e.answer) for e in self.learned)
+        each = max(sum(len(text.learned[1]) for text in e.texts) for e in self.learned)
         mean = sum(e.tokens for e in self.learned) / len(self.learned)
-        return each * min(self.recipe.batch_size, max(1, int(TOKENS_AT_ONCE / mean)))
+        at_once = max(TOKENS_AT_ONCE, *(e.tokens for e in self.learned))
+        return min(each * min(self.recipe.batch_size, max(1, int(TOKENS_AT_ONCE / mean))), at_once)
 
     def plan(self, seconds_per_token: float) -> Plan:
         return make_plan(
-            self.recipe, self.learned, self.validation, seconds_per_token=seconds_per_token, judged=self.judged
+            self.recipe,
+            self.learned,
+            self.validation,
+            seconds_per_token=seconds_per_token,
+            judged=self.judged,
+            wish=self.task.train,
         )
 
     def fitted(self, seconds_per_token: float) -> Recipe:
@@ -244,7 +256,13 @@ def prepare_training(
     dataset, trimming = _trimmed(task, dataset, base, reporter)
     learned, validation = _encoded(task, dataset, base, reporter)
     recipe = make_recipe(
-        task, dataset, learned, base_model=task.base_model, base_sha256=base.spec.sha256, precision=precision_here()
+        task,
+        dataset,
+        learned,
+        base_model=task.base_model,
+        base_sha256=base.spec.sha256,
+        precision=precision_here(),
+        width=base.shape.hidden,
     )
     _require_something_to_see(recipe, looked_at(learned, validation, recipe), reporter)
     if split_over > 1 and task.kind != "classify":
@@ -365,7 +383,7 @@ def _with_room(prepared: Prepared, free: float, reporter: Reporter) -> Prepared:
         recipe = prepared.recipe.model_copy(update={"four_bit": four_bit})
         return replace(prepared, checkpointed=checkpointed, recipe=recipe)
 
-    checkpointed, four_bit = way_that_fits(lambda *way: taking(*way).memory, free, ways)
+    checkpointed, four_bit = way_that_fits(lambda *way: taking(*way).memory_in_training, free, ways)
     if checkpointed:
         reporter.say("memory is short: each layer is computed again for its gradient, which takes about a third longer")
     if four_bit:

@@ -99,7 +99,8 @@ class Origin:
 class Read:
     """Sources as examples, before anything is stored. Each rejection comes with where it stands.
 
-    `reread` are the files that are read otherwise than before, by checksum and part, with the lines of their examples.
+    `reread` are files whose rows may be others than before (another reading of the file, another target of a document),
+    by checksum and part, with the lines of their examples.
     """
 
     examples: list[Example] = field(default_factory=list)
@@ -141,12 +142,11 @@ def open_sources(
         raise _nothing_there(paths, walk)
     open_tables(opening, walk.files, wishes, kept, reporter)
     for folder in folders:
-        name = folder.path.resolve().name
         try:
-            source = sources.read_document_folder(folder, targets=targets)
-            opening.opened.append(Opened(source, name, SourceSection(pattern=name), documents=False, folder=True))
+            source, how = sources.read_document_folder(folder, targets=targets), SourceSection(pattern=folder.name)
+            opening.opened.append(Opened(source, folder.name, how, documents=False, folder=True))
         except InputError as error:
-            opening.failed(error, name)
+            opening.failed(error, folder.name)
     open_databases(opening, urls, wishes, kept, workspace.settings)
     _require_any(opening)
     return opening
@@ -470,6 +470,8 @@ def read_all(
             reporter.say(f"{called} was added before as {before}, and is read as {reading} now: its rows replace those")
             lines = frozenset(example.provenance.line for example in part.examples)
             read.reread[part.sha256, one.source.part] = lines
+        if one.folder and role == "train":
+            read.reread |= _held_once(part.examples)
         known[key] = reading
         _tell_once(mapping, one, its, said, reporter)
         read.documents = part.documents
@@ -499,6 +501,13 @@ def read_all(
     ]
     warn_of_first(reporter, told, "files were left out in all")
     return read
+
+
+def _held_once(examples: Sequence[Example]) -> dict[tuple[str, str], frozenset[int]]:
+    """As `Read.reread`, the documents of a folder that are there once: the same document may have another target now,
+    by the file beside it or as it lies in another folder."""
+    times = Counter((e.provenance.sha256, e.provenance.part) for e in examples)
+    return {document: frozenset({0}) for document, count in times.items() if count == 1}
 
 
 def without_forgotten(one: Opened, forgotten: Mapping[str, str], reporter: Reporter) -> sources.Source | None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 
 from inhouse.core import Method
-from inhouse.train import KEPT_UP_TO, RANK, TOKENS_AT_ONCE, Shape, memory_needed
+from inhouse.train import KEPT_UP_TO, RANK, TOKENS_AT_ONCE, Shape, comparing_needed, memory_needed
 
 
 def precision_here() -> str:
@@ -100,6 +100,15 @@ def causal_memory(
         fused=fused,
         scores=_scores_kept(lengths, precision, fused=fused),
     )
+
+
+def with_comparing(training: float, shape: Shape) -> float:
+    """Bytes at the peak of a training and of the parity gate after it, which leaves a GPU that has no room.
+
+    Args:
+        training: bytes at the peak of the training alone.
+    """
+    return training if on_gpu() else max(training, comparing_needed(shape))
 
 
 def _scores_kept(lengths: Sequence[int], precision: str, *, fused: bool) -> float:

@@ -325,7 +325,7 @@ def _plan_causal(
     if outline is not None:
         _tell_outline(outline.spec, reporter)
         speed = _reckoned_speed(prepared)
-    elif prepared.memory <= free:
+    elif prepared.memory_in_training <= free:
         at(STAGES[2])
         with prepared_trunk(prepared) as (trunk, adapters):
             at(STAGES[3])
@@ -423,13 +423,14 @@ def _train(
             asked_to_stop=asked_to_stop,
             processes=processes,
         )
-        del trunk, adapters
+        by_token = "answer_tokens" if prepared.recipe.decided_by == "answer_tokens" else "accuracy"
+        metric = judge.metric if judge else by_token
+        del trunk, adapters, judge  # each holds the model, and the parity gate needs the room
     position = outcome.position
     registered = registry.version_of_run(workspace, run, position.step, position.diverged_at)
     if registered is None:
         registered = register(workspace, prepared, run, outcome.state, position, reporter)
-    by_token = "answer_tokens" if prepared.recipe.decided_by == "answer_tokens" else "accuracy"
-    metric, score = judge.metric if judge else by_token, fmean(position.best_scores)
+    score = fmean(position.best_scores)
     return result_told(prepared.task.name, run, plan, outcome, registered, metric=metric, score=score)
 
 

@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from inhouse.core import Bar, ModelVersion, Reporter, Silent
+from inhouse.core.json_schema import compact
 from inhouse.errors import InputError, Refused, UsageError
 from inhouse.pipeline.adding import wishes_of
 from inhouse.pipeline.answers_kept import Answer, KeptAnswers
-from inhouse.pipeline.batch import COLUMNS, Asked, Batch, Row, batch_of
+from inhouse.pipeline.batch import Asked, Batch, Row, answer_columns, batch_of
 from inhouse.sources import ReadOptions, escaped, is_url
 from inhouse.store import Workspace, registry, replacing
 
@@ -65,10 +66,10 @@ def predict(
 ) -> Predicted:
     """Answer every row of tables and databases, and every document; write a CSV.
 
-    The columns are those of the table, or the document's `file` and `part`, plus prediction, confidence, needs_review
-    and error; of several sources the columns of all, with the `file` that a row is of. A row that cannot be answered
-    keeps its place with an `error`. `out` is written whole or not at all; until then the answers are kept beside it, so
-    that the same command goes on where one was cut off.
+    The columns are those of the table, or the document's `file` and `part`, plus prediction, confidence, needs_review,
+    error, and of objects the confidence in each field; of several sources the columns of all, with the `file` that a
+    row is of. A row that cannot be answered keeps its place with an `error`. `out` is written whole or not at all;
+    until then the answers are kept beside it, so that the same command goes on where one was cut off.
 
     Args:
         files: files, folders, patterns and URLs of databases, as `add` takes them.
@@ -95,22 +96,25 @@ def predict(
     batch = batch_of(workspace, task, version, Asked(paths, wishes, out), reporter)
     for note in batch.notes:
         reporter.warn(note)
-    kept = KeptAnswers(out, {"model": version.name, "file": version.file_sha256, "columns": batch.columns})
+    written = answer_columns(version)
+    columns = [*batch.columns, *written]
+    kept = KeptAnswers(out, {"model": version.name, "file": version.file_sha256, "columns": columns})
     begun = time.perf_counter()
     try:
         rows, resumed, trimmed = _answer_all(workspace, version, batch, kept, reporter)
-        write_table(out, [*batch.columns, *COLUMNS], ([*row.cells, *kept.answers[row.key].cells] for row in rows))
+        write_table(out, columns, ([*row.cells, *kept.answers[row.key].cells[: len(written)]] for row in rows))
     finally:
         kept.close()
     kept.remove()
     answers = [kept.answers[row.key] for row in rows]
+    review, error = (written.index(name) for name in ("needs_review", "error"))
     return Predicted(
         task=name,
         model_version=version.name,
         out=str(out),
         rows=len(rows),
-        needs_review=sum(a.cells[-2] == "true" for a in answers),
-        errors=sum(bool(a.cells[-1]) for a in answers),
+        needs_review=sum(a.cells[review] == "true" for a in answers),
+        errors=sum(bool(a.cells[error]) for a in answers),
         seconds=time.perf_counter() - begun,
         resumed=resumed,
         trimmed=trimmed,
@@ -189,16 +193,18 @@ def _answers(served: Served, rows: list[Row], bar: Bar) -> tuple[list[tuple[str,
     answers = served.answer([row.inputs for row in readable], lambda n: bar.update(done + n)) if readable else []
     given = iter(answers)
     found = [
-        (row.key, Answer(("", "", "true", row.fault), row.fault) if row.fault else Answer(_cells(next(given))))
+        (row.key, Answer(("", "", "true", row.fault, ""), row.fault) if row.fault else Answer(_cells(next(given))))
         for row in rows
     ]
     return found, sum(answer.trimmed for answer in answers)
 
 
 def _cells(answered: Answered) -> tuple[str, ...]:
+    """What is written of an answer, in the order of `answer_columns`."""
     prediction, error = answered.prediction, answered.prediction.error or ""
     if prediction.target is None:
-        return "", "", "true", error
+        return "", "", "true", error, ""
     # An answer that was cut off is shown, with what is wrong with it.
     review = "true" if error or answered.needs_review else "false"
-    return prediction.target, f"{prediction.confidence:.4f}", review, error
+    parts = {path: round(sure, 4) for path, sure in sorted(prediction.parts.items(), key=lambda part: part[1])}
+    return prediction.target, f"{prediction.confidence:.4f}", review, error, compact(parts) if parts else ""

@@ -7,6 +7,7 @@ one new file.
 import importlib
 import pkgutil
 
+from inhouse.sources.below import name_of
 from inhouse.sources.database import hosts_of, is_url, read_database, without_password
 from inhouse.sources.documents import ENDINGS as DOCUMENT_ENDINGS
 from inhouse.sources.documents import DocumentFolder, document_files, read_document_folder, read_documents
@@ -25,7 +26,7 @@ from inhouse.sources.registry import (
     require_used,
     source,
 )
-from inhouse.sources.rejected import escaped, rejects_csv, remedy_of
+from inhouse.sources.rejected import SOURCE_NOTES, escaped, rejects_csv, remedy_of
 from inhouse.sources.walk import Found, Walk, find_files
 
 for _module in pkgutil.iter_modules(__path__):
@@ -35,6 +36,7 @@ __all__ = [
     "DOCUMENT_ENDINGS",
     "MAX_LABEL_CHARS",
     "READERS",
+    "SOURCE_NOTES",
     "Columns",
     "DocumentFolder",
     "Found",
@@ -57,6 +59,7 @@ __all__ = [
     "input_reader",
     "is_url",
     "map_onto",
+    "name_of",
     "read_database",
     "read_document_folder",
     "read_documents",

@@ -42,9 +42,9 @@ class Unreadable(Exception):
         return SourceError(f"the file {self.why}", self.remedy, file=path)
 
 
-def too_long(what: str) -> str:
-    """What is said of a cell or line that is beyond `MAX_CHARS`."""
-    return f"{what} of more than {MAX_CHARS:,} characters; shorten it, or take it out"
+def too_long(what: str, most: int | None = None) -> str:
+    """What is said of a cell or line that has more than `most` characters (`MAX_CHARS` where that is not said)."""
+    return f"{what} of more than {most or MAX_CHARS:,} characters; shorten it, or take it out"
 
 
 def check_size(size: int, most: int, remedy: str = DIVIDE) -> None:

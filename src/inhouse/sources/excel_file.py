@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from inhouse.core import Record, Rejection
+from inhouse.core import Record, Rejection, counted
 from inhouse.errors import SourceError, did_you_mean
 from inhouse.sources.bounds import MAX_CHARS, Unreadable, check_archive, pieces, too_long
 from inhouse.sources.csv_file import column_names
@@ -32,6 +32,9 @@ _TIME_ALONE = re.compile(r"1899-12-3[01] (\d\d:\d\d:\d\d(\.\d+)?)")
 # What holds an encrypted workbook, and Excel's format until 2003. A damaged file of that format makes the reader ask
 # for all memory, which ends the process: it is not let in.
 _COMPOUND_FILE = bytes.fromhex("D0CF11E0A1B11AE1")
+
+# What Excel holds in a cell. No program writes more into its format; what is as long was cut when it was written.
+EXCEL_CHARS = 32_767
 
 # The reader takes memory for every cell up to the last one, empty or not: about a gigabyte for these.
 MAX_CELLS = 30_000_000
@@ -116,7 +119,8 @@ def read_excel(file: RawFile) -> Source:
     columns = column_names(file, header, [rows[header][i] or "" for i in used])
     _pad(sheet)
     spread = _spread(sheet, header)
-    faults = _too_long(sheet) | _over_columns(sheet, header, used) | _without_result(sheet)
+    most = MAX_CHARS if file.path.suffix.lower() == ".ods" else EXCEL_CHARS
+    faults = _too_long(sheet, most) | _over_columns(sheet, header, used) | _without_result(sheet)
     records: list[Record] = []
     rejections: list[Rejection] = []
     for line in sorted(line for line in {*rows, *faults} if line > header):
@@ -125,7 +129,7 @@ def read_excel(file: RawFile) -> Source:
             rejections.append(Rejection(file.at(line, part), faults[line], _as_csv(cells)))
         else:
             records.append(Record(dict(zip(columns, cells, strict=True)), file.at(line, part)))
-    notes = _notes(sheet, others, header, spread)
+    notes = (*_notes(sheet, others, header, spread), *_cut(sheet, most))
     reading = f"header in row {header}"
     return Source(file.path, file.sha256, columns, records, rejections, notes=notes, part=part, reading=reading)
 
@@ -144,6 +148,15 @@ def _notes(sheet: _Sheet, others: list[str], header: int, spread: list[str]) -> 
         more = f" and {len(spread) - _NAMED_AREAS} more" if len(spread) > _NAMED_AREAS else ""
         notes.append(f"merged cells count in each of their rows: {', '.join(spread[:_NAMED_AREAS])}{more}")
     return tuple(notes)
+
+
+def _cut(sheet: _Sheet, most: int) -> Iterator[str]:
+    """That texts end where a cell can hold no more, where some do."""
+    if places := [line for line, row in sheet.rows.items() if any(len(cell or "") == most for cell in row)]:
+        yield (
+            f"{counted(len(places), 'row')} with a text of {most:,} characters, which is all that a cell of a workbook "
+            f"holds (the first is row {places[0]}): what came behind is lost; export such texts as CSV or JSON Lines"
+        )
 
 
 def _chosen(file: RawFile) -> tuple[_Sheet, list[str]]:
@@ -464,11 +477,10 @@ def _refuse_merged_rows(file: RawFile, name: str) -> None:
 # --- what follows from it
 
 
-def _too_long(sheet: _Sheet) -> dict[int, str]:
+def _too_long(sheet: _Sheet, most: int) -> dict[int, str]:
     """Why rows cannot be used that have a cell beyond all measure."""
-    return {
-        line: too_long("a cell") for line, row in sheet.rows.items() if any(len(cell or "") > MAX_CHARS for cell in row)
-    }
+    fault = too_long("a cell", most)
+    return {line: fault for line, row in sheet.rows.items() if any(len(cell or "") > most for cell in row)}
 
 
 def _without_result(sheet: _Sheet) -> dict[int, str]:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 # What is said of a row beside its own cells: where it stood, and why it was rejected.
 NOTES = ("inhouse_file", "inhouse_line", "inhouse_reason", "inhouse_remedy")
 _PLACE = ("inhouse_part", "inhouse_sha256")
+# Where a row names its source, and that one's checksum.
+SOURCE_NOTES = (NOTES[0], _PLACE[1])
 
 # How the reason begins of a row without a target.
 NO_TARGET = "the target is empty"
@@ -26,6 +28,8 @@ NO_TARGET = "the target is empty"
 _FORMULA = re.compile(r"[=+\-@\t\r]")
 _NUMBER = re.compile(r"[-+]?[\d.,' ]*\d ?%?")
 
+# What a reason quotes of the user's own: names, values, what a parser said of them.
+_QUOTED = re.compile(r"""'[^']*'|"[^"]*"|\([^()]*\)""")
 # Words of a reason, and what the user can do; the first that is found counts.
 _REMEDIES = (
     (
@@ -33,7 +37,7 @@ _REMEDIES = (
         "give it one cell for each column; a text that holds the separator stands in quotes",
     ),
     ("inside a quote", "close the quote in the line named, and write the rows from there on again"),
-    ("quote", 'double each quote that is part of a text ("")'),
+    ("closing quote", 'double each quote that is part of a text ("")'),
     ("carriage return", "take the line break out, or put the text in quotes"),
     (NO_TARGET, "fill in the right answer, or leave the row out; or add the file with --unlabelled"),
     ("the input is empty", "fill in the input, or leave the row out"),
@@ -44,6 +48,7 @@ _REMEDIES = (
     ("is a link to a folder", "copy the folder to there, in the place of the link"),
     ("is a link to nothing", "put the file there, or take the link away"),
     ("is no ordinary file", "take it out of the folder"),
+    ("is a folder that cannot be read", "give yourself the right to read it, and add the folder again"),
     ("zip bomb", "if it is yours, save it anew with its own program; else take it out of the folder"),
     ("unpacks to", "divide it, or save it anew with its own program"),
     ("at most", "divide it, or take out what is not text"),
@@ -52,7 +57,7 @@ _REMEDIES = (
     ("is missing; looked for as", "copy the file there, or mend its name"),
     ("is not below the folder", "copy the file below the folder of the data, and name it from there"),
     ("password", "save a copy of the file without a password"),
-    ("OCR", "have the scan's text recognised first"),
+    ("recognised", "have the scan's text recognised first"),
     ("formula", "open the workbook in Excel or LibreOffice and save it"),
     ("merged", "split the cells, and fill in each"),
     ("tool", "leave conversations with calls of tools out"),
@@ -62,7 +67,8 @@ _REMEDIES = (
 
 def remedy_of(reason: str) -> str:
     """What the user can do about a row that was rejected for this reason."""
-    return next((remedy for words, remedy in _REMEDIES if words in reason), "mend the row, or leave it out")
+    told = _QUOTED.sub("", reason)
+    return next((remedy for words, remedy in _REMEDIES if words in told), "mend the row, or leave it out")
 
 
 def rejects_csv(columns: Sequence[str], rejections: Iterable[Rejection]) -> bytes:

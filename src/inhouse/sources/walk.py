@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 
 from inhouse.errors import SourceError
+from inhouse.sources.below import below, name_of, readable
 from inhouse.sources.documents import READERS as DOCUMENTS
 from inhouse.sources.registry import READERS
 
-# What systems and programs put beside a company's files.
-_LITTER = ("Thumbs.db", "desktop.ini", "__MACOSX", "~$*", ".*")
+# What is passed over, as it is counted for the user.
+_PASSED_OVER = {
+    "hidden": "hidden",
+    "link": "links, which are not followed: name where they lead",
+    "other": "no files (pipes, devices)",
+}
 _WILD = re.compile(r"[*?\[]")
 
 
@@ -56,13 +59,12 @@ def find_files(paths: Sequence[Path | str], own: Collection[Path] = ()) -> Walk:
         SourceError: a pattern that matches nothing. A file that is not there is told when it is read.
     """
     walk, seen = Walk(), set[str]()
-    avoided = {str(path.resolve()) for path in own}
     for given in paths:
         path = Path(given)
         if path.is_dir():
-            found = _below(path, walk, avoided)
+            found = _below(path, walk, own)
         elif _WILD.search(str(given)) and not path.exists():
-            found = _matching(str(given), walk, avoided)
+            found = _matching(str(given), walk, own)
         else:
             found = iter([_named(path)])
         for one in found:
@@ -84,17 +86,17 @@ def _sort_in(walk: Walk, one: Found, *, named: bool) -> None:
 
 
 def _named(path: Path) -> Found:
-    name = _readable(path.name if path.is_absolute() or ".." in path.parts else path.as_posix())
+    name = readable(path.name if path.is_absolute() or ".." in path.parts else path.as_posix())
     return Found(path, name, name)
 
 
-def _matching(pattern: str, walk: Walk, avoided: Collection[str]) -> Iterator[Found]:
+def _matching(pattern: str, walk: Walk, own: Collection[Path]) -> Iterator[Found]:
     parts = Path(pattern).parts
     fixed = next(i for i, part in enumerate(parts) if _WILD.search(part))
     base = Path(*parts[:fixed]) if fixed else Path()
     wanted = _regular(parts[fixed:])
     count = 0
-    for one in _below(base, walk, avoided) if base.is_dir() else ():
+    for one in _below(base, walk, own) if base.is_dir() else ():
         if wanted.fullmatch(one.path.relative_to(base).as_posix()):
             count += 1
             yield one
@@ -122,32 +124,15 @@ def _one_of(token: str) -> str:
     return f"[^{inside[1:]}]" if inside.startswith("!") else f"[{inside}]"
 
 
-def _below(folder: Path, walk: Walk, avoided: Collection[str]) -> Iterator[Found]:
-    """All files in and below a folder, without recursion: folders may lie deeper than Python's stack."""
-    left = [(folder, _readable(folder.resolve().name or "folder"))]
-    while left:
-        here, called = left.pop()
-        try:
-            with os.scandir(here) as entries:
-                inside = sorted(entries, key=lambda entry: entry.name)
-        except OSError as error:
-            walk.passed_over[f"in folders that cannot be read ({error.strerror})"] += 1
-            continue
-        below = []
-        for entry in inside:
-            if any(fnmatchcase(entry.name, litter) for litter in _LITTER):
-                walk.passed_over["hidden"] += 1
-            elif entry.is_symlink():
-                walk.passed_over["links, which are not followed: name where they lead"] += 1
-            elif entry.is_dir(follow_symlinks=False):
-                if os.path.realpath(entry.path) not in avoided:
-                    below.append((here / entry.name, f"{called}/{_readable(entry.name)}"))
-            elif entry.is_file(follow_symlinks=False):
-                name = _readable(entry.name)
-                yield Found(here / entry.name, f"{called}/{name}", f"{called}/*{PurePosixPath(name).suffix}")
-            else:
-                walk.passed_over["no files (pipes, devices)"] += 1
-        left += reversed(below)
+def _below(folder: Path, walk: Walk, own: Collection[Path]) -> Iterator[Found]:
+    """The files in and below a folder; what else is there is counted."""
+    called = name_of(folder)
+    for one in below(folder, own):
+        if one.kind == "file":
+            name = PurePosixPath(called, one.name)
+            yield Found(one.path, str(name), str(name.with_name(f"*{name.suffix}")))
+        else:
+            walk.passed_over[_PASSED_OVER.get(one.kind) or f"in folders that cannot be read ({one.why})"] += 1
 
 
 def _told_apart(files: list[Found]) -> list[Found]:
@@ -159,10 +144,5 @@ def _told_apart(files: list[Found]) -> list[Found]:
 
 
 def _longer(one: Found) -> Found:
-    name = _readable(one.path.absolute().as_posix().removeprefix("/"))
+    name = readable(one.path.absolute().as_posix().removeprefix("/"))
     return Found(one.path, name, name)
-
-
-def _readable(name: str) -> str:
-    """A name that every file and database can hold: bytes of it that are no text become marks."""
-    return os.fsencode(name).decode("utf-8", "replace")

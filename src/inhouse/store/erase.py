@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import shutil
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
@@ -206,10 +206,14 @@ def without_texts(value: Any, holds: Holds) -> Any:  # noqa: ANN401 - any JSON
     return [without_texts(one, holds) for one in value] if isinstance(value, list) else value
 
 
-def remove_rejects(workspace: Workspace, task: str, is_source: Callable[[str, str], bool], holds: Holds) -> int:
+def remove_rejects(
+    workspace: Workspace, task: str, is_source: Callable[[str, str], bool], holds: Holds, place: tuple[str, str]
+) -> int:
     """Take rows out of the files of rejected rows: those of a forgotten source, or that hold something forgotten.
 
-    Each row names its source in a cell.
+    Args:
+        place: the columns in which a row names its source and that one's checksum. Where a person took that out, the
+            name of the file counts, and every cell.
     """
     gone = 0
     for path in sorted(workspace.paths.task_folder(task).glob("rejected/*")):
@@ -217,10 +221,10 @@ def remove_rejects(workspace: Workspace, task: str, is_source: Callable[[str, st
             continue
         rows = list(csv.reader(io.StringIO(path.read_text("utf-8", "surrogateescape"), newline="")))
         of_source = is_source(path.name.removesuffix(".rejected.csv").rpartition(".")[0], "")
-        left = [
+        left = rows[:1] + [
             row
-            for number, row in enumerate(rows)
-            if number == 0 or not (of_source or any(is_source(cell, cell) or holds(cell) for cell in row))
+            for row in rows[1:]
+            if not (_names_source(rows[0], row, place, is_source, of_source=of_source) or any(map(holds, row)))
         ]
         gone += len(rows) - len(left)
         if len(left) == len(rows):
@@ -232,6 +236,20 @@ def remove_rejects(workspace: Workspace, task: str, is_source: Callable[[str, st
         csv.writer(text, lineterminator="\n").writerows(left)
         write_bytes(path, text.getvalue().encode("utf-8", "surrogateescape"))
     return gone
+
+
+def _names_source(
+    header: Sequence[str],
+    row: Sequence[str],
+    place: tuple[str, str],
+    is_source: Callable[[str, str], bool],
+    *,
+    of_source: bool,
+) -> bool:
+    cells = dict(zip(header, row, strict=False))
+    if file := cells.get(place[0], ""):
+        return is_source(file, cells.get(place[1], ""))
+    return of_source or any(is_source(cell, cell) for cell in row)
 
 
 def remove_unreferenced(workspace: Workspace, blob: str, suffix: str) -> None:

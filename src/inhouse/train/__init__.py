@@ -6,7 +6,7 @@ from inhouse.train.encoder_plan import MAX_TOKENS as ENCODER_MAX_TOKENS
 from inhouse.train.encoder_plan import make_encoder_plan, make_encoder_recipe
 from inhouse.train.heap import roomy_heap, tidy_heap
 from inhouse.train.interrupt import finishing_the_step
-from inhouse.train.needs import BYTES_SERVED, GIB, KEPT_UP_TO, Shape, disk_needed, memory_needed
+from inhouse.train.needs import BYTES_SERVED, GIB, KEPT_UP_TO, Shape, comparing_needed, disk_needed, memory_needed
 from inhouse.train.plan import (
     MAX_TOKENS,
     MIN_PAIRS,
@@ -39,6 +39,7 @@ __all__ = [
     "Plan",
     "Shape",
     "answer_tokens_of",
+    "comparing_needed",
     "disk_needed",
     "encode",
     "encoder_memory_needed",

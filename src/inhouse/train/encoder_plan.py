@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from inhouse.core import Choice, Dataset, EncoderRecipe, Task
-from inhouse.train.plan import PLANNED_SHARE, Plan
+from inhouse.core import Choice, Dataset, EncoderRecipe, Task, TrainSection
+from inhouse.train.plan import ASKED_FOR, PLANNED_SHARE, Plan
 
 # Texts of a step; each is seen twice, under different dropout.
 BATCH = 128
@@ -91,13 +91,19 @@ def fitted_into_minutes(recipe: EncoderRecipe, seconds_per_step: float) -> Encod
 
 
 def make_encoder_plan(
-    recipe: EncoderRecipe, lengths: Sequence[int], validation_examples: int, *, seconds_per_step: float
+    recipe: EncoderRecipe,
+    lengths: Sequence[int],
+    validation_examples: int,
+    *,
+    seconds_per_step: float,
+    wish: TrainSection | None = None,
 ) -> Plan:
     """What the recipe amounts to on this data and this machine.
 
     Args:
         lengths: of the training texts, in tokens, uncut.
         seconds_per_step: as `encoder_loop.seconds_per_step` measures it.
+        wish: what task.toml asks for, as the reason of a choice.
     """
     steps = taken(recipe)
     mean = sum(min(n, recipe.max_tokens) for n in lengths) / len(lengths)
@@ -109,7 +115,7 @@ def make_encoder_plan(
         tokens=round(2 * steps * recipe.batch_size * mean),
         truncated=sum(n > recipe.max_tokens for n in lengths),
         seconds=2 * steps * seconds_per_step + _looking(recipe, validation_examples, steps, seconds_per_step),
-        choices=_choices(recipe, len(lengths)),
+        choices=_choices(recipe, len(lengths), wish or TrainSection()),
     )
 
 
@@ -119,10 +125,12 @@ def _looking(recipe: EncoderRecipe, validation: int, steps: int, seconds_per_ste
     return math.ceil(steps / look_every(recipe)) * a_look
 
 
-def _choices(recipe: EncoderRecipe, examples: int) -> tuple[Choice, ...]:
+def _choices(recipe: EncoderRecipe, examples: int, wish: TrainSection) -> tuple[Choice, ...]:
     passes = taken(recipe) * recipe.batch_size / examples
     if recipe.steps and recipe.steps < recipe.schedule:
         why = f"{recipe.minutes:g} minutes have room for no more"
+    elif wish.epochs:
+        why = ASKED_FOR
     elif recipe.schedule <= STEPS:
         why = "few examples are learned by heart in a longer training"
     else:
@@ -136,12 +144,14 @@ def _choices(recipe: EncoderRecipe, examples: int) -> tuple[Choice, ...]:
             reason="the first is judged by validation examples, the second learns from them too and serves",
         ),
         Choice(
-            name="batch", value=f"{recipe.batch_size} texts, twice each", reason="the contrast lives on large batches"
+            name="batch",
+            value=f"{recipe.batch_size} texts, twice each",
+            reason=ASKED_FOR if wish.batch_size else "the contrast lives on large batches",
         ),
         Choice(
             name="learning rate",
             value=f"{recipe.learning_rate:g}, times {recipe.layer_decay:g} for each layer further down",
-            reason="few steps; lower layers know the language already",
+            reason=f"{ASKED_FOR if wish.learning_rate else 'few steps'}; lower layers know the language already",
         ),
         Choice(
             name="head",

@@ -332,8 +332,9 @@ class PlainTrunk:
 
     def logits(self, examples: Sequence[Encoded]) -> tuple[torch.Tensor, torch.Tensor]:
         """See `Trunk.logits`."""
-        if self._checkpointed:  # transformers does it in training mode alone, and no layer here has another use of that
-            self.model.train(torch.is_grad_enabled())
+        if self._checkpointed:  # transformers asks a layer's own mode; the parts in it would drop numbers out (Phi-2)
+            for layer in self.model.model.layers:
+                layer.training = torch.is_grad_enabled()
         device = next(self.model.parameters()).device
         inputs, positions = self._join([([*e.prompt, *e.answer], e.learned[0]) for e in examples], device)
         wanted = torch.tensor([token for e in examples for token in e.learned[1]], device=device)

@@ -25,6 +25,10 @@ SLACK = 1.25
 COPIES_OF_LEARNED = 5
 # Of a token's logits, in float32 too: they, their log-softmax, its gradient.
 COPIES_OF_LOGITS = 3
+# The parity gate reads the trained model in float32 (a weight of SmolLM2-135M took 4.5 bytes), and keeps logits and
+# their log-softmax of so many tokens. The served file, which is closed by then, takes half as much (docs/log.md).
+BYTES_COMPARED = 4.5
+TOKENS_COMPARED = 1000
 # A weight of a served file (Q8_0): 8 bits, and a 16-bit scale for each block of 32.
 BYTES_SERVED = 34 / 32
 # A weight of a base in 4 bits, with its scales; embedding and head, which stay as they are, are part of the average.
@@ -89,6 +93,11 @@ def memory_needed(
     at_rest = (frozen + learned) / split_over
     together = 0 if split_over == 1 else (shape.parameters / shape.layers + shape.vocabulary * shape.hidden) * size
     return BASELINE + at_rest + together + SLACK * (kept + head)
+
+
+def comparing_needed(shape: Shape) -> float:
+    """Bytes at the peak of the parity gate, which follows the training."""
+    return BASELINE + BYTES_COMPARED * shape.parameters + TOKENS_COMPARED * shape.vocabulary * 2 * 4
 
 
 def disk_needed(shape: Shape, rank: int, method: Method = "lora") -> float:

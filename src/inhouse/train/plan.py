@@ -36,6 +36,10 @@ RANK = 16
 # The scale alpha/sqrt(r) of rsLoRA is LoRA's at the rank above, and falls with the root of the rank from there.
 RSLORA_ALPHA = 8
 RATE = 1e-3
+# That is the embedded base's, of this width. The best rate of wider ones is smaller: it falls with the width to the
+# power 0.78 for Llama and 0.08 for Qwen (Thinking Machines 2025, Tinker's documentation). The root lies between both,
+# and at 2,048 and 4,096 comes near what they found (5e-4; 3e-4 and 5e-4).
+RATE_WIDTH = 576
 # The best rate for all weights is about a tenth of an adapter's (Schulman et al. 2025, "LoRA Without Regret").
 FULL_RATE = 1e-4
 # Of DPO: the paper's, and the weight of the right answers' likelihood beside it (Pang et al. 2024).
@@ -60,6 +64,8 @@ BEGUN_WITH = (4, 8)
 # Where answers have to be written to be judged, so many are, at the same share; a written token costs about as much
 # time as a trained one, a token of its prompt a third.
 ASKED_AT = (8, 40)
+# The reason of a choice that was not ours.
+ASKED_FOR = "task.toml asks for it"
 # Of a budget in minutes so much is planned for: what is planned should end before the budget ends it.
 PLANNED_SHARE = 0.9
 # Answers longer than any that was learned are cut off, with this room to spare.
@@ -262,9 +268,20 @@ def answer_tokens_of(encoded: Sequence[Encoded]) -> int:
 
 
 def make_recipe(
-    task: Task, dataset: Dataset, train: Sequence[Encoded], *, base_model: str, base_sha256: str, precision: str
+    task: Task,
+    dataset: Dataset,
+    train: Sequence[Encoded],
+    *,
+    base_model: str,
+    base_sha256: str,
+    precision: str,
+    width: int = RATE_WIDTH,
 ) -> Recipe:
-    """The recipe for a task's data: what `task.toml` sets, the rest derived from number and length of the examples."""
+    """The recipe for a task's data: what `task.toml` sets, the rest derived from number and length of the examples.
+
+    Args:
+        width: of the base model, its hidden numbers a token.
+    """
     count = max(len(train), 1)
     tokens = max(sum(e.tokens for e in train), 1)
     wish = task.train
@@ -279,7 +296,7 @@ def make_recipe(
         seed=wish.seed,
         epochs=epochs,
         batch_size=wish.batch_size or (16 if count >= 320 and tokens < LONG * count else 8),
-        learning_rate=wish.learning_rate or (FULL_RATE if wish.method == "full" else RATE),
+        learning_rate=wish.learning_rate or _rate(wish.method, width),
         warmup_share=0.06,
         rank=rank,
         alpha=RSLORA_ALPHA if wish.method == "rslora" else 2 * rank,
@@ -297,6 +314,12 @@ def make_recipe(
         trim=wish.trim,
         **_objective(wish, pairs),
     )
+
+
+def _rate(method: Method, width: int) -> float:
+    """The learning rate for a base model of a width, to two digits."""
+    usual = FULL_RATE if method == "full" else RATE
+    return float(f"{usual * min(1.0, math.sqrt(RATE_WIDTH / width)):.1e}")
 
 
 def _objective(wish: TrainSection, pairs: int) -> dict[str, Any]:
@@ -373,11 +396,13 @@ def make_plan(
     *,
     seconds_per_token: float,
     judged: bool = False,
+    wish: TrainSection | None = None,
 ) -> Plan:
     """What the recipe amounts to on this data and this machine.
 
     Args:
         judged: whether answers are written at every look.
+        wish: what task.toml asks for, as the reason of a choice.
         seconds_per_token: that a token takes forward and back, as `loop.seconds_per_token` measures it.
     """
     steps, tokens = _work(recipe, train)
@@ -390,7 +415,7 @@ def make_plan(
         truncated=sum(e.truncated for e in train),
         seconds=seconds_per_token
         * (tokens + _looking(recipe, train, validation, steps, judged=judged) + _referring(recipe, train, validation)),
-        choices=_choices(recipe, train, validation, steps),
+        choices=_choices(recipe, train, validation, steps, wish or TrainSection()),
     )
 
 
@@ -496,14 +521,20 @@ _METHODS: dict[Method, tuple[str, str]] = {
 }
 
 
-def _choices(recipe: Recipe, train: Sequence[Encoded], validation: Sequence[Encoded], steps: int) -> tuple[Choice, ...]:
+def _choices(
+    recipe: Recipe, train: Sequence[Encoded], validation: Sequence[Encoded], steps: int, wish: TrainSection
+) -> tuple[Choice, ...]:
     """Each choice of the recipe with its reason."""
     passes = steps * recipe.batch_size / _padded_count(len(train), recipe.batch_size)
     shown = (
         f"{recipe.minutes:g} minutes have room for no more"
         if recipe.steps and recipe.steps < planned_steps(recipe.model_copy(update={"steps": None}), len(train))
+        else ASKED_FOR
+        if wish.epochs
         else f"about {EXAMPLES_SHOWN:,} showings, or {TOKENS_SHOWN:,} tokens of long ones, teach a small set"
     )
+    size = ASKED_FOR if wish.batch_size else f"{len(train)} examples of {_mean(train):.0f} tokens on average"
+    rate = ASKED_FOR if wish.learning_rate else "less for a wider base"
     look_count = len(looked_at(train, validation, recipe))
     precision = (
         "as fast as float32 here, at half the size"
@@ -512,10 +543,10 @@ def _choices(recipe: Recipe, train: Sequence[Encoded], validation: Sequence[Enco
     )
     rows = (
         ("passes", f"{passes:.3g} over {len(train)} examples", shown),
-        ("batch", f"{recipe.batch_size} examples", f"{len(train)} examples of {_mean(train):.0f} tokens on average"),
+        ("batch", f"{recipe.batch_size} examples", size),
         ("objective", *_objective_told(recipe, train)),
         ("method", _METHODS[recipe.method][0].format(rank=recipe.rank), _METHODS[recipe.method][1]),
-        ("learning rate", f"{recipe.learning_rate:g}", "rises at first, then falls to zero"),
+        ("learning rate", f"{recipe.learning_rate:g}", f"{rate}; it rises at first, then falls to zero"),
         ("precision", recipe.precision, precision),
         (
             "early stop",

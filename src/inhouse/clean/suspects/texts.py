@@ -9,13 +9,12 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from functools import cache
 from statistics import median
-from typing import Any
 
 import numpy as np
 
 from inhouse.clean.findings import cut, finding
+from inhouse.clean.language import classified
 from inhouse.clean.registry import Subject
 from inhouse.clean.suspects.read_back import ReadBack, read_back
 from inhouse.clean.suspects.told import Fault
@@ -181,15 +180,8 @@ def _language(text: str) -> str:
     """The language of a text long enough to tell, where it is certain."""
     if word_count(text) < _TELLING_WORDS:
         return ""
-    language, chance = _identifier().classify(text)
-    return str(language) if chance >= _CERTAIN else ""
-
-
-@cache
-def _identifier() -> Any:  # noqa: ANN401 - py3langid has no types
-    from py3langid.langid import MODEL_FILE, LanguageIdentifier
-
-    return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
+    language, chance = classified(text)
+    return language if chance >= _CERTAIN else ""
 
 
 def _bullets(text: str) -> str:

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from inhouse.evaluate.wrong import WrongGroup
+
 
 @dataclass(frozen=True, slots=True)
 class ReportData:
@@ -27,6 +29,9 @@ class ReportData:
         history: per look at validation examples `step` and any of `train_loss`, `validation_loss`, `validation_score`.
         learning_curve: scores by number of training examples, where `train --curve` drew it.
         steps: per step `step`, `loss` and `learning_rate`, where they were kept.
+        wrong: the most instructive wrong answers of the version under test, in groups.
+        suspects: by place among the examples, why the expected answer is probably wrong.
+        to_a_person: by contender name, of each answer whether a person should look at it.
         dataset_number: number of the dataset version.
         counts: examples by split.
         packages: version by package name.
@@ -48,3 +53,6 @@ class ReportData:
     scores: Mapping[str, Sequence[float] | NDArray[np.float64]] = field(default_factory=dict)
     steps: Sequence[Mapping[str, float]] = ()
     learning_curve: CurveResult | None = None
+    wrong: Sequence[WrongGroup] = ()
+    suspects: Mapping[int, str] = field(default_factory=dict)
+    to_a_person: Mapping[str, Sequence[bool]] = field(default_factory=dict)

@@ -39,7 +39,8 @@ class Difference:
 class Browsed:
     """A test example with everybody's answers: each different answer, and who gave it.
 
-    `marks`: `wrong` where ours is, `won` and `lost` where ours is better or worse than theirs.
+    `marks`: `wrong` where ours is, `won` and `lost` where ours is better or worse than theirs, `suspect` where the
+    expected answer is probably wrong itself, which `why` says, and `person` where ours is for one to look at.
     """
 
     text: str
@@ -47,6 +48,7 @@ class Browsed:
     answers: tuple[tuple[str, tuple[str, ...]], ...]
     place: str
     marks: tuple[str, ...]
+    why: str = ""
 
 
 def browsed(
@@ -55,18 +57,28 @@ def browsed(
     ours: Sequence[float],
     gain: Sequence[float],
     most: int,
+    suspects: Mapping[int, str],
+    to_a_person: Sequence[bool],
 ) -> list[Browsed]:
     """The test examples in their order, as many as `most` letters have room for; those with a mark before others.
 
     Args:
         ours: score of our answer to each, 1 where it is right; `gain` what it is ahead of theirs, empty without one.
+        suspects: by place, why the expected answer is probably wrong.
+        to_a_person: of each of our answers; empty where nothing says so.
     """
     rows = []
     for i, example in enumerate(examples):
         said: dict[str, list[str]] = defaultdict(list)
         for name, answers in predictions.items():
             said[shortened(answers[i] or NO_ANSWER)].append(name)
-        marks = {"wrong": ours[i] < 1, "won": bool(gain) and gain[i] > 0, "lost": bool(gain) and gain[i] < 0}
+        marks = {
+            "wrong": ours[i] < 1,
+            "won": bool(gain) and gain[i] > 0,
+            "lost": bool(gain) and gain[i] < 0,
+            "suspect": i in suspects,
+            "person": bool(to_a_person) and to_a_person[i],
+        }
         rows.append(
             Browsed(
                 shortened(render_input(example.inputs)),
@@ -74,10 +86,12 @@ def browsed(
                 tuple((answer, tuple(names)) for answer, names in said.items()),
                 str(example.provenance),
                 tuple(mark for mark, holds in marks.items() if holds),
+                shortened(suspects.get(i, "")),
             )
         )
     kept: list[int] = []
-    for place in sorted(range(len(rows)), key=lambda place: not rows[place].marks):
+    # That a person is to look at it is no mark that sets an example apart: of many tasks all are.
+    for place in sorted(range(len(rows)), key=lambda place: not set(rows[place].marks) - {"person"}):
         row = rows[place]
         said_letters = sum(len(answer) + sum(map(len, names)) + _AROUND for answer, names in row.answers)
         most -= len(row.text) + len(row.expected) + len(row.place) + said_letters + _AROUND

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
-from inhouse.core import Evaluation, Metric
+from inhouse.core import Evaluation, FieldReview, Metric
 from inhouse.evaluate.report.words import PART, interval, metric_name, p_value, percent, points, review_sentence
+
+if TYPE_CHECKING:
+    from inhouse.evaluate.wrong import WrongGroup
 
 _MOST_CONFUSED = 20
 # What Markdown would take for its own; a backslash before it makes it plain.
@@ -18,8 +22,12 @@ def escaped(text: str) -> str:
     return _MARKS.sub(r"\\\1", " ".join(text.split()))
 
 
-def report_markdown(known: Evaluation) -> str:
-    """The verdict, the contenders, and whatever else was measured."""
+def report_markdown(known: Evaluation, wrong: Sequence[WrongGroup] = ()) -> str:
+    """The verdict, the contenders, and whatever else was measured.
+
+    Args:
+        wrong: the most instructive wrong answers, in groups.
+    """
     verdict = known.verdict
     lines = [
         f"# {escaped(known.task)}: evaluation of {escaped(known.model_version)}",
@@ -29,7 +37,7 @@ def report_markdown(known: Evaluation) -> str:
         f"{known.test_examples:,} test and {known.validation_examples:,} validation examples, dataset "
         f"{escaped(known.dataset_fingerprint)}, base {escaped(known.base_model)}.",
     ]
-    for heading, body in _parts(known):
+    for heading, body in (*_parts(known), *_wrong(wrong)):
         if body:
             lines += ["", f"## {heading}", "", *body]
     return "\n".join([*lines, ""])
@@ -68,12 +76,56 @@ def _parts(known: Evaluation) -> Iterator[tuple[str, Sequence[str]]]:
     yield "Consistency", table(["contender", "change", "same answer", "95 % interval"], rows)
     rows = [[r.contender, *_figures(r.obeyed)] for r in known.robustness]
     yield "Hidden instructions obeyed", table(["contender", "obeyed", "95 % interval"], rows)
-    told = [part.sentence for part in (known.gap, known.forgetting) if part is not None and part.sentence]
-    yield "Learned and forgotten", [f"- {escaped(sentence)}" for sentence in told]
+    yield "Learned and forgotten", [f"- {escaped(sentence)}" for sentence in _learned_and_forgotten(known)]
+    yield "Confidence by field", _by_field(known.field_review) if known.field_review else []
     rows = [[b.title, f"{b.parameters:,}", b.limits, ", ".join(b.used_by)] for b in known.bases]
     yield "Base models", table(["base", "parameters", "limits", "used by"], rows)
     suspect = [f"- {known.suspect_tests} test examples have an answer that is probably wrong."]
     yield "Warnings", [*(f"- {escaped(w)}" for w in known.warnings), *(suspect if known.suspect_tests else [])]
+    rows = [
+        [c.name, percent(c.metrics[known.primary_metric].value), *_figures(known.without_suspects[c.name])]
+        for c in known.contenders
+        if c.name in known.without_suspects
+    ]
+    header = ["contender", metric_name(known.primary_metric), "without", "95 % interval"]
+    yield "Without suspect test answers", table(header, rows)
+
+
+def _learned_and_forgotten(known: Evaluation) -> Iterator[str]:
+    if known.gap is not None and known.gap.sentence:
+        yield known.gap.sentence
+    if (moved := known.forgetting) is not None:
+        interval_of = f"95 % interval {moved.low:.3f} to {moved.high:.3f}"
+        yield f"{moved.sentence or 'divergence from its base'} ({moved.divergence:.3f} nats a token, {interval_of})"
+
+
+def _by_field(review: FieldReview) -> list[str]:
+    rows = [[f.field, f.method, percent(f.ece_before), *_figures(f.ece)] for f in review.fields]
+    lines = table(["field", "method", "off by, before", "after", "95 % interval"], rows)
+    if review.pointed is None:
+        return lines
+    pointed = (
+        f"Of the wrong answers the least sure field is a wrong one in {percent(review.pointed.value)} "
+        f"({interval(review.pointed)}); any field would be in {percent(review.by_chance)}."
+    )
+    return [pointed, "", *lines]
+
+
+def _wrong(groups: Sequence[WrongGroup]) -> Iterator[tuple[str, Sequence[str]]]:
+    """The groups of wrong answers, a table each."""
+    header = ["input", "expected", "answered", "sure", "nearest training examples"]
+    for group in groups:
+        rows = [
+            [
+                f"{case.text} ({case.place})",
+                f"{case.expected} (suspect: {case.suspect})" if case.suspect else case.expected,
+                case.answered,
+                percent(case.confidence),
+                "; ".join(f"{near.answer}: {near.text}" for near in case.near),
+            ]
+            for case in group.cases
+        ]
+        yield f"Wrong: {escaped(group.what)} ({group.count})", table(header, rows)
 
 
 def _contenders(known: Evaluation) -> list[str]:

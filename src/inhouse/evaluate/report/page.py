@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from inhouse.core import ContenderResult, CurveResult, Evaluation, Metric, Review
+from inhouse.evaluate.changes import CHANGES
 from inhouse.evaluate.report.charts import (
     both_widths,
     by_examples,
@@ -121,7 +123,7 @@ def _context(data: ReportData) -> dict[str, Any]:
             if c.contender in sides
         ],
         "by_examples": _by_examples(data.learning_curve),
-        "steady": _steady(known),
+        "steady": _steady(known, [c.name for c in (ours, theirs) if c is not None]),
         "slices": sorted(known.slices, key=lambda s: (not s.worst, s.metric.value)),
         "priced": any(c.cost_per_thousand is not None for c in known.contenders),
         "answered": answers is not None,
@@ -133,7 +135,20 @@ def _context(data: ReportData) -> dict[str, Any]:
         "no_answer": NO_ANSWER,
         "won": differences(data.examples, answers or [], others or [], gain),
         "lost": differences(data.examples, others or [], answers or [], [-g for g in gain]),
-        "browsed": browsed(data.examples, data.predictions, _scores(data, ours), gain, MAX_BROWSED) if answers else [],
+        "browsed": browsed(
+            data.examples,
+            data.predictions,
+            _scores(data, ours),
+            gain,
+            MAX_BROWSED,
+            data.suspects,
+            data.to_a_person.get(ours.name, ()),
+        )
+        if answers
+        else [],
+        "certain": [
+            (c, known.without_suspects[c.name]) for c in ranking if c.name in sides & set(known.without_suspects)
+        ],
         "filters": _filters(data, ours, theirs),
         "labelled": data.task.kind == "classify",
         "parts": _parts(ours, theirs),
@@ -158,6 +173,10 @@ def _filters(data: ReportData, ours: ContenderResult, theirs: ContenderResult | 
             ("won", f"{ours.name} is better than {theirs.name}"),
             ("lost", f"{ours.name} is worse than {theirs.name}"),
         ]
+    if data.suspects:
+        found.append(("suspect", "suspect: the expected answer is probably wrong"))
+    if any(data.to_a_person.get(ours.name, ())):
+        found.append(("person", f"{ours.name} is not sure enough: to a person"))
     return found
 
 
@@ -178,12 +197,28 @@ def _by_examples(curve: CurveResult | None) -> list[tuple[str, Markup]]:
     return both_widths(partial(by_examples, curve.points, curve.metric))
 
 
-def _steady(known: Evaluation) -> tuple[list[str], list[tuple[str, list[Metric | None]]]]:
-    """The changes that answers were tried under, and for each contender the share that stayed the same under each."""
-    changes = list(dict.fromkeys(c.change for c in known.consistency))
-    names = list(dict.fromkeys(c.contender for c in known.consistency))
-    found = {(c.contender, c.change): c.same for c in known.consistency}
-    return changes, [(name, [found.get((name, change)) for change in changes]) for name in names]
+@dataclass(frozen=True, slots=True)
+class _Steady:
+    """Shares of answers that stayed the same: by change with what it does those of the `sides`, and by name the others'
+    by change."""
+
+    sides: list[str]
+    rows: list[tuple[str, str, list[Metric | None]]]
+    others: list[tuple[str, list[tuple[str, Metric]]]]
+
+
+def _steady(known: Evaluation, sides: Sequence[str]) -> _Steady:
+    """The changes that answers were tried under, and the share that stayed the same under each."""
+    found: dict[str, dict[str, Metric]] = {}
+    for one in known.consistency:
+        found.setdefault(one.contender, {})[one.change] = one.same
+    told = [name for name in sides if name in found]
+    changes = dict.fromkeys(c.change for c in known.consistency if c.contender in told)
+    return _Steady(
+        told,
+        [(c, CHANGES[c].told if c in CHANGES else "", [found[name].get(c) for name in told]) for c in changes],
+        [(name, list(shares.items())) for name, shares in found.items() if name not in told],
+    )
 
 
 def _ranking(evaluation: Evaluation) -> list[ContenderResult]:

@@ -14,11 +14,14 @@ from inhouse.pipeline.evaluating.beyond import asked_beyond, slices_of
 from inhouse.pipeline.evaluating.champion import against_champion
 from inhouse.pipeline.evaluating.curve import curve_seen
 from inhouse.pipeline.evaluating.field import encoders_of, make_field, open_remote_model
+from inhouse.pipeline.evaluating.fields import fields_reviewed
+from inhouse.pipeline.evaluating.forgotten import forgotten
 from inhouse.pipeline.evaluating.judged import judging_of, metrics_of, result_of, top_k
 from inhouse.pipeline.evaluating.model_judge import judged_by_model, require_judge
 from inhouse.pipeline.evaluating.reports import write_report
 from inhouse.pipeline.evaluating.review import reviewed, target_errors_of
 from inhouse.pipeline.evaluating.similar import similarities
+from inhouse.pipeline.evaluating.suspects import suspects_of, without
 from inhouse.pipeline.evaluating.warnings import warnings_of
 from inhouse.pipeline.learning_data import to_learn_from
 from inhouse.scoring import confusions, label_results, units_of
@@ -132,6 +135,10 @@ def _evaluate(
     )
     beyond = asked_beyond(given, answers, judged, verdict, judging)
     own = judged[version.contender].answers if task.kind == "classify" else None
+    forgetting, not_measured = forgotten(workspace, version, reporter)
+    suspects = suspects_of(workspace, task, dataset, reporter)
+    ours = next(a for a in answers if a.name == version.contender)
+    by_field = fields_reviewed(dataset, ours, on_validation[ours.name], judged[ours.name])
     evaluation = Evaluation(
         task=task.name,
         report=str(workspace.paths.report(task.name, version.number)),
@@ -157,12 +164,21 @@ def _evaluate(
         gap=beyond.gap,
         labels=label_results(own, expected, groups)[:WORST_LABELS] if own else (),
         confusions=confusions(own, expected)[:MOST_CONFUSIONS] if own else (),
+        forgetting=forgetting,
+        field_review=by_field.review,
+        suspect_tests=len(suspects),
+        without_suspects=without(judged, test, primary, suspects),
         slices=slices_of(task, dataset, judged[version.contender]),
-        warnings=(*warnings_of(workspace.load_task(task.name), version, dataset, answers), *given.notes, *beyond.notes),
+        warnings=(
+            *warnings_of(workspace.load_task(task.name), version, dataset, answers),
+            *given.notes,
+            *beyond.notes,
+            *not_measured,
+        ),
         reviews=confidence.reviews,
         calibrations=confidence.calibrations,
     )
-    report = write_report(workspace, task, version, trained, dataset, evaluation, answers, judged)
+    report = write_report(workspace, task, version, trained, dataset, evaluation, answers, judged, confidence, suspects)
     registry.update_version(
         workspace,
         version.model_copy(
@@ -170,6 +186,7 @@ def _evaluate(
                 "report": report,
                 "evaluation": evaluation.model_dump(mode="json"),
                 "calibrator": confidence.calibrators.get(version.contender),
+                "field_calibrators": dict(by_field.calibrators),
                 "threshold": confidence.threshold_of(version.contender, target_errors_of(task)),
             }
         ),

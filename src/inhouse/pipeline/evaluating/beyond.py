@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from inhouse.evaluate.beyond import Beyond
     from inhouse.evaluate.contenders import Answers
 
-# For each contender that is asked again, in minutes.
-MINUTES = 1.0
+# For each contender that is asked again, in minutes: those of the verdict, and the others.
+MINUTES, MINUTES_OF_OTHERS = 1.0, 0.25
 # Ways to ask the base without training it.
 _PROMPTING = ("few-shot", "prompted")
 
@@ -33,7 +33,8 @@ def asked_beyond(
     verdict: Verdict,
     judging: Judging,
 ) -> Beyond:
-    """Ask again the fine-tuned model, what it was compared with, and the better way of prompting its base."""
+    """Ask again the fine-tuned model, what it was compared with, the better way of prompting its base, and whoever else
+    is quick."""
     from inhouse.evaluate.beyond import beyond_the_average
 
     primary = given.task.metrics.primary
@@ -41,7 +42,7 @@ def asked_beyond(
     prompting = [name for name in judged if name in _PROMPTING]
     best = max(prompting, key=lambda name: float(judged[name].scores[metric].mean()), default="")
     names = [given.tuned_name, verdict.winner, verdict.against or "", best]
-    return beyond_the_average(given, answers, names, metric, judging, MINUTES)
+    return beyond_the_average(given, answers, names, metric, judging, MINUTES, MINUTES_OF_OTHERS)
 
 
 def _language(text: str) -> str | None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from inhouse.core import Dataset, Evaluation, ModelVersion, Task, TrainResult
 from inhouse.engine import get_base
 from inhouse.pipeline.curve import kept_curve
+from inhouse.pipeline.evaluating.review import Reviewed, target_errors_of
 from inhouse.pipeline.packaging import package_versions
 from inhouse.scoring import Judged
 from inhouse.store import Workspace, records, write_bytes
@@ -15,6 +18,7 @@ from inhouse.store.database import now
 
 if TYPE_CHECKING:
     from inhouse.evaluate.contenders import Answers
+    from inhouse.evaluate.wrong import WrongGroup
 
 
 def write_report(
@@ -26,11 +30,15 @@ def write_report(
     evaluation: Evaluation,
     answers: Sequence[Answers],
     judged: Mapping[str, Judged],
+    confidence: Reviewed,
+    suspects: Mapping[int, str],
 ) -> str:
     """Write the HTML report and the files beside it; keep the report, and return the SHA-256 of what is kept.
 
     Args:
         judged: by contender name, what its answers to the test examples are worth.
+        confidence: how sure each is, and of which answers sure enough.
+        suspects: by place in the test, why the expected answer is probably wrong.
 
     Raises:
         InputError: the libraries of the `report` extra are not installed.
@@ -38,10 +46,21 @@ def write_report(
     """
     from inhouse.evaluate.card import CardData, card_html, card_markdown
     from inhouse.evaluate.report import ReportData, render_report, report_markdown
+    from inhouse.evaluate.wrong import wrong_groups
 
     recipe = version.lineage["recipe"]
     base = get_base(recipe["base_model"], workspace.settings, sha256=version.lineage["base_sha256"]).spec
     primary = task.metrics.primary
+    ours = next(a for a in answers if a.name == version.contender)
+    wrong = wrong_groups(
+        task,
+        dataset.of("test"),
+        [p.target for p in ours.test],
+        confidence.sure(ours.name, ours.test),
+        judged[ours.name],
+        dataset.of("train"),
+        suspects,
+    )
     html = render_report(
         ReportData(
             evaluation=evaluation,
@@ -59,19 +78,28 @@ def write_report(
             packages=package_versions(),
             created_at=now(),
             learning_curve=kept_curve(workspace, task.name),
+            wrong=wrong,
+            suspects=suspects,
+            to_a_person={a.name: confidence.to_a_person(a.name, target_errors_of(task), a.test) for a in answers},
         )
     ).encode("utf-8")
     write_bytes(workspace.paths.report(task.name, version.number), html)
     card = CardData(evaluation, task, base.title, base.limits, dataset.counts(), _again(task.name), now())
     beside = {
-        "json": evaluation.model_dump_json(indent=1),
-        "markdown": report_markdown(evaluation),
+        "json": _as_json(evaluation, wrong),
+        "markdown": report_markdown(evaluation, wrong),
         "card": card_html(card),
         "card_markdown": card_markdown(card),
     }
     for what, path in workspace.paths.beside_report(task.name, version.number).items():
         write_bytes(path, beside[what].encode("utf-8", "replace"))
     return workspace.blobs.put(html, ".html")
+
+
+def _as_json(evaluation: Evaluation, wrong: Sequence[WrongGroup]) -> str:
+    """The evaluation, and what it does not hold as it is kept where nobody looks for texts to forget."""
+    told = evaluation.model_dump(mode="json") | {"wrong_answers": [asdict(group) for group in wrong]}
+    return json.dumps(told, indent=1, ensure_ascii=False)
 
 
 def _again(task: str) -> tuple[str, ...]:

@@ -41,6 +41,17 @@ class Reviewed:
                 return one.threshold
         return EVERYTHING_TO_A_PERSON
 
+    def sure(self, contender: str, answers: Sequence[Prediction]) -> list[float]:
+        """How sure a contender is of its answers, calibrated where that was possible."""
+        calibrator = self.calibrators.get(contender, Calibrator())
+        return [calibrator(p.confidence) for p in answers]
+
+    def to_a_person(self, contender: str, target_errors: float, answers: Sequence[Prediction]) -> list[bool]:
+        """Which of a contender's answers need a person, as `predict` and `serve` would say."""
+        least = self.threshold_of(contender, target_errors)
+        sure = self.sure(contender, answers)
+        return [p.error is not None or c < least for p, c in zip(answers, sure, strict=True)]
+
 
 def target_errors_of(task: Task) -> float:
     """The share of wrong answers that the task lets through without a person."""

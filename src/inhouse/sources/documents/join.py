@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Literal
@@ -13,6 +12,7 @@ from typing import Literal
 from inhouse.core import Provenance, Record, Rejection, canonical_hash
 from inhouse.core.json_schema import compact
 from inhouse.errors import SourceError
+from inhouse.sources.below import Entry, below, name_of, readable
 from inhouse.sources.bounds import Unreadable, load
 from inhouse.sources.documents.pool import read_documents
 from inhouse.sources.documents.reading import ENDINGS
@@ -23,10 +23,6 @@ from inhouse.sources.registry import Source
 DOCUMENT, TARGET, FILE = "document", "target", "file"
 
 SIDECARS = (".json", ".txt")
-
-# What systems and programs leave in folders.
-_LITTER = ("Thumbs.db", "desktop.ini", "__MACOSX")
-_LITTER_BEGINS = (".", "~$")
 
 _NAMED = 5
 
@@ -61,6 +57,11 @@ class DocumentFolder:
     left_out: str = ""
     refused: tuple[tuple[str, str], ...] = ()
 
+    @property
+    def name(self) -> str:
+        """What it is called in messages and in the places of examples."""
+        return name_of(self.path)
+
 
 def document_files(path: Path | str, own: Collection[Path] = ()) -> DocumentFolder:
     """List the documents at and below a folder, or the one document that `path` is; nothing is read.
@@ -75,30 +76,31 @@ def document_files(path: Path | str, own: Collection[Path] = ()) -> DocumentFold
     """
     path = Path(path)
     if path.is_file():
-        return DocumentFolder(path, (DocumentFile(path, path.name),), "")
+        return DocumentFolder(path, (DocumentFile(path, readable(path.name)),), "")
     if not path.is_dir():
         raise SourceError("there is no such folder", "check the spelling and the folder you are in", file=path)
     root = path.resolve()
-    names: list[str] = []
+    paths: dict[str, Path] = {}
     others: list[str] = []
     refused: list[tuple[str, str]] = []
-    for name, fault in _walk(root, {folder.resolve() for folder in own}):
-        if fault:
-            refused.append((name, fault))
-        elif PurePosixPath(name).suffix.lower() in (*ENDINGS, *SIDECARS):
-            names.append(name)
+    for one in below(root, own):
+        if one.kind == "hidden":
+            continue
+        if fault := _fault(one, root):
+            refused.append((one.name or path.name, fault))
+        elif one.path.suffix.lower() in (*ENDINGS, *SIDECARS):
+            paths[one.name] = one.path
         else:
-            others.append(name)
-    sidecars = _sidecars(names)
-    files, join = _joined(root, names, sidecars)
+            others.append(one.name)
+    files, join = _joined(paths, _sidecars([*paths]))
     if not files and not refused:
         raise SourceError(
             f"the folder holds no document ({', '.join(others[:_NAMED]) or 'it is empty'})",
             f"documents end in {', '.join(ENDINGS)}",
             file=path,
         )
-    taken = {f.name for f in files} | {str(f.sidecar.relative_to(root).as_posix()) for f in files if f.sidecar}
-    others += [name for name in names if name not in taken]
+    taken = {file.path for file in files} | {file.sidecar for file in files}
+    others += [name for name, its in paths.items() if its not in taken]
     return DocumentFolder(path, tuple(files), join, _why(files, join), _left_out(sorted(others)), tuple(refused))
 
 
@@ -126,7 +128,7 @@ def read_document_folder(path: Path | str | DocumentFolder, *, targets: bool = T
             file=folder.path,
         )
     records: list[Record] = []
-    called = f"{folder.path.resolve().name or 'folder'}/" if folder.path.is_dir() else ""
+    called = f"{folder.name}/" if folder.path.is_dir() else ""
     rejections = [Rejection(Provenance(called + name, 0), fault, name) for name, fault in folder.refused]
     nested = set()
     hashes: list[tuple[str, ...]] = []
@@ -155,30 +157,28 @@ def read_document_folder(path: Path | str | DocumentFolder, *, targets: bool = T
     )
 
 
-def _walk(root: Path, avoided: Collection[Path]) -> Iterator[tuple[str, str]]:
-    """Files at and below a folder by name, and why one of them is not taken."""
-    for folder, folders, files in os.walk(root):
-        here = Path(folder)
-        folders[:] = sorted(f for f in folders if not _is_litter(f) and here / f not in avoided)
-        for name in folders:
-            if (here / name).is_symlink():  # os.walk does not follow it
-                yield (here / name).relative_to(root).as_posix(), "is a link to a folder; copy the folder there"
-        for name in sorted(f for f in files if not _is_litter(f)):
-            yield (here / name).relative_to(root).as_posix(), _leads_out(here / name, root)
+def _fault(one: Entry, root: Path) -> str:
+    """Why what lies in the folder is not taken; a link to another file of the folder is that file."""
+    match one.kind:
+        case "unreadable":
+            return f"is a folder that cannot be read: {one.why}"
+        case "other":
+            return "is no ordinary file"
+        case "link":
+            return _leads_out(one.path, root)
+    return ""
 
 
-def _is_litter(name: str) -> bool:
-    return name in _LITTER or name.startswith(_LITTER_BEGINS)
-
-
-def _leads_out(path: Path, root: Path) -> str:
-    if not path.is_symlink():
-        return "" if path.is_file() else "is no ordinary file"
+def _leads_out(link: Path, root: Path) -> str:
     try:
-        inside = path.resolve(strict=True).is_relative_to(root)
+        end = link.resolve(strict=True)
     except (OSError, RuntimeError):
         return "is a link to nothing"
-    return "" if inside else "is a link to a file outside the folder; copy the file there"
+    if end.is_dir():
+        return "is a link to a folder; copy the folder there"
+    if not end.is_file():
+        return "is no ordinary file"
+    return "" if end.is_relative_to(root) else "is a link to a file outside the folder; copy the file there"
 
 
 def _sidecars(names: list[str]) -> dict[str, str]:
@@ -197,15 +197,15 @@ def _sidecars(names: list[str]) -> dict[str, str]:
     return found
 
 
-def _joined(root: Path, names: list[str], sidecars: dict[str, str]) -> tuple[list[DocumentFile], Join]:
+def _joined(paths: Mapping[str, Path], sidecars: Mapping[str, str]) -> tuple[list[DocumentFile], Join]:
     targets = set(sidecars.values())
-    documents = [n for n in names if n not in targets and PurePosixPath(n).suffix.lower() in ENDINGS]
+    names = [name for name, path in paths.items() if path.suffix.lower() in ENDINGS]
+    documents = [name for name in names if name not in targets]
     if sidecars and 2 * len(sidecars) >= len(documents):
-        files = [DocumentFile(root / n, n, root / sidecars[n] if n in sidecars else None) for n in documents]
+        files = [DocumentFile(paths[n], n, paths[sidecars[n]] if n in sidecars else None) for n in documents]
         return files, "sidecar"
-    documents = [n for n in names if PurePosixPath(n).suffix.lower() in ENDINGS]
-    labels = _labels(documents)
-    return [DocumentFile(root / n, n, label=labels.get(n, "")) for n in documents], "folder" if labels else ""
+    labels = _labels(names)
+    return [DocumentFile(paths[n], n, label=labels.get(n, "")) for n in names], "folder" if labels else ""
 
 
 def _labels(names: list[str]) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mailbox
+import mimetypes
 from collections.abc import Callable, Iterator
 from email import message_from_bytes, policy
 from email.message import EmailMessage, Message
@@ -30,7 +31,7 @@ def read_mail(data: bytes, read_part: ReadPart) -> str:
     An attachment that cannot be read is named with the reason; nothing is left out in silence.
 
     Raises:
-        Unreadable: it holds neither a head nor a text.
+        Unreadable: it holds neither a head nor a text, or more than `_MAX_PARTS` parts.
     """
     message = message_from_bytes(data, policy=policy.default)
     text = mail_text(message, read_part)
@@ -59,6 +60,8 @@ def read_mailbox(path: Path, read_part: ReadPart) -> Iterator[tuple[str, str, st
             seen.add(name)
             try:
                 yield name, mail_text(message, read_part), ""
+            except Unreadable as error:
+                yield name, "", f"has a message that {error}"
             except Exception as error:  # noqa: BLE001 - one message that no parser understands costs itself alone
                 yield name, "", f"has a message that is damaged ({type(error).__name__}: {str(error)[:80]})"
     finally:
@@ -89,7 +92,7 @@ def _header(message: Message, name: str) -> str:
 
 
 def _leaves(message: Message) -> Iterator[Message]:
-    """The parts that hold something, in their order; a forwarded mail is one of them."""
+    """The parts that hold something, in their order; a forwarded mail is one. Raises `Unreadable` for too many."""
     waiting = [message]
     for _ in range(_MAX_PARTS):
         if not waiting:
@@ -100,6 +103,8 @@ def _leaves(message: Message) -> Iterator[Message]:
             waiting.extend(p for p in reversed(inner) if isinstance(p, Message))
         else:
             yield part
+    if waiting:
+        raise Unreadable(f"has more than {_MAX_PARTS:,} parts")
 
 
 def _body(parts: list[Message]) -> tuple[str, list[Message]]:
@@ -109,9 +114,15 @@ def _body(parts: list[Message]) -> tuple[str, list[Message]]:
     html = [p for p in inline if p.get_content_type() == "text/html"]
     texts = [text for p in plain if (text := _plain(p).strip())] or [text for p in html if (text := _html(p))]
     rest = [p for p in parts if p not in plain and p not in html]
-    # A picture without a name stands inside the HTML: a logo, a line, a counter of readers.
-    attached = [p for p in rest if p.get_filename() or p.get_content_type() == "message/rfc822"]
-    return "\n\n".join(texts), attached
+    return "\n\n".join(texts), [p for p in rest if _is_attached(p)]
+
+
+def _is_attached(part: Message) -> bool:
+    """Whether it was sent along. A picture without a name stands inside the HTML: a logo, a line, a counter."""
+    if part.get_filename() or part.get_content_type() == "message/rfc822":
+        return True
+    inside = part.get_content_maintype() in ("image", "multipart") and part.get_content_disposition() != "attachment"
+    return not inside and bool(_bytes(part).strip())
 
 
 def _plain(part: Message) -> str:
@@ -129,7 +140,7 @@ def _bytes(part: Message) -> bytes:
 
 def _attachment(part: Message, read_part: ReadPart, depth: int) -> tuple[str, str]:
     """Its name without any folder, and its text or why there is none."""
-    name = PurePath((part.get_filename() or "").replace("\\", "/")).name or "message"
+    name = PurePath((part.get_filename() or "").replace("\\", "/")).name or _usual_name(part)
     name = name.encode("utf-8", "replace").decode("utf-8")
     try:
         inner = part.get_payload()
@@ -140,6 +151,11 @@ def _attachment(part: Message, read_part: ReadPart, depth: int) -> tuple[str, st
         return name, read_part(name, _bytes(part))
     except Unreadable as error:
         return name, f"[not read: it {error}]"
+
+
+def _usual_name(part: Message) -> str:
+    kind = part.get_content_type()
+    return "message" if kind == "message/rfc822" else f"attachment{mimetypes.guess_extension(kind) or ''}"
 
 
 def _nested(message: object, read_part: ReadPart, depth: int) -> str:

@@ -1,0 +1,36 @@
+"""What a version has forgotten: how far it has moved from its base on prompts that are not of its task."""
+
+from __future__ import annotations
+
+from functools import partial
+from importlib.util import find_spec
+
+from inhouse.core import ForgettingResult, ModelVersion, Recipe, Reporter, read_recipe
+from inhouse.engine import get_base
+from inhouse.pipeline.packaging import ADAPTER, open_trainer
+from inhouse.store import Workspace
+
+_NOT_MEASURED = "what it has forgotten was not measured"
+
+
+def forgotten(
+    workspace: Workspace, version: ModelVersion, reporter: Reporter
+) -> tuple[ForgettingResult | None, tuple[str, ...]]:
+    """The divergence of a version from its base on general prompts, or why it was not measured."""
+    recipe = read_recipe(version.lineage["recipe"])
+    if not isinstance(recipe, Recipe):
+        return None, (f"{_NOT_MEASURED}: a sentence encoder says nothing but labels",)
+    if find_spec("torch") is None or find_spec("transformers") is None:
+        return None, (f"{_NOT_MEASURED}: that needs torch (pip install 'inhouse[train]')",)
+    if not workspace.blobs.location(version.adapter_sha256, ADAPTER).is_file():
+        return None, (f"{_NOT_MEASURED}: what the training learned is not kept any more",)
+    from inhouse.engine.chat_template import ChatTemplate
+    from inhouse.evaluate.divergence import divergence, general_prompts
+
+    reporter.say("asking the version and its base about what is not of the task")
+    base = get_base(recipe.base_model, workspace.settings, reporter.say, sha256=recipe.base_sha256)
+    template = ChatTemplate(base.folder, base.spec.end_of_turn)
+    opened = partial(open_trainer, workspace, base, version, template)
+    prompts = [template.prompt_ids([{"role": "user", "content": text}]) for text in general_prompts()]
+    found = divergence(partial(opened, trained=False), opened, prompts)
+    return found, () if found else (f"{_NOT_MEASURED}: its base takes longer than a minute to answer the prompts",)
