@@ -156,13 +156,13 @@ def test_every_contender_that_is_quick_is_asked_and_none_that_is_paid_or_says_al
     found, edge = ask(given), len(given.validation)
     seconds = {"prompted": 60.0}  # two a second: too slow for the time of those beside the verdict
     answers = [Answers(n, n == "fine-tuned", found[:edge], found[edge:], seconds.get(n, 1.0)) for n in names]
-    told = beyond.beyond_the_average(given, answers, ["fine-tuned"], "accuracy", None, 1.0, 0.25)
+    told = beyond.beyond_the_average(given, answers, ["fine-tuned"], "accuracy", Judging(CLASSIFY), 1.0, 0.25)
     assert {c.contender for c in told.consistency} == {"fine-tuned", "tfidf-linear"}
     assert [note.partition(": ")[2] for note in told.notes] == ["prompted", "remote:gpt"]
     assert "paid for" in told.notes[1]
     # Getting ready again counts too.
     given.fits["tfidf-linear"] = 600.0
-    told = beyond.beyond_the_average(given, answers, ["fine-tuned"], "accuracy", None, 1.0, 0.25)
+    told = beyond.beyond_the_average(given, answers, ["fine-tuned"], "accuracy", Judging(CLASSIFY), 1.0, 0.25)
     assert {c.contender for c in told.consistency} == {"fine-tuned"}
 
 

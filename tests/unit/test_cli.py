@@ -90,6 +90,7 @@ def test_the_public_surface():
         "retrain",
         "rollback",
         "run",
+        "scorer",
         "serve",
         "status",
         "to_tool",
@@ -532,7 +533,8 @@ def test_run_does_it_all(tmp_path, cli, tiny_gguf, encoder):
     meets("evaluation", ran["evaluation"])
     meets("clean", ran["clean"])
     assert (ran["task"], ran["model_version"]) == ("intents", "intents@1")
-    assert ran["clean"]["removed"] == 1
+    assert ran["clean"]["removed"] == 3
+    assert "2 examples of the train side dropped: nearly test examples" in done.err
     assert ran["train"]["recipe"]["epochs"] == 3
     counts = ran["add"]["counts"]
     assert sum(counts.values()) == 73

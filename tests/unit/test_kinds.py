@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import jsonschema
 import pytest
@@ -116,8 +117,6 @@ def kinds(tmp_path_factory, tiny_gguf, cli, one_thread):
 
 
 def test_every_kind_meets_the_contract_and_has_its_contenders(kinds):
-    from pathlib import Path
-
     contract = json.loads((Path(__file__).parents[1] / "contracts" / "evaluation.schema.json").read_text())
     for evaluation in kinds[1].values():
         jsonschema.validate(evaluation, contract)
@@ -363,6 +362,36 @@ def test_a_remote_model_that_is_away_is_left_out_and_said_so(kinds, cli):
         assert first[name]["cached"] == 0
         assert second[name]["cached"] == done.json["validation_examples"] + done.json["test_examples"], name
         assert second[name]["metrics"] == first[name]["metrics"]
+
+
+def test_a_scorer_of_ones_own_decides_and_a_judge_is_held_to_the_grades_of_people(kinds, cli, tmp_path):
+    folder, done = kinds
+    file = folder / "tasks" / "letters" / "task.toml"
+    before = file.read_text()
+    own = '@inhouse.scorer("towns", kinds=("generate",))\ndef towns(answer, expected, inputs):\n'
+    (file.parent / "mine.py").write_text(f"import inhouse\n{own}    return expected.split()[-1] in answer\n")
+    changed = before.replace('primary = "chrf"', 'primary = "towns"\njudge = "base"')
+    file.write_text(changed.replace("scorers = []", 'scorers = ["mine.py"]'))
+    graded = [{**row, "grade": 1 + n % 5} for n, row in enumerate(letters())]
+    grades = write(tmp_path / "grades.jsonl", graded)
+    found = cli(folder, "evaluate", "letters", "--grades", grades, "--json")
+    html = Path(found.json["report"]).read_text("utf-8")
+    (file.parent / "mine.py").write_text(f"import inhouse\n{own}    return 2\n")
+    broken = cli(folder, "evaluate", "letters", "--json")
+    file.write_text(before)
+    assert found.code == 0, found.err
+    assert found.json["primary_metric"] == "towns"
+    ours = found.json["contenders"][0]["metrics"]
+    assert {"chrf", "towns"} <= set(ours)
+    assert 0 <= ours["towns"]["low"] <= ours["towns"]["value"] <= ours["towns"]["high"] <= 1
+    assert [c["theirs"] for c in found.json["comparisons"]] == ["prompted", "few-shot", "majority"]
+    assert "a towns of" in found.json["verdict"]["reason"]
+    assert "towns: a scorer of your own" in html
+    assert "as a judge are not shown" in found.json["judge"]["sentence"]
+    assert broken.code == 3
+    assert broken.json["error"]["file"].endswith("mine.py")
+    assert broken.json["error"]["line"] == 2
+    assert done["letters"]["judge"] is None
 
 
 def test_a_correction_must_meet_the_schema(kinds):

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
+from scipy.special import ndtri, stdtrit
 
 from inhouse.core import Metric
 from inhouse.errors import NoMetric
@@ -18,12 +19,10 @@ from inhouse.scoring.units import (
     Floats,
     Groups,
     Z,
-    bias_corrected,
     blocks,
     sign_p,
     units_of,
     weights,
-    widened,
 )
 
 
@@ -55,7 +54,7 @@ def macro_f1(
         half = _half(counts @ _slopes(total))
         low, high = value - half, value + half
     else:
-        low, high = widened(*bias_corrected(_f1_of(_resampled(counts, resamples, seed)), value), value, units)
+        low, high = _widened(*_bias_corrected(_f1_of(_resampled(counts, resamples, seed)), value), value, units)
     if high - low < ROUNDING:
         return score_interval(value, len(expected), units)
     return Metric(value=value, low=max(0.0, min(low, value)), high=min(1.0, max(high, value)), n=len(expected))
@@ -101,7 +100,7 @@ def paired_f1_difference(
         both = _resampled(sparse.hstack([ours, theirs], format="csr"), resamples, seed)
         apart = np.subtract(*(_f1_of(counts) for counts in np.split(both, 2, axis=-1)))
         ends = np.quantile(apart, [0.025, 0.975])
-        low, high = widened(float(ends[0]), float(ends[1]), gain, units)
+        low, high = _widened(float(ends[0]), float(ends[1]), gain, units)
     if high - low < ROUNDING:
         low, high = blind(gain, units)
     parts = (ours - theirs) @ _slopes((our_total + their_total) / 2)
@@ -159,3 +158,21 @@ def _resampled(counts: sparse.csr_array, resamples: int, seed: int) -> NDArray[n
         found.append((by_column @ drawn[begun : begun + size].T).T)
         begun += size
     return np.concatenate(found)
+
+
+def _bias_corrected(drawn: Floats, value: float) -> tuple[float, float]:
+    """The percentiles that lie 1.96 from `value` on the scale where the resamples are normal around it."""
+    below = float((drawn < value - ROUNDING).mean() + (drawn <= value + ROUNDING).mean()) / 2
+    # A shift of more than 1.96 would put both ends on the same side of the resamples.
+    shift = float(np.clip(ndtri(below), -Z, Z))
+    ends = [0.5 * math.erfc(-(2 * shift + z) / math.sqrt(2)) for z in (-Z, Z)]
+    low, high = np.quantile(drawn, ends)
+    return float(low), float(high)
+
+
+def _widened(low: float, high: float, value: float, units: int) -> tuple[float, float]:
+    """A bootstrap of few units spreads too little: by sqrt(1 - 1/units), and normal where Student's t is wider."""
+    if units < 2:
+        return value, value
+    by = float(stdtrit(units - 1, 0.975)) / Z * math.sqrt(units / (units - 1))
+    return value + (low - value) * by, value + (high - value) * by

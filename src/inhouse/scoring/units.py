@@ -111,24 +111,6 @@ def blocks(total: int, width: int) -> Iterator[int]:
         yield min(size, total - begun)
 
 
-def bias_corrected(drawn: Floats, value: float) -> tuple[float, float]:
-    """The percentiles that lie 1.96 from `value` on the scale where the resamples are normal around it."""
-    below = float((drawn < value - ROUNDING).mean() + (drawn <= value + ROUNDING).mean()) / 2
-    # A shift of more than 1.96 would put both ends on the same side of the resamples.
-    shift = float(np.clip(ndtri(below), -Z, Z))
-    ends = [0.5 * math.erfc(-(2 * shift + z) / math.sqrt(2)) for z in (-Z, Z)]
-    low, high = np.quantile(drawn, ends)
-    return float(low), float(high)
-
-
-def widened(low: float, high: float, value: float, units: int) -> tuple[float, float]:
-    """A bootstrap of few units spreads too little: by sqrt(1 - 1/units), and normal where Student's t is wider."""
-    if units < 2:
-        return value, value
-    by = float(stdtrit(units - 1, 0.975)) / Z * math.sqrt(units / (units - 1))
-    return value + (low - value) * by, value + (high - value) * by
-
-
 def sign_p(sums: Floats, *, seed: int = 0) -> float:
     """Two-sided p of "each unit's difference could as well have the other sign" (Fisher's randomization test).
 
