@@ -197,8 +197,13 @@ def test_twins_of_test_examples_are_to_be_dropped_before_anything_is_judged(open
         assert verdict.decision == "reject", verdict.reason
         assert "60 test examples stand in the training data too, or nearly so" in verdict.reason
         assert "`inhouse clean task --apply leakage`" in verdict.reason
+        heard = Silent()
+        inhouse.plan_training(workspace, "task", heard)
+        assert any("60 test examples stand nearly in the training data" in told for told in heard.warned)
         inhouse.clean(workspace, "task", apply=["leakage"])
-        inhouse.train(workspace, "task")
+        again = Silent()
+        inhouse.train(workspace, "task", again)
+        assert not any("nearly" in told for told in again.warned)
         clean = inhouse.evaluate(workspace, "task")
         assert clean.test_examples == 60
         assert "stand in the training data" not in clean.verdict.reason
