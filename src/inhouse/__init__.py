@@ -51,7 +51,7 @@ VERBS = (
     "undo",
 )
 
-__all__ = ["__version__", "open_workspace", "serve", *VERBS]
+__all__ = ["__version__", "open_workspace", "scorer", "serve", *VERBS]
 
 
 def open_workspace(folder: str | Path = ".") -> Workspace:
@@ -70,6 +70,10 @@ def __getattr__(name: str) -> Any:  # noqa: ANN401 - a function of the pipeline
         from inhouse import pipeline
 
         return getattr(pipeline, name)
+    if name == "scorer":
+        from inhouse.scoring.own import scorer
+
+        return scorer
     if name == "serve":
         from inhouse.api import serve
 

@@ -16,7 +16,7 @@ import pytest
 from conftest import write_csv, write_encoder
 
 import inhouse
-from inhouse.core import Evaluation
+from inhouse.core import Evaluation, Silent
 from inhouse.core.task import Task
 from inhouse.store import Workspace
 
@@ -51,6 +51,12 @@ def messages(count: int) -> list[str]:
     return found
 
 
+def in_another_order(text: str) -> str:
+    """The message with its last words first."""
+    words = text.split()
+    return " ".join([*words[4:], *words[:4]])
+
+
 def labelled(texts: Sequence[str]) -> list[dict[str, str]]:
     """The messages with their subjects as labels: one word decides."""
     return [{"text": text, "label": f"about_{text.split()[1]}"} for text in texts]
@@ -81,9 +87,11 @@ def open_task(tiny_gguf: Path, tiny_encoder: Path, models_dir: Path):
     return opened
 
 
-def judged(workspace: Workspace, file: Path, test: Path | None = None, target: str = "label") -> Evaluation:
-    """What an evaluation says after the data was added and trained on."""
-    inhouse.add(workspace, "task", [file], test=test, inputs=["text"], target=target)
+def judged(workspace: Workspace, file: Path, test: Path | None = None, *, clean: bool = True) -> Evaluation:
+    """What an evaluation says after the data was added, cleaned of what is nearly in the test, and trained on."""
+    inhouse.add(workspace, "task", [file], test=test, inputs=["text"], target="label")
+    if clean:
+        inhouse.clean(workspace, "task", apply=["leakage"])
     inhouse.train(workspace, "task")
     return inhouse.evaluate(workspace, "task")
 
@@ -163,6 +171,21 @@ def test_twenty_examples_are_too_few_to_tell(open_task, tmp_path: Path) -> None:
         assert verdict.more_examples >= 20
 
 
+def test_run_drops_what_is_nearly_in_the_test_and_says_how_many(open_task, tmp_path: Path) -> None:
+    texts = messages(480)
+    nearly = [{**row, "text": in_another_order(row["text"])} for row in labelled(texts[:40])]
+    train = write_csv(tmp_path / "rows.csv", [*labelled(texts[60:]), *nearly])
+    test = write_csv(tmp_path / "test.csv", labelled(texts[:60]))
+    heard = Silent()
+    with open_task(tmp_path / "w") as workspace:
+        ran = inhouse.run(workspace, "task", [train], heard, test=test, inputs=["text"], target="label")
+        dropped = next(m for m in heard.said if "of the train side dropped" in m)
+        assert int(dropped.split()[0]) >= 40
+        assert "nearly test examples" in dropped
+        assert ran.evaluation.test_examples == 60
+        assert ran.evaluation.verdict.decision == "not_needed", ran.evaluation.verdict.reason
+
+
 def test_twins_of_test_examples_are_to_be_dropped_before_anything_is_judged(open_task, tmp_path: Path) -> None:
     texts = messages(480)
     tests = texts[:60]
@@ -170,11 +193,17 @@ def test_twins_of_test_examples_are_to_be_dropped_before_anything_is_judged(open
     train = write_csv(tmp_path / "rows.csv", labelled([*texts[60:], *twins]))
     test = write_csv(tmp_path / "test.csv", labelled(tests))
     with open_task(tmp_path / "w") as workspace:
-        verdict = judged(workspace, train, test).verdict
+        verdict = judged(workspace, train, test, clean=False).verdict
         assert verdict.decision == "reject", verdict.reason
-        assert "60 test examples stand in the training data too" in verdict.reason
+        assert "60 test examples stand in the training data too, or nearly so" in verdict.reason
+        assert "`inhouse clean task --apply leakage`" in verdict.reason
+        heard = Silent()
+        inhouse.plan_training(workspace, "task", heard)
+        assert any("60 test examples stand nearly in the training data" in told for told in heard.warned)
         inhouse.clean(workspace, "task", apply=["leakage"])
-        inhouse.train(workspace, "task")
+        again = Silent()
+        inhouse.train(workspace, "task", again)
+        assert not any("nearly" in told for told in again.warned)
         clean = inhouse.evaluate(workspace, "task")
         assert clean.test_examples == 60
         assert "stand in the training data" not in clean.verdict.reason

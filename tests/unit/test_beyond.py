@@ -16,6 +16,7 @@ from inhouse.evaluate import beyond, contenders
 from inhouse.evaluate.changes import CHANGES, changed
 from inhouse.evaluate.contenders import Answers, Field
 from inhouse.evaluate.slices import slices
+from inhouse.scoring import Judging
 
 CLASSIFY = Task.model_validate({"name": "t", "kind": "classify"})
 EXTRACT = Task.model_validate(
@@ -97,7 +98,7 @@ def asked(monkeypatch, answer, *, fine_tuned=True, minutes=9.0, seconds=1.0):
     monkeypatch.setattr(beyond, "contenders_of", lambda task: [one])
     found, edge = ask(given), len(given.validation)
     answers = [Answers("fine-tuned", fine_tuned, found[:edge], found[edge:], seconds)]
-    return beyond.beyond_the_average(given, answers, ["fine-tuned"], "accuracy", None, minutes, 0.1)
+    return beyond.beyond_the_average(given, answers, ["fine-tuned"], "accuracy", Judging(CLASSIFY), minutes, 0.1)
 
 
 def number_of(text: str) -> int:
@@ -155,13 +156,13 @@ def test_every_contender_that_is_quick_is_asked_and_none_that_is_paid_or_says_al
     found, edge = ask(given), len(given.validation)
     seconds = {"prompted": 60.0}  # two a second: too slow for the time of those beside the verdict
     answers = [Answers(n, n == "fine-tuned", found[:edge], found[edge:], seconds.get(n, 1.0)) for n in names]
-    told = beyond.beyond_the_average(given, answers, ["fine-tuned"], "accuracy", None, 1.0, 0.25)
+    told = beyond.beyond_the_average(given, answers, ["fine-tuned"], "accuracy", Judging(CLASSIFY), 1.0, 0.25)
     assert {c.contender for c in told.consistency} == {"fine-tuned", "tfidf-linear"}
     assert [note.partition(": ")[2] for note in told.notes] == ["prompted", "remote:gpt"]
     assert "paid for" in told.notes[1]
     # Getting ready again counts too.
     given.fits["tfidf-linear"] = 600.0
-    told = beyond.beyond_the_average(given, answers, ["fine-tuned"], "accuracy", None, 1.0, 0.25)
+    told = beyond.beyond_the_average(given, answers, ["fine-tuned"], "accuracy", Judging(CLASSIFY), 1.0, 0.25)
     assert {c.contender for c in told.consistency} == {"fine-tuned"}
 
 

@@ -185,10 +185,16 @@ def test_twins_of_the_test_of_banking77_are_found():
     assert len(twins & leaking) >= 0.95 * len(twins)
 
 
-def test_leaks_that_reject_a_test_are_those_that_are_certain():
-    inputs = [{"text": LONG}, {"text": LONG + "!"}, {"text": LONG + " today"}]
+@pytest.mark.parametrize(
+    ("learned", "leaked"), [(LONG + "!", {0}), (LONG + " today", {0}), (OTHER[0], set()), (OTHER[1], set())]
+)
+def test_a_test_leaks_where_the_check_of_leakage_says_so(learned: str, leaked: set[int]):
+    inputs = [{"text": LONG}, {"text": learned}]
     examples = [Example(i, "a", input_key(i), Provenance("d.csv", n)) for n, i in enumerate(inputs)]
-    assert leaked_tests(Dataset("task", 1, tuple(examples), ("test", "train", "train"))) == {0}
+    assert leaked_tests(Dataset("task", 1, tuple(examples), ("test", "train"))) == leaked
+    assert leaked_tests(Dataset("task", 1, tuple(examples), ("train", "train"))) == set()
+    dropped = {i for f in look((LONG, "a", "test"), (learned, "a", "train"), check="leakage") for i in f.drop}
+    assert dropped == ({1} if leaked else set())
 
 
 def test_processes_of_their_own_find_the_same_twins(monkeypatch):

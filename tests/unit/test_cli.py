@@ -90,6 +90,7 @@ def test_the_public_surface():
         "retrain",
         "rollback",
         "run",
+        "scorer",
         "serve",
         "status",
         "to_tool",
@@ -536,7 +537,8 @@ def test_run_does_it_all(tmp_path, cli, tiny_gguf, encoder):
     assert [one["model_version"] for one in ran["trainings"]] == ["intents@1", "intents@2"]
     assert [one["recipe"]["method"] for one in ran["trainings"]] == ["encoder", "lora"]
     assert ran["model_version"] == ran["train"]["model_version"] == ran["evaluation"]["model_version"]
-    assert ran["clean"]["removed"] == 1
+    assert ran["clean"]["removed"] == 3
+    assert "2 examples of the train side dropped: nearly test examples" in done.err
     assert ran["trainings"][1]["recipe"]["epochs"] == 3
     counts = ran["add"]["counts"]
     assert sum(counts.values()) == 73

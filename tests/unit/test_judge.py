@@ -11,7 +11,7 @@ import pytest
 from inhouse.core import PRIMARY_METRICS, Example, Kind, Provenance, Task
 from inhouse.core.json_schema import compact
 from inhouse.scoring import FactFinder, judge, metric_names, right_metric, summarise
-from inhouse.scoring.judge import SCORERS
+from inhouse.scoring.judge import BY_KIND
 
 SCHEMA = {
     "type": "object",
@@ -57,7 +57,7 @@ def test_the_right_answer_scores_1_and_no_answer_0_in_everything(kind: Kind) -> 
 
 @pytest.mark.parametrize("kind", ["classify", "extract", "generate"])
 def test_every_primary_metric_can_be_summarised(kind: Kind) -> None:
-    assert set(SCORERS) == set(TASKS)
+    assert set(BY_KIND) == set(TASKS)
     judged = judge(TASKS[kind], examples(kind, 3), [TARGETS[kind], None, "b"], FACTS)
     for name in PRIMARY_METRICS[kind]:
         found = summarise(judged, [TARGETS[kind]] * 3, name)

@@ -395,6 +395,36 @@ def test_passages_of_documents_are_cited_in_what_is_kept_and_in_the_report(kinds
     assert "grounded was shown house.md#1" in Path(done.json["report"]).read_text("utf-8")
 
 
+def test_a_scorer_of_ones_own_decides_and_a_judge_is_held_to_the_grades_of_people(kinds, cli, tmp_path):
+    folder, done = kinds
+    file = folder / "tasks" / "letters" / "task.toml"
+    before = file.read_text()
+    own = '@inhouse.scorer("towns", kinds=("generate",))\ndef towns(answer, expected, inputs):\n'
+    (file.parent / "mine.py").write_text(f"import inhouse\n{own}    return expected.split()[-1] in answer\n")
+    changed = before.replace('primary = "chrf"', 'primary = "towns"\njudge = "base"')
+    file.write_text(changed.replace("scorers = []", 'scorers = ["mine.py"]'))
+    graded = [{**row, "grade": 1 + n % 5} for n, row in enumerate(letters())]
+    grades = write(tmp_path / "grades.jsonl", graded)
+    found = cli(folder, "evaluate", "letters", "--grades", grades, "--json")
+    html = Path(found.json["report"]).read_text("utf-8")
+    (file.parent / "mine.py").write_text(f"import inhouse\n{own}    return 2\n")
+    broken = cli(folder, "evaluate", "letters", "--json")
+    file.write_text(before)
+    assert found.code == 0, found.err
+    assert found.json["primary_metric"] == "towns"
+    ours = found.json["contenders"][0]["metrics"]
+    assert {"chrf", "towns"} <= set(ours)
+    assert 0 <= ours["towns"]["low"] <= ours["towns"]["value"] <= ours["towns"]["high"] <= 1
+    assert [c["theirs"] for c in found.json["comparisons"]] == ["prompted", "few-shot", "majority"]
+    assert "a towns of" in found.json["verdict"]["reason"]
+    assert "towns: a scorer of your own" in html
+    assert "as a judge are not shown" in found.json["judge"]["sentence"]
+    assert broken.code == 3
+    assert broken.json["error"]["file"].endswith("mine.py")
+    assert broken.json["error"]["line"] == 2
+    assert done["letters"]["judge"] is None
+
+
 def test_a_correction_must_meet_the_schema(kinds):
     from inhouse.api.app import _unfit
 

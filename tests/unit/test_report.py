@@ -24,7 +24,7 @@ from inhouse.core import (
     Verdict,
 )
 from inhouse.evaluate.report import ReportData, render_report
-from inhouse.evaluate.report.errors import confusions, differences, shortened, weakest_labels
+from inhouse.evaluate.report.errors import differences, shortened
 
 CONTRACT = Path(__file__).parents[1] / "contracts" / "evaluation.schema.json"
 
@@ -280,20 +280,6 @@ def test_a_large_evaluation_renders_fast_and_small():
 
 
 # --- the parts
-
-
-def test_confusions_are_counted_most_frequent_first():
-    rows = confusions(EXAMPLES, ["b", "b", "c", "b", "b", None])
-    assert [(c.expected, c.answered, c.count, c.n) for c in rows] == [
-        ("a", "b", 2, 3),
-        ("a", "c", 1, 3),
-        ("c", "(no answer)", 1, 1),
-    ]
-
-
-def test_weakest_labels_leave_out_those_without_a_mistake():
-    rows = weakest_labels(EXAMPLES, ["a", "a", "b", "b", "b", None])
-    assert [(label, round(metric.value, 2), metric.n) for label, metric in rows] == [("c", 0.0, 1), ("a", 0.67, 3)]
 
 
 def test_differences_are_spread_over_labels():

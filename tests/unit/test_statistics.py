@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import time
-from functools import cache
-
 import numpy as np
 import pytest
 from hypothesis import example, given, settings
@@ -80,15 +76,6 @@ def test_wilson_is_that_of_scipy(successes: int, n: int) -> None:
     assert 0 <= found.low <= found.value <= found.high <= 1
 
 
-@pytest.mark.parametrize("n", [50, 240, 1000])
-def test_wilson_covers_what_it_promises(n: int) -> None:
-    # Computed, not simulated: over true shares as they occur, the mean coverage is 95 %.
-    shares = np.linspace(0.5, 0.95, 91)
-    inside = np.array([(m.low <= shares) & (shares <= m.high) for m in (wilson(k, n) for k in range(n + 1))])
-    coverage = (binom.pmf(np.arange(n + 1)[:, None], n, shares) * inside).sum(axis=0)
-    assert abs(coverage.mean() - 0.95) < 0.015
-
-
 def test_a_metric_of_nothing_is_an_error() -> None:
     for nothing in (
         lambda: wilson(0, 0),
@@ -151,18 +138,6 @@ def test_macro_f1_is_the_same_at_every_run() -> None:
     assert macro_f1(predicted, expected) != macro_f1(predicted, expected, seed=1)
 
 
-def test_macro_f1_of_a_big_test_set_takes_less_than_a_second() -> None:
-    rng = np.random.default_rng(0)
-    expected = np.repeat(np.arange(77), 40)
-    noise = rng.integers(77, size=3080)
-    a = texts(np.where(rng.random(3080) < 0.85, expected, noise))
-    b = texts(np.where(rng.random(3080) < 0.80, expected, noise))
-    begun = time.process_time()
-    macro_f1(a, texts(expected))
-    paired_f1_difference(a, b, texts(expected))
-    assert time.process_time() - begun < 2.0
-
-
 def test_blocks_of_resamples_make_no_difference(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(4)
     expected, predicted = texts(rng.integers(5, size=90)), texts(rng.integers(5, size=90))
@@ -198,22 +173,6 @@ def test_grouped_mcnemar_swaps_whole_groups(rows: list[tuple[bool, bool, str]]) 
     signs = np.array(np.meshgrid(*[[-1, 1]] * len(net))).reshape(len(net), -1).T
     known = np.mean(np.abs(signs @ np.array(net)) >= abs(sum(net)))
     assert mcnemar_exact(a, b, groups=groups) == pytest.approx(known)
-
-
-def test_groups_that_stand_or_fall_together_are_no_proof() -> None:
-    # 20 groups of 10 examples, each going to one contender at random: by example nearly always "significant".
-    rng = np.random.default_rng(6)
-    groups = [str(i // 10) for i in range(200)]
-    by_example, by_group, covered = [], [], []
-    for _ in range(500):
-        ours = np.repeat(rng.random(20) < 0.5, 10)
-        by_example.append(mcnemar_exact(ours, ~ours) < 0.05)
-        by_group.append(mcnemar_exact(ours, ~ours, groups=groups) < 0.05)
-        _, low, high = paired_difference(ours, ~ours, groups=groups)
-        covered.append(low <= 0 <= high)
-    assert np.mean(by_example) > 0.3
-    assert np.mean(by_group) <= 0.05 + 0.02
-    assert np.mean(covered) >= 0.93
 
 
 # --- two contenders: gain
@@ -361,18 +320,10 @@ def test_holm_keeps_the_order_and_lowers_nothing(p_values: list[float]) -> None:
 @pytest.mark.parametrize(("gain", "discordant", "alpha"), [(0.05, 0.2, 0.05), (0.03, 0.06, 0.05), (0.1, 0.3, 0.005)])
 def test_the_power_is_that_of_the_binomials(gain: float, discordant: float, alpha: float) -> None:
     for n in (40, 333):
-        known = sum(
-            binom.pmf(m, n, discordant) * binom.pmf(k, m, (1 + gain / discordant) / 2)
-            for m in range(1, n + 1)
-            for k in range(m + 1)
-            if 2 * binom_cdf(min(k, m - k), m) < alpha
-        )
-        assert exact_power(n, gain, discordant, alpha) == pytest.approx(known, abs=1e-6)
-
-
-@cache
-def binom_cdf(heads: int, tosses: int) -> float:
-    return sum(math.comb(tosses, k) for k in range(heads + 1)) / 2**tosses
+        m, k = np.meshgrid(np.arange(1, n + 1), np.arange(n + 1), indexing="ij")
+        shown = (k <= m) & (2 * binom.cdf(np.minimum(k, m - k), m, 0.5) < alpha)
+        chances = binom.pmf(m, n, discordant) * binom.pmf(k, m, (1 + gain / discordant) / 2)
+        assert exact_power(n, gain, discordant, alpha) == pytest.approx(chances[shown].sum(), abs=1e-6)
 
 
 def test_examples_to_tell_are_the_fewest_with_the_power() -> None:
@@ -453,15 +404,3 @@ def test_an_example_that_one_contender_has_no_score_for_counts_for_neither() -> 
     )
     with pytest.raises(ValueError):
         compare_scores(ours, theirs[:3])
-
-
-def test_three_thousand_scores_are_quick() -> None:
-    rng = np.random.default_rng(14)
-    ours, theirs = rng.random((2, 3000))
-    compare_scores(ours[:9], theirs[:9])
-    begun = time.process_time()
-    compare_scores(ours, theirs)
-    compared = time.process_time() - begun
-    summarise(judged(ours), [""] * 3000, "chrf")
-    assert compared < 1
-    assert time.process_time() - begun < 2

@@ -14,10 +14,20 @@ from hypothesis import strategies as st
 
 from inhouse.core import Metric, MetricsSection, Verdict
 from inhouse.errors import NoMetric, UsageError
-from inhouse.evaluate.verdict import ContenderAnswers, decide
+from inhouse.evaluate.verdict import ContenderAnswers, CurveSeen, decide
 from inhouse.scoring import holm, mcnemar_exact, paired_difference, wilson
 
 N = 240
+
+
+def rising() -> CurveSeen:
+    return CurveSeen(0.05, 0.02, 0.08, "a cheap model")
+
+
+def flat() -> CurveSeen:
+    return CurveSeen(0.004, 0.0, 0.03, "a cheap model")
+
+
 EXPECTED = ["refund", "delivery", "invoice", "other"] * (N // 4)
 VALIDATION = EXPECTED[:80]
 
@@ -107,17 +117,16 @@ def test_collects_more_where_neither_is_shown() -> None:
 
 
 def test_collects_training_examples_where_bars_are_missed_but_the_curve_rises() -> None:
-    verdict = judge(
-        answers("fine-tuned", first(204)), answers("tfidf-linear", first(180)), minimum=0.95, curve_rises=True
-    )
+    verdict = judge(answers("fine-tuned", first(204)), answers("tfidf-linear", first(180)), minimum=0.95, curve=rising)
     assert (verdict.decision, verdict.winner, verdict.more_examples) == ("collect_more", "fine-tuned", 500)
     assert "neither reaches the bar of 95 %" in verdict.reason
     assert "label about 500 more" in verdict.reason
+    assert "95 % interval 2.0 to 8.0" in verdict.reason
     unknown = judge(
         answers("fine-tuned", first(204)),
         answers("tfidf-linear", first(180)),
         minimum=0.95,
-        curve_rises=True,
+        curve=rising,
         train_examples=None,
     )
     assert (unknown.decision, unknown.more_examples) == ("collect_more", None)
@@ -125,12 +134,17 @@ def test_collects_training_examples_where_bars_are_missed_but_the_curve_rises() 
 
 
 @pytest.mark.parametrize(
-    ("curve_rises", "words"), [(False, "more examples no longer help"), (None, "nothing shows that more examples")]
+    ("seen", "words"),
+    [
+        (
+            flat,
+            "more examples hardly help any more (as many again bring about 0.4 points by the curve of a cheap model",
+        ),
+        (lambda: None, "nothing shows that more examples would help (`train --curve` would tell)"),
+    ],
 )
-def test_rejects_where_nobody_meets_the_bars(curve_rises: bool | None, words: str) -> None:
-    verdict = judge(
-        answers("fine-tuned", first(204)), answers("tfidf-linear", first(180)), minimum=0.95, curve_rises=curve_rises
-    )
+def test_rejects_where_nobody_meets_the_bars(seen: Any, words: str) -> None:
+    verdict = judge(answers("fine-tuned", first(204)), answers("tfidf-linear", first(180)), minimum=0.95, curve=seen)
     assert (verdict.decision, verdict.winner, verdict.more_examples) == ("reject", "fine-tuned", None)
     assert words in verdict.reason
 
@@ -194,9 +208,11 @@ def test_every_comparison_with_an_alternative_is_kept() -> None:
 
 @pytest.mark.parametrize(("leaked", "words"), [(1, "one test example stands"), (7, "7 test examples stand")])
 def test_rejects_a_test_set_that_leaks(leaked: int, words: str) -> None:
-    verdict = judge(answers("fine-tuned", first(239)), answers("tfidf-linear", first(100)), leaked=leaked)
+    given = answers("fine-tuned", first(239)), answers("tfidf-linear", first(100))
+    verdict = judge(*given, leaked=leaked, mend="inhouse clean tickets --apply leakage")
     assert (verdict.decision, verdict.winner) == ("reject", "fine-tuned")
     assert words in verdict.reason
+    assert "(`inhouse clean tickets --apply leakage`), then train and evaluate again." in verdict.reason
 
 
 # --- precedence
@@ -208,13 +224,13 @@ def test_a_leak_outweighs_everything() -> None:
 
 
 def test_majority_outweighs_the_bars() -> None:
-    verdict = judge(answers("fine-tuned", first(64)), answers("tfidf-linear", first(63)), minimum=0.9, curve_rises=True)
+    verdict = judge(answers("fine-tuned", first(64)), answers("tfidf-linear", first(63)), minimum=0.9, curve=rising)
     assert verdict.decision == "reject"
     assert "majority" in verdict.reason
 
 
 def test_without_a_bar_there_is_nothing_to_miss() -> None:
-    verdict = judge(answers("fine-tuned", first(130)), answers("tfidf-linear", first(100)), curve_rises=True)
+    verdict = judge(answers("fine-tuned", first(130)), answers("tfidf-linear", first(100)), curve=rising)
     assert verdict.decision == "adopt"
     assert "bar" not in verdict.reason
 
@@ -268,9 +284,7 @@ def test_only_the_alternative_meets_the_bar_but_is_not_shown_better() -> None:
 
 
 def test_only_the_alternative_meets_the_bar_and_is_better() -> None:
-    verdict = judge(
-        answers("fine-tuned", first(150)), answers("tfidf-linear", first(193)), minimum=0.8, curve_rises=True
-    )
+    verdict = judge(answers("fine-tuned", first(150)), answers("tfidf-linear", first(193)), minimum=0.8, curve=rising)
     assert (verdict.decision, verdict.winner) == ("not_needed", "tfidf-linear")
     assert ", and tfidf-linear reaches the bar of 80 %" in verdict.reason
 
@@ -282,8 +296,8 @@ def test_a_bar_that_is_just_reached_is_met() -> None:
 
 def test_a_rising_curve_is_mentioned_where_the_test_set_is_too_small() -> None:
     contenders = answers("fine-tuned", first(190)), answers("tfidf-linear", first(186, skip=12))
-    assert "the learning curve still rises" in judge(*contenders, curve_rises=True).reason
-    assert "curve" not in judge(*contenders, curve_rises=False).reason
+    assert "the learning curve still rises" in judge(*contenders, curve=rising).reason
+    assert "curve" not in judge(*contenders, curve=flat).reason
 
 
 def test_the_best_of_each_side_is_chosen_on_validation_alone() -> None:
@@ -335,7 +349,7 @@ def test_without_a_fine_tuned_contender_the_alternatives_are_judged_alone() -> N
         "On 240 test examples tfidf-linear gave 180 right answers; "
         "nothing was fine-tuned, so use tfidf-linear as it is."
     )
-    assert judge(answers("tfidf-linear", first(180)), minimum=0.9, curve_rises=True).decision == "reject"
+    assert judge(answers("tfidf-linear", first(180)), minimum=0.9, curve=rising).decision == "reject"
     assert judge(answers("tfidf-linear", first(62))).decision == "reject"
     assert judge().winner == "majority"
     assert judge().decision == "reject"
@@ -448,7 +462,7 @@ CASES = st.fixed_dictionaries(
     copies=st.sampled_from([1, 1, 5]),
     kinds=st.lists(st.booleans(), min_size=3, max_size=3),
     leaked=st.sampled_from([0, 0, 0, 1]),
-    curve_rises=st.sampled_from([None, True, False]),
+    seen=st.sampled_from([lambda: None, rising, flat]),
     grouped=st.booleans(),
 )
 @settings(max_examples=150, deadline=None)
@@ -458,7 +472,7 @@ def test_every_input_gets_a_consistent_verdict(
     copies: int,
     kinds: list[bool],
     leaked: int,
-    curve_rises: bool | None,
+    seen: Any,
     grouped: bool,
 ) -> None:
     expected = [r[0] for r in rows]
@@ -474,7 +488,7 @@ def test_every_input_gets_a_consistent_verdict(
         metrics=MetricsSection(**case),
         test_groups=[str(i % 7) for i in range(len(rows) * copies)] if grouped else None,
         leaked=leaked,
-        curve_rises=curve_rises,
+        curve=seen,
         train_examples=100,
     )
     tuned = {c.name for c in contenders if c.fine_tuned}

@@ -11,7 +11,7 @@ import inhouse.clean.representative
 import inhouse.clean.targets
 import inhouse.clean.text  # noqa: F401 - these register the checks
 from inhouse.clean.findings import still_open
-from inhouse.clean.leaks import leaked_tests
+from inhouse.clean.leaks import leaked_tests, leaking
 from inhouse.clean.look import find, find_in, summary
 from inhouse.clean.registry import CHECKS, COSTS, MODEL_ROWS, Check, CountTokens, EncoderLimit, Limits, Subject, check
 
@@ -28,6 +28,7 @@ __all__ = [
     "find",
     "find_in",
     "leaked_tests",
+    "leaking",
     "still_open",
     "summary",
 ]

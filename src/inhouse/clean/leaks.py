@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 
 from inhouse.clean.findings import count, cut, finding, places, short
 from inhouse.clean.registry import Subject, check
-from inhouse.clean.twins import bare, clusters, neighbours, texts_of, twins_of
+from inhouse.clean.twins import Twins, bare, clusters, find_twins, neighbours, twins_of
 from inhouse.core import Dataset, Finding, folded
 
 # A field of so many characters is a document. One that more than a hundredth of all rows hold is part of a form.
@@ -22,20 +22,27 @@ def leakage(subject: Subject) -> Iterator[Finding]:
 
     Only nearly the same inputs need a look: they may be asked by different people who never read each other.
     """
-    certain = [*_of_inputs(subject.dataset, twins_of(subject).places, twins_of(subject).bare)]
-    yield from certain
-    leaking = {i for one in certain for i in one.drop}
-    for one in (*_of_groups(subject.dataset), *_of_documents(subject.dataset)):
-        leaking.update(one.drop)
-        yield one
-    yield from _of_near_inputs(subject, leaking)
+    return _leaks(subject.dataset, twins_of(subject))
 
 
 def leaked_tests(dataset: Dataset) -> set[int]:
-    """Positions of the test examples whose input or group an example of the train side has, punctuation aside."""
-    _, rows, first = texts_of(dataset)
-    found = (*_of_inputs(dataset, rows, first), *_of_groups(dataset))
-    return {i for one in found for i in one.positions if _is_test(dataset, i)}
+    """Positions of the test examples of which `leakage` finds something in the train side."""
+    if "test" not in dataset.splits:
+        return set()
+    return {i for one in _leaks(dataset, find_twins(dataset)) for i in one.positions if _is_test(dataset, i)}
+
+
+def leaking(dataset: Dataset) -> set[int]:
+    """Positions of the examples of the train side that `leakage` would drop."""
+    return {i for one in _leaks(dataset, find_twins(dataset)) for i in one.drop}
+
+
+def _leaks(dataset: Dataset, twins: Twins) -> Iterator[Finding]:
+    leaking: set[int] = set()
+    for one in (*_of_inputs(dataset, twins.places, twins.bare), *_of_groups(dataset), *_of_documents(dataset)):
+        leaking.update(one.drop)
+        yield one
+    yield from _of_near_inputs(dataset, twins, leaking)
 
 
 def _of_inputs(dataset: Dataset, rows: list[list[int]], first: Mapping[int, int]) -> Iterator[Finding]:
@@ -73,9 +80,8 @@ def _is_test(dataset: Dataset, position: int) -> bool:
     return dataset.splits[position] == "test"
 
 
-def _of_near_inputs(subject: Subject, leaking: set[int]) -> Iterator[Finding]:
+def _of_near_inputs(dataset: Dataset, twins: Twins, leaking: set[int]) -> Iterator[Finding]:
     """Clusters of train examples, each with a near-twin in the test, and those twins."""
-    dataset, twins = subject.dataset, twins_of(subject)
     learned: dict[int, list[int]] = {}
     tested: dict[int, list[int]] = {}
     for i in {i for link in twins.links for i in link[:2]}:

@@ -74,12 +74,17 @@ _SEPARATOR = " \n "
 def twins_of(subject: Subject) -> Twins:
     """The twins among all examples, whatever their split; looked for once per subject."""
     if "twins" not in subject.memo:
-        texts, places, first = texts_of(subject.dataset)
-        links = [(i, j, 1.0) for j, i in first.items()]
-        links += (link for link in near_twins(texts) if first.get(link[1]) not in (link[0], first.get(link[0], -1)))
-        subject.memo["twins"] = Twins(texts, places, links, first)
+        subject.memo["twins"] = find_twins(subject.dataset)
     found: Twins = subject.memo["twins"]
     return found
+
+
+def find_twins(dataset: Dataset) -> Twins:
+    """The twins among all examples of a dataset."""
+    texts, places, first = texts_of(dataset)
+    links = [(i, j, 1.0) for j, i in first.items()]
+    links += (link for link in near_twins(texts) if first.get(link[1]) not in (link[0], first.get(link[0], -1)))
+    return Twins(texts, places, links, first)
 
 
 def bare(text: str) -> str:

@@ -225,6 +225,8 @@ def evaluated(result: Evaluation) -> str:
         for one in result.prompts
         if one.chosen
     ]
+    if result.judge:
+        lines.append(f"judge: {result.judge.sentence}")
     lines += [f"not compared: {one.contender}, as {one.reason}" for one in result.left_out]
     lines += [f"base of {', '.join(one.used_by)}: {one.title}. {one.limits}" for one in result.bases]
     lines += [f"warning: {w}" for w in result.warnings]

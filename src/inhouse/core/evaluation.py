@@ -51,6 +51,48 @@ class ContenderResult(Frozen):
     cost_per_thousand: float | None = None
 
 
+class LabelResult(Frozen):
+    """How the version did on one label.
+
+    Attributes:
+        precision: of the answers that give the label, the right ones; None where none does. `n` counts these answers.
+        recall: of the examples that expect it, those that are answered with it; None where none does.
+        f1: the harmonic mean of both; `n` counts the examples that expect it or are answered with it.
+    """
+
+    label: str
+    precision: Metric | None
+    recall: Metric | None
+    f1: Metric
+
+
+class Confusion(Frozen):
+    """How many test examples that expect one label were answered with another, or the same; None is no answer."""
+
+    expected: str
+    answered: str | None
+    count: int
+
+
+class JudgeResult(Frozen):
+    """A model as judge of texts, and how far it agrees with people.
+
+    Attributes:
+        judge: `base`, or `remote:NAME`; `model` is what that is.
+        grades: how many answers people had graded.
+        agreement: quadratic weighted kappa of its grades and theirs, -1 to 1; None where it was not asked.
+        shown: whether it agrees well enough for its grades to be shown, as the metric `judge` of the contenders.
+        sentence: all of that in words.
+    """
+
+    judge: str
+    model: str
+    grades: int
+    agreement: Metric | None = None
+    shown: bool = False
+    sentence: str = ""
+
+
 class Verdict(Frozen):
     """The decision of an evaluation, with the evidence it rests on (design, section 5)."""
 
@@ -273,6 +315,9 @@ class Evaluation(Frozen):
         report: path of the HTML report; `files` are those beside it, by what they are (`json`, `markdown`, `card`).
         comparisons: all that the verdict was chosen from, its own among them.
         prompts: the forms of prompt that were tried on validation examples, for the contender that asks by the best.
+        labels: how the version did on the labels that it does worst on, the worst first; the report has all.
+        confusions: what the version answered where what was expected, the most frequent first.
+        judge: the model that graded texts, where the task names one.
         suspect_tests: how many test examples have an answer that is probably wrong.
         without_suspects: the primary metric of each contender, by name, on the other test examples; the verdict rests
             on all of them.
@@ -301,6 +346,9 @@ class Evaluation(Frozen):
     gap: GapResult | None = None
     forgetting: ForgettingResult | None = None
     robustness: tuple[RobustnessResult, ...] = ()
+    labels: tuple[LabelResult, ...] = ()
+    confusions: tuple[Confusion, ...] = ()
+    judge: JudgeResult | None = None
     field_review: FieldReview | None = None
     prompts: tuple[TriedPrompt, ...] = ()
     suspect_tests: int = 0

@@ -87,11 +87,17 @@ class SourceSection(_Section):
 
 
 class MetricsSection(_Section):
-    """The metric that decides, the smallest gain worth having, and the bar that a champion must reach."""
+    """The metric that decides, the smallest gain worth having, and the bar that a champion must reach.
+
+    `scorers` are Python files beside `task.toml` with metrics of the user's own, one of which may be the `primary` (see
+    `scoring.own`). `judge` is a model that grades texts: `base`, or `remote:NAME`.
+    """
 
     primary: str = "accuracy"
     min_gain: float = Field(default=0.02, ge=0.0, le=1.0)
     minimum: float | None = Field(default=None, ge=0.0, le=1.0)
+    scorers: tuple[str, ...] = ()
+    judge: str | None = Field(default=None, pattern=r"^(base|remote:.+)$")
 
 
 class TrainSection(_Section):
@@ -287,6 +293,15 @@ class Task(_Section):
             )
         return self
 
+    @model_validator(mode="after")
+    def _judge_reads_texts(self) -> Self:
+        if self.metrics.judge and self.kind != "generate":
+            raise ValueError(
+                f"metrics.judge = {self.metrics.judge!r} is for the kind generate, and this task is of kind "
+                f"{self.kind}, whose answers are right or not: leave it out"
+            )
+        return self
+
     @property
     def trained_base(self) -> str:
         """The name of what is fine-tuned: the encoder, or the causal base model."""
@@ -295,7 +310,7 @@ class Task(_Section):
     @model_validator(mode="after")
     def _metric_fits_kind(self) -> Self:
         known = PRIMARY_METRICS[self.kind]
-        if self.metrics.primary not in known:
+        if self.metrics.primary not in known and not self.metrics.scorers:
             raise ValueError(
                 f"metrics.primary = {self.metrics.primary!r} is no metric of kind {self.kind}: {', '.join(known)}"
             )

@@ -37,6 +37,8 @@ HEAD = ("head.safetensors", "head.json")
 _FIRST_DATE = (1980, 1, 1, 0, 0, 0)
 # Texts that go through the encoder at once: more of them keep their padding in no cache.
 TEXTS_AT_ONCE = 64
+# Labels that are told with an answer beside the likeliest.
+ALTERNATIVES = 4
 
 
 @dataclass(frozen=True)
@@ -165,7 +167,9 @@ def as_before(
     """
     kept = [unseen.get(text_key(question.text)) for question in questions]
     return [
-        one if before is None else one.model_copy(update={"target": before[0], "confidence": before[1]})
+        one
+        if before is None
+        else one.model_copy(update={"target": before[0], "confidence": before[1], "alternatives": ()})
         for one, before in zip(found, kept, strict=True)
     ]
 
@@ -205,9 +209,11 @@ def text_key(text: str) -> str:
 
 
 def predictions(labels: Sequence[str], chances: Floats) -> list[Prediction]:
-    """The likeliest label of each row of log-probabilities [n, labels], with its probability."""
-    best = chances.argmax(1)
+    """The likeliest label of each row of log-probabilities [n, labels], with its probability, and the next ones."""
+    ranked = np.argsort(-chances, axis=1, kind="stable")[:, : 1 + ALTERNATIVES]
     return [
-        Prediction(target=labels[place], confidence=float(np.exp(row[place])))
-        for place, row in zip(best, chances, strict=True)
+        Prediction(target=told[0][0], confidence=told[0][1], alternatives=tuple(told[1:]))
+        for told in (
+            [(labels[i], float(np.exp(row[i]))) for i in places] for places, row in zip(ranked, chances, strict=True)
+        )
     ]

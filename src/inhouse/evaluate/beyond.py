@@ -24,7 +24,7 @@ from inhouse.core.json_schema import parse_object
 from inhouse.evaluate.changes import AGAIN, CHANGES, changed
 from inhouse.evaluate.contenders import Answers, Field, contenders_of
 from inhouse.evaluate.memorised import Memorised, long_enough, memorised
-from inhouse.scoring import FactFinder, Judged, field_scores, judge, object_exact, summarise
+from inhouse.scoring import Judged, Judging, field_scores, object_exact, summarise
 
 # Test examples that are asked again with changes, and training examples that are asked: a share of so many is known
 # to ten points.
@@ -66,7 +66,7 @@ def beyond_the_average(
     answers: Sequence[Answers],
     names: Sequence[str],
     metric: str,
-    facts: FactFinder | None,
+    judging: Judging,
     minutes: float,
     minutes_of_others: float,
 ) -> Beyond:
@@ -78,7 +78,7 @@ def beyond_the_average(
         answers: to the test as it is.
         names: of the contenders that matter most; the fine-tuned one among them is also asked what it learned from.
         metric: that the gap is told in.
-        facts: as `judge` takes it.
+        judging: what judges answers of the task.
         minutes: that each of them may take, and `minutes_of_others` each other one; fewer rows are asked where they are
             not enough, and none where that leaves less than twenty.
     """
@@ -104,7 +104,7 @@ def beyond_the_average(
         consistency += _consistency(given, one, questions, found)
         robustness += _robustness(given, one, questions, found)
         if one.fine_tuned and one.name in names:
-            gap = _gap(given, one, questions, found, metric, facts, _by_heart(given, one, minutes)) or gap
+            gap = _gap(given, one, questions, found, metric, judging, _by_heart(given, one, minutes)) or gap
     return Beyond(tuple(consistency), tuple(robustness), gap, tuple(_left_out(slow, answers, known)))
 
 
@@ -223,7 +223,7 @@ def _gap(
     questions: Sequence[_Question],
     found: Sequence[Prediction],
     metric: str,
-    facts: FactFinder | None,
+    judging: Judging,
     by_heart: Memorised | None,
 ) -> GapResult | None:
     """The metric on a sample of what was learned, on validation and on test; and what was learned by heart."""
@@ -231,7 +231,7 @@ def _gap(
     if len(learned) < LEAST or not given.validation:
         return None
     train, validation, test = (
-        _metric(given.task, examples, targets, metric, facts)
+        _metric(judging, examples, targets, metric)
         for examples, targets in (
             ([e for e, _ in learned], [target for _, target in learned]),
             (given.validation, [p.target for p in one.validation]),
@@ -264,10 +264,8 @@ def _by_heart(given: Field, one: Answers, minutes: float) -> Memorised | None:
     return memorised(again, [learned[i] for i in _sample(learned, count)], [unseen[i] for i in _sample(unseen, count)])
 
 
-def _metric(
-    task: Task, examples: Sequence[Example], answers: Sequence[str | None], metric: str, facts: FactFinder | None
-) -> Metric:
-    judged = judge(task, examples, answers, facts)
+def _metric(judging: Judging, examples: Sequence[Example], answers: Sequence[str | None], metric: str) -> Metric:
+    judged = judging(examples, answers)
     name = metric if metric in judged.scores else next(iter(judged.scores))
     return summarise(judged, [e.target for e in examples], name, [e.group for e in examples])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from typing import Literal
 
 import numpy as np
 
@@ -16,18 +17,20 @@ STRENGTH = 10.0
 CURVE_OF = "sentence embeddings with a linear model"
 
 
-def cheap_curve(given: Field) -> LearningCurve | None:
-    """The learning curve of `embedding-linear`, judged on the field's test questions.
+def cheap_curve(given: Field, judged_by: Literal["validation", "test"]) -> LearningCurve | None:
+    """The learning curve of `embedding-linear`, judged by the field's validation or test questions.
 
     Groups join in an order fixed by content. None where there are no labels, or a share has fewer than two of them.
     """
     from sklearn.linear_model import LogisticRegression
 
-    if given.task.kind != "classify" or not given.test:
+    questions = given.validation if judged_by == "validation" else given.test
+    if given.task.kind != "classify" or not questions:
         return None
     train, asked = given.embeddings
-    asked = asked[len(given.validation) :]
-    wanted = np.array([e.target for e in given.test])
+    edge = len(given.validation)
+    asked = asked[:edge] if judged_by == "validation" else asked[edge:]
+    wanted = np.array([e.target for e in questions])
     targets = np.array([e.target for e in given.train])
     order = np.argsort([canonical_hash(e.group) for e in given.train], kind="stable")
     counts, scores = [], []

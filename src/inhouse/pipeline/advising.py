@@ -24,10 +24,10 @@ from inhouse.engine import get_base
 from inhouse.errors import UsageError
 from inhouse.pipeline.evaluating.champion import CHAMPION
 from inhouse.pipeline.evaluating.field import encoders_of, make_field, open_remote_model
-from inhouse.pipeline.evaluating.judged import facts_of, metrics_of
+from inhouse.pipeline.evaluating.judged import judging_of, metrics_of
 from inhouse.pipeline.learning_data import to_learn_from
 from inhouse.pipeline.preparation import require_minutes
-from inhouse.scoring import judge
+from inhouse.scoring import Judging
 from inhouse.store import Workspace, disk_guard, registry, traffic
 
 if TYPE_CHECKING:
@@ -167,9 +167,10 @@ def _from_asking(
     known = known.model_copy(update={"judged_examples": len(judged_by)})
     if known.train_examples < LEAST_EXAMPLES or len(judged_by) < LEAST_JUDGED:
         return known
+    judging = judging_of(workspace, task, dataset)
     given = _field(workspace, task, dataset, remote, reporter)
     try:
-        contenders = _asked(task, dataset, given, minutes)
+        contenders = _asked(judging, given, minutes)
         known = known.model_copy(update={"contenders": contenders, "remotes": _remotes(contenders)})
         if known.curve is None:
             known = known.model_copy(update=_cheap_curve(given))
@@ -186,7 +187,7 @@ def _cheap_curve(given: Field) -> dict[str, object]:
     """What an Evidence says of the curve of a model that trains in a second; nothing where there can be none."""
     from inhouse.evaluate.cheap_curve import CURVE_OF, cheap_curve
 
-    found = cheap_curve(given)
+    found = cheap_curve(given, "test")
     if found is None:
         return {}
     curve = CurveResult(
@@ -208,17 +209,17 @@ def _remotes(contenders: Iterable[str]) -> tuple[str, ...]:
     return tuple(name.removeprefix("remote:") for name in contenders if name.startswith("remote:"))
 
 
-def _asked(task: Task, dataset: Dataset, given: Field, minutes: float | None) -> dict[str, Metric]:
+def _asked(judging: Judging, given: Field, minutes: float | None) -> dict[str, Metric]:
     """The primary metric of every contender that needs no training, on the field's test questions."""
     from inhouse.evaluate.contenders import TimeBudget, ask_all
 
     answers = ask_all(given, budget=TimeBudget(minutes), command="advise")
-    facts, expected = facts_of(task, dataset), [e.target for e in given.test]
+    expected = [e.target for e in given.test]
     groups = [e.group for e in given.test]
     found = {}
     for one in answers:
-        judged = judge(task, given.test, [p.target for p in one.test], facts)
-        found[one.name] = metrics_of(task, judged, expected, groups)[task.metrics.primary]
+        judged = judging(given.test, [p.target for p in one.test])
+        found[one.name] = metrics_of(given.task, judged, expected, groups)[given.task.metrics.primary]
     return found
 
 

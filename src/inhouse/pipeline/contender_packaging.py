@@ -26,10 +26,10 @@ from inhouse.engine import get_base
 from inhouse.errors import NotFound, Refused
 from inhouse.pipeline.evaluating.champion import CHAMPION, against_champion, champion_of
 from inhouse.pipeline.evaluating.field import base_of, encoder_of, make_field, writer_and_picker
-from inhouse.pipeline.evaluating.judged import PROMPTED, SERVABLE, facts_of
+from inhouse.pipeline.evaluating.judged import PROMPTED, SERVABLE, judging_of
 from inhouse.pipeline.evaluating.review import reviewed, target_errors_of
 from inhouse.pipeline.learning_data import to_learn_from
-from inhouse.scoring import FactFinder, judge, right_metric
+from inhouse.scoring import Judging, right_metric
 from inhouse.store import Workspace, predictions, registry
 
 # Questions that a prompted base is asked again, to see that it is served as it was judged.
@@ -214,18 +214,18 @@ def _judged(
 
     validation, test = dataset.of("validation"), dataset.of("test")
     asked, edge = [*validation, *test], len(validation)
-    facts = facts_of(task, dataset)
+    judging = judging_of(workspace, task, dataset)
     places, given = _asked_again(workspace, version, asked, edge, reporter)
     sides = list(kept[:edge]), list(kept[edge:])
     answers = Answers(version.contender, False, *sides, seconds=0.0)
     scores = [
-        judge(task, part, [p.target for p in side], facts)
+        judging(part, [p.target for p in side])
         for part, side in ((validation, answers.validation), (test, answers.test))
     ]
     confidence = reviewed(task, dataset, [answers], *({version.contender: one} for one in scores))
     draft = version.model_copy(
         update={
-            "parity": _parity(task, [asked[i] for i in places], [kept[i] for i in places], given, facts),
+            "parity": _parity(task, [asked[i] for i in places], [kept[i] for i in places], given, judging),
             "calibrator": confidence.calibrators.get(version.contender),
             "threshold": confidence.threshold_of(version.contender, target_errors_of(task)),
         }
@@ -242,7 +242,7 @@ def _judged(
         answers=kept,
     )
     champion = champion_of(workspace, registered, dataset, reporter)
-    rival = against_champion(champion, task, dataset, answers.test, facts)
+    rival = against_champion(champion, task, dataset, answers.test, judging)
     evaluation = {**(version.evaluation or {}), "against_champion": rival, "model_version": registered.name}
     registered = registered.model_copy(update={"evaluation": evaluation})
     registry.update_version(workspace, registered)
@@ -286,14 +286,14 @@ def _parity(
     asked: Sequence[Example],
     kept: Sequence[Prediction],
     given: Sequence[Prediction],
-    facts: FactFinder | None,
+    judging: Judging,
 ) -> Parity:
     """What is served against what was judged, on the same questions; whole answers are compared."""
     from inhouse.deploy import compare_labels
 
     # An answer that is not the same has no likelihood that was kept: it counts as infinitely far.
     chances = [k.confidence if k.target == g.target else 1e-300 for k, g in zip(kept, given, strict=True)]
-    scores = (judge(task, asked, [p.target for p in side], facts).scores for side in (kept, given))
+    scores = (judging(asked, [p.target for p in side]).scores for side in (kept, given))
     right = right_metric(task)
     sides = [
         found[right] == 1.0 if right else np.array([p.target == e.target for p, e in zip(side, asked, strict=True)])

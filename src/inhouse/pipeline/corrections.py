@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import inhouse.dataset as datasets
-from inhouse.core import Dataset, Example, Feedback, Provenance, Reporter, Task, Trace, input_key, target_key
+from inhouse.clean import leaking
+from inhouse.core import Dataset, Example, Feedback, Provenance, Reporter, Split, Task, Trace, input_key, target_key
 from inhouse.pipeline.cards import save_version
 from inhouse.pipeline.task_form import tell_not_taken, with_form
 from inhouse.store import Workspace, disk_guard, traffic
@@ -19,7 +21,8 @@ CORRECTIONS = "corrections"
 class Waiting:
     """The Corrections on what was served: `built` is the dataset version that they would make.
 
-    `usable` is how many examples of it are new, or gone; `of_test` how many correct a test example, never learned from.
+    `usable` is how many examples of it are new, or gone; `of_test` how many correct a test example, or what is nearly
+    one: never learned from.
     """
 
     built: datasets.Built
@@ -31,7 +34,8 @@ def waiting_corrections(workspace: Workspace, task: Task, dataset: Dataset) -> W
     """What the Corrections given so far would add to a dataset."""
     given = [_corrected(task, trace, opinion) for trace, opinion in traffic.judged(workspace, task.name)]
     meant = [e for e in given if e is not None]
-    tested = {input_key(e.inputs) for e in dataset.of("test")}
+    of_test = _of_test(dataset, meant)
+    meant = [e for i, e in enumerate(meant) if i not in of_test]
     built = datasets.next_version(dataset, meant, dataset.number + 1, "corrections", kind=task.kind)
     if task.kind == "extract":  # people write JSON in their own way; the model learns, and may answer, in one
         built = replace(built, dataset=datasets.in_schema_order(built.dataset, task.json_schema))
@@ -39,8 +43,17 @@ def waiting_corrections(workspace: Workspace, task: Task, dataset: Dataset) -> W
     return Waiting(
         built=built,
         usable=max((after - before).total(), (before - after).total()),
-        of_test=len({e.input_key for e in meant} & tested),
+        of_test=len(set(of_test.values())),
     )
+
+
+def _of_test(dataset: Dataset, corrections: Sequence[Example]) -> dict[int, str]:
+    """The input keys, by place, of the corrections that the check of leakage would drop."""
+    tests = dataset.of("test")
+    sides: tuple[Split, Split] = ("test", "train")
+    splits = sides[:1] * len(tests) + sides[1:] * len(corrections)
+    both = replace(dataset, examples=(*tests, *corrections), splits=splits, fingerprint="")
+    return {i - len(tests): both.examples[i].input_key for i in leaking(both)} if tests and corrections else {}
 
 
 def _corrected(task: Task, trace: Trace, opinion: Feedback) -> Example | None:

@@ -32,6 +32,7 @@ from inhouse.engine.prompts import TRAINED_SYSTEM
 from inhouse.errors import ConfigError, NothingToLearn, UsageError
 from inhouse.loading import loading
 from inhouse.pipeline.learning_data import to_learn_from
+from inhouse.pipeline.own_scorers import own_scorers
 from inhouse.pipeline.room import (
     causal_memory,
     family_is_fused,
@@ -237,6 +238,7 @@ def require_ready(workspace: Workspace, name: str, model: str = "") -> Task:
     task = wished(workspace.load_task(name), model=model)
     records.load_dataset(workspace, name)
     require_base(task.trained_base, workspace.settings)
+    own_scorers(workspace, task)  # what is wrong with them is told before hours of work
     return task
 
 

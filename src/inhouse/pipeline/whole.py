@@ -9,7 +9,8 @@ from typing import Any
 
 import inhouse.sources as sources
 from inhouse.clean import summary
-from inhouse.core import Evaluation, Reporter, Silent, TrainResult
+from inhouse.core import Evaluation, Reporter, Silent, TrainResult, counted
+from inhouse.errors import TooFewExamples
 from inhouse.pipeline.adding import Added, Confirm, prepare, store_data, task_there, wishes_of
 from inhouse.pipeline.cleaning import Cleaned, clean
 from inhouse.pipeline.evaluating import evaluate
@@ -17,6 +18,8 @@ from inhouse.pipeline.evaluating.field import encoders_of
 from inhouse.pipeline.preparation import wished
 from inhouse.pipeline.training import train_to_the_end
 from inhouse.store import Workspace, check_name
+
+LEAKAGE = "leakage"
 
 
 @dataclass(frozen=True)
@@ -75,7 +78,7 @@ def run(
     model: str = "",
     minutes: float | None = None,
 ) -> Ran:
-    """init (a task of `kind`), add, clean (what is safe), train, evaluate.
+    """init (a task of `kind`), add, clean (what is safe, and what is nearly a test example), train, evaluate.
 
     Of a classify task both the encoder and the causal model are trained, and compared, unless `model` names one of
     them; `epochs` and `model` go into `task.toml`. The better one on the validation examples becomes the candidate. The
@@ -102,7 +105,7 @@ def run(
         added = store_data(
             workspace, replace(prepared, task=task), reporter, drop_rare=drop_rare, models=needed, confirm=confirm
         )
-    cleaned = clean(workspace, name, reporter, apply=["safe"])
+    cleaned = _cleaned(workspace, name, reporter)
     _tell_findings(cleaned, name, reporter)
     trained = {one.model_version: one for one in _trained(workspace, name, reporter, model, minutes)}
     evaluation = evaluate(workspace, name, reporter, which=next(iter(trained)).partition("@")[2])
@@ -136,9 +139,23 @@ def _trained(
     yield train_to_the_end(workspace, name, reporter, model="causal", minutes=left)
 
 
+def _cleaned(workspace: Workspace, name: str, reporter: Reporter) -> Cleaned:
+    """What is safe is applied, and what is nearly a test example is dropped: with it nothing could be judged."""
+    try:
+        cleaned = clean(workspace, name, reporter, apply=["safe", LEAKAGE])
+    except TooFewExamples as error:
+        reporter.warn(f"examples that are nearly test examples were not dropped, as {error.what}")
+        return clean(workspace, name, reporter, apply=["safe"])
+    near = [f for f in cleaned.findings if f.check == LEAKAGE and f.id in cleaned.applied and not f.safe]
+    if near:
+        dropped = counted(len({i for f in near for i in f.drop}), "example")
+        reporter.say(f"{dropped} of the train side dropped: nearly test examples, by which nothing could be judged")
+    return cleaned
+
+
 def _tell_findings(cleaned: Cleaned, name: str, reporter: Reporter) -> None:
-    """`run` applies only what is safe; what needs a person's eye is told."""
-    left = summary(f for f in cleaned.findings if not f.safe)
+    """What needs a person's eye is told, as `run` does not apply it."""
+    left = summary(f for f in cleaned.findings if not (f.safe or f.id in cleaned.applied))
     if left:
         told = ", ".join(f"{n} {c.replace('_', ' ')}" for c, n in sorted(left.items()))
         reporter.warn(f"left for you to judge: {told} (`inhouse clean {name}` shows them)")

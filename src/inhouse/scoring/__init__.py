@@ -6,8 +6,11 @@ from inhouse.scoring.f1 import f1_value, macro_f1, paired_f1_difference
 from inhouse.scoring.facts import FactFinder
 from inhouse.scoring.intervals import wilson
 from inhouse.scoring.judge import RIGHT_METRICS, Judged, judge, metric_names, right_metric
+from inhouse.scoring.judging import Judging
+from inhouse.scoring.labels import confusions, label_results
 from inhouse.scoring.objects import field_paths, field_scores, fields_exact, items_f1, object_exact
 from inhouse.scoring.outlines import outline_checks
+from inhouse.scoring.own import OwnScorer, load_scorers, require_metric
 from inhouse.scoring.paired import compare_scores, holm, mcnemar_exact, paired_difference
 from inhouse.scoring.power import exact_power, examples_to_tell
 from inhouse.scoring.review import EVERYTHING_TO_A_PERSON, Confidences, certified_review, examples_to_certify
@@ -23,9 +26,12 @@ __all__ = [
     "FactFinder",
     "Groups",
     "Judged",
+    "Judging",
     "LearningCurve",
+    "OwnScorer",
     "certified_review",
     "compare_scores",
+    "confusions",
     "exact_power",
     "examples_to_certify",
     "examples_to_tell",
@@ -37,7 +43,9 @@ __all__ = [
     "holm",
     "items_f1",
     "judge",
+    "label_results",
     "learning_curve",
+    "load_scorers",
     "macro_f1",
     "mcnemar_exact",
     "metric_names",
@@ -47,6 +55,7 @@ __all__ = [
     "paired_f1_difference",
     "permutation_p",
     "reliability",
+    "require_metric",
     "right_metric",
     "shares_differ",
     "summarise",

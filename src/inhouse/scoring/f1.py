@@ -13,7 +13,17 @@ from scipy.special import ndtri, stdtrit
 from inhouse.core import Metric
 from inhouse.errors import NoMetric
 from inhouse.scoring.intervals import blind, score_interval
-from inhouse.scoring.units import MANY_UNITS, ROUNDING, Floats, Groups, Z, blocks, sign_p, units_of, weights
+from inhouse.scoring.units import (
+    MANY_UNITS,
+    ROUNDING,
+    Floats,
+    Groups,
+    Z,
+    blocks,
+    sign_p,
+    units_of,
+    weights,
+)
 
 
 def macro_f1(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import nan
 
@@ -27,17 +27,21 @@ class Judged:
     answers: tuple[str | None, ...]
     scores: dict[str, NDArray[np.float64]]
 
+    def with_scores(self, more: Mapping[str, NDArray[np.float64]]) -> Judged:
+        """The same with further metrics."""
+        return Judged(self.answers, {**self.scores, **more})
 
-SCORERS: dict[Kind, Scorer] = {}
+
+BY_KIND: dict[Kind, Scorer] = {}
 
 RIGHT_METRICS: dict[Kind, str] = {"classify": "accuracy", "extract": "object_exact", "generate": "checks_passed"}
 
 
-def scorer(kind: Kind) -> Callable[[Scorer], Scorer]:
+def of_kind(kind: Kind) -> Callable[[Scorer], Scorer]:
     """Register what judges one answer of a task of that kind."""
 
     def register(function: Scorer) -> Scorer:
-        SCORERS[kind] = function
+        BY_KIND[kind] = function
         return function
 
     return register
@@ -54,7 +58,7 @@ def judge(
     Raises:
         ValueError: if the lengths differ.
     """
-    score = SCORERS[task.kind]
+    score = BY_KIND[task.kind]
     rows = [score(task, e, a, facts) for e, a in zip(examples, answers, strict=True)]
     names = [name for name in metric_names(task, facts) if name != "macro_f1"]
     return Judged(tuple(answers), {name: np.array([row[name] for row in rows], dtype=float) for name in names})
@@ -81,12 +85,12 @@ def right_metric(task: Task) -> str | None:
     return name if name in metric_names(task) else None
 
 
-@scorer("classify")
+@of_kind("classify")
 def _label(_task: Task, example: Example, answer: str | None, _facts: FactFinder | None) -> Scores:
     return {"accuracy": float(answer == example.target)}
 
 
-@scorer("extract")
+@of_kind("extract")
 def _object(task: Task, example: Example, answer: str | None, _facts: FactFinder | None) -> Scores:
     schema = task.json_schema
     found = parse_object(answer)
@@ -99,7 +103,7 @@ def _object(task: Task, example: Example, answer: str | None, _facts: FactFinder
     }
 
 
-@scorer("generate")
+@of_kind("generate")
 def _text(task: Task, example: Example, answer: str | None, facts: FactFinder | None) -> Scores:
     checks = {name: answer is not None and ok for name, ok in outline_checks(task.outline, answer or "").items()}
     scores: Scores = {

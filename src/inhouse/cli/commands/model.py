@@ -84,7 +84,8 @@ def train(
     epilog="""\b
     inhouse evaluate tickets
     inhouse evaluate tickets --minutes 10            what ten minutes have room for
-    inhouse evaluate tickets --contender prompted    that one alone, beside what was fine-tuned"""
+    inhouse evaluate tickets --contender prompted    that one alone, beside what was fine-tuned
+    inhouse evaluate letters --grades graded.csv     how far a model as judge agrees with people"""
 )
 def evaluate(
     task: TaskName,
@@ -97,6 +98,10 @@ def evaluate(
         list[str] | None,
         typer.Option("--contender", metavar="NAME", help="ask this one only, beside the fine-tuned ones; repeatable"),
     ] = None,
+    grades: Annotated[
+        Path | None,
+        typer.Option("--grades", metavar="FILE", help="answers that people graded 1 to 5, to check a model as judge"),
+    ] = None,
     workspace: Folder = HERE,
     as_json: AsJson = False,
 ) -> None:
@@ -107,7 +112,9 @@ def evaluate(
     do(
         workspace,
         as_json,
-        lambda w, t: pipeline.evaluate(w, task, t, which=which, minutes=minutes, contenders=contender or ()),
+        lambda w, t: pipeline.evaluate(
+            w, task, t, which=which, minutes=minutes, contenders=contender or (), grades=grades
+        ),
         dump,
         show.evaluated,
     )

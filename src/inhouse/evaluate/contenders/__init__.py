@@ -9,7 +9,6 @@ for _module in ("tuned", "prompting", "searching", "retrieving", "classical", "f
     import_module(f"{__name__}.{_module}")
 
 from inhouse.evaluate.contenders.asking import TimeBudget, ask_all, contenders_of, require_contenders  # noqa: E402 - imports prompting
-from inhouse.evaluate.contenders.classical import curve_rises  # noqa: E402
 from inhouse.evaluate.contenders.tuned import SHOWN_EXAMPLES  # noqa: E402
 
 __all__ = [
@@ -22,6 +21,5 @@ __all__ = [
     "ask_all",
     "contender",
     "contenders_of",
-    "curve_rises",
     "require_contenders",
 ]

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from inhouse.core import Example, Prediction, canonical_hash, render_input
+from inhouse.core import Example, Prediction, render_input
+from inhouse.engine.classifier import predictions
 from inhouse.engine.label_head import NGrams
 from inhouse.evaluate.contenders.registry import QUICK, Field, contender
 from inhouse.evaluate.contenders.shots import embedded
@@ -91,39 +92,8 @@ def _stacked(above: Any, below: Any) -> Any:  # noqa: ANN401 - dense or sparse
 
 
 def picked(model: Any, asked: Any) -> list[Prediction]:  # noqa: ANN401 - scikit-learn has no types
-    """The likeliest label of each question, of which there may be none."""
+    """The likeliest labels of each question, of which there may be none."""
     if not asked.shape[0]:
         return []
-    chances = model.predict_proba(asked)
-    return [
-        Prediction(target=str(model.classes_[pick]), confidence=float(row[pick]))
-        for pick, row in zip(chances.argmax(1), chances, strict=True)
-    ]
-
-
-def curve_rises(given: Field) -> bool | None:
-    """Whether more examples would still help, judged by the cheap `embedding-linear` at half and at all of the data.
-
-    A training per point would cost hours; on banking77 both curves rise and flatten together. None without validation
-    examples.
-    """
-    from sklearn.linear_model import LogisticRegression
-
-    wanted = [e.target for e in given.validation]
-    if not wanted or given.task.kind != "classify":
-        return None
-    train, asked = given.embeddings
-    targets = np.array([e.target for e in given.train])
-    half = np.array([int(canonical_hash(e.group), 16) % 2 == 0 for e in given.train])
-    if len(set(targets[half])) < 2:
-        return None
-    scores = [
-        float(
-            np.mean(
-                LogisticRegression(C=10.0, max_iter=1000).fit(train[part], targets[part]).predict(asked[: len(wanted)])
-                == wanted
-            )
-        )
-        for part in (half, np.ones_like(half))
-    ]
-    return scores[1] - scores[0] >= 0.01
+    chances = np.log(np.maximum(model.predict_proba(asked), np.finfo(float).tiny))
+    return predictions([str(label) for label in model.classes_], chances)

@@ -1,4 +1,4 @@
-"""Where a contender goes wrong: confused labels, weak ones, and examples that another answers better."""
+"""Where a contender goes wrong: confused labels, and examples that another answers better."""
 
 from __future__ import annotations
 
@@ -6,23 +6,22 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from inhouse.core import Example, Metric, render_input
-from inhouse.scoring import wilson
+from inhouse.core import Confusion, Example, render_input
 
 NO_ANSWER = "(no answer)"
 MAX_INPUT = 280
+# Labels of a matrix that can still be read on a sheet.
+MAX_MATRIX = 20
 # Letters of markup around an example, and around an answer.
 _AROUND = 130
 
 
 @dataclass(frozen=True, slots=True)
-class Confusion:
-    """How often the model answered one label where another was expected; `n` examples expected that one."""
+class Matrix:
+    """A row per expected label with a count for each answered one, in the same order; the last column is no answer."""
 
-    expected: str
-    answered: str
-    count: int
-    n: int
+    labels: tuple[str, ...]
+    rows: tuple[tuple[int, ...], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,20 +107,14 @@ def browsed(
     return [rows[place] for place in sorted(kept)]
 
 
-def confusions(examples: Sequence[Example], answers: Sequence[str | None]) -> list[Confusion]:
-    """Pairs of expected and answered label, the most frequent first. Empty if there are no answers."""
-    pairs = Counter((e.target, a or NO_ANSWER) for e, a in zip(examples, answers, strict=False) if e.target != a)
-    sizes = Counter(e.target for e in examples)
-    return [Confusion(*pair, count, sizes[pair[0]]) for pair, count in sorted(pairs.items(), key=lambda p: -p[1])]
-
-
-def weakest_labels(examples: Sequence[Example], answers: Sequence[str | None]) -> list[tuple[str, Metric]]:
-    """Labels with at least one wrong answer and their accuracy, the least first."""
-    right: dict[str, list[bool]] = defaultdict(list)
-    for example, answer in zip(examples, answers, strict=False):
-        right[example.target].append(example.target == answer)
-    rows = [(label, wilson(sum(hits), len(hits))) for label, hits in right.items() if not all(hits)]
-    return sorted(rows, key=lambda row: (row[1].value, -row[1].n, row[0]))
+def matrix(counts: Sequence[Confusion]) -> Matrix | None:
+    """The counts as a matrix; None where there are too many labels for one to be read."""
+    labels = tuple(sorted({c.expected for c in counts} | {c.answered for c in counts if c.answered is not None}))
+    if not labels or len(labels) > MAX_MATRIX:
+        return None
+    found = {(c.expected, c.answered): c.count for c in counts}
+    columns = (*labels, None) if any(c.answered is None for c in counts) else labels
+    return Matrix(labels, tuple(tuple(found.get((row, column), 0) for column in columns) for row in labels))
 
 
 def differences(

@@ -12,6 +12,7 @@ from inhouse.evaluate.report.words import PART, interval, metric_name, p_value, 
 if TYPE_CHECKING:
     from inhouse.evaluate.wrong import WrongGroup
 
+_MOST_CONFUSED = 20
 # What Markdown would take for its own; a backslash before it makes it plain.
 _MARKS = re.compile(r"([\\`*_{}\[\]<>#|~])")
 
@@ -68,6 +69,15 @@ def _parts(known: Evaluation) -> Iterator[tuple[str, Sequence[str]]]:
     yield "Calibration error", table(["contender", "method", "before", "after", "95 % interval"], rows)
     rows = [[s.by, s.value, *_figures(s.metric), str(s.metric.n), "worst" if s.worst else ""] for s in known.slices]
     yield "Slices", table(["by", "value", metric_name(known.primary_metric), "95 % interval", "n", ""], rows)
+    rows = [
+        [one.label, *_figures(one.f1), *(_value(m) for m in (one.precision, one.recall)), str(one.f1.n)]
+        for one in known.labels
+    ]
+    yield "Weakest labels", table(["label", "F1", "95 % interval", "precision", "recall", "n"], rows)
+    wrong = [c for c in known.confusions if c.answered != c.expected][:_MOST_CONFUSED]
+    rows = [[c.expected, "(no answer)" if c.answered is None else c.answered, str(c.count)] for c in wrong]
+    yield "Most frequent mistakes", table(["expected", "answered", "times"], rows)
+    yield "A model as judge", [f"- {escaped(known.judge.sentence)}"] if known.judge else []
     rows = [[c.contender, c.change, *_figures(c.same)] for c in known.consistency]
     yield "Consistency", table(["contender", "change", "same answer", "95 % interval"], rows)
     rows = [[r.contender, *_figures(r.obeyed)] for r in known.robustness]
@@ -150,6 +160,10 @@ def _contenders(known: Evaluation) -> list[str]:
 
 def _number(value: float | None) -> str:
     return "" if value is None else f"{value:,.0f}"
+
+
+def _value(metric: Metric | None) -> str:
+    return "" if metric is None else percent(metric.value)
 
 
 def _figures(metric: Metric) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -22,7 +23,7 @@ from inhouse.evaluate.report.charts import (
     series,
 )
 from inhouse.evaluate.report.data import ReportData
-from inhouse.evaluate.report.errors import browsed, confusions, differences, weakest_labels
+from inhouse.evaluate.report.errors import NO_ANSWER, browsed, differences, matrix
 from inhouse.evaluate.report.words import (
     METRIC_NOTES,
     PART,
@@ -36,6 +37,7 @@ from inhouse.evaluate.report.words import (
     points,
     review_sentence,
 )
+from inhouse.scoring import confusions, label_results
 
 if TYPE_CHECKING:
     from markupsafe import Markup
@@ -94,6 +96,9 @@ def _context(data: ReportData) -> dict[str, Any]:
     others = data.predictions.get(theirs.name) if theirs is not None else None
     gain = [a - b for a, b in zip(_scores(data, ours), _scores(data, theirs), strict=False)] if others else []
     columns = _metric_columns(data.evaluation)
+    expected = [e.target for e in data.examples]
+    labels = answers if data.task.kind == "classify" else None
+    counts = confusions(labels, expected) if labels else ()
     return {
         "data": data,
         "evaluation": data.evaluation,
@@ -122,8 +127,12 @@ def _context(data: ReportData) -> dict[str, Any]:
         "slices": sorted(known.slices, key=lambda s: (not s.worst, s.metric.value)),
         "priced": any(c.cost_per_thousand is not None for c in known.contenders),
         "answered": answers is not None,
-        "confusions": confusions(data.examples, answers or [])[:MAX_ROWS],
-        "weakest": weakest_labels(data.examples, answers or [])[:MAX_ROWS],
+        "mistakes": [c for c in counts if c.answered != c.expected],
+        "matrix": matrix(counts),
+        "label_results": label_results(labels, expected, [e.group for e in data.examples]) if labels else (),
+        "expected_counts": Counter(expected),
+        "max_rows": MAX_ROWS,
+        "no_answer": NO_ANSWER,
         "won": differences(data.examples, answers or [], others or [], gain),
         "lost": differences(data.examples, others or [], answers or [], [-g for g in gain]),
         "browsed": browsed(
@@ -144,10 +153,15 @@ def _context(data: ReportData) -> dict[str, Any]:
         "filters": _filters(data, ours, theirs),
         "labelled": data.task.kind == "classify",
         "parts": _parts(ours, theirs),
-        "notes": [METRIC_NOTES[name] for name in METRIC_NOTES if name in columns],
+        "notes": [METRIC_NOTES.get(name, f"{name}: a scorer of your own.") for name in _noted(columns)],
         "max_examples": MAX_EXAMPLES,
         "css": page_style(),
     }
+
+
+def _noted(columns: Sequence[str]) -> list[str]:
+    """The metrics in the order of their notes, those of the user's own last."""
+    return [*(name for name in METRIC_NOTES if name in columns), *(c for c in columns if c not in METRIC_NOTES)]
 
 
 def _filters(data: ReportData, ours: ContenderResult, theirs: ContenderResult | None) -> list[tuple[str, str]]:

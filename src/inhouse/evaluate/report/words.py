@@ -34,6 +34,10 @@ METRIC_NAMES = {
     "checks_passed": "Structure kept",
     "facts_kept": "Facts kept",
     "nothing_invented": "Nothing invented",
+    "top_3": "Top-3",
+    "top_5": "Top-5",
+    "similarity": "Similarity",
+    "judge": "Judge",
 }
 # What a reader who never heard of a metric must know of it.
 METRIC_NOTES = {
@@ -47,6 +51,12 @@ METRIC_NOTES = {
     "checks_passed": "Structure kept: share of answers that pass every structure check.",
     "facts_kept": "Facts kept: share of the input's names, numbers and dates that belong in the answer and are there.",
     "nothing_invented": "Nothing invented: share of answers with no name, number or date that the input does not hold.",
+    "top_3": "Top-3: share of examples whose label is among the three likeliest, of contenders that tell the chances "
+    "of all labels (encoder and linear models).",
+    "top_5": "Top-5: the same of five.",
+    "similarity": "Similarity: how near an answer is in meaning to the expected one (cosine), by the sentence encoder "
+    "all-MiniLM-L6-v2, which knows mostly English.",
+    "judge": "Judge: the grades that a model gave, as far as it agrees with people (see below).",
 }
 # Metrics of a part of an answer, `field:total` say, are shown apart.
 PART = ":"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from inhouse.core import Comparison, Metric, MetricsSection, Verdict
-from inhouse.evaluate.verdict.evidence import ContenderAnswers, weigh
+from inhouse.evaluate.verdict.evidence import ContenderAnswers, DrawCurve, weigh
 from inhouse.evaluate.verdict.rules import RULES
 from inhouse.evaluate.verdict.words import standings
 from inhouse.scoring import Groups
@@ -19,7 +19,8 @@ def decide(
     metrics: MetricsSection,
     test_groups: Groups = None,
     leaked: int = 0,
-    curve_rises: bool | None = None,
+    mend: str = "",
+    curve: DrawCurve = lambda: None,
     train_examples: int | None = None,
     lift: Callable[[], Metric | None] = lambda: None,
 ) -> tuple[Verdict, tuple[Comparison, ...]]:
@@ -35,13 +36,13 @@ def decide(
 
     The first of these that holds decides:
 
-    1. `reject`: a test example stands in the training data.
+    1. `reject`: a test example stands in the training data, or nearly so.
     2. Neither side beats the floor beyond chance. `reject`: at best, cheap models tell the labels of unseen training
        examples by less than 10 points (or half of what there is to gain) more often than the floor, so the labels do
        not follow from the inputs; or both sides are at best so far above the floor. Else `collect_more`: too few test
        examples to say so.
-    3. Neither side meets the bar: `collect_more` (training examples, as many again) if the learning curve rises, else
-       (it does not, or nobody knows) `reject`.
+    3. Neither side meets the bar: `collect_more` (training examples, as many again) if by the learning curve that
+       brings a point at least, else (it brings less, or nobody knows) `reject`.
     4. `not_needed`: nothing was fine-tuned, and the alternative is fit.
     5. `adopt`: the gain is beyond chance and at least `min_gain`, and the fine-tuned side is fit.
     6. `not_needed`: the alternative is fit, and is better beyond chance or the gain's upper end is under `min_gain`.
@@ -56,8 +57,9 @@ def decide(
     Args:
         answers: every contender's answers, in the order of preference among equals.
         test_groups: the group of each test example, where examples belong together.
-        leaked: number of test examples that also stand in the training data.
-        curve_rises: whether more training examples still improved the model; None if that was not measured.
+        leaked: number of test examples that also stand in the training data, or nearly so.
+        mend: the command that takes those out of the training data.
+        curve: draws, when rules 3 or 7 ask, the learning curve; None where there is none.
         train_examples: how many examples were trained on; without it, rule 3 cannot say how many more are wanted.
         lift: measures, when rule 2 asks, how far the inputs tell the labels of the training examples (see `lift` in
             `evaluate/signal.py`); None where that cannot be measured.
@@ -71,7 +73,7 @@ def decide(
         ValueError: if a contender has not one answer per example.
     """
     case = weigh(
-        answers, expected_test, expected_validation, metrics, test_groups, leaked, curve_rises, train_examples, lift
+        answers, expected_test, expected_validation, metrics, test_groups, leaked, mend, curve, train_examples, lift
     )
     outcome = next(found for rule in RULES if (found := rule(case)) is not None)
     gain = case.gain

@@ -15,6 +15,8 @@ from inhouse.scoring import Groups, compare_scores, f1_value, holm, paired_f1_di
 
 SIGNIFICANT = 0.05
 FLOOR = "majority"
+# A smaller gain than this from doubling the training examples is not worth the work of collecting them.
+WORTH_COLLECTING = 0.01
 
 Texts = Sequence[str | None]
 Floats = NDArray[np.float64]
@@ -76,6 +78,35 @@ class Side:
 
 
 @dataclass(frozen=True)
+class CurveSeen:
+    """What as many training examples again would bring, as a fraction, with its 95 % interval.
+
+    `of` names what the curve was drawn by.
+    """
+
+    gain: float
+    low: float
+    high: float
+    of: str
+
+    @property
+    def rises(self) -> bool:
+        """Whether they probably bring something worth the work."""
+        return self.gain >= WORTH_COLLECTING
+
+    @property
+    def told(self) -> str:
+        """The curve in brackets."""
+        return (
+            f"as many again bring about {100 * self.gain:.1f} points by the curve of {self.of}, 95 % interval "
+            f"{100 * self.low:.1f} to {100 * self.high:.1f}"
+        )
+
+
+DrawCurve = Callable[[], CurveSeen | None]
+
+
+@dataclass(frozen=True)
 class Case:
     """Everything that the decision rests on. `tuned` and `gain` are None where nothing was fine-tuned."""
 
@@ -89,7 +120,8 @@ class Case:
     expected: Sequence[str]
     metrics: MetricsSection
     leaked: int
-    curve_rises: bool | None
+    mend: str
+    curve: DrawCurve
     train_examples: int | None
     lift: Metric | None
 
@@ -111,7 +143,8 @@ def weigh(
     metrics: MetricsSection,
     groups: Groups,
     leaked: int,
-    curve_rises: bool | None,
+    mend: str,
+    curve: DrawCurve,
     train_examples: int | None,
     lift: Callable[[], Metric | None],
 ) -> Case:
@@ -168,7 +201,8 @@ def weigh(
         expected=expected,
         metrics=metrics,
         leaked=leaked,
-        curve_rises=curve_rises,
+        mend=mend,
+        curve=curve,
         train_examples=train_examples,
         lift=None if beating else lift(),
     )

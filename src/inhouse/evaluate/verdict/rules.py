@@ -32,7 +32,10 @@ def _leaks(case: Case) -> Outcome | None:
     if case.leaked <= 0:
         return None
     which = "one test example stands" if case.leaked == 1 else f"{case.leaked:,} test examples stand"
-    conclusion = f"but {which} in the training data too, so this proves nothing: clean the data, train and test again"
+    conclusion = (
+        f"but {which} in the training data too, or nearly so, so this proves nothing: take out of the training data "
+        f"what is in the test{case.mend and f' (`{case.mend}`)'}, then train and evaluate again"
+    )
     return Outcome("reject", case.leader, conclusion)
 
 
@@ -70,14 +73,17 @@ def _nobody_meets_bar(case: Case) -> Outcome | None:
         return None
     nobody = "neither reaches" if len(case.sides) > 1 else "that is short of"
     missed = f"{nobody} the bar of {percent(case.metrics.minimum or 0.0)}"
-    if case.curve_rises and case.tuned is not None:
+    curve = case.curve()
+    if curve is not None and curve.rises and case.tuned is not None:
         more = case.train_examples
         number = f"about {more:,} more, as many again as it learned from," if more else "more"
-        todo = f"more examples still help, so label {number} and train again"
+        todo = f"more examples still help ({curve.told}), so label {number} and train again"
         return Outcome("collect_more", case.leader, f"{missed}, but {todo}", more)
     todo = "make the targets consistent, give more input fields, try a larger base model, or lower the bar"
     known = (
-        "more examples no longer help" if case.curve_rises is False else "nothing shows that more examples would help"
+        "nothing shows that more examples would help (`train --curve` would tell)"
+        if curve is None
+        else f"more examples hardly help any more ({curve.told})"
     )
     return Outcome("reject", case.leader, f"{missed}, and {known}: {todo}")
 
@@ -114,8 +120,9 @@ def _undecided(case: Case) -> Outcome:
     tuned, gain = _tuned(case)
     more = _more_tests(gain, len(case.expected), case.metrics.min_gain, len(case.comparisons))
     todo = f"so add about {more:,} test examples and evaluate again"
-    if case.curve_rises:
-        todo += " (more training examples would help too: the learning curve still rises)"
+    curve = case.curve()
+    if curve is not None and curve.rises:
+        todo += f" (more training examples would help too: the learning curve still rises, {curve.told})"
     # Until then, who alone is fit serves.
     fit = [s.name for s in case.sides if s.fit]
     winner = fit[0] if len(fit) == 1 else case.leader

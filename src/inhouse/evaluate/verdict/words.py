@@ -32,7 +32,12 @@ def standings(case: Case) -> str:
 def score(case: Case, side: Side, *, brief: bool = False) -> str:
     if case.metrics.primary == "accuracy":
         return f"{side.right:,}" if brief else count(side.right, "right answer")
-    return percent(side.value) if brief else f"{METRIC_WORDS[case.metrics.primary]} {percent(side.value)}"
+    return percent(side.value) if brief else f"{_metric_words(case.metrics.primary)} {percent(side.value)}"
+
+
+def _metric_words(primary: str) -> str:
+    """Of a metric of the user's own, its name."""
+    return METRIC_WORDS.get(primary, f"a {primary} of")
 
 
 def bar_reached(case: Case, side: Side) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
 
 from inhouse.clean import leaked_tests
 from inhouse.core import Dataset, Evaluation, ModelVersion, Reporter, Silent, Task, TrainResult
@@ -13,20 +15,26 @@ from inhouse.pipeline.evaluating.bases import bases_of
 from inhouse.pipeline.evaluating.beyond import asked_beyond, slices_of
 from inhouse.pipeline.evaluating.champion import CHAMPION, against_champion, beside, champion_of
 from inhouse.pipeline.evaluating.compared import compared_with
+from inhouse.pipeline.evaluating.curve import curve_seen
 from inhouse.pipeline.evaluating.field import encoders_of, make_field, open_remote_model
 from inhouse.pipeline.evaluating.fields import fields_reviewed
 from inhouse.pipeline.evaluating.forgotten import forgotten
-from inhouse.pipeline.evaluating.judged import facts_of, metrics_of, prompts_of, result_of
+from inhouse.pipeline.evaluating.judged import judging_of, metrics_of, prompts_of, result_of, top_k
+from inhouse.pipeline.evaluating.model_judge import judged_by_model, require_judge
 from inhouse.pipeline.evaluating.reports import write_report
 from inhouse.pipeline.evaluating.review import reviewed, target_errors_of
+from inhouse.pipeline.evaluating.similar import similarities
 from inhouse.pipeline.evaluating.suspects import suspects_of, without
 from inhouse.pipeline.evaluating.warnings import warnings_of
 from inhouse.pipeline.learning_data import to_learn_from
 from inhouse.pipeline.preparation import require_minutes
-from inhouse.scoring import judge, units_of
+from inhouse.scoring import confusions, label_results, units_of
 from inhouse.store import Workspace, disk_guard, records, registry
 
 __all__ = ["evaluate"]
+
+# What is kept in the database of a task with many labels; the report has all of them.
+WORST_LABELS, MOST_CONFUSIONS = 20, 1000
 
 
 def evaluate(
@@ -37,6 +45,7 @@ def evaluate(
     which: str = "latest",
     minutes: float | None = None,
     contenders: Sequence[str] = (),
+    grades: Path | str | None = None,
 ) -> Evaluation:
     """Compare what was fine-tuned with what the user would do instead, and decide.
 
@@ -48,8 +57,11 @@ def evaluate(
         which: a version number, an alias, or `latest`.
         minutes: that asking may take; contenders that there is no time for are left out, the least telling ones first.
         contenders: to ask beside the fine-tuned ones and the floor; all where none is named.
+        grades: a file with grades of people, which the task's model as judge is compared with.
 
     Raises:
+        UsageError: there are grades and no judge.
+        ConfigError, InputError: the scorers of the task or the file of grades cannot be used.
         NotFound: no such task or version, or it has no test examples.
         UsageError: no time at all, or a contender that the task has not.
         ModelUnavailable, DiskFull
@@ -68,8 +80,10 @@ def evaluate(
         require_base(model, workspace.settings)
     for remote in task.remotes:  # a missing key is told before hours of work
         open_remote_model(remote, workspace.settings).close()
+    graded = None if grades is None else Path(grades)
+    require_judge(workspace, task, graded)
     with workspace.lock(f"train-{name}", f"training or evaluating {name!r}"), disk_guard(workspace.paths.root):
-        return _evaluate(workspace, task, version, dataset, reporter, minutes, contenders)
+        return _evaluate(workspace, task, version, dataset, reporter, minutes, contenders, graded)
 
 
 def _under_test(workspace: Workspace, name: str, which: str) -> ModelVersion:
@@ -88,27 +102,31 @@ def _evaluate(
     reporter: Reporter,
     minutes: float | None,
     names: Sequence[str],
+    grades: Path | None,
 ) -> Evaluation:
-    from inhouse.evaluate.contenders import SHOWN_EXAMPLES, TimeBudget, ask_all, curve_rises
+    from inhouse.evaluate.contenders import SHOWN_EXAMPLES, TimeBudget, ask_all
     from inhouse.evaluate.signal import lift_of
     from inhouse.evaluate.verdict import ContenderAnswers, decide
 
     task = version.answers_as(task)
+    judging = judging_of(workspace, task, dataset)
     versions, untrained = compared_with(workspace, version)
     models = {v.contender: v for v in versions}
     budget = TimeBudget(minutes)
     given = make_field(workspace, task, dataset, reporter, versions)
     try:
         answers = ask_all(given, names, budget)
-        rises = curve_rises(given) if task.metrics.minimum is not None else None
     finally:
         given.close()
     test, validation = dataset.of("test"), dataset.of("validation")
     expected = [e.target for e in test]
     groups = units_of([e.group for e in test], len(test))
-    facts = facts_of(task, dataset)
-    judged = {a.name: judge(task, test, [p.target for p in a.test], facts) for a in answers}
-    on_validation = {a.name: judge(task, validation, [p.target for p in a.validation], facts) for a in answers}
+    judged = {a.name: judging(test, [p.target for p in a.test]).with_scores(top_k(task, test, a.test)) for a in answers}
+    near, encoders = similarities(workspace, version, dataset, given, answers)
+    by_model = judged_by_model(workspace, task, version, dataset, given, answers, grades)
+    for what, scores in (("similarity", near), ("judge", by_model.scores)):
+        judged |= {name: judged[name].with_scores({what: one}) for name, one in scores.items()}
+    on_validation = {a.name: judging(validation, [p.target for p in a.validation]) for a in answers}
     primary = task.metrics.primary
     verdict, comparisons = decide(
         [
@@ -128,20 +146,22 @@ def _evaluate(
         metrics=task.metrics,
         test_groups=groups,
         leaked=len(leaked_tests(dataset)),
-        curve_rises=rises,
+        mend=f"inhouse clean {task.name} --apply leakage",
+        curve=cache(lambda: curve_seen(workspace, given)),
         train_examples=len(dataset.of("train")),
         lift=lambda: lift_of(given),
     )
     version = models[comparisons[0].ours]
     keep_answers(workspace, version, versions, dataset, answers, given)
     confidence = reviewed(task, dataset, answers, on_validation, judged)
-    beyond = asked_beyond(given, answers, judged, version.contender, verdict, facts, budget)
+    beyond = asked_beyond(given, answers, judged, version.contender, verdict, judging, budget)
     on_test = {models[a.name].name: a.test for a in answers if a.name in models}
     champion = champion_of(workspace, version, dataset, reporter, on_test)
     asked = [*answers, *beside(champion, test)]
-    judged |= {a.name: judge(task, test, [p.target for p in a.test], facts) for a in asked if a.name not in judged}
+    judged |= {a.name: judging(test, [p.target for p in a.test]) for a in asked if a.name not in judged}
     models |= {CHAMPION: champion.version} if champion else {}
     forgetting, not_measured = forgotten(workspace, version, reporter, budget.left)
+    own = judged[version.contender].answers if task.kind == "classify" else None
     suspects = suspects_of(workspace, task, dataset, reporter)
     ours = next(a for a in answers if a.name == version.contender)
     by_field = fields_reviewed(dataset, ours, on_validation[ours.name], judged[ours.name])
@@ -160,16 +180,19 @@ def _evaluate(
         validation_examples=len(validation),
         primary_metric=primary,
         contenders=results,
-        bases=bases_of(task, versions, results, workspace.settings),
+        bases=(*bases_of(task, versions, results, workspace.settings), *encoders),
         currency=workspace.settings.cost.currency,
         verdict=verdict,
         comparisons=comparisons,
-        against_champion=against_champion(champion, task, dataset, on_test[version.name], facts),
+        against_champion=against_champion(champion, task, dataset, on_test[version.name], judging),
         left_out=(*untrained, *given.left_out),
         prompts=prompts_of(given),
+        judge=by_model.result,
         consistency=beyond.consistency,
         robustness=beyond.robustness,
         gap=beyond.gap,
+        labels=label_results(own, expected, groups)[:WORST_LABELS] if own else (),
+        confusions=confusions(own, expected)[:MOST_CONFUSIONS] if own else (),
         forgetting=forgetting,
         field_review=by_field.review,
         suspect_tests=len(suspects),
@@ -187,12 +210,12 @@ def _evaluate(
     trained = TrainResult.model_validate(version.training or records.run_result(workspace, version.run))
     report = write_report(workspace, task, version, trained, dataset, evaluation, asked, judged, confidence, suspects)
     for one in versions:
-        own = {"report": report, "field_calibrators": dict(by_field.calibrators)} if one is version else {}
+        more = {"report": report, "field_calibrators": dict(by_field.calibrators)} if one is version else {}
         registry.update_version(
             workspace,
             one.model_copy(
                 update={
-                    **own,
+                    **more,
                     "evaluation": evaluation.model_dump(mode="json"),
                     "calibrator": confidence.calibrators.get(one.contender),
                     "threshold": confidence.threshold_of(one.contender, target_errors_of(task)),

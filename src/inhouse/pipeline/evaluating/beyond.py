@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from inhouse.clean.language import language_name, language_of
 from inhouse.core import Dataset, SliceResult, Task, Verdict
 from inhouse.evaluate.slices import slices
-from inhouse.scoring import RIGHT_METRICS, FactFinder, Judged
+from inhouse.scoring import RIGHT_METRICS, Judged, Judging
 
 if TYPE_CHECKING:
     from inhouse.evaluate.beyond import Beyond
@@ -32,7 +32,7 @@ def asked_beyond(
     judged: Mapping[str, Judged],
     ours: str,
     verdict: Verdict,
-    facts: FactFinder | None,
+    judging: Judging,
     budget: TimeBudget,
 ) -> Beyond:
     """Ask again the fine-tuned model, what it was compared with, the better way of prompting its base, and whoever else
@@ -50,7 +50,9 @@ def asked_beyond(
     best = max(prompting, key=lambda name: float(judged[name].scores[metric].mean()), default="")
     names = [ours, verdict.winner, verdict.against or "", best]
     share = budget.left / len(answers)
-    return beyond_the_average(given, answers, names, metric, facts, min(MINUTES, share), min(MINUTES_OF_OTHERS, share))
+    return beyond_the_average(
+        given, answers, names, metric, judging, min(MINUTES, share), min(MINUTES_OF_OTHERS, share)
+    )
 
 
 def _language(text: str) -> str | None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from inhouse.core import Dataset, Example, ModelVersion, Prediction, Reporter, Task
 from inhouse.pipeline.learning_data import to_learn_from
-from inhouse.scoring import FactFinder, compare_scores, judge, summarise
+from inhouse.scoring import Judging, compare_scores, summarise
 from inhouse.store import Workspace, registry
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def against_champion(
     task: Task,
     dataset: Dataset,
     candidate: Sequence[Prediction],
-    facts: FactFinder | None,
+    judging: Judging,
 ) -> dict[str, Any] | None:
     """A version against the one that serves now, on the same test examples; None where there is none.
 
@@ -100,11 +100,11 @@ def against_champion(
         return None
     test = dataset.of("test")
     asked = [test[i] for i in champion.places]
-    metric = "accuracy" if task.kind == "classify" else task.metrics.primary
+    metric = "accuracy" if task.metrics.primary == "macro_f1" else task.metrics.primary
     expected = [e.target for e in asked]
     groups = [e.group for e in asked]
-    ours = judge(task, asked, [candidate[i].target for i in champion.places], facts)
-    theirs = judge(task, asked, [p.target for p in champion.answers], facts)
+    ours = judging(asked, [candidate[i].target for i in champion.places])
+    theirs = judging(asked, [p.target for p in champion.answers])
     gain, low, high, p_value = compare_scores(ours.scores[metric], theirs.scores[metric], groups=groups)
     return {
         "champion": champion.version.name,

@@ -74,7 +74,7 @@ def make_field(
         identities={
             "base": f"{base.spec.sha256} {engine}",
             **({"tuned": f"{writer.file_sha256} {engine} exact={writer.exact}"} if writer else {}),
-            **{f"remote:{name}": _remote_identity(name, settings) for name in task.remotes},
+            **{f"remote:{name}": remote_identity(name, settings) for name in task.remotes},
         },
         known=predictions.known(workspace, task.name),
         read_documents=documents_of(workspace, task.name, reporter),
@@ -157,7 +157,8 @@ def _nothing_trained() -> Any:  # noqa: ANN401 - never gives anything back
     raise ModelUnavailable("no such model is trained yet", "inhouse train TASK")
 
 
-def _remote_identity(name: str, settings: Settings) -> str:
+def remote_identity(name: str, settings: Settings) -> str:
+    """What a remote model is: where it is asked, and under which name."""
     remote = settings.remotes[name]
     return f"{remote.base_url} {remote.model}"
 

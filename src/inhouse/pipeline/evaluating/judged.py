@@ -6,17 +6,44 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from inhouse.core import ContenderResult, Dataset, Metric, ModelVersion, Task, TriedPrompt, render_input
+import numpy as np
+from numpy.typing import NDArray
+
+from inhouse.core import (
+    ContenderResult,
+    Dataset,
+    Example,
+    Metric,
+    ModelVersion,
+    Prediction,
+    Task,
+    TriedPrompt,
+    render_input,
+)
 from inhouse.errors import NoMetric
-from inhouse.scoring import FactFinder, Groups, Judged, summarise
+from inhouse.pipeline.own_scorers import own_scorers
+from inhouse.scoring import FactFinder, Groups, Judged, Judging, summarise
+from inhouse.store import Workspace
 from inhouse.store.settings import RemoteSettings
 
 if TYPE_CHECKING:
     from inhouse.evaluate.contenders import Answers, Field
 
+Floats = NDArray[np.float64]
+# A label counts where it is among so many of the likeliest.
+TOP = (3, 5)
 # Contenders beside the fine-tuned ones that `promote` can make a version of: linear ones, and prompts of the base.
 PROMPTED = ("prompted", "few-shot", "prompted-best")
 SERVABLE = ("tfidf-linear", "embedding-linear", *PROMPTED)
+
+
+def judging_of(workspace: Workspace, task: Task, dataset: Dataset) -> Judging:
+    """What judges answers of the task: the metrics of its kind, and its own scorers.
+
+    Raises:
+        ConfigError: see `own_scorers`.
+    """
+    return Judging(task, facts_of(task, dataset), own_scorers(workspace, task))
 
 
 def facts_of(task: Task, dataset: Dataset) -> FactFinder | None:
@@ -43,6 +70,18 @@ def prompts_of(given: Field) -> tuple[TriedPrompt, ...]:
         for name, forms in given.tried.items()
         for one in forms
     )
+
+
+def top_k(task: Task, examples: Sequence[Example], predictions: Sequence[Prediction]) -> dict[str, Floats]:
+    """Whether each label is among the likeliest few, for contenders that tell the chances of all labels."""
+    if task.kind != "classify" or not any(p.alternatives for p in predictions):
+        return {}
+    ranked = [[p.target, *(label for label, _ in p.alternatives)] for p in predictions]
+    return {
+        f"top_{k}": np.array([e.target in told[:k] for e, told in zip(examples, ranked, strict=True)], dtype=float)
+        for k in TOP
+        if len(task.labels) > k
+    }
 
 
 def result_of(
