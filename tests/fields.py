@@ -8,6 +8,7 @@ from typing import Any
 
 from inhouse.core import Example, Silent, Task
 from inhouse.evaluate.contenders import Field
+from inhouse.scoring import Judging
 
 
 def bare_field(
@@ -16,6 +17,7 @@ def bare_field(
     """A Field whose models are nothing."""
     nothing: Any = SimpleNamespace()
     known = {
+        "judging": Judging(task),
         "form": nothing,
         "system": "",
         "max_tokens": 99,

@@ -415,7 +415,8 @@ def test_a_scorer_of_ones_own_decides_and_a_judge_is_held_to_the_grades_of_peopl
     ours = found.json["contenders"][0]["metrics"]
     assert {"chrf", "towns"} <= set(ours)
     assert 0 <= ours["towns"]["low"] <= ours["towns"]["value"] <= ours["towns"]["high"] <= 1
-    assert [c["theirs"] for c in found.json["comparisons"]] == ["prompted", "few-shot", "majority"]
+    ways = ["prompted", "few-shot", "prompted-best", "retrieval", "majority"]
+    assert [c["theirs"] for c in found.json["comparisons"]] == ways
     assert "a towns of" in found.json["verdict"]["reason"]
     assert "towns: a scorer of your own" in html
     assert "as a judge are not shown" in found.json["judge"]["sentence"]

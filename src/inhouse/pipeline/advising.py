@@ -24,10 +24,9 @@ from inhouse.engine import get_base
 from inhouse.errors import UsageError
 from inhouse.pipeline.evaluating.champion import CHAMPION
 from inhouse.pipeline.evaluating.field import encoders_of, make_field, open_remote_model
-from inhouse.pipeline.evaluating.judged import judging_of, metrics_of
+from inhouse.pipeline.evaluating.judged import metrics_of
 from inhouse.pipeline.learning_data import to_learn_from
 from inhouse.pipeline.preparation import require_minutes
-from inhouse.scoring import Judging
 from inhouse.store import Workspace, disk_guard, registry, traffic
 
 if TYPE_CHECKING:
@@ -167,10 +166,9 @@ def _from_asking(
     known = known.model_copy(update={"judged_examples": len(judged_by)})
     if known.train_examples < LEAST_EXAMPLES or len(judged_by) < LEAST_JUDGED:
         return known
-    judging = judging_of(workspace, task, dataset)
     given = _field(workspace, task, dataset, remote, reporter)
     try:
-        contenders = _asked(judging, given, minutes)
+        contenders = _asked(given, minutes)
         known = known.model_copy(update={"contenders": contenders, "remotes": _remotes(contenders)})
         if known.curve is None:
             known = known.model_copy(update=_cheap_curve(given))
@@ -209,7 +207,7 @@ def _remotes(contenders: Iterable[str]) -> tuple[str, ...]:
     return tuple(name.removeprefix("remote:") for name in contenders if name.startswith("remote:"))
 
 
-def _asked(judging: Judging, given: Field, minutes: float | None) -> dict[str, Metric]:
+def _asked(given: Field, minutes: float | None) -> dict[str, Metric]:
     """The primary metric of every contender that needs no training, on the field's test questions."""
     from inhouse.evaluate.contenders import TimeBudget, ask_all
 
@@ -218,7 +216,7 @@ def _asked(judging: Judging, given: Field, minutes: float | None) -> dict[str, M
     groups = [e.group for e in given.test]
     found = {}
     for one in answers:
-        judged = judging(given.test, [p.target for p in one.test])
+        judged = given.judging(given.test, [p.target for p in one.test])
         found[one.name] = metrics_of(given.task, judged, expected, groups)[given.task.metrics.primary]
     return found
 

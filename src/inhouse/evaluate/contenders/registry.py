@@ -33,6 +33,7 @@ from inhouse.engine.encoder import SentenceEncoder
 from inhouse.engine.prompts import PromptForm
 from inhouse.engine.protocol import Engine
 from inhouse.evaluate.contenders.vectors import Vectors
+from inhouse.scoring import Judging
 
 if TYPE_CHECKING:
     from inhouse.engine.classifier import LabelClassifier
@@ -74,6 +75,7 @@ class Field:
     """What the contenders may use: the data, and makers of the models, which are loaded when first asked for.
 
     Attributes:
+        judging: what judges answers of the task.
         max_tokens: of prompt and answer together, that the fine-tuned model was trained for.
         context: the same, that the base can read at all.
         tuned_names: of the contenders that the fine-tuned versions under test are.
@@ -96,6 +98,7 @@ class Field:
     """
 
     task: Task
+    judging: Judging
     form: AnswerForm
     train: Sequence[Example]
     validation: Sequence[Example]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 
-from inhouse.core import Example, Metric, Prediction, render_input, spread
+from inhouse.core import Example, Metric, Prediction, spread
 from inhouse.engine.prompts import USUAL_FORM, PromptForm, prompted_messages
 from inhouse.errors import NoMetric
 from inhouse.evaluate.contenders.generating import generate_some, room
@@ -18,7 +18,7 @@ from inhouse.evaluate.contenders.shots import (
     shots_of_any_kind,
     tell_bare,
 )
-from inhouse.scoring import FactFinder, judge, summarise
+from inhouse.scoring import summarise
 
 NAME = "prompted-best"
 # Validation examples that a form is judged by: what tells forms apart that differ by ten points or more.
@@ -125,13 +125,7 @@ def _try(given: Field, name: str, form: PromptForm, prompts: Prompts) -> Tried:
 
 def _metric(given: Field, examples: Sequence[Example], answers: Sequence[Prediction]) -> Metric:
     """The primary metric of some answers."""
-    train = given.train
-    facts = (
-        FactFinder.learn([render_input(e.inputs) for e in train], [e.target for e in train])
-        if given.task.kind == "generate"
-        else None
-    )
-    judged = judge(given.task, examples, [a.target for a in answers], facts)
+    judged = given.judging(examples, [a.target for a in answers])
     groups = [e.group for e in examples]
     try:
         return summarise(judged, [e.target for e in examples], given.task.metrics.primary, groups)

@@ -19,7 +19,7 @@ from inhouse.pipeline.evaluating.curve import curve_seen
 from inhouse.pipeline.evaluating.field import encoders_of, make_field, open_remote_model
 from inhouse.pipeline.evaluating.fields import fields_reviewed
 from inhouse.pipeline.evaluating.forgotten import forgotten
-from inhouse.pipeline.evaluating.judged import judging_of, metrics_of, prompts_of, result_of, top_k
+from inhouse.pipeline.evaluating.judged import metrics_of, prompts_of, result_of, top_k
 from inhouse.pipeline.evaluating.model_judge import judged_by_model, require_judge
 from inhouse.pipeline.evaluating.reports import write_report
 from inhouse.pipeline.evaluating.review import reviewed, target_errors_of
@@ -109,11 +109,11 @@ def _evaluate(
     from inhouse.evaluate.verdict import ContenderAnswers, decide
 
     task = version.answers_as(task)
-    judging = judging_of(workspace, task, dataset)
     versions, untrained = compared_with(workspace, version)
     models = {v.contender: v for v in versions}
     budget = TimeBudget(minutes)
     given = make_field(workspace, task, dataset, reporter, versions)
+    judging = given.judging
     try:
         answers = ask_all(given, names, budget)
     finally:

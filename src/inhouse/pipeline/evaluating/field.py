@@ -14,6 +14,7 @@ from inhouse.engine.answers import AnswerForm, answer_form
 from inhouse.engine.prompts import TRAINED_SYSTEM
 from inhouse.errors import ModelUnavailable
 from inhouse.pipeline.evaluating.documents import documents_of
+from inhouse.pipeline.evaluating.judged import judging_of
 from inhouse.scoring.mentions import mentioned_fields
 from inhouse.store import Settings, Workspace, predictions
 from inhouse.train import max_tokens_of
@@ -53,8 +54,10 @@ def make_field(
         system, max_tokens = recipe.system, recipe.max_tokens
     opened = partial(_opened, engine, template, settings)
 
+    task = versions[0].answers_as(task) if versions else task
     return Field(
-        task=versions[0].answers_as(task) if versions else task,
+        task=task,
+        judging=judging_of(workspace, task, dataset),
         form=form_of(versions[0]) if versions else _form_of(task, dataset, template),
         train=dataset.of("train"),
         validation=dataset.of("validation"),
