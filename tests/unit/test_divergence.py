@@ -9,7 +9,7 @@ from inhouse.engine import Generation
 from inhouse.evaluate import divergence as module
 from inhouse.evaluate.divergence import divergence, general_prompts
 
-PROMPTS = [[n] for n in range(24)]
+PROMPTS = [[n] for n in range(48)]
 
 
 class Thinker:
@@ -34,7 +34,7 @@ class Thinker:
 def test_a_model_that_did_not_move_has_forgotten_nothing():
     base, tuned = Thinker([0.6, 0.4]), Thinker([0.6, 0.4])
     found = divergence(lambda: base, lambda: tuned, PROMPTS)
-    assert (found.divergence, found.low, found.high, found.prompts) == (0, 0, 0, 24)
+    assert (found.divergence, found.low, found.high, found.prompts) == (0, 0, 0, 48)
     assert found.loss_before == found.loss_after == pytest.approx(-(2 * np.log(0.6) + np.log(0.4)) / 3, abs=1e-6)
     assert found.same_choice.value == 1
     assert "100 of 100 places: it has kept nearly all" in found.sentence
@@ -55,14 +55,11 @@ def test_it_is_the_divergence_from_the_base(chances, says):
     assert says in found.sentence or expected < 0.1
 
 
-def test_as_many_prompts_are_asked_as_there_is_time_for_and_no_fewer_than_say_something():
-    def clock_of(step):
-        times = iter(range(0, 1000 * step, step))
-        return lambda: float(next(times))
-
-    found = divergence(lambda: Thinker([0.6, 0.4]), lambda: Thinker([0.5, 0.5]), PROMPTS, clock_of(12))
-    assert found.prompts == 16
-    assert divergence(lambda: Thinker([0.6, 0.4]), lambda: Thinker([0.5, 0.5]), PROMPTS, clock_of(29)) is None
+@pytest.mark.parametrize(("seconds", "asked"), [(1, 48), (12, 48), (16, 32), (100, 16)])
+def test_as_many_prompts_are_asked_as_there_is_time_for(seconds, asked):
+    times = iter(range(0, 1000 * seconds, seconds))
+    found = divergence(lambda: Thinker([0.6, 0.4]), lambda: Thinker([0.5, 0.5]), PROMPTS, lambda: float(next(times)))
+    assert found.prompts == asked
 
 
 def test_there_are_forty_to_sixty_short_prompts():

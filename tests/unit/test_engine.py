@@ -217,6 +217,24 @@ def test_a_failure_in_the_thread_reaches_the_request_and_the_next_one_is_answere
     assert list(own_engine.stream(prompt, max_new_tokens=60, grammar=GRAMMAR))[-1].finished
 
 
+def test_every_token_has_its_chance_and_a_failure_leaves_nothing_behind(own_engine, template, monkeypatch):
+    prompts = [template.prompt_ids(trained_messages("", {"text": f"refund number {n}"})) for n in range(3)]
+
+    def fail(*_):
+        raise RuntimeError("it broke")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(own_engine, "_pipeline", Pipeline(own_engine._pipeline, step=fail))
+        with pytest.raises(RuntimeError, match="it broke"):
+            own_engine.generate(prompts, max_new_tokens=60, grammar=GRAMMAR)
+    answers = own_engine.generate(prompts, max_new_tokens=60, grammar=GRAMMAR)
+    for prompt, answer in zip(prompts, answers, strict=True):
+        assert len(answer.logprobs) == len(answer.ids)
+        assert sum(answer.logprobs) == pytest.approx(answer.logprob)
+        *_, streamed = own_engine.stream(prompt, max_new_tokens=60, grammar=GRAMMAR)
+        assert streamed.logprobs == pytest.approx(answer.logprobs, abs=1e-3)
+
+
 def test_closing_ends_the_requests_under_way(own_engine, template):
     prompt = template.prompt_ids(trained_messages("", {"text": "refund please"}))
     box = queue.SimpleQueue()

@@ -25,6 +25,7 @@ from inhouse.core.evaluation import (
     RobustnessResult,
     SliceBy,
     SliceResult,
+    TriedPrompt,
     Verdict,
 )
 from inhouse.core.example import (
@@ -158,6 +159,7 @@ __all__ = [
     "TrainResult",
     "TrainSection",
     "TrainedModel",
+    "TriedPrompt",
     "Trimming",
     "Verdict",
     "calibrated_parts",

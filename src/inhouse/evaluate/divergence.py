@@ -22,10 +22,9 @@ from inhouse.scoring.units import jackknife_variance, students_t
 TOKENS = 24
 # That the base's answers may take; what is compared then takes about as long again.
 SECONDS = 30.0
-# Prompts that are answered together: time is looked at between them.
-AT_ONCE = 8
-# Fewer prompts say too little.
-LEAST = 16
+# Prompts that are answered together: time is looked at between them. The first of them are always asked, as fewer would
+# say too little.
+AT_ONCE = 16
 # Nats a token under which a model is as it was, and over which it is another one; see docs/design/beyond.md.
 LITTLE, MUCH = 0.1, 0.5
 
@@ -59,16 +58,14 @@ def divergence(
     open_tuned: Callable[[], Thinker],
     prompts: Sequence[list[int]],
     clock: Callable[[], float] = time.perf_counter,
-) -> ForgettingResult | None:
+) -> ForgettingResult:
     """The mean Kullback-Leibler divergence of the tuned model's next token from the base's, along the base's answers.
 
-    The two are open one after the other. As many prompts are asked as there is time for; None where that is too few.
-    The interval is Student's over prompts.
+    The two are open one after the other. As many prompts are asked as there is time for. The interval is Student's over
+    prompts.
     """
     with closing(open_base()) as base:
         answers = _answered(base, prompts, clock)
-        if len(answers) < LEAST:
-            return None
         before = base.log_chances_along(answers)
     with closing(open_tuned()) as tuned:
         after = tuned.log_chances_along(answers)
@@ -95,7 +92,7 @@ def _answered(
     """Prompts with the base's answers to them, as many as there is time for."""
     found: list[tuple[list[int], list[int]]] = []
     begun = clock()
-    while len(found) < len(prompts) and clock() - begun < SECONDS:
+    while not found or (len(found) < len(prompts) and clock() - begun < SECONDS):
         part = prompts[len(found) : len(found) + AT_ONCE]
         given = base.generate(part, max_new_tokens=TOKENS)
         found += [(list(p), list(g.ids)) for p, g in zip(part, given, strict=True)]

@@ -83,11 +83,21 @@ def train(
 @app.command(
     epilog="""\b
     inhouse evaluate tickets
-    inhouse evaluate letters --grades graded.csv   how far a model as judge agrees with people"""
+    inhouse evaluate tickets --minutes 10            what ten minutes have room for
+    inhouse evaluate tickets --contender prompted    that one alone, beside what was fine-tuned
+    inhouse evaluate letters --grades graded.csv     how far a model as judge agrees with people"""
 )
 def evaluate(
     task: TaskName,
     which: Which = "latest",
+    minutes: Annotated[
+        float | None,
+        typer.Option("--minutes", metavar="N", help="the time that asking may take; what is left out is said"),
+    ] = None,
+    contender: Annotated[
+        list[str] | None,
+        typer.Option("--contender", metavar="NAME", help="ask this one only, beside the fine-tuned ones; repeatable"),
+    ] = None,
     grades: Annotated[
         Path | None,
         typer.Option("--grades", metavar="FILE", help="answers that people graded 1 to 5, to check a model as judge"),
@@ -95,11 +105,19 @@ def evaluate(
     workspace: Folder = HERE,
     as_json: AsJson = False,
 ) -> None:
-    """Compare a version with prompting and with classical models on the test examples; give the verdict."""
+    """Compare what was fine-tuned with prompting and with classical models on the test examples; give the verdict."""
     from inhouse import pipeline
     from inhouse.cli import show
 
-    do(workspace, as_json, lambda w, t: pipeline.evaluate(w, task, t, which=which, grades=grades), dump, show.evaluated)
+    do(
+        workspace,
+        as_json,
+        lambda w, t: pipeline.evaluate(
+            w, task, t, which=which, minutes=minutes, contenders=contender or (), grades=grades
+        ),
+        dump,
+        show.evaluated,
+    )
 
 
 @app.command(epilog='inhouse promote tickets --force --reason "trial for two weeks"')
@@ -111,7 +129,7 @@ def promote(
         typer.Option(
             "--contender",
             metavar="NAME",
-            help="a contender of its evaluation; absent: the model itself, or a linear one that is enough",
+            help="a contender of its evaluation; absent: the model itself, or another one that is enough",
         ),
     ] = "",
     force: Annotated[bool, typer.Option("--force", help="serve what the verdict does not support")] = False,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
@@ -10,13 +11,15 @@ from inhouse.core import Dataset, Evaluation, ModelVersion, Reporter, Silent, Ta
 from inhouse.engine import require_base
 from inhouse.errors import NotFound
 from inhouse.pipeline.evaluating.answers import keep_answers
+from inhouse.pipeline.evaluating.bases import bases_of
 from inhouse.pipeline.evaluating.beyond import asked_beyond, slices_of
-from inhouse.pipeline.evaluating.champion import against_champion
+from inhouse.pipeline.evaluating.champion import CHAMPION, against_champion, beside, champion_of
+from inhouse.pipeline.evaluating.compared import compared_with
 from inhouse.pipeline.evaluating.curve import curve_seen
 from inhouse.pipeline.evaluating.field import encoders_of, make_field, open_remote_model
 from inhouse.pipeline.evaluating.fields import fields_reviewed
 from inhouse.pipeline.evaluating.forgotten import forgotten
-from inhouse.pipeline.evaluating.judged import judging_of, metrics_of, result_of, top_k
+from inhouse.pipeline.evaluating.judged import judging_of, metrics_of, prompts_of, result_of, top_k
 from inhouse.pipeline.evaluating.model_judge import judged_by_model, require_judge
 from inhouse.pipeline.evaluating.reports import write_report
 from inhouse.pipeline.evaluating.review import reviewed, target_errors_of
@@ -24,6 +27,7 @@ from inhouse.pipeline.evaluating.similar import similarities
 from inhouse.pipeline.evaluating.suspects import suspects_of, without
 from inhouse.pipeline.evaluating.warnings import warnings_of
 from inhouse.pipeline.learning_data import to_learn_from
+from inhouse.pipeline.preparation import require_minutes
 from inhouse.scoring import confusions, label_results, units_of
 from inhouse.store import Workspace, disk_guard, records, registry
 
@@ -39,24 +43,34 @@ def evaluate(
     reporter: Reporter | None = None,
     *,
     which: str = "latest",
+    minutes: float | None = None,
+    contenders: Sequence[str] = (),
     grades: Path | str | None = None,
 ) -> Evaluation:
-    """Compare a model version with what the user would do instead, and decide.
+    """Compare what was fine-tuned with what the user would do instead, and decide.
 
-    Every answer is kept; the report is written beside the task; the version becomes the candidate.
+    The version under test is compared together with the newest of the other kind, causal model or encoder, that learned
+    from the same data. Every answer is kept; the report is written beside the task. The best of the fine-tuned ones on
+    the validation examples is what the verdict speaks of, and becomes the candidate.
 
     Args:
         which: a version number, an alias, or `latest`.
+        minutes: that asking may take; contenders that there is no time for are left out, the least telling ones first.
+        contenders: to ask beside the fine-tuned ones and the floor; all where none is named.
         grades: a file with grades of people, which the task's model as judge is compared with.
 
     Raises:
-        UsageError: there are grades and no judge.
-        ConfigError, InputError: the scorers of the task or the file of grades cannot be used.
         NotFound: no such task or version, or it has no test examples.
+        UsageError: no time at all, a contender that the task has not, or grades and no judge.
+        ConfigError, InputError: the scorers of the task, or the file of grades, cannot be used.
         ModelUnavailable, DiskFull
     """
+    from inhouse.evaluate.contenders import require_contenders
+
     reporter = reporter or Silent()
     task = workspace.load_task(name)
+    require_minutes(minutes)
+    require_contenders(task, contenders)
     version = _under_test(workspace, name, which)
     dataset = to_learn_from(workspace, name, version.lineage["dataset"])
     if not dataset.of("test"):
@@ -68,7 +82,7 @@ def evaluate(
     graded = None if grades is None else Path(grades)
     require_judge(workspace, task, graded)
     with workspace.lock(f"train-{name}", f"training or evaluating {name!r}"), disk_guard(workspace.paths.root):
-        return _evaluate(workspace, task, version, dataset, reporter, graded)
+        return _evaluate(workspace, task, version, dataset, reporter, minutes, contenders, graded)
 
 
 def _under_test(workspace: Workspace, name: str, which: str) -> ModelVersion:
@@ -85,32 +99,30 @@ def _evaluate(
     version: ModelVersion,
     dataset: Dataset,
     reporter: Reporter,
+    minutes: float | None,
+    names: Sequence[str],
     grades: Path | None,
 ) -> Evaluation:
-    from inhouse.evaluate.contenders import ask_all
+    from inhouse.evaluate.contenders import SHOWN_EXAMPLES, TimeBudget, ask_all
     from inhouse.evaluate.signal import lift_of
     from inhouse.evaluate.verdict import ContenderAnswers, decide
 
-    trained = TrainResult.model_validate(version.training or records.run_result(workspace, version.run))
     task = version.answers_as(task)
     judging = judging_of(workspace, task, dataset)
-    given = make_field(workspace, task, version, dataset, reporter)
+    versions, untrained = compared_with(workspace, version)
+    models = {v.contender: v for v in versions}
+    budget = TimeBudget(minutes)
+    given = make_field(workspace, task, dataset, reporter, versions)
     try:
-        answers = ask_all(given)
+        answers = ask_all(given, names, budget)
     finally:
         given.close()
     test, validation = dataset.of("test"), dataset.of("validation")
     expected = [e.target for e in test]
     groups = units_of([e.group for e in test], len(test))
-    judged = {a.name: judging(test, [p.target for p in a.test]).with_scores(top_k(task, test, a.test)) for a in answers}
-    near, encoders = similarities(workspace, version, dataset, given, answers)
-    by_model = judged_by_model(workspace, task, version, dataset, given, answers, grades)
-    for what, scores in (("similarity", near), ("judge", by_model.scores)):
-        judged |= {name: judged[name].with_scores({what: one}) for name, one in scores.items()}
+    judged = {a.name: judging(test, [p.target for p in a.test]) for a in answers}
     on_validation = {a.name: judging(validation, [p.target for p in a.validation]) for a in answers}
     primary = task.metrics.primary
-    keep_answers(workspace, version, dataset, answers)
-    confidence = reviewed(task, dataset, answers, on_validation, judged)
     verdict, comparisons = decide(
         [
             ContenderAnswers(
@@ -120,6 +132,7 @@ def _evaluate(
                 test=[p.target for p in a.test],
                 validation_scores=on_validation[a.name].scores.get(primary),
                 test_scores=judged[a.name].scores.get(primary),
+                served=a.name != SHOWN_EXAMPLES,
             )
             for a in answers
         ],
@@ -133,12 +146,31 @@ def _evaluate(
         train_examples=len(dataset.of("train")),
         lift=lambda: lift_of(given),
     )
-    beyond = asked_beyond(given, answers, judged, verdict, judging)
-    own = judged[version.contender].answers if task.kind == "classify" else None
-    forgetting, not_measured = forgotten(workspace, version, reporter)
+    version = models[comparisons[0].ours]
+    keep_answers(workspace, version, versions, dataset, answers, given)
+    confidence = reviewed(task, dataset, answers, on_validation, judged)
+    beyond = asked_beyond(given, answers, judged, version.contender, verdict, judging, budget)
+    on_test = {models[a.name].name: a.test for a in answers if a.name in models}
+    champion = champion_of(workspace, version, dataset, reporter, on_test)
+    asked = [*answers, *beside(champion, test)]
+    judged |= {a.name: judging(test, [p.target for p in a.test]) for a in asked if a.name not in judged}
+    near, read_by = similarities(workspace, version, dataset, given, asked)
+    by_model = judged_by_model(workspace, task, version, dataset, given, asked, grades)
+    for one in asked:
+        beside_these = {
+            what: found[one.name] for what, found in (("similarity", near), ("judge", by_model.scores)) if found
+        }
+        judged[one.name] = judged[one.name].with_scores({**top_k(task, test, one.test), **beside_these})
+    models |= {CHAMPION: champion.version} if champion else {}
+    forgetting, not_measured = forgotten(workspace, version, reporter, budget.left)
     suspects = suspects_of(workspace, task, dataset, reporter)
     ours = next(a for a in answers if a.name == version.contender)
+    labels = judged[ours.name].answers if task.kind == "classify" else None
     by_field = fields_reviewed(dataset, ours, on_validation[ours.name], judged[ours.name])
+    results = tuple(
+        result_of(a, models, metrics_of(task, judged[a.name], expected, groups), workspace.settings.remotes)
+        for a in asked
+    )
     evaluation = Evaluation(
         task=task.name,
         report=str(workspace.paths.report(task.name, version.number)),
@@ -149,28 +181,27 @@ def _evaluate(
         test_examples=len(test),
         validation_examples=len(validation),
         primary_metric=primary,
-        contenders=tuple(
-            result_of(a, version, metrics_of(task, judged[a.name], expected, groups), workspace.settings.remotes)
-            for a in answers
-        ),
+        contenders=results,
+        bases=(*bases_of(task, versions, results, workspace.settings), *read_by),
         currency=workspace.settings.cost.currency,
         verdict=verdict,
         comparisons=comparisons,
-        against_champion=against_champion(workspace, task, version, dataset, answers[0].test, judging, reporter),
+        against_champion=against_champion(champion, task, dataset, on_test[version.name], judging),
+        left_out=(*untrained, *given.left_out),
+        prompts=prompts_of(given),
+        labels=label_results(labels, expected, groups)[:WORST_LABELS] if labels else (),
+        confusions=confusions(labels, expected)[:MOST_CONFUSIONS] if labels else (),
         judge=by_model.result,
-        bases=encoders,
         consistency=beyond.consistency,
         robustness=beyond.robustness,
         gap=beyond.gap,
-        labels=label_results(own, expected, groups)[:WORST_LABELS] if own else (),
-        confusions=confusions(own, expected)[:MOST_CONFUSIONS] if own else (),
         forgetting=forgetting,
         field_review=by_field.review,
         suspect_tests=len(suspects),
         without_suspects=without(judged, test, primary, suspects),
         slices=slices_of(task, dataset, judged[version.contender]),
         warnings=(
-            *warnings_of(workspace.load_task(task.name), version, dataset, answers),
+            *warnings_of(workspace.load_task(task.name), versions, dataset, answers),
             *given.notes,
             *beyond.notes,
             *not_measured,
@@ -178,19 +209,21 @@ def _evaluate(
         reviews=confidence.reviews,
         calibrations=confidence.calibrations,
     )
-    report = write_report(workspace, task, version, trained, dataset, evaluation, answers, judged, confidence, suspects)
-    registry.update_version(
-        workspace,
-        version.model_copy(
-            update={
-                "report": report,
-                "evaluation": evaluation.model_dump(mode="json"),
-                "calibrator": confidence.calibrators.get(version.contender),
-                "field_calibrators": dict(by_field.calibrators),
-                "threshold": confidence.threshold_of(version.contender, target_errors_of(task)),
-            }
-        ),
-    )
+    trained = TrainResult.model_validate(version.training or records.run_result(workspace, version.run))
+    report = write_report(workspace, task, version, trained, dataset, evaluation, asked, judged, confidence, suspects)
+    for one in versions:
+        own = {"report": report, "field_calibrators": dict(by_field.calibrators)} if one is version else {}
+        registry.update_version(
+            workspace,
+            one.model_copy(
+                update={
+                    **own,
+                    "evaluation": evaluation.model_dump(mode="json"),
+                    "calibrator": confidence.calibrators.get(one.contender),
+                    "threshold": confidence.threshold_of(one.contender, target_errors_of(task)),
+                }
+            ),
+        )
     if version.parity.passed and registry.alias_number(workspace, task.name, registry.CHAMPION) != version.number:
         registry.move_alias(workspace, task.name, registry.CANDIDATE, version.number, action="evaluate")
     return evaluation

@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from inhouse.core import ContenderResult, Dataset, Example, Metric, ModelVersion, Prediction, Task, render_input
+from inhouse.core import (
+    ContenderResult,
+    Dataset,
+    Example,
+    Metric,
+    ModelVersion,
+    Prediction,
+    Task,
+    TriedPrompt,
+    render_input,
+)
 from inhouse.errors import NoMetric
 from inhouse.pipeline.own_scorers import own_scorers
 from inhouse.scoring import FactFinder, Groups, Judged, Judging, summarise
@@ -17,13 +27,14 @@ from inhouse.store import Workspace
 from inhouse.store.settings import RemoteSettings
 
 if TYPE_CHECKING:
-    from inhouse.evaluate.contenders import Answers
+    from inhouse.evaluate.contenders import Answers, Field
 
 Floats = NDArray[np.float64]
 # A label counts where it is among so many of the likeliest.
 TOP = (3, 5)
-# Contenders beside the fine-tuned ones that `promote` can make a version of.
-SERVABLE = ("tfidf-linear", "embedding-linear")
+# Contenders beside the fine-tuned ones that `promote` can make a version of: linear ones, and prompts of the base.
+PROMPTED = ("prompted", "few-shot", "prompted-best")
+SERVABLE = ("tfidf-linear", "embedding-linear", *PROMPTED)
 
 
 def judging_of(workspace: Workspace, task: Task, dataset: Dataset) -> Judging:
@@ -64,11 +75,27 @@ def top_k(task: Task, examples: Sequence[Example], predictions: Sequence[Predict
     }
 
 
+def prompts_of(given: Field) -> tuple[TriedPrompt, ...]:
+    """The forms of prompt that were tried on validation examples, the chosen one first."""
+    return tuple(
+        TriedPrompt(contender=name, form=one.form.told, metric=one.metric, chosen=one is forms[0])
+        for name, forms in given.tried.items()
+        for one in forms
+    )
+
+
 def result_of(
-    answers: Answers, version: ModelVersion, metrics: dict[str, Metric], remotes: Mapping[str, RemoteSettings]
+    answers: Answers,
+    models: Mapping[str, ModelVersion],
+    metrics: dict[str, Metric],
+    remotes: Mapping[str, RemoteSettings],
 ) -> ContenderResult:
-    """How a contender did on the test examples: its metrics, speed, tokens, price, and what it left unanswered."""
-    test = answers.test
+    """How a contender did on the test examples: its metrics, speed, tokens, price, and what it left unanswered.
+
+    Args:
+        models: the versions that take part, by the contender's name.
+    """
+    test, model = answers.test, models.get(answers.name)
     generated = any(p.prompt_tokens for p in test)
     asked = [p for p in test if p.prompt_tokens]  # a failure took none
     remote = remotes.get(answers.name.removeprefix("remote:")) if answers.name.startswith("remote:") else None
@@ -77,7 +104,7 @@ def result_of(
     )
     return ContenderResult(
         name=answers.name,
-        model=version.name if answers.name == version.contender else None,
+        model=model.name if model else None,
         metrics=metrics,
         seconds=answers.seconds,
         requests_per_second=answers.rate,
@@ -86,5 +113,5 @@ def result_of(
         unanswered=sum(p.target is None for p in test),
         cost_per_thousand=1000 * price / len(asked) if price is not None and asked else None,
         cached=answers.asked.cached if answers.asked else 0,
-        servable=answers.name == version.contender or answers.name in SERVABLE,
+        servable=model is not None or answers.name in SERVABLE,
     )
