@@ -156,11 +156,13 @@ def _evaluate(
     judged |= {a.name: judging(test, [p.target for p in a.test]) for a in asked if a.name not in judged}
     near, read_by = similarities(workspace, version, dataset, given, asked)
     by_model = judged_by_model(workspace, task, version, dataset, given, asked, grades)
-    for one in asked:
-        beside_these = {
-            what: found[one.name] for what, found in (("similarity", near), ("judge", by_model.scores)) if found
-        }
-        judged[one.name] = judged[one.name].with_scores({**top_k(task, test, one.test), **beside_these})
+    more = {what: found for what, found in (("similarity", near), ("judge", by_model.scores)) if found}
+    judged = {
+        a.name: judged[a.name].with_scores(
+            {**top_k(task, test, a.test), **{what: found[a.name] for what, found in more.items()}}
+        )
+        for a in asked
+    }
     models |= {CHAMPION: champion.version} if champion else {}
     forgetting, not_measured = forgotten(workspace, version, reporter, budget.left)
     suspects = suspects_of(workspace, task, dataset, reporter)
