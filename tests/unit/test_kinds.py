@@ -375,26 +375,6 @@ def test_a_remote_model_that_is_away_is_left_out_and_said_so(kinds, cli):
         assert second[name]["metrics"] == first[name]["metrics"]
 
 
-def test_passages_of_documents_are_cited_in_what_is_kept_and_in_the_report(kinds, cli):
-    folder = kinds[0]
-    documents = folder / "tasks" / "letters" / "documents"
-    documents.mkdir()
-    (documents / "house.md").write_text("# Lamps\n\nWhoever asks for lamps gets them from the store in Bonn.\n")
-    try:
-        done = cli(folder, "evaluate", "letters", "--json")
-    finally:
-        shutil.rmtree(documents)
-    assert done.code == 0, done.err
-    assert "grounded" in [c["name"] for c in done.json["contenders"]]
-    assert done.json["left_out"] == []
-    workspace = Workspace(folder)
-    version = registry.find_version(workspace, "letters", "latest")
-    kept = predictions.load(workspace, "letters", version.name, "grounded", done.json["dataset_fingerprint"])
-    workspace.close()
-    assert {json.loads(text)["sources"][0] for text in kept["prediction"].to_list()} == {"house.md#1"}
-    assert "grounded was shown house.md#1" in Path(done.json["report"]).read_text("utf-8")
-
-
 def test_a_scorer_of_ones_own_decides_and_a_judge_is_held_to_the_grades_of_people(kinds, cli, tmp_path):
     folder, done = kinds
     file = folder / "tasks" / "letters" / "task.toml"
@@ -424,6 +404,26 @@ def test_a_scorer_of_ones_own_decides_and_a_judge_is_held_to_the_grades_of_peopl
     assert broken.json["error"]["file"].endswith("mine.py")
     assert broken.json["error"]["line"] == 2
     assert done["letters"]["judge"] is None
+
+
+def test_passages_of_documents_are_cited_in_what_is_kept_and_in_the_report(kinds, cli):
+    folder = kinds[0]
+    documents = folder / "tasks" / "letters" / "documents"
+    documents.mkdir()
+    (documents / "house.md").write_text("# Lamps\n\nWhoever asks for lamps gets them from the store in Bonn.\n")
+    try:
+        done = cli(folder, "evaluate", "letters", "--json")
+    finally:
+        shutil.rmtree(documents)
+    assert done.code == 0, done.err
+    assert "grounded" in [c["name"] for c in done.json["contenders"]]
+    assert done.json["left_out"] == []
+    workspace = Workspace(folder)
+    version = registry.find_version(workspace, "letters", "latest")
+    kept = predictions.load(workspace, "letters", version.name, "grounded", done.json["dataset_fingerprint"])
+    workspace.close()
+    assert {json.loads(text)["sources"][0] for text in kept["prediction"].to_list()} == {"house.md#1"}
+    assert "grounded was shown house.md#1" in Path(done.json["report"]).read_text("utf-8")
 
 
 def test_a_correction_must_meet_the_schema(kinds):

@@ -219,14 +219,14 @@ def evaluated(result: Evaluation) -> str:
     lines += [result.shorter_prompt] if result.shorter_prompt else []
     lines += [f"review: {one.sentence}" for one in result.reviews if one.contender == ours]
     lines += _beside(result, ours)
+    if result.judge:
+        lines.append(f"judge: {result.judge.sentence}")
     lines += [
         f"best prompt of {len(result.prompts)} tried: {one.form} "
         f"({_word(metric)} {one.metric.value:.1%} on {one.metric.n} validation examples)"
         for one in result.prompts
         if one.chosen
     ]
-    if result.judge:
-        lines.append(f"judge: {result.judge.sentence}")
     lines += [f"not compared: {one.contender}, as {one.reason}" for one in result.left_out]
     lines += [f"base of {', '.join(one.used_by)}: {one.title}. {one.limits}" for one in result.bases]
     lines += [f"warning: {w}" for w in result.warnings]

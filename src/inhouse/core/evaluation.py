@@ -314,10 +314,10 @@ class Evaluation(Frozen):
     Attributes:
         report: path of the HTML report; `files` are those beside it, by what they are (`json`, `markdown`, `card`).
         comparisons: all that the verdict was chosen from, its own among them.
-        prompts: the forms of prompt that were tried on validation examples, for the contender that asks by the best.
         labels: how the version did on the labels that it does worst on, the worst first; the report has all.
         confusions: what the version answered where what was expected, the most frequent first.
         judge: the model that graded texts, where the task names one.
+        prompts: the forms of prompt that were tried on validation examples, for the contender that asks by the best.
         suspect_tests: how many test examples have an answer that is probably wrong.
         without_suspects: the primary metric of each contender, by name, on the other test examples; the verdict rests
             on all of them.

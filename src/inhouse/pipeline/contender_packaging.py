@@ -225,7 +225,7 @@ def _judged(
     confidence = reviewed(task, dataset, [answers], *({version.contender: one} for one in scores))
     draft = version.model_copy(
         update={
-            "parity": _parity(task, [asked[i] for i in places], [kept[i] for i in places], given, judging),
+            "parity": _parity(judging, [asked[i] for i in places], [kept[i] for i in places], given),
             "calibrator": confidence.calibrators.get(version.contender),
             "threshold": confidence.threshold_of(version.contender, target_errors_of(task)),
         }
@@ -282,11 +282,10 @@ def _asked_again(
 
 
 def _parity(
-    task: Task,
+    judging: Judging,
     asked: Sequence[Example],
     kept: Sequence[Prediction],
     given: Sequence[Prediction],
-    judging: Judging,
 ) -> Parity:
     """What is served against what was judged, on the same questions; whole answers are compared."""
     from inhouse.deploy import compare_labels
@@ -294,7 +293,7 @@ def _parity(
     # An answer that is not the same has no likelihood that was kept: it counts as infinitely far.
     chances = [k.confidence if k.target == g.target else 1e-300 for k, g in zip(kept, given, strict=True)]
     scores = (judging(asked, [p.target for p in side]).scores for side in (kept, given))
-    right = right_metric(task)
+    right = right_metric(judging.task)
     sides = [
         found[right] == 1.0 if right else np.array([p.target == e.target for p, e in zip(side, asked, strict=True)])
         for side, found in zip((kept, given), scores, strict=True)

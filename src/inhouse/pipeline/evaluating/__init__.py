@@ -19,7 +19,7 @@ from inhouse.pipeline.evaluating.curve import curve_seen
 from inhouse.pipeline.evaluating.field import encoders_of, make_field, open_remote_model
 from inhouse.pipeline.evaluating.fields import fields_reviewed
 from inhouse.pipeline.evaluating.forgotten import forgotten
-from inhouse.pipeline.evaluating.judged import metrics_of, prompts_of, result_of, top_k
+from inhouse.pipeline.evaluating.judged import judging_of, metrics_of, prompts_of, result_of, top_k
 from inhouse.pipeline.evaluating.model_judge import judged_by_model, require_judge
 from inhouse.pipeline.evaluating.reports import write_report
 from inhouse.pipeline.evaluating.review import reviewed, target_errors_of
@@ -60,10 +60,9 @@ def evaluate(
         grades: a file with grades of people, which the task's model as judge is compared with.
 
     Raises:
-        UsageError: there are grades and no judge.
-        ConfigError, InputError: the scorers of the task or the file of grades cannot be used.
         NotFound: no such task or version, or it has no test examples.
-        UsageError: no time at all, or a contender that the task has not.
+        UsageError: no time at all, a contender that the task has not, or grades and no judge.
+        ConfigError, InputError: the scorers of the task, or the file of grades, cannot be used.
         ModelUnavailable, DiskFull
     """
     from inhouse.evaluate.contenders import require_contenders
@@ -109,6 +108,7 @@ def _evaluate(
     from inhouse.evaluate.verdict import ContenderAnswers, decide
 
     task = version.answers_as(task)
+    judging = judging_of(workspace, task, dataset)
     versions, untrained = compared_with(workspace, version)
     models = {v.contender: v for v in versions}
     budget = TimeBudget(minutes)
@@ -121,11 +121,7 @@ def _evaluate(
     test, validation = dataset.of("test"), dataset.of("validation")
     expected = [e.target for e in test]
     groups = units_of([e.group for e in test], len(test))
-    judged = {a.name: judging(test, [p.target for p in a.test]).with_scores(top_k(task, test, a.test)) for a in answers}
-    near, encoders = similarities(workspace, version, dataset, given, answers)
-    by_model = judged_by_model(workspace, task, version, dataset, given, answers, grades)
-    for what, scores in (("similarity", near), ("judge", by_model.scores)):
-        judged |= {name: judged[name].with_scores({what: one}) for name, one in scores.items()}
+    judged = {a.name: judging(test, [p.target for p in a.test]) for a in answers}
     on_validation = {a.name: judging(validation, [p.target for p in a.validation]) for a in answers}
     primary = task.metrics.primary
     verdict, comparisons = decide(
@@ -159,11 +155,20 @@ def _evaluate(
     champion = champion_of(workspace, version, dataset, reporter, on_test)
     asked = [*answers, *beside(champion, test)]
     judged |= {a.name: judging(test, [p.target for p in a.test]) for a in asked if a.name not in judged}
+    near, read_by = similarities(workspace, version, dataset, given, asked)
+    by_model = judged_by_model(workspace, task, version, dataset, given, asked, grades)
+    more = {what: found for what, found in (("similarity", near), ("judge", by_model.scores)) if found}
+    judged = {
+        a.name: judged[a.name].with_scores(
+            {**top_k(task, test, a.test), **{what: found[a.name] for what, found in more.items()}}
+        )
+        for a in asked
+    }
     models |= {CHAMPION: champion.version} if champion else {}
     forgetting, not_measured = forgotten(workspace, version, reporter, budget.left)
-    own = judged[version.contender].answers if task.kind == "classify" else None
     suspects = suspects_of(workspace, task, dataset, reporter)
     ours = next(a for a in answers if a.name == version.contender)
+    labels = judged[ours.name].answers if task.kind == "classify" else None
     by_field = fields_reviewed(dataset, ours, on_validation[ours.name], judged[ours.name])
     results = tuple(
         result_of(a, models, metrics_of(task, judged[a.name], expected, groups), workspace.settings.remotes)
@@ -180,19 +185,19 @@ def _evaluate(
         validation_examples=len(validation),
         primary_metric=primary,
         contenders=results,
-        bases=(*bases_of(task, versions, results, workspace.settings), *encoders),
+        bases=(*bases_of(task, versions, results, workspace.settings), *read_by),
         currency=workspace.settings.cost.currency,
         verdict=verdict,
         comparisons=comparisons,
         against_champion=against_champion(champion, task, dataset, on_test[version.name], judging),
         left_out=(*untrained, *given.left_out),
         prompts=prompts_of(given),
+        labels=label_results(labels, expected, groups)[:WORST_LABELS] if labels else (),
+        confusions=confusions(labels, expected)[:MOST_CONFUSIONS] if labels else (),
         judge=by_model.result,
         consistency=beyond.consistency,
         robustness=beyond.robustness,
         gap=beyond.gap,
-        labels=label_results(own, expected, groups)[:WORST_LABELS] if own else (),
-        confusions=confusions(own, expected)[:MOST_CONFUSIONS] if own else (),
         forgetting=forgetting,
         field_review=by_field.review,
         suspect_tests=len(suspects),

@@ -50,9 +50,8 @@ def asked_beyond(
     best = max(prompting, key=lambda name: float(judged[name].scores[metric].mean()), default="")
     names = [ours, verdict.winner, verdict.against or "", best]
     share = budget.left / len(answers)
-    return beyond_the_average(
-        given, answers, names, metric, judging, min(MINUTES, share), min(MINUTES_OF_OTHERS, share)
-    )
+    each, others = min(MINUTES, share), min(MINUTES_OF_OTHERS, share)
+    return beyond_the_average(given, answers, names, metric, judging, each, others)
 
 
 def _language(text: str) -> str | None:

@@ -63,15 +63,6 @@ def metrics_of(task: Task, judged: Judged, expected: Sequence[str], groups: Grou
     return found
 
 
-def prompts_of(given: Field) -> tuple[TriedPrompt, ...]:
-    """The forms of prompt that were tried on validation examples, the chosen one first."""
-    return tuple(
-        TriedPrompt(contender=name, form=one.form.told, metric=one.metric, chosen=one is forms[0])
-        for name, forms in given.tried.items()
-        for one in forms
-    )
-
-
 def top_k(task: Task, examples: Sequence[Example], predictions: Sequence[Prediction]) -> dict[str, Floats]:
     """Whether each label is among the likeliest few, for contenders that tell the chances of all labels."""
     if task.kind != "classify" or not any(p.alternatives for p in predictions):
@@ -82,6 +73,15 @@ def top_k(task: Task, examples: Sequence[Example], predictions: Sequence[Predict
         for k in TOP
         if len(task.labels) > k
     }
+
+
+def prompts_of(given: Field) -> tuple[TriedPrompt, ...]:
+    """The forms of prompt that were tried on validation examples, the chosen one first."""
+    return tuple(
+        TriedPrompt(contender=name, form=one.form.told, metric=one.metric, chosen=one is forms[0])
+        for name, forms in given.tried.items()
+        for one in forms
+    )
 
 
 def result_of(
