@@ -31,7 +31,7 @@ import inhouse
 EXAMPLES = ROOT / "examples"
 TABLE = ("<!-- verdicts: written by benchmarks/evaluate.py -->\n", "<!-- end of verdicts -->\n")
 # The names of contenders that only prompt the same base.
-PROMPTING = ("prompted", "few-shot", "retrieval", "grounded")
+PROMPTING = ("prompted", "few-shot", "prompted-best", "retrieval", "grounded")
 FINE_TUNED = "fine-tuned"
 ERRORS = (0.02, 0.05)
 E2E_ROWS, E2E_TESTS = 500, 500

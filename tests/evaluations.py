@@ -18,6 +18,7 @@ from inhouse.core import (
     ReviewPoint,
     RobustnessResult,
     SliceResult,
+    TriedPrompt,
     Verdict,
 )
 
@@ -44,6 +45,10 @@ WHOLE = PLAIN.model_copy(
     update={
         "comparisons": (Comparison(ours="fine-tuned", theirs="prompted", gain=0.2, low=0.1, high=0.3, p_value=0.001),),
         "left_out": (LeftOut(contender="retrieval", reason="no time was left", minutes=12.5),),
+        "prompts": (
+            TriedPrompt(contender="prompted-best", form="the instruction first; in brief", metric=HALF, chosen=True),
+            TriedPrompt(contender="prompted-best", form="a plain instruction", metric=HALF),
+        ),
         "bases": (BaseFacts(name="smollm2", title="SmolLM2", parameters=135, limits="English", used_by=("prompted",)),),
         "reviews": (
             Review(

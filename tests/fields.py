@@ -20,7 +20,7 @@ def bare_field(
         "system": "",
         "max_tokens": 99,
         "context": 99,
-        "tuned_name": "fine-tuned",
+        "tuned_names": ("fine-tuned",),
         "make_tuned": lambda: nothing,
         "make_classifier": lambda: nothing,
         "make_base": lambda: nothing,

@@ -66,6 +66,20 @@ def after(decision: str, winner: str, **changes: Any) -> Evidence:
         (after("not_needed", "few-shot"), "prompt"),
         (after("not_needed", "grounded"), "retrieval"),
         (after("not_needed", "few-shot", facts_outside=metric(0.5)), "retrieval"),
+        (
+            after("adopt", "fine-tuned", contenders={"fine-tuned": metric(0.7), "fine-tuned+retrieval": metric(0.9)}),
+            "fine_tune_with_retrieval",
+        ),
+        (
+            after("adopt", "fine-tuned", contenders={"fine-tuned": metric(0.7), "fine-tuned+retrieval": metric(0.75)}),
+            "fine_tune",
+        ),
+        (evidence(contenders={"prompted": metric(0.3), "grounded": metric(0.6)}), "fine_tune_with_retrieval"),
+        (evidence(contenders={"prompted": metric(0.3), "grounded": metric(0.38)}), "fine_tune"),
+        (
+            evidence(contenders={"prompted": metric(0.3), "retrieval": metric(0.6), "grounded": metric(0.6)}),
+            "fine_tune",
+        ),
         (after("collect_more", "fine-tuned"), "collect_more"),
         (after("reject", "fine-tuned"), "leave_it"),
     ],
@@ -99,10 +113,11 @@ def test_break_even_by_hand():
     [
         ("prompted", "prompt"),
         ("remote:gpt-4o", "prompt"),
+        ("prompted-best", "prompt"),
         ("retrieval", "retrieval"),
         ("grounded", "retrieval"),
         ("embedding-linear", "classical"),
-        ("fine-tuned+grounded", "fine_tune_with_retrieval"),
+        ("fine-tuned+retrieval", "fine_tune_with_retrieval"),
         ("majority", "leave_it"),
     ],
 )
@@ -111,7 +126,7 @@ def test_the_family_of_a_contender(name: str, expected: str):
 
 
 SHARES = st.builds(metric, st.floats(0, 1), st.integers(1, 1000), st.floats(0, 0.5))
-NAMES = st.sampled_from(["prompted", "few-shot", "retrieval", "tfidf-linear", "majority", "remote:gpt"])
+NAMES = st.sampled_from(["prompted", "few-shot", "retrieval", "grounded", "tfidf-linear", "majority", "remote:gpt"])
 KNOWN = st.builds(
     evidence,
     kind=st.sampled_from(["classify", "extract", "generate"]),
@@ -221,7 +236,8 @@ def test_before_an_evaluation_contenders_are_asked_and_the_test_is_not(asked: tu
     workspace = inhouse.open_workspace(folder)
     counts = records.load_dataset(workspace, "intents").counts()
     workspace.close()
-    assert set(found.contenders) == {"prompted", "few-shot", "tfidf-linear", "embedding-linear", "majority"}
+    prompting = {"prompted", "few-shot", "prompted-best", "retrieval"}
+    assert set(found.contenders) == {*prompting, "tfidf-linear", "embedding-linear", "majority"}
     assert (found.evaluated, found.judged_on) == ("", "validation")
     assert found.judged_examples == counts["validation"]
     assert all(m.n == counts["validation"] for m in found.contenders.values())

@@ -428,7 +428,8 @@ def test_evaluate_has_every_contender_and_a_verdict(journey):
     evaluation = journey[2]["evaluate"].json
     meets("evaluation", evaluation)
     names = {c["name"] for c in evaluation["contenders"]}
-    assert names == {"fine-tuned", "prompted", "few-shot", "tfidf-linear", "embedding-linear", "majority"}
+    writers = {"fine-tuned", "fine-tuned+retrieval", "prompted", "few-shot", "prompted-best", "retrieval"}
+    assert names == {*writers, "tfidf-linear", "embedding-linear", "majority"}
     for contender in evaluation["contenders"]:
         for metric in ("accuracy", "macro_f1"):
             value = contender["metrics"][metric]
@@ -531,11 +532,14 @@ def test_run_does_it_all(tmp_path, cli, tiny_gguf, encoder):
     meets("train", ran["train"])
     meets("evaluation", ran["evaluation"])
     meets("clean", ran["clean"])
-    assert (ran["task"], ran["model_version"]) == ("intents", "intents@1")
+    assert ran["task"] == "intents"
+    assert [one["model_version"] for one in ran["trainings"]] == ["intents@1", "intents@2"]
+    assert [one["recipe"]["method"] for one in ran["trainings"]] == ["encoder", "lora"]
+    assert ran["model_version"] == ran["train"]["model_version"] == ran["evaluation"]["model_version"]
     assert ran["clean"]["removed"] == 1
-    assert ran["train"]["recipe"]["epochs"] == 3
+    assert ran["trainings"][1]["recipe"]["epochs"] == 3
     counts = ran["add"]["counts"]
     assert sum(counts.values()) == 73
     assert ran["evaluation"]["test_examples"] == counts["test"] > 0
     (task,) = cli(folder, "status", "--json").json["tasks"]
-    assert (task["candidate"], task["champion"]) == ("intents@1", None)
+    assert (task["candidate"], task["champion"]) == (ran["model_version"], None)

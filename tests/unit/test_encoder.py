@@ -149,13 +149,17 @@ def test_it_is_evaluated_under_its_own_name_and_promoted_and_predicts(trained_en
     names = {c.name for c in found.contenders}
     assert "fine-tuned-encoder" in names
     assert "fine-tuned" not in names
+    (untrained,) = (one for one in found.left_out if one.contender == "fine-tuned")
+    assert "`inhouse train intents --model causal` makes one" in untrained.reason
     assert {"embedding-linear", "tfidf-linear", "prompted", "majority"} <= names
     assert Path(found.report).is_file()
     assert [r.target_errors for r in found.reviews if r.contender == "fine-tuned-encoder"] == [0.02, 0.05]
     version = registry.find_version(workspace, "intents", "latest")
     (review,) = (r for r in found.reviews if r.contender == "fine-tuned-encoder" and r.target_errors == 0.05)
     assert version.threshold == (1.01 if review.threshold is None else review.threshold)
-    assert Evaluation.model_validate_json(Path(found.files["json"]).read_bytes()) == found
+    kept = json.loads(Path(found.files["json"]).read_bytes())
+    assert isinstance(kept.pop("wrong_answers"), list)
+    assert Evaluation.model_validate(kept) == found
     for what in ("markdown", "card", "card_markdown"):
         assert result.model_version in Path(found.files[what]).read_text("utf-8")
     inhouse.promote(workspace, "intents", force=True, reason="for the test")
@@ -1076,7 +1080,7 @@ def test_another_contender_needs_a_reason_and_one_that_cannot_serve_is_refused(e
     assert own.champion == "intents@1"
     assert inhouse.promote(evaluated, "intents", which="1", force=True, reason="test").champion == "intents@1"
     with pytest.raises(Refused, match="cannot be served yet"):
-        inhouse.promote(evaluated, "intents", which="1", contender="prompted")
+        inhouse.promote(evaluated, "intents", which="1", contender="majority")
     with pytest.raises(NotFound, match="was not compared"):
         inhouse.promote(evaluated, "intents", which="1", contender="gpt")
 

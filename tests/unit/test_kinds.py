@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import jsonschema
 import pytest
@@ -59,6 +61,9 @@ def write(path, rows):
     return path
 
 
+WRITERS = ("fine-tuned", "fine-tuned+retrieval", "prompted", "few-shot", "prompted-best", "retrieval")
+
+
 def trained_task(cli, folder, name, tiny_gguf, kind, file, *options):
     """init, add, train for a few steps, evaluate, promote by force; the evaluation."""
     assert cli(folder, "init", name, "--kind", kind, "--base", tiny_gguf).code == 0
@@ -74,7 +79,7 @@ def trained_task(cli, folder, name, tiny_gguf, kind, file, *options):
 
 
 @pytest.fixture(scope="module")
-def kinds(tmp_path_factory, tiny_gguf, cli, one_thread):
+def kinds(tmp_path_factory, tiny_gguf, encoder, cli, one_thread):
     folder = tmp_path_factory.mktemp("kinds") / "work"
     root = folder.parent
     done = {
@@ -116,12 +121,17 @@ def kinds(tmp_path_factory, tiny_gguf, cli, one_thread):
 
 
 def test_every_kind_meets_the_contract_and_has_its_contenders(kinds):
-    from pathlib import Path
-
     contract = json.loads((Path(__file__).parents[1] / "contracts" / "evaluation.schema.json").read_text())
     for evaluation in kinds[1].values():
         jsonschema.validate(evaluation, contract)
-        assert [c["name"] for c in evaluation["contenders"]] == ["fine-tuned", "prompted", "few-shot", "majority"]
+        assert [c["name"] for c in evaluation["contenders"]] == [*WRITERS, "majority"]
+        assert [(one["contender"], one["reason"].split(";")[0]) for one in evaluation["left_out"]] == [
+            ("grounded", "there are no documents to look things up in")
+        ]
+        chosen, *others = evaluation["prompts"]
+        assert chosen["chosen"]
+        assert chosen["contender"] == "prompted-best"
+        assert not any(one["chosen"] or one["metric"]["value"] > chosen["metric"]["value"] for one in others)
 
 
 def test_metrics_of_each_kind(kinds):
@@ -140,7 +150,7 @@ def test_the_schema_is_kept_and_every_answer_that_was_given_meets_it(kinds):
     assert set(task.json_schema["required"]) == {"town", "lamps", "items"}
     version = registry.find_version(workspace, "orders", "latest")
     assert version.json_schema == task.json_schema
-    for name in ("fine-tuned", "prompted", "few-shot", "majority"):
+    for name in (*WRITERS, "majority"):
         kept = predictions.load(workspace, "orders", version.name, name, done["orders"]["dataset_fingerprint"])
         given = [a for a in kept["answer"].to_list() if a is not None]
         assert all(validate(task.json_schema, parse_object(a)) == "" for a in given)
@@ -359,10 +369,30 @@ def test_a_remote_model_that_is_away_is_left_out_and_said_so(kinds, cli):
     assert mistyped.code == 3
     assert "fine-tuned" not in mistyped.err, "told before any work"
     first, second = ({c["name"]: c for c in e["contenders"]} for e in (kinds[1]["letters"], done.json))
-    for name in ("fine-tuned", "prompted", "few-shot"):
-        assert first[name]["cached"] == 0
+    for name in WRITERS:
+        assert first[name]["cached"] == 0 or name == "prompted-best", "it was asked some in its search"
         assert second[name]["cached"] == done.json["validation_examples"] + done.json["test_examples"], name
         assert second[name]["metrics"] == first[name]["metrics"]
+
+
+def test_passages_of_documents_are_cited_in_what_is_kept_and_in_the_report(kinds, cli):
+    folder = kinds[0]
+    documents = folder / "tasks" / "letters" / "documents"
+    documents.mkdir()
+    (documents / "house.md").write_text("# Lamps\n\nWhoever asks for lamps gets them from the store in Bonn.\n")
+    try:
+        done = cli(folder, "evaluate", "letters", "--json")
+    finally:
+        shutil.rmtree(documents)
+    assert done.code == 0, done.err
+    assert "grounded" in [c["name"] for c in done.json["contenders"]]
+    assert done.json["left_out"] == []
+    workspace = Workspace(folder)
+    version = registry.find_version(workspace, "letters", "latest")
+    kept = predictions.load(workspace, "letters", version.name, "grounded", done.json["dataset_fingerprint"])
+    workspace.close()
+    assert {json.loads(text)["sources"][0] for text in kept["prediction"].to_list()} == {"house.md#1"}
+    assert "grounded was shown house.md#1" in Path(done.json["report"]).read_text("utf-8")
 
 
 def test_a_correction_must_meet_the_schema(kinds):

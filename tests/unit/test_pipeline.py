@@ -305,8 +305,8 @@ def judged(workspace, **changes):
     """Version 2 with another judgement: what the gates of `promote` read."""
     version = registry.find_version(workspace, "intents", 2)
     evaluation = dict(version.evaluation)
-    # No linear model is the best: that one would be promoted in its place.
-    told = {"decision": changes.get("decision", "adopt"), "winner": "prompted"}
+    # Nothing else that can be served is the best: it would be promoted in its place.
+    told = {"decision": changes.get("decision", "adopt"), "winner": "majority"}
     evaluation["verdict"] = {**evaluation["verdict"], **told}
     if "rival" in changes:
         evaluation["against_champion"] = changes["rival"]

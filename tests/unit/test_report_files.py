@@ -67,6 +67,7 @@ def test_markdown_has_every_part_that_was_measured_and_no_other():
     assert headings == [
         "Contenders",
         "Left out",
+        "Prompts tried",
         "Comparisons",
         "Review",
         "Calibration error",
@@ -87,7 +88,7 @@ def test_tables_of_markdown_have_as_many_cells_in_every_row_whatever_names_hold(
         update={"contenders": (ugly,), "slices": (SliceResult(by="label", value=f"x|{EVIL}", metric=HALF),)}
     )
     found = tables(report_markdown(known))
-    assert len(found) == 8
+    assert len(found) == 9
     assert all(len({len(row) for row in rows}) == 1 for rows in found)
     assert "<script" not in report_markdown(known).replace("\\<", "")
 
@@ -232,6 +233,7 @@ def test_the_report_shows_what_was_measured_in_order_and_nothing_else():
     headings = re.findall(r"<h2>([^<]+)</h2>", html)
     assert headings[1:] == [
         "The comparison",
+        "The prompts that were tried",
         "What may go straight through",
         "How far its confidence can be trusted",
         "What more examples would bring",
@@ -251,6 +253,8 @@ def test_the_report_shows_what_was_measured_in_order_and_nothing_else():
         "off by 50.0 % on average",
         "language: de the worst",
         "retrieval: no time was left (about 12 minutes)",
+        "The best one answers the test as prompted-best",
+        "the instruction first; in brief chosen",
         "3 test examples have an answer that is probably wrong",
         "moved 0.100 nats",
         "400 more examples would bring accuracy about 5.0 points up",
@@ -289,6 +293,15 @@ def test_every_test_example_can_be_browsed_and_narrowed_without_a_script():
     assert {i["type"] for i in inputs} == {"radio"}
     for mark in ("wrong", "won", "lost", "suspect", "person"):
         assert f".browser:has(#only-{mark}:checked) tbody tr:not(.{mark})" in html
+
+
+def test_what_an_answer_was_shown_stands_beside_it():
+    cited = [("chapter-39.txt#3", "a<b>.txt#1") if n % 2 else () for n in range(len(EXAMPLES))]
+    html = render_report(replace(full(), sources={"contender-1": cited}))
+    page = Page(html)
+    assert_inert(page)
+    assert page.plain.count("contender-1 was shown chapter-39.txt#3, a<b>.txt#1") == len(EXAMPLES) // 2
+    assert "was shown" not in Page(render_report(full())).plain
 
 
 def test_suspect_examples_and_those_for_a_person_can_be_picked_out():

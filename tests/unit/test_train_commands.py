@@ -158,7 +158,7 @@ def test_a_done_training_is_not_repeated_in_another_precision(workspace, cli):
 def test_no_time_at_all_is_refused(workspace, cli, given):
     refused = cli(workspace, "train", "intents", "--minutes", given)
     assert refused.code == 2
-    assert "no time to train in" in refused.err
+    assert "no time to work in" in refused.err
 
 
 def test_what_cannot_be_done_together_is_refused(workspace, cli):

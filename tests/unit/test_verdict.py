@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,17 @@ def answers(
     validation: list[str | None] = [v if i < known else None for i, v in enumerate(VALIDATION)]
     test = [e if hit else None for e, hit in zip(expected, hits, strict=True)]
     return ContenderAnswers(name, name.startswith("fine-tuned"), validation, test)
+
+
+def test_what_would_not_be_served_is_compared_but_decides_nothing() -> None:
+    shown = replace(answers("fine-tuned+retrieval", first(195)), served=False)
+    others = [answers("prompted", first(100)), answers("majority", first(10))]
+    case = {"expected_test": EXPECTED, "expected_validation": VALIDATION, "metrics": MetricsSection()}
+    found, comparisons = decide([answers("fine-tuned", first(180)), shown, *others], **case)
+    assert (found.decision, found.winner) == ("adopt", "fine-tuned")
+    assert {c.ours for c in comparisons} == {"fine-tuned"}
+    alone, _ = decide([shown, *others], **case)
+    assert alone.winner == "fine-tuned+retrieval"
 
 
 def first(count: int, skip: int = 0) -> np.ndarray:

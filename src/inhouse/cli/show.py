@@ -199,12 +199,12 @@ def evaluated(result: Evaluation) -> str:
     best_first = sorted(result.contenders, key=lambda c: -c.metrics[metric].value)
     others = [name for name in best_first[0].metrics if name != metric and ":" not in name]
     rows = [_contender_row(c, metric, others) for c in best_first]
-    header = ["contender", _word(metric), "95 % interval", *map(_word, others), "requests/s"]
+    header = ["contender", _word(metric), "95 % interval", *map(_word, others), "requests/s", "tokens in", "out"]
     verdict = result.verdict
     lines = [
         f"{result.model_version} on {result.test_examples} test examples of {result.task}",
         table(header, rows),
-        *_parts(next((c for c in best_first if c.model), best_first[0])),
+        *_parts(next((c for c in best_first if c.model == result.model_version), best_first[0])),
         "",
         f"verdict: {verdict.decision.upper().replace('_', ' ')} (best: {verdict.winner})",
         verdict.reason,
@@ -215,10 +215,18 @@ def evaluated(result: Evaluation) -> str:
             f"against the champion {rival['champion']}: {rival['gain']:+.1%} "
             f"(95 % interval {rival['low']:+.1%} to {rival['high']:+.1%}, p = {rival['p_value']:.3f})"
         )
-    ours = next((c.name for c in result.contenders if c.model), "")
+    ours = next((c.name for c in result.contenders if c.model == result.model_version), "")
+    lines += [result.shorter_prompt] if result.shorter_prompt else []
     lines += [f"review: {one.sentence}" for one in result.reviews if one.contender == ours]
     lines += _beside(result, ours)
+    lines += [
+        f"best prompt of {len(result.prompts)} tried: {one.form} "
+        f"({_word(metric)} {one.metric.value:.1%} on {one.metric.n} validation examples)"
+        for one in result.prompts
+        if one.chosen
+    ]
     lines += [f"not compared: {one.contender}, as {one.reason}" for one in result.left_out]
+    lines += [f"base of {', '.join(one.used_by)}: {one.title}. {one.limits}" for one in result.bases]
     lines += [f"warning: {w}" for w in result.warnings]
     lines.append(f"report: {result.report}")
     if card := result.files.get("card"):
@@ -267,6 +275,7 @@ def _contender_row(contender: ContenderResult, primary: str, others: Sequence[st
         f"{first.low:.1%} to {first.high:.1%}",
         *(f"{contender.metrics[name].value:.1%}" if name in contender.metrics else "-" for name in others),
         f"{rate:,.0f}" if rate >= 10 else f"{rate:.1f}",
+        *("-" if tokens is None else f"{tokens:,.0f}" for tokens in (contender.prompt_tokens, contender.answer_tokens)),
     ]
 
 

@@ -22,6 +22,7 @@ from inhouse.core.evaluation import (
     RobustnessResult,
     SliceBy,
     SliceResult,
+    TriedPrompt,
     Verdict,
 )
 from inhouse.core.example import (
@@ -152,6 +153,7 @@ __all__ = [
     "TrainResult",
     "TrainSection",
     "TrainedModel",
+    "TriedPrompt",
     "Trimming",
     "Verdict",
     "calibrated_parts",

@@ -87,6 +87,18 @@ class LeftOut(Frozen):
     minutes: float | None = None
 
 
+class TriedPrompt(Frozen):
+    """A form of prompt that was tried on validation examples: how the base was asked, in words, and what it scored.
+
+    `contender` is the one that it was tried for, which asks by the form that was `chosen`.
+    """
+
+    contender: str
+    form: str
+    metric: Metric
+    chosen: bool = False
+
+
 class BaseFacts(Frozen):
     """A base model that contenders were made of: what it is, how many `parameters` it has, and what it cannot do.
 
@@ -260,6 +272,7 @@ class Evaluation(Frozen):
     Attributes:
         report: path of the HTML report; `files` are those beside it, by what they are (`json`, `markdown`, `card`).
         comparisons: all that the verdict was chosen from, its own among them.
+        prompts: the forms of prompt that were tried on validation examples, for the contender that asks by the best.
         suspect_tests: how many test examples have an answer that is probably wrong.
         without_suspects: the primary metric of each contender, by name, on the other test examples; the verdict rests
             on all of them.
@@ -289,7 +302,32 @@ class Evaluation(Frozen):
     forgetting: ForgettingResult | None = None
     robustness: tuple[RobustnessResult, ...] = ()
     field_review: FieldReview | None = None
+    prompts: tuple[TriedPrompt, ...] = ()
     suspect_tests: int = 0
     without_suspects: dict[str, Metric] = Field(default_factory=dict)
     currency: str = ""
     files: dict[str, str] = Field(default_factory=dict)
+
+    @property
+    def shorter_prompt(self) -> str:
+        """By how much the fine-tuned model's prompt is shorter than what it is compared with; empty where it is not.
+
+        Of several ways of prompting, that of the verdict counts, else the best on the test examples.
+        """
+        writing = [c for c in self.contenders if c.prompt_tokens]
+        ours = next((c for c in writing if c.name == "fine-tuned"), None)
+        others = [c for c in writing if c.model is None and not c.name.startswith("fine-tuned")]
+        if ours is None or not others:
+            return ""
+        best = max(others, key=lambda c: (c.name in (self.verdict.against, self.verdict.winner), self._primary(c)))
+        before, after = best.prompt_tokens or 0.0, ours.prompt_tokens or 0.0
+        if before <= after:
+            return ""
+        return (
+            f"{ours.name} asks with {after:,.0f} tokens where {best.name} needs {before:,.0f}: "
+            "a shorter prompt is part of the gain"
+        )
+
+    def _primary(self, contender: ContenderResult) -> float:
+        metric = contender.metrics.get(self.primary_metric)
+        return metric.value if metric else 0.0

@@ -16,6 +16,7 @@ from itertools import pairwise
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from inhouse.core import bm25
 from inhouse.core.example import render_input
 
 MARK = "[…]"
@@ -25,8 +26,6 @@ LONGEST_PART = 400
 WORDS, WORDS_BEFORE = 60, 8
 # So many parts running that do not fit any more end the choice.
 TRIES = 50
-# BM25's usual constants.
-K1, B = 1.2, 0.75
 # What the names of features about words begin with.
 _HERE, _BEFORE = "word ", "before "
 
@@ -112,10 +111,8 @@ class Trimming(BaseModel):
     def relevance(self, part: Part) -> float:
         """BM25 of a part against the task's words."""
         times = Counter(word for word in part.words if word in self.query)
-        if not times:
-            return 0.0
-        norm = K1 * (1 - B + B * len(part.words) / self.mean_words)
-        return sum(self.query[word] * n * (K1 + 1) / (n + norm) for word, n in times.items())
+        length = len(part.words)
+        return sum(bm25.weight(self.query[word], n, length, self.mean_words) for word, n in times.items())
 
     def _chosen(
         self, inputs: Mapping[str, str], parts: Sequence[Part], order: Sequence[int], count: CountTokens

@@ -20,7 +20,7 @@ from tokenizers import Tokenizer
 
 from inhouse.core import ModelVersion, Recipe
 from inhouse.deploy.export_classifier import TARGET, write_openvino_folder
-from inhouse.deploy.served import GGUF
+from inhouse.deploy.served import GGUF, is_prompted
 from inhouse.engine import Base, get_base
 from inhouse.engine.chat_template import ChatTemplate
 from inhouse.engine.classifier import ENGINE
@@ -110,6 +110,11 @@ def export_version(workspace: Workspace, version: ModelVersion, to: str, out: Pa
     if version.engine == LINEAR_ENGINE:
         raise UsageError(
             f"{version.name} is a linear model, which is not exported",
+            "serve it: `inhouse serve`, or `inhouse predict`",
+        )
+    if is_prompted(version):
+        raise UsageError(
+            f"{version.name} is an untrained base with a prompt, of which nothing is to be exported",
             "serve it: `inhouse serve`, or `inhouse predict`",
         )
     known = [TARGET] if version.engine == ENGINE else list(WRITERS)

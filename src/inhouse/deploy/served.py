@@ -9,17 +9,20 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
 from inhouse.core import ModelVersion, Outline, Prediction, calibrated_parts, render_input
 from inhouse.core.json_schema import compact
-from inhouse.engine import get_base
+from inhouse.engine import Base, get_base, served_file
 from inhouse.engine.answers import AnswerForm, Question, answer_all, answer_form, as_prediction, doubtful
 from inhouse.engine.chat_template import ChatTemplate
 from inhouse.engine.choice import open_engine
 from inhouse.engine.classifier import ENGINE, TEXTS_AT_ONCE
+from inhouse.engine.gguf_fields import context_length, read_fields
 from inhouse.engine.linear_archive import LINEAR_ENGINE
+from inhouse.engine.prompt_file import read_frame
 from inhouse.engine.prompts import trained_messages
 from inhouse.engine.protocol import Generation, Grammar, Progress, StreamingEngine
 from inhouse.errors import InputError
@@ -33,6 +36,7 @@ if TYPE_CHECKING:
 
 GGUF = ".gguf"
 CLASSIFIER = ".classifier"
+PROMPT = ".prompt"
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,31 +185,46 @@ class ServedModel(Served):
 
     def __init__(self, workspace: Workspace, version: ModelVersion) -> None:
         super().__init__(version)
-        recipe = version.lineage["recipe"]
-        base = get_base(recipe["base_model"], workspace.settings, sha256=recipe["base_sha256"])
+        base = self._base(workspace)
         self.template = ChatTemplate(base.folder, base.spec.end_of_turn)
         self.form = form_of(version)
         self.engine: StreamingEngine = open_engine(
             version.engine,
-            workspace.blobs.path(version.file_sha256, GGUF),
+            self._file(workspace, base),
             self.template.end_of_turn,
             threads=workspace.settings.threads,
             exact=version.exact,
         )
-        self._system = recipe["system"]
-        self._max_tokens = recipe["max_tokens"]
+
+    def _base(self, workspace: Workspace) -> Base:
+        """What it was made of, whose tokens it reads."""
+        recipe = self.version.lineage["recipe"]
+        return get_base(recipe["base_model"], workspace.settings, sha256=recipe["base_sha256"])
+
+    def _file(self, workspace: Workspace, _base: Base) -> Path:
+        """The weights that answer."""
+        return workspace.blobs.path(self.version.file_sha256, GGUF)
+
+    def _prompt(self, inputs: Mapping[str, str]) -> list[int]:
+        """What it reads of an input.
+
+        Raises:
+            InputError: it is longer than what it reads.
+        """
+        recipe = self.version.lineage["recipe"]
+        ids = self.template.prompt_ids(trained_messages(recipe["system"], inputs, chat=self.version.chat))
+        if len(ids) > recipe["max_tokens"]:
+            raise InputError(
+                f"the input takes {len(ids)} tokens and the model was trained for at most {recipe['max_tokens']}",
+                'shorten it, or train again with train.trim = "relevance" or a larger train.max_tokens in task.toml',
+            )
+        return ids
 
     def _question(self, inputs: Mapping[str, str]) -> Question:
         whole, trimming = inputs, self.version.trimming
         if trimming is not None:
             inputs = trimming(inputs, lambda text: len(self.template.text_ids(text)))
-        ids = self.template.prompt_ids(trained_messages(self._system, inputs, chat=self.version.chat))
-        if len(ids) > self._max_tokens:
-            raise InputError(
-                f"the input takes {len(ids)} tokens and the model was trained for at most {self._max_tokens}",
-                'shorten it, or train again with train.trim = "relevance" or a larger train.max_tokens in task.toml',
-            )
-        return Question(ids, render_input(inputs), trimmed=inputs != whole)
+        return Question(self._prompt(inputs), render_input(inputs), trimmed=inputs != whole)
 
     def _answers(self, questions: Sequence[Question], progress: Progress | None) -> list[Prediction]:
         return answer_all(self.engine, questions, self.form, self.template.decode, progress)
@@ -239,6 +258,31 @@ class ServedModel(Served):
     def close(self) -> None:
         """Free the model."""
         self.engine.close()
+
+
+class ServedPrompt(ServedModel):
+    """The untrained base, asked by a prompt that an evaluation judged.
+
+    Args: those of `ServedModel`.
+    """
+
+    def __init__(self, workspace: Workspace, version: ModelVersion) -> None:
+        super().__init__(workspace, version)
+        self._frame = read_frame(workspace.blobs.path(version.file_sha256, PROMPT))
+        self._most = context_length(read_fields(self._base(workspace).gguf)) - self.form.max_tokens
+
+    def _base(self, workspace: Workspace) -> Base:
+        lineage = self.version.lineage
+        return get_base(lineage["prompted"], workspace.settings, sha256=lineage["prompted_sha256"])
+
+    def _file(self, _workspace: Workspace, base: Base) -> Path:
+        return served_file(base, self.version.engine)
+
+    def _prompt(self, inputs: Mapping[str, str]) -> list[int]:
+        ids = self.template.prompt_ids(self._frame.messages(inputs, chat=self.version.chat))
+        if len(ids) > self._most:
+            raise InputError(f"the prompt takes {len(ids)} tokens, of {self._most} at most", "shorten the input")
+        return ids
 
 
 class ServedClassifier(Served):
@@ -303,7 +347,14 @@ class ServedClassifier(Served):
 
 def open_served(workspace: Workspace, version: ModelVersion) -> Served:
     """A version, whichever kind of model it is."""
-    return (ServedClassifier if version.engine in (ENGINE, LINEAR_ENGINE) else ServedModel)(workspace, version)
+    if version.engine in (ENGINE, LINEAR_ENGINE):
+        return ServedClassifier(workspace, version)
+    return (ServedPrompt if is_prompted(version) else ServedModel)(workspace, version)
+
+
+def is_prompted(version: ModelVersion) -> bool:
+    """Whether a version is the untrained base with a prompt."""
+    return "prompted" in version.lineage
 
 
 def open_classifier(workspace: Workspace, version: ModelVersion) -> LabelClassifier | LinearClassifier:

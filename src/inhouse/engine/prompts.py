@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from inhouse.core import Example, Outline, Task, render_input
+from inhouse.core.documents import Passage
+from inhouse.core.frozen import Frozen
 
 # The fine-tuned model knows its work: an empty system message keeps a template's default one (20 tokens on SmolLM) out.
 TRAINED_SYSTEM = ""
@@ -48,26 +50,131 @@ def instruction_of(task: Task) -> str:
     return task.instruction or _PLAIN_INSTRUCTIONS[task.kind]
 
 
-def prompted_messages(task: Task, inputs: Mapping[str, str], shots: Sequence[Example] = ()) -> Messages:
+class PromptForm(Frozen):
+    """How the untrained base is asked.
+
+    Attributes:
+        instruction: the task's own, its own and again behind the input, or a plain one of the kind.
+        answer: how the form of an answer is told: in full (labels, JSON Schema, outline), or briefly.
+        shots: how many solved examples are shown at most, where `choice` names which: of different labels or groups,
+            the first in an order fixed by content, or the most similar ones to each input.
+    """
+
+    instruction: Literal["own", "repeated", "plain"] = "own"
+    answer: Literal["full", "brief"] = "full"
+    choice: Literal["none", "spread", "fixed", "nearest"] = "none"
+    shots: int = 0
+
+    @property
+    def told(self) -> str:
+        """The form in words."""
+        instruction = {
+            "own": "the instruction first",
+            "repeated": "the instruction first and again behind the input",
+            "plain": "a plain instruction of the kind",
+        }[self.instruction]
+        answer = {"full": "labels, schema or outline in full", "brief": "labels, schema or outline in brief"}
+        which = {
+            "none": "no solved example",
+            "spread": f"up to {self.shots} solved examples of different labels or groups",
+            "fixed": f"up to {self.shots} solved examples, always the same",
+            "nearest": f"up to {self.shots} solved examples, the most similar to each input",
+        }
+        return f"{instruction}; {answer[self.answer]}; {which[self.choice]}"
+
+
+USUAL_FORM = PromptForm()
+
+
+def prompted_messages(
+    task: Task,
+    inputs: Mapping[str, str],
+    shots: Sequence[Example] = (),
+    *,
+    form: PromptForm = USUAL_FORM,
+    passages: Sequence[Passage] = (),
+) -> Messages:
     """What the untrained base reads: instruction and the form of an answer, then solved examples, then the input.
 
-    A conversation's own system message follows the instruction.
+    What differs from question to question stands last, so that an engine computes what comes before it once. A
+    conversation's own system message follows the instruction.
+
+    Args:
+        form: how it is asked; the solved examples are `shots` whatever the form says of them.
+        passages: of documents, which stand before the input.
     """
     own = [m["content"] for m in conversation(inputs) if m["role"] == "system"] if task.input.chat else []
-    messages: Messages = [{"role": "system", "content": "\n\n".join([_asked_of(task), *own])}]
+    messages: Messages = [{"role": "system", "content": "\n\n".join([_asked_of(task, form), *own])}]
     for shot in shots:
         messages += [*_turns(task, shot.inputs), {"role": "assistant", "content": shot.target}]
-    return [*messages, *_turns(task, inputs)]
+    *before, last = _turns(task, inputs)
+    before_it = [_shown(passages)] if passages else []
+    behind_it = [instruction_of(task)] if form.instruction == "repeated" else []
+    content = "\n\n".join([*before_it, last["content"], *behind_it])
+    return [*messages, *before, {**last, "content": content}]
 
 
-def _asked_of(task: Task) -> str:
+def shown_messages(
+    system: str, inputs: Mapping[str, str], shots: Sequence[Example] = (), *, chat: bool = False
+) -> Messages:
+    """What the fine-tuned model reads where it is shown solved examples: each a turn as it learned to answer one.
+
+    Args:
+        chat: as in `trained_messages`.
+    """
+    messages = trained_messages(system, inputs, chat=chat)
+    begins = [m for m in messages[:1] if m["role"] == "system"]
+    turns = [
+        message
+        for shot in shots
+        for message in (
+            *(m for m in trained_messages(system, shot.inputs, chat=chat) if m["role"] != "system"),
+            {"role": "assistant", "content": shot.target},
+        )
+    ]
+    return [*begins, *turns, *messages[len(begins) :]]
+
+
+def _shown(passages: Sequence[Passage]) -> str:
+    """Passages as a prompt shows them."""
+    return "From the documents:\n" + "\n".join(f"[{passage.cited}] {passage.text}" for passage in passages)
+
+
+def _asked_of(task: Task, form: PromptForm) -> str:
     """Instruction, and by kind the labels, the JSON Schema or the outline."""
-    form = {
-        "classify": lambda: "Labels:\n" + "\n".join(f"- {label}" for label in task.labels),
-        "extract": lambda: "JSON Schema:\n" + json.dumps(task.json_schema, ensure_ascii=False, separators=(",", ":")),
-        "generate": lambda: outline_in_words(task.outline),
-    }[task.kind]()
-    return f"{instruction_of(task)}\n\n{form}".strip()
+    instruction = _PLAIN_INSTRUCTIONS[task.kind] if form.instruction == "plain" else instruction_of(task)
+    told = _told_in_full(task) if form.answer == "full" else _told_in_brief(task)
+    return f"{instruction}\n\n{told}".strip()
+
+
+def _told_in_full(task: Task) -> str:
+    if task.kind == "classify":
+        return "Labels:\n" + "\n".join(f"- {label}" for label in task.labels)
+    if task.kind == "extract":
+        return "JSON Schema:\n" + json.dumps(task.json_schema, ensure_ascii=False, separators=(",", ":"))
+    return outline_in_words(task.outline)
+
+
+def _told_in_brief(task: Task) -> str:
+    if task.kind == "classify":
+        return f"Labels: {', '.join(task.labels)}"
+    if task.kind == "extract":
+        return "Answer like this: " + json.dumps(outline_of_schema(task.json_schema), ensure_ascii=False)
+    return "\n".join(f"{heading}\n..." for heading in task.outline.sections)
+
+
+def outline_of_schema(schema: Mapping[str, Any]) -> Any:  # noqa: ANN401 - any JSON
+    """A value as the schema wants it, with the names of types, or the choices, in the place of values."""
+    if "const" in schema:
+        return schema["const"]
+    if "enum" in schema:
+        return " or ".join(str(value) for value in schema["enum"])
+    kinds = [schema["type"]] if isinstance(schema.get("type"), str) else list(schema.get("type", ["string"]))
+    if "object" in kinds:
+        return {name: outline_of_schema(one) for name, one in schema.get("properties", {}).items()}
+    if "array" in kinds:
+        return [outline_of_schema(schema.get("items", {}))]
+    return " or ".join(kinds)
 
 
 def _turns(task: Task, inputs: Mapping[str, str]) -> Messages:

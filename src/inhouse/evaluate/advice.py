@@ -19,6 +19,8 @@ Choice = Literal[
 CHOICES: tuple[Choice, ...] = get_args(Choice)
 
 FLOOR = "majority"
+# Who is shown passages of the task's documents.
+GROUNDED = "grounded"
 # With fewer examples to learn from, or to judge by, figures say next to nothing: the interval of a share of 20 is up to
 # 40 points wide.
 LEAST_EXAMPLES = 50
@@ -213,6 +215,10 @@ def _after(given: Evidence, *, needs_facts: bool) -> tuple[Choice, str, str]:
     if needs_facts and choice == "fine_tune":
         told += "; its answers tell facts that must be looked up"
         return "fine_tune_with_retrieval", given.winner, told
+    name = _best(given, "fine_tune_with_retrieval")
+    if choice == "fine_tune" and name and given.contenders[name].low > value.high:
+        shown = _figures(given.contenders[name])
+        return "fine_tune_with_retrieval", name, f"{told}; shown similar examples with each request it comes to {shown}"
     return choice, given.winner, told
 
 
@@ -240,7 +246,24 @@ def _before(given: Evidence, paid: BreakEven | None) -> tuple[Choice, str, str]:
     if paid is not None and best.startswith("remote:") and (paid.requests is None or (paid.months or 0) > MOST_MONTHS):
         return "prompt", best, f"{told}, and an own model would not pay for itself within {MOST_MONTHS:.0f} months"
     room = f"{told}, which leaves up to {100 * (1 - value.value):.0f} points to gain"
-    return "fine_tune", "", f"{room}; training costs machine time and is judged by `evaluate`"
+    trained = "training costs machine time and is judged by `evaluate`"
+    if helps := _documents_help(given):
+        return "fine_tune_with_retrieval", "", f"{room}; {helps}; {trained}"
+    return "fine_tune", "", f"{room}; {trained}"
+
+
+def _documents_help(given: Evidence) -> str:
+    """That passages of the documents do more than any other way of asking the base, in words; empty if not shown.
+
+    Similar examples are no such sign: a model that has learned them need not be shown them.
+    """
+    shown = given.contenders.get(GROUNDED)
+    base = (name for name in given.contenders if name != GROUNDED and not name.startswith("remote:"))
+    others = [given.contenders[name] for name in base if family(name) in ("prompt", "retrieval")]
+    if shown is None or not others or shown.low <= max(m.high for m in others):
+        return ""
+    best = max(others, key=lambda m: m.value)
+    return f"the documents hold what is needed: with their passages {_figures(shown)}, without {_figures(best)}"
 
 
 def _reasons(given: Evidence, paid: BreakEven | None) -> Iterator[Reason]:
@@ -339,7 +362,8 @@ def _next(given: Evidence, choice: Choice) -> str:
         return f"inhouse clean {given.task}"
     if given.decision == "adopt":
         return f"inhouse promote {given.task}"
-    return f"inhouse train {given.task}" if choice == "fine_tune" else ""
+    trains = choice == "fine_tune" or (choice == "fine_tune_with_retrieval" and given.decision is None)
+    return f"inhouse train {given.task}" if trains else ""
 
 
 def _share(metric: Metric | None) -> str:

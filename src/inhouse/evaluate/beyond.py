@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -76,7 +76,7 @@ def beyond_the_average(
 
     Args:
         answers: to the test as it is.
-        names: of the contenders that matter most; of the fine-tuned one it is also asked what it learned from.
+        names: of the contenders that matter most; the fine-tuned one among them is also asked what it learned from.
         metric: that the gap is told in.
         facts: as `judge` takes it.
         minutes: that each of them may take, and `minutes_of_others` each other one; fewer rows are asked where they are
@@ -93,15 +93,17 @@ def beyond_the_average(
             slow.append(one.name)
             continue
         # What is kept would be equal to itself, so all is asked anew.
-        again = replace(given, test=[q.example for q in questions], fits={}, notes=[], identities={}, asked={})
+        # Whoever chooses by validation examples has chosen.
+        new: dict[str, Any] = {"fits": {}, "notes": [], "identities": {}, "asked": {}, "left_out": []}
+        again = replace(given, validation=[], test=[q.example for q in questions], **new)
         try:
             given.reporter.say(f"{one.name}: asked again with harmless changes")
-            found = known[one.name].ask(again)[len(given.validation) :]
+            found = known[one.name].ask(again)
         finally:
             again.close()
         consistency += _consistency(given, one, questions, found)
         robustness += _robustness(given, one, questions, found)
-        if one.fine_tuned:
+        if one.fine_tuned and one.name in names:
             gap = _gap(given, one, questions, found, metric, facts, _by_heart(given, one, minutes)) or gap
     return Beyond(tuple(consistency), tuple(robustness), gap, tuple(_left_out(slow, answers, known)))
 
@@ -132,7 +134,7 @@ def same_answer(task: Task, one: str | None, other: str | None) -> bool:
 def _within(given: Field, one: Answers, minutes: float) -> tuple[list[_Question], int]:
     """The questions that there is time for, and of how many test examples they are."""
     seconds = 60 * minutes - given.fits.get(one.name, 0.0)
-    affordable = int(seconds * one.rate) - len(given.validation)  # these are answered again, to choose by
+    affordable = int(seconds * one.rate)
     each = len([c for c in CHANGES.values() if given.task.kind in c.kinds]) + TIMES + one.fine_tuned
     rows = min(ROWS, len(given.test), affordable // each)
     return _questions(given, max(rows, 0), learned=one.fine_tuned), rows

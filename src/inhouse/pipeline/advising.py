@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime
-from functools import partial
-from math import ceil
 from typing import TYPE_CHECKING
 
 from inhouse.core import (
@@ -21,17 +20,19 @@ from inhouse.core import (
     canonical_hash,
     spread,
 )
-from inhouse.engine import get_base, served_file
-from inhouse.errors import ModelUnavailable, UsageError
-from inhouse.pipeline.evaluating.field import encoders_of, open_remote_model
+from inhouse.engine import get_base
+from inhouse.errors import UsageError
+from inhouse.pipeline.evaluating.champion import CHAMPION
+from inhouse.pipeline.evaluating.field import encoders_of, make_field, open_remote_model
 from inhouse.pipeline.evaluating.judged import facts_of, metrics_of
 from inhouse.pipeline.learning_data import to_learn_from
+from inhouse.pipeline.preparation import require_minutes
 from inhouse.scoring import judge
 from inhouse.store import Workspace, disk_guard, registry, traffic
 
 if TYPE_CHECKING:
     from inhouse.evaluate.advice import Advice, Evidence, Money
-    from inhouse.evaluate.contenders import Answers, Field
+    from inhouse.evaluate.contenders import Field
 
 # Validation examples that the contenders are judged by, and training examples that they choose by: so many are asked
 # in minutes, and more would not change what is advised.
@@ -50,6 +51,7 @@ def advise(
     requests_per_month: float | None = None,
     hours: float | None = None,
     hour_price: float | None = None,
+    minutes: float | None = None,
 ) -> Advice:
     """Say whether to prompt, retrieve, take a classical model, fine-tune, collect more examples, or leave it.
 
@@ -60,16 +62,18 @@ def advise(
         remote_price: of a thousand requests to a remote model.
         requests_per_month: expected; else as many as were served lately.
         hours, hour_price: of labelling, and what an hour of it costs, in the currency of `remote_price`.
+        minutes: that asking may take; contenders that there is no time for are left out.
 
     Raises:
         NotFound: no such task, or it has no data.
-        UsageError: hours without their price, or a figure below 0.
+        UsageError: hours without their price, a figure below 0, or no time at all.
         ConfigError, ModelUnavailable, OutboundForbidden, DiskFull
     """
     from inhouse.evaluate.advice import advise as weigh
 
     reporter = reporter or Silent()
     _check(remote_price, requests_per_month, hours, hour_price)
+    require_minutes(minutes)
     task = workspace.load_task(name)
     dataset = to_learn_from(workspace, name, reporter=reporter)
     if remote:  # a missing key is told before the work
@@ -79,7 +83,7 @@ def advise(
         found = (
             _from_evaluation(workspace, task, dataset, version)
             if version is not None and not remote
-            else _from_asking(workspace, task, dataset, remote, reporter)
+            else _from_asking(workspace, task, dataset, remote, reporter, minutes)
         )
     often, whence = _volume(workspace, name, requests_per_month)
     found = found.model_copy(update={"requests_per_month": often, "requests_from": whence})
@@ -137,7 +141,7 @@ def _of_examples(workspace: Workspace, task: Task, dataset: Dataset) -> Evidence
 def _from_evaluation(workspace: Workspace, task: Task, dataset: Dataset, version: ModelVersion) -> Evidence:
     known = Evaluation.model_validate(version.evaluation)
     primary = known.primary_metric
-    contenders = {c.name: c.metrics[primary] for c in known.contenders if primary in c.metrics}
+    contenders = {c.name: c.metrics[primary] for c in known.contenders if primary in c.metrics and c.name != CHAMPION}
     return _of_examples(workspace, task, dataset).model_copy(
         update={
             "metric": primary,
@@ -152,7 +156,9 @@ def _from_evaluation(workspace: Workspace, task: Task, dataset: Dataset, version
     )
 
 
-def _from_asking(workspace: Workspace, task: Task, dataset: Dataset, remote: str, reporter: Reporter) -> Evidence:
+def _from_asking(
+    workspace: Workspace, task: Task, dataset: Dataset, remote: str, reporter: Reporter, minutes: float | None
+) -> Evidence:
     """What contenders that need no training answer to validation examples."""
     from inhouse.evaluate.advice import LEAST_EXAMPLES, LEAST_JUDGED
 
@@ -163,12 +169,14 @@ def _from_asking(workspace: Workspace, task: Task, dataset: Dataset, remote: str
         return known
     given = _field(workspace, task, dataset, remote, reporter)
     try:
-        contenders = _asked(task, dataset, given)
+        contenders = _asked(task, dataset, given, minutes)
         known = known.model_copy(update={"contenders": contenders, "remotes": _remotes(contenders)})
         if known.curve is None:
             known = known.model_copy(update=_cheap_curve(given))
     finally:
         given.close()
+    for one in given.left_out:
+        reporter.warn(f"{one.contender} was not asked: {one.reason}")
     for note in given.notes:
         reporter.warn(note)
     return known
@@ -200,12 +208,11 @@ def _remotes(contenders: Iterable[str]) -> tuple[str, ...]:
     return tuple(name.removeprefix("remote:") for name in contenders if name.startswith("remote:"))
 
 
-def _asked(task: Task, dataset: Dataset, given: Field) -> dict[str, Metric]:
+def _asked(task: Task, dataset: Dataset, given: Field, minutes: float | None) -> dict[str, Metric]:
     """The primary metric of every contender that needs no training, on the field's test questions."""
-    from inhouse.evaluate.contenders import ask_all, contenders_of
+    from inhouse.evaluate.contenders import TimeBudget, ask_all
 
-    names = [c.name for c in contenders_of(given.task) if not c.fine_tuned]
-    answers: Sequence[Answers] = ask_all(given, names)
+    answers = ask_all(given, budget=TimeBudget(minutes), command="advise")
     facts, expected = facts_of(task, dataset), [e.target for e in given.test]
     groups = [e.group for e in given.test]
     found = {}
@@ -220,55 +227,17 @@ def _field(workspace: Workspace, task: Task, dataset: Dataset, remote: str, repo
 
     They choose by a fifth of the training groups, from which they do not learn.
     """
-    from inhouse.engine.answers import answer_form
-    from inhouse.engine.chat_template import ChatTemplate
-    from inhouse.engine.choice import choose_engine, gguf_architecture, open_engine
-    from inhouse.engine.encoder import SentenceEncoder
-    from inhouse.engine.gguf_fields import context_length, read_fields
-    from inhouse.engine.gguf_traits import traits_of
-    from inhouse.engine.prompts import TRAINED_SYSTEM
-    from inhouse.evaluate.contenders import Field
-    from inhouse.scoring.mentions import mentioned_fields
-    from inhouse.train import max_tokens_of
-    from inhouse.train.plan import ANSWER_ROOM
-
-    settings = workspace.settings
     for model in encoders_of(task):
-        get_base(model, settings, reporter.say)
-    base = get_base(task.base_model, settings, reporter.say)
-    engine = choose_engine(task.engine, gguf_architecture(base.gguf), traits=traits_of(base.gguf))
-    template = ChatTemplate(base.folder, base.spec.end_of_turn)
+        get_base(model, workspace.settings, reporter.say)
+    asked = task.model_copy(update={"remotes": (remote,) if remote else ()})
+    given: Field = make_field(workspace, asked, dataset, reporter)
     train = dataset.of("train")
     apart = [int(canonical_hash(e.group), 16) % 5 == 0 for e in train]
-
-    def none_is_trained() -> None:
-        raise ModelUnavailable("nothing is trained yet", f"inhouse train {task.name}")
-
-    return Field(
-        task=task.model_copy(update={"remotes": (remote,) if remote else ()}),
-        form=answer_form(
-            task.kind,
-            labels=task.labels,
-            json_schema=task.json_schema,
-            choices_of=partial(mentioned_fields, task.from_input) if task.from_input else None,
-            answer_tokens=ceil(ANSWER_ROOM * max(len(template.text_ids(e.target)) for e in train)) + 8,
-        ),
+    return replace(
+        given,
         train=[e for e, other in zip(train, apart, strict=True) if not other],
         validation=spread([e for e, other in zip(train, apart, strict=True) if other], CHOSEN_BY),
         test=spread(dataset.of("validation"), JUDGED),
-        system=TRAINED_SYSTEM,
-        max_tokens=max_tokens_of(task),
-        context=context_length(read_fields(base.gguf)),
-        tuned_name="",
-        make_tuned=none_is_trained,  # type: ignore[arg-type]
-        make_classifier=none_is_trained,  # type: ignore[arg-type]
-        make_base=lambda: open_engine(
-            engine, served_file(base, engine), template.end_of_turn, threads=settings.threads, exact=False
-        ),
-        make_remote=lambda name: open_remote_model(name, settings),
-        make_encoder=lambda: SentenceEncoder(get_base(task.encoder_model, settings, reporter.say).folder),
-        template=template,
-        reporter=reporter,
     )
 
 

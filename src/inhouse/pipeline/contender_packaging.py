@@ -4,56 +4,70 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from inhouse.core import Dataset, EncoderRecipe, Evaluation, ModelVersion, Prediction, Reporter, Task, read_recipe
+from inhouse.core import (
+    Dataset,
+    Evaluation,
+    Example,
+    ModelVersion,
+    Parity,
+    Prediction,
+    Reporter,
+    Task,
+    Trimming,
+    spread,
+)
+from inhouse.engine import get_base
 from inhouse.errors import NotFound, Refused
-from inhouse.pipeline.evaluating.champion import against_champion
-from inhouse.pipeline.evaluating.judged import SERVABLE
+from inhouse.pipeline.evaluating.champion import CHAMPION, against_champion, champion_of
+from inhouse.pipeline.evaluating.field import base_of, encoder_of, make_field, writer_and_picker
+from inhouse.pipeline.evaluating.judged import PROMPTED, SERVABLE, facts_of
 from inhouse.pipeline.evaluating.review import reviewed, target_errors_of
 from inhouse.pipeline.learning_data import to_learn_from
-from inhouse.scoring import judge
+from inhouse.scoring import FactFinder, judge, right_metric
 from inhouse.store import Workspace, predictions, registry
+
+# Questions that a prompted base is asked again, to see that it is served as it was judged.
+ASKED_AGAIN = 100
 
 
 def register_contender(workspace: Workspace, evaluated: ModelVersion, name: str, reporter: Reporter) -> ModelVersion:
     """A contender of a version's evaluation as a version of its own; the one of before where it is the same file.
 
-    It is fitted as it was for the evaluation, on the same data, and its file must answer as the contender did there.
+    It is made as it was for the evaluation, on the same data, and must answer as the contender did there.
 
     Args:
-        evaluated: the version whose evaluation compared it.
+        evaluated: the version that the evaluation speaks of.
         name: of `SERVABLE`.
 
     Raises:
         Refused: the contender cannot be served, or the data is no longer what was evaluated.
         NotFound: it took no part.
-        ModelUnavailable: the encoder that it reads is not here.
+        ModelUnavailable: the base or the encoder that it needs is not here.
     """
-    from inhouse.deploy.served import CLASSIFIER
-    from inhouse.engine.linear_archive import LINEAR_ENGINE
-
     task = evaluated.answers_as(workspace.load_task(evaluated.task))
     evaluation = Evaluation.model_validate(evaluated.evaluation)
     if name not in {c.name for c in evaluation.contenders}:
         there = ", ".join(c.name for c in evaluation.contenders)
         raise NotFound(f"{name!r} was not compared with {evaluated.name}", f"there are {there}")
+    if name.startswith("remote:"):
+        raise Refused(
+            f"{name} is not served from here: every request would leave this machine",
+            "ask it where it is, with the URL of inhouse.toml",
+        )
     if name not in SERVABLE:
         raise Refused(f"{name} cannot be served yet", f"can be: {', '.join(SERVABLE)}, and what was fine-tuned")
     dataset = to_learn_from(workspace, task.name, evaluated.lineage["dataset"])
     kept = _kept(workspace, evaluated, name, dataset)
-    lineage = {**evaluated.lineage, "compared_with": evaluated.name, "trained": evaluated.contender}
-    encoder = _encoder_of(workspace, task, evaluated) if name == "embedding-linear" else None
-    if encoder is not None:
-        lineage |= {"encoder": encoder.spec.name, "encoder_sha256": encoder.spec.sha256}
-    with tempfile.TemporaryDirectory(dir=workspace.paths.blobs, prefix=".part-") as folder:
-        file = Path(folder) / "model"
-        _write(file, dataset, name, encoder, learn_all=evaluated.contender == "fine-tuned-encoder")
-        blob = workspace.blobs.put_file(file, CLASSIFIER)
-    same = (v for v in registry.versions(workspace, task.name) if (v.contender, v.file_sha256) == (name, blob))
+    make = _prompted if name in PROMPTED else _linear
+    made = make(workspace, task, evaluated, evaluation, name, dataset, reporter)
+    lineage = {**evaluated.lineage, "compared_with": evaluated.name, "trained": evaluated.contender, **made.lineage}
+    same = (v for v in registry.versions(workspace, task.name) if (v.contender, v.file_sha256) == (name, made.blob))
     before = next((v for v in same if v.lineage["compared_with"] == evaluated.name), None)
     version = evaluated.model_copy(
         update={
@@ -61,16 +75,96 @@ def register_contender(workspace: Workspace, evaluated: ModelVersion, name: str,
             "created_at": before.created_at if before else "",
             "report": None,
             "contender": name,
-            "file_sha256": blob,
+            "file_sha256": made.blob,
             "adapter_sha256": "",
-            "engine": LINEAR_ENGINE,
+            "engine": made.engine,
             "exact": False,
-            "trimming": None,
+            "trimming": made.trimming,
             "lineage": lineage,
             "training": None,
+            "calibrator": None,
         }
     )
     return _judged(workspace, task, version, dataset, kept, reporter)
+
+
+@dataclass(frozen=True)
+class _Made:
+    """What a contender was made into: its blob, what answers, and what its version tells of it."""
+
+    blob: str
+    engine: str
+    lineage: dict[str, Any]
+    trimming: Trimming | None = None
+
+
+def _linear(
+    workspace: Workspace,
+    task: Task,
+    evaluated: ModelVersion,
+    evaluation: Evaluation,
+    name: str,
+    dataset: Dataset,
+    _reporter: Reporter,
+) -> _Made:
+    """A linear model, fitted again."""
+    from inhouse.deploy.served import CLASSIFIER
+    from inhouse.engine.linear_archive import LINEAR_ENGINE
+
+    encoder, lineage = None, {}
+    if name == "embedding-linear":
+        _, picker = writer_and_picker(_compared(workspace, evaluated, evaluation))
+        encoder_name, sha256 = encoder_of(task, picker)
+        encoder = get_base(encoder_name, workspace.settings, sha256=sha256)
+        lineage = {"encoder": encoder.spec.name, "encoder_sha256": encoder.spec.sha256}
+    with tempfile.TemporaryDirectory(dir=workspace.paths.blobs, prefix=".part-") as folder:
+        file = Path(folder) / "model"
+        learn_all = "fine-tuned-encoder" in {c.name for c in evaluation.contenders}
+        _write(file, dataset, name, encoder, learn_all=learn_all)
+        return _Made(workspace.blobs.put_file(file, CLASSIFIER), LINEAR_ENGINE, lineage)
+
+
+def _prompted(
+    workspace: Workspace,
+    task: Task,
+    evaluated: ModelVersion,
+    evaluation: Evaluation,
+    name: str,
+    dataset: Dataset,
+    reporter: Reporter,
+) -> _Made:
+    """The untrained base with the prompt that was judged."""
+    from inhouse.deploy.served import PROMPT
+    from inhouse.engine.prompt_file import frame_of
+    from inhouse.engine.prompts import USUAL_FORM
+    from inhouse.evaluate.contenders.registry import NotCompared
+    from inhouse.evaluate.contenders.searching import best_form
+    from inhouse.evaluate.contenders.shots import choose_shots
+
+    versions = _compared(workspace, evaluated, evaluation)
+    writer, _ = writer_and_picker(versions)
+    base, engine = base_of(task, writer, workspace.settings)
+    given = make_field(workspace, task, dataset, reporter, versions)
+    form, shots = USUAL_FORM, list[Example]()
+    try:
+        if name == "few-shot":
+            shots = choose_shots(given)
+        elif name == "prompted-best":  # what was answered while it was searched is kept
+            form, shots = best_form(given)
+    except NotCompared as error:
+        raise Refused(f"{name} cannot be served yet: {error}", "promote another contender, by its name") from error
+    finally:
+        given.close()
+    frame = frame_of(given.task, shots, form)
+    blob = workspace.blobs.put(frame.model_dump_json().encode("utf-8"), PROMPT)
+    lineage = {"base": base.spec.name, "prompted": base.spec.name, "prompted_sha256": base.spec.sha256}
+    return _Made(blob, engine, lineage, writer.trimming if writer else None)
+
+
+def _compared(workspace: Workspace, evaluated: ModelVersion, evaluation: Evaluation) -> list[ModelVersion]:
+    """The fine-tuned versions of an evaluation, in its order."""
+    names = [c.model for c in evaluation.contenders if c.model and c.name != CHAMPION] or [evaluated.name]
+    return [registry.find_version(workspace, evaluated.task, name.rpartition("@")[2]) for name in names]
 
 
 def _kept(workspace: Workspace, evaluated: ModelVersion, name: str, dataset: Dataset) -> list[Prediction]:
@@ -86,16 +180,6 @@ def _kept(workspace: Workspace, evaluated: ModelVersion, name: str, dataset: Dat
         Prediction(target=row["answer"], confidence=row["confidence"], error=row["error"])
         for row in frame.iter_rows(named=True)
     ]
-
-
-def _encoder_of(workspace: Workspace, task: Task, evaluated: ModelVersion) -> Any:  # noqa: ANN401 - the type would import the models
-    """The untuned encoder that the contender read."""
-    from inhouse.engine import get_base
-
-    recipe = read_recipe(evaluated.lineage["recipe"])
-    own = isinstance(recipe, EncoderRecipe)
-    name, sha256 = (recipe.base_model, recipe.base_sha256) if own else (task.encoder_model, "")
-    return get_base(name, workspace.settings, sha256=sha256)
 
 
 def _write(file: Path, dataset: Dataset, name: str, encoder: Any, *, learn_all: bool) -> None:  # noqa: ANN401
@@ -125,34 +209,23 @@ def _judged(
     kept: Sequence[Prediction],
     reporter: Reporter,
 ) -> ModelVersion:
-    """The version, registered: what its file answers, against what was judged and against what serves now."""
-    from inhouse.core import render_input
-    from inhouse.deploy import compare_labels
-    from inhouse.deploy.served import open_classifier
+    """The version, registered: what it answers, against what was judged and against what serves now."""
     from inhouse.evaluate.contenders import Answers
 
     validation, test = dataset.of("validation"), dataset.of("test")
-    asked = [*validation, *test]
-    classifier = open_classifier(workspace, version)
-    try:
-        questions = [classifier.question(render_input(e.inputs)) for e in asked]
-        edge = len(validation)
-        given = [*classifier.answer_unseen(questions[:edge]), *classifier.answer(questions[edge:])]
-    finally:
-        classifier.close()
-    # A label that is not the same has no likelihood that was kept: it counts as infinitely far.
-    chances = [k.confidence if k.target == g.target else 1e-300 for k, g in zip(kept, given, strict=True)]
-    right = [np.array([p.target == e.target for p, e in zip(side, asked, strict=True)]) for side in (kept, given)]
-    parity = compare_labels(kept, np.log(np.maximum(chances, 1e-300)), given, *right)
-    answers = Answers(version.contender, fine_tuned=False, validation=given[:edge], test=given[edge:], seconds=0.0)
+    asked, edge = [*validation, *test], len(validation)
+    facts = facts_of(task, dataset)
+    places, given = _asked_again(workspace, version, asked, edge, reporter)
+    sides = list(kept[:edge]), list(kept[edge:])
+    answers = Answers(version.contender, False, *sides, seconds=0.0)
     scores = [
-        judge(task, part, [p.target for p in side])
+        judge(task, part, [p.target for p in side], facts)
         for part, side in ((validation, answers.validation), (test, answers.test))
     ]
     confidence = reviewed(task, dataset, [answers], *({version.contender: one} for one in scores))
     draft = version.model_copy(
         update={
-            "parity": parity,
+            "parity": _parity(task, [asked[i] for i in places], [kept[i] for i in places], given, facts),
             "calibrator": confidence.calibrators.get(version.contender),
             "threshold": confidence.threshold_of(version.contender, target_errors_of(task)),
         }
@@ -166,10 +239,64 @@ def _judged(
         dataset=dataset,
         examples=asked,
         splits=["validation"] * edge + ["test"] * len(test),
-        answers=given,
+        answers=kept,
     )
-    rival = against_champion(workspace, task, registered, dataset, answers.test, None, reporter)
+    champion = champion_of(workspace, registered, dataset, reporter)
+    rival = against_champion(champion, task, dataset, answers.test, facts)
     evaluation = {**(version.evaluation or {}), "against_champion": rival, "model_version": registered.name}
     registered = registered.model_copy(update={"evaluation": evaluation})
     registry.update_version(workspace, registered)
     return registered
+
+
+def _asked_again(
+    workspace: Workspace, version: ModelVersion, asked: Sequence[Example], edge: int, reporter: Reporter
+) -> tuple[list[int], list[Prediction]]:
+    """What the version answers as it would serve, and to which of the questions: a linear model to all, a base, which
+    takes its time, to some.
+
+    Args:
+        edge: so many of the questions, the first ones, are validation examples.
+    """
+    from inhouse.core import render_input
+    from inhouse.deploy.served import ServedPrompt, is_prompted, open_classifier
+
+    if is_prompted(version):
+        places = spread(range(len(asked)), ASKED_AGAIN)
+        served = ServedPrompt(workspace, version)
+        bar = reporter.bar(version.contender, len(places))
+        try:
+            found = served.answer([asked[i].inputs for i in places], bar.update)
+        finally:
+            served.close()
+        return places, [one.prediction for one in found]
+    classifier = open_classifier(workspace, version)
+    try:
+        questions = [classifier.question(render_input(e.inputs)) for e in asked]
+        return list(range(len(asked))), [
+            *classifier.answer_unseen(questions[:edge]),
+            *classifier.answer(questions[edge:]),
+        ]
+    finally:
+        classifier.close()
+
+
+def _parity(
+    task: Task,
+    asked: Sequence[Example],
+    kept: Sequence[Prediction],
+    given: Sequence[Prediction],
+    facts: FactFinder | None,
+) -> Parity:
+    """What is served against what was judged, on the same questions; whole answers are compared."""
+    from inhouse.deploy import compare_labels
+
+    # An answer that is not the same has no likelihood that was kept: it counts as infinitely far.
+    chances = [k.confidence if k.target == g.target else 1e-300 for k, g in zip(kept, given, strict=True)]
+    scores = (judge(task, asked, [p.target for p in side], facts).scores for side in (kept, given))
+    right = right_metric(task)
+    sides = [
+        found[right] == 1.0 if right else np.array([p.target == e.target for p, e in zip(side, asked, strict=True)])
+        for side, found in zip((kept, given), scores, strict=True)
+    ]
+    return compare_labels(kept, np.log(np.maximum(chances, 1e-300)), given, *sides)

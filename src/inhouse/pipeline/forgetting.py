@@ -52,7 +52,8 @@ class Forgotten:
         predictions, findings, traces, rejected, runs, strays: kept answers, findings, served requests, rejected rows,
             unfinished trainings and left-over files that were removed.
         reports: the model versions whose report was erased.
-        classifiers: the model versions whose file had kept something in clear or under a hash.
+        classifiers: the model versions whose file, of a classifier or a prompt, had kept something in clear or under a
+            hash.
         trimmings: the model versions whose choice of an input's parts went by words that only these rows had.
         masks: placeholders whose originals were erased from the encrypted map: of the text, or of rows that go. Rows
             in which only the placeholder stands stay.
@@ -264,7 +265,7 @@ def _erase(workspace: Workspace, name: str, found: _Found, reporter: Reporter) -
     told = _told(workspace, name, found)
     forget_originals(workspace, name, found.masked)
     reports = _erase_reports(workspace, name, found, at)
-    classifiers = _mend_classifiers(workspace, name, remains)
+    classifiers = [*_mend_classifiers(workspace, name, remains), *_mend_prompts(workspace, name, remains)]
     trimmings = _mend_trimmings(workspace, name, remains)
     erase.forget_results(workspace, name, quotes)
     predictions = erase.remove_predictions(workspace, name, remains.ids, holds)
@@ -417,6 +418,31 @@ def _mend_classifiers(workspace: Workspace, name: str, remains: Remains) -> list
     return mended
 
 
+def _mend_prompts(workspace: Workspace, name: str, remains: Remains) -> list[str]:
+    """Take the solved examples that hold something of the rows out of the prompts that are served."""
+    from inhouse.deploy.served import PROMPT
+
+    mended = []
+    for version in registry.versions(workspace, name):
+        file = workspace.blobs.location(version.file_sha256, PROMPT)
+        if not file.is_file() or (left := _prompt_without(file, remains)) is None:
+            continue
+        blob = workspace.blobs.put(left.encode("utf-8"), PROMPT)
+        registry.update_version(workspace, version.model_copy(update={"file_sha256": blob}))
+        erase.remove_unreferenced(workspace, version.file_sha256, PROMPT)
+        mended.append(version.name)
+    return mended
+
+
+def _prompt_without(file: Path, remains: Remains) -> str | None:
+    """A prompt's file without the rows; None where it has none of them."""
+    from inhouse.engine.prompt_file import read_frame
+
+    frame = read_frame(file)
+    left = frame.without(lambda text: text in remains.questions or remains.in_text(text, cut=False))
+    return None if left == frame else left.model_dump_json()
+
+
 def _mend_trimmings(workspace: Workspace, name: str, remains: Remains) -> list[str]:
     """Take the words that only the rows had out of what model versions choose an input's parts by."""
     from inhouse.train import task_words
@@ -449,7 +475,7 @@ def _is_of(remains: Remains, trace: str, inputs: Mapping[str, str]) -> bool:
 
 def _stray_holds(path: Path, found: _Found) -> bool:
     """Whether a file that nothing names holds rows that are to go, or something of them."""
-    from inhouse.deploy.served import CLASSIFIER
+    from inhouse.deploy.served import CLASSIFIER, PROMPT
 
     remains = found.remains
     if path.suffix == erase.HTML:  # a report that no version has any more
@@ -457,6 +483,8 @@ def _stray_holds(path: Path, found: _Found) -> bool:
     if path.suffix == CLASSIFIER:
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=".part-") as folder:
             return _without_rows(path, Path(folder) / "model", remains, found.newest)
+    if path.suffix == PROMPT:
+        return _prompt_without(path, remains) is not None
     held = erase.file_holds(
         path,
         lambda text: text in remains.ids or remains.wanted.is_source(text, text) or remains.in_text(text, cut=True),

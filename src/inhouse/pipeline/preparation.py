@@ -191,8 +191,7 @@ def wished(task: Task, *, seed: int | None = None, minutes: float | None = None,
     Raises:
         UsageError: no time at all, or no such model for this kind of task.
     """
-    if minutes is not None and not 0 < minutes < math.inf:
-        raise UsageError(f"{minutes:g} minutes are no time to train in", "give a number above 0")
+    require_minutes(minutes)
     if model and model not in get_args(TrainedModel):
         known = ", ".join(get_args(TrainedModel))
         raise UsageError(f"{model!r} is no model that can be trained", f"there are {known}")
@@ -204,6 +203,16 @@ def wished(task: Task, *, seed: int | None = None, minutes: float | None = None,
     wishes = {key: value for key, value in told if value is not None}
     wishes |= {key: TrainSection.model_fields[key].default for key in left_out(task, model)}
     return task.model_copy(update={"train": task.train.model_copy(update=wishes)})
+
+
+def require_minutes(minutes: float | None) -> None:
+    """Refuse a time that is none.
+
+    Raises:
+        UsageError: it is 0, less, or without end.
+    """
+    if minutes is not None and not 0 < minutes < math.inf:
+        raise UsageError(f"{minutes:g} minutes are no time to work in", "give a number above 0")
 
 
 def left_out(task: Task, model: str) -> list[str]:

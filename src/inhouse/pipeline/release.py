@@ -8,6 +8,7 @@ from typing import Any
 from inhouse.core import ModelVersion, Reporter, Silent
 from inhouse.errors import NotFound, Refused, UsageError
 from inhouse.pipeline.contender_packaging import register_contender
+from inhouse.pipeline.evaluating.champion import CHAMPION
 from inhouse.pipeline.evaluating.judged import SERVABLE
 from inhouse.store import Workspace, registry
 
@@ -97,10 +98,13 @@ def _chosen(workspace: Workspace, version: ModelVersion, contender: str, reporte
         return version
     if version.evaluation is None:
         raise NotFound(f"{version.name} was never evaluated", f"evaluate it first: `inhouse evaluate {version.task}`")
-    if "compared_with" in version.lineage:
-        beside = str(version.lineage["compared_with"])
-        version = registry.find_version(workspace, version.task, beside.rpartition("@")[2])
-    reporter.say(f"fitting {contender} as it was compared with {version.name}")
+    # The others' answers are kept under the version that the evaluation speaks of.
+    beside = str(version.lineage.get("compared_with") or version.evaluation["model_version"])
+    version = registry.find_version(workspace, version.task, beside.rpartition("@")[2])
+    models = {one["name"]: one["model"] for one in (version.evaluation or {}).get("contenders", ())}
+    if contender != CHAMPION and (own := models.get(contender)):
+        return registry.find_version(workspace, version.task, str(own).rpartition("@")[2])
+    reporter.say(f"making {contender} as it was compared with {version.name}")
     return register_contender(workspace, version, contender, reporter)
 
 
@@ -110,6 +114,8 @@ def _doubt(workspace: Workspace, version: ModelVersion) -> str:
     if evaluation is None:
         return f"it was never evaluated (`inhouse evaluate {version.task}`)"
     verdict = evaluation["verdict"]
+    if verdict["decision"] == "adopt" and evaluation["model_version"] != version.name:
+        return f"the verdict is for {evaluation['model_version']}, which is better on the validation examples"
     supported = verdict["decision"] == "adopt"
     if "compared_with" in version.lineage:
         supported = verdict["decision"] == "not_needed" and verdict["winner"] == version.contender

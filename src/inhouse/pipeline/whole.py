@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,21 +21,34 @@ from inhouse.store import Workspace, check_name
 
 @dataclass(frozen=True)
 class Ran:
-    """Everything that `run` did."""
+    """Everything that `run` did; `trainings` by the version that each made."""
 
     task: str
     added: Added
     cleaned: Cleaned
-    train: TrainResult
+    trainings: Mapping[str, TrainResult]
     evaluation: Evaluation
-    model_version: str
+
+    @property
+    def model_version(self) -> str:
+        """The version that the evaluation speaks of."""
+        return self.evaluation.model_version
+
+    @property
+    def train(self) -> TrainResult:
+        """How that one was trained; where it was trained before, the first of these trainings."""
+        return self.trainings.get(self.model_version) or next(iter(self.trainings.values()))
 
     def as_dict(self) -> dict[str, Any]:
-        """For `--json`: `task`, `train`, `evaluation`, `model_version`, and what was added and cleaned."""
+        """For `--json`: `task`, `train`, `evaluation`, `model_version`, and what was added and cleaned.
+
+        `trainings` holds all of them, `train` that of `model_version`.
+        """
         return {
             "task": self.task,
             "model_version": self.model_version,
             "train": self.train.model_dump(mode="json"),
+            "trainings": [one.model_dump(mode="json") for one in self.trainings.values()],
             "evaluation": self.evaluation.model_dump(mode="json"),
             "add": self.added.as_dict(),
             "clean": self.cleaned.as_dict(),
@@ -60,11 +73,16 @@ def run(
     confirm: Confirm | None = None,
     epochs: int | None = None,
     model: str = "",
+    minutes: float | None = None,
 ) -> Ran:
     """init (a task of `kind`), add, clean (what is safe), train, evaluate.
 
-    `epochs` and `model` (`causal`, `encoder`) go into `task.toml`. The new version becomes the candidate. The kind of a
-    new task is inferred where none is given. For all else that is about data see `add`.
+    Of a classify task both the encoder and the causal model are trained, and compared, unless `model` names one of
+    them; `epochs` and `model` go into `task.toml`. The better one on the validation examples becomes the candidate. The
+    kind of a new task is inferred where none is given. For all else that is about data see `add`.
+
+    Args:
+        minutes: that training may take, all of it together.
 
     Nothing is written before the files were read and found usable. Run again after an interruption, it goes on.
 
@@ -86,9 +104,36 @@ def run(
         )
     cleaned = clean(workspace, name, reporter, apply=["safe"])
     _tell_findings(cleaned, name, reporter)
-    trained = train_to_the_end(workspace, name, reporter)
-    evaluation = evaluate(workspace, name, reporter, which=trained.model_version.partition("@")[2])
-    return Ran(name, added, cleaned, trained, evaluation, trained.model_version)
+    trained = {one.model_version: one for one in _trained(workspace, name, reporter, model, minutes)}
+    evaluation = evaluate(workspace, name, reporter, which=next(iter(trained)).partition("@")[2])
+    return Ran(name, added, cleaned, trained, evaluation)
+
+
+def _trained(
+    workspace: Workspace, name: str, reporter: Reporter, model: str, minutes: float | None
+) -> Iterator[TrainResult]:
+    """The trainings, one after the other.
+
+    The encoder goes first, as it is the quicker one: it may take half of the minutes, and leaves the causal model what
+    it does not need.
+    """
+    task = workspace.load_task(name)
+    minutes = task.train.minutes if minutes is None else minutes
+    if model or task.kind != "classify":
+        yield train_to_the_end(workspace, name, reporter, minutes=minutes)
+        return
+    reporter.say(
+        "a task with labels: an encoder is trained, then the language model, as it is not known which does better "
+        "(--model encoder, or causal, trains one of them)"
+    )
+    first = train_to_the_end(
+        workspace, name, reporter, model="encoder", minutes=None if minutes is None else minutes / 2
+    )
+    yield first
+    left = None if minutes is None else round(max(minutes - first.seconds / 60, minutes / 2), 2)
+    told = "" if left is None else f", for the {left:g} minutes that are left"
+    reporter.say(f"the encoder is {first.model_version}; now the language model is trained{told}")
+    yield train_to_the_end(workspace, name, reporter, model="causal", minutes=left)
 
 
 def _tell_findings(cleaned: Cleaned, name: str, reporter: Reporter) -> None:

@@ -42,6 +42,10 @@ class Paths:
     def task_file(self, task: str) -> Path:
         return self.task_folder(task) / "task.toml"
 
+    def documents(self, task: str) -> Path:
+        """Where the user puts what belongs to a task and can be looked up."""
+        return self.task_folder(task) / "documents"
+
     def rejects(self, task: str, source: str) -> Path:
         return self.task_folder(task) / "rejected" / f"{source}.rejected.csv"
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from inhouse.core import Example, Task, Trimming, render_input
+from inhouse.core import Example, Task, Trimming, bm25, render_input
 from inhouse.core.json_schema import parse_object, scalar_fields, scalar_values
 from inhouse.core.task import FromInput
 from inhouse.core.trimming import Part, parts_of, words_of
@@ -93,11 +93,7 @@ def _query(task: Task, parts: Sequence[Part]) -> dict[str, float]:
     """The words of the task with their rarity among the parts (of BM25)."""
     words = task_words(task)
     having = Counter(word for part in parts for word in words & set(part.words))
-    return {
-        word: math.log(1 + (len(parts) - having[word] + 0.5) / (having[word] + 0.5))
-        for word in sorted(words)
-        if having[word]
-    }
+    return {word: bm25.rarity(len(parts), having[word]) for word in sorted(words) if having[word]}
 
 
 def _mean_words(parts: Sequence[Part]) -> float:

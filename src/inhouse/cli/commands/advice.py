@@ -36,6 +36,10 @@ def advise(
     hour_price: Annotated[
         float | None, typer.Option("--hour-price", metavar="N", help="price of an hour of labelling")
     ] = None,
+    minutes: Annotated[
+        float | None,
+        typer.Option("--minutes", metavar="N", help="the time that asking may take; what is left out is said"),
+    ] = None,
     workspace: Folder = HERE,
     as_json: AsJson = False,
 ) -> None:
@@ -55,6 +59,7 @@ def advise(
             requests_per_month=requests_per_month,
             hours=hours,
             hour_price=hour_price,
+            minutes=minutes,
         ),
         dump,
         show.advised,

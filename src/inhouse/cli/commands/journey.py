@@ -61,6 +61,10 @@ def run(
     yes: Yes = False,
     epochs: Annotated[int | None, typer.Option("--epochs", min=1, max=50, help="passes over the data")] = None,
     model: TrainedModel = "",
+    minutes: Annotated[
+        float | None,
+        typer.Option("--minutes", metavar="N", help="the time that all training together may take"),
+    ] = None,
     workspace: Folder = HERE,
     as_json: AsJson = False,
 ) -> None:
@@ -88,6 +92,7 @@ def run(
             confirm=asking(t, yes=yes, as_json=as_json),
             epochs=epochs,
             model=model,
+            minutes=minutes,
         ),
         as_dict,
         lambda done: show.evaluated(done.evaluation),

@@ -80,13 +80,37 @@ def train(
     do(workspace, as_json, lambda w, t: verb(w, task, t, minutes=minutes, model=model), dump, told, together=together)
 
 
-@app.command(epilog="inhouse evaluate tickets")
-def evaluate(task: TaskName, which: Which = "latest", workspace: Folder = HERE, as_json: AsJson = False) -> None:
-    """Compare a version with prompting and with classical models on the test examples; give the verdict."""
+@app.command(
+    epilog="""\b
+    inhouse evaluate tickets
+    inhouse evaluate tickets --minutes 10            what ten minutes have room for
+    inhouse evaluate tickets --contender prompted    that one alone, beside what was fine-tuned"""
+)
+def evaluate(
+    task: TaskName,
+    which: Which = "latest",
+    minutes: Annotated[
+        float | None,
+        typer.Option("--minutes", metavar="N", help="the time that asking may take; what is left out is said"),
+    ] = None,
+    contender: Annotated[
+        list[str] | None,
+        typer.Option("--contender", metavar="NAME", help="ask this one only, beside the fine-tuned ones; repeatable"),
+    ] = None,
+    workspace: Folder = HERE,
+    as_json: AsJson = False,
+) -> None:
+    """Compare what was fine-tuned with prompting and with classical models on the test examples; give the verdict."""
     from inhouse import pipeline
     from inhouse.cli import show
 
-    do(workspace, as_json, lambda w, t: pipeline.evaluate(w, task, t, which=which), dump, show.evaluated)
+    do(
+        workspace,
+        as_json,
+        lambda w, t: pipeline.evaluate(w, task, t, which=which, minutes=minutes, contenders=contender or ()),
+        dump,
+        show.evaluated,
+    )
 
 
 @app.command(epilog='inhouse promote tickets --force --reason "trial for two weeks"')
@@ -98,7 +122,7 @@ def promote(
         typer.Option(
             "--contender",
             metavar="NAME",
-            help="a contender of its evaluation; absent: the model itself, or a linear one that is enough",
+            help="a contender of its evaluation; absent: the model itself, or another one that is enough",
         ),
     ] = "",
     force: Annotated[bool, typer.Option("--force", help="serve what the verdict does not support")] = False,

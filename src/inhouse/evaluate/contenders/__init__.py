@@ -5,10 +5,23 @@ from importlib import import_module
 from inhouse.evaluate.contenders.registry import CONTENDERS, Answers, Contender, Field, contender
 
 # Each registers its contenders. Their order is that of reports, and the first of equals stands for its side.
-for _module in ("tuned", "prompting", "classical", "floor"):
+for _module in ("tuned", "prompting", "searching", "retrieving", "classical", "floor"):
     import_module(f"{__name__}.{_module}")
 
-from inhouse.evaluate.contenders.asking import ask_all, contenders_of  # noqa: E402 - imports prompting
+from inhouse.evaluate.contenders.asking import TimeBudget, ask_all, contenders_of, require_contenders  # noqa: E402 - imports prompting
 from inhouse.evaluate.contenders.classical import curve_rises  # noqa: E402
+from inhouse.evaluate.contenders.tuned import SHOWN_EXAMPLES  # noqa: E402
 
-__all__ = ["CONTENDERS", "Answers", "Contender", "Field", "ask_all", "contender", "contenders_of", "curve_rises"]
+__all__ = [
+    "CONTENDERS",
+    "SHOWN_EXAMPLES",
+    "Answers",
+    "Contender",
+    "Field",
+    "TimeBudget",
+    "ask_all",
+    "contender",
+    "contenders_of",
+    "curve_rises",
+    "require_contenders",
+]

@@ -1,41 +1,172 @@
-"""Every contender of a task is asked the same questions."""
+"""Every contender of a task is asked the same questions, as far as there is time."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from functools import partial
+from math import ceil
 
-from inhouse.core import Task
-from inhouse.errors import ModelUnavailable
-from inhouse.evaluate.contenders.registry import CONTENDERS, Answers, Contender, Field
+from inhouse.core import LeftOut, Task, spread
+from inhouse.errors import ModelUnavailable, UsageError
+from inhouse.evaluate.contenders.registry import (
+    CONTENDERS,
+    NEEDED,
+    PAID,
+    QUICK,
+    Answers,
+    Contender,
+    Field,
+    NotCompared,
+)
 from inhouse.evaluate.contenders.remote import remote
+
+# Questions that show what an answer takes, and training examples that show what learning takes.
+PROBED = 8
+LEARNED = 300
+
+
+class TimeBudget:
+    """Minutes that asking may take, from now on; None: as many as it takes."""
+
+    def __init__(self, minutes: float | None = None) -> None:
+        self.minutes = minutes
+        self._begun = time.monotonic()
+
+    @property
+    def spent(self) -> float:
+        """Minutes since it began."""
+        return (time.monotonic() - self._begun) / 60
+
+    @property
+    def left(self) -> float:
+        """Minutes that are left; none are less than none."""
+        return float("inf") if self.minutes is None else max(0.0, self.minutes - self.spent)
 
 
 def contenders_of(task: Task) -> list[Contender]:
     """Those that can answer the task: the registered ones of its kind, and the remote models that it names."""
-    remotes = [Contender(f"remote:{name}", partial(remote, name=name), remote=True) for name in task.remotes]
+    remotes = [Contender(f"remote:{name}", partial(remote, name=name), remote=True, turn=PAID) for name in task.remotes]
     return [*(c for c in CONTENDERS.values() if task.kind in c.kinds), *remotes]
 
 
-def ask_all(given: Field, names: Sequence[str] = ()) -> list[Answers]:
-    """Ask every contender (or the named ones) every question; a remote one that fails is left out, with a note."""
-    answers = []
-    for one in contenders_of(given.task):
-        if (names and one.name not in names) or (one.fine_tuned and one.name != given.tuned_name):
-            continue
-        begun = time.perf_counter()
-        try:
-            found = one.ask(given)
-        except ModelUnavailable as error:
-            if not one.remote:
-                raise
-            given.notes.append(f"{one.name} was not compared: {error.what}")
-            continue
-        seconds = time.perf_counter() - begun - given.fits.get(one.name, 0.0)
-        asked = given.asked.get(one.name)
-        if asked:  # the speed is that of answering, whenever that was
-            seconds += asked.seconds_before
-        edge = len(given.validation)
-        answers.append(Answers(one.name, one.fine_tuned, found[:edge], found[edge:], seconds, asked))
-    return answers
+def require_contenders(task: Task, names: Iterable[str]) -> None:
+    """Refuse names that no contender of the task has.
+
+    Raises:
+        UsageError: with the names that there are.
+    """
+    known = [c.name for c in contenders_of(task)]
+    for name in names:
+        if name not in known:
+            raise UsageError(f"{name!r} is no contender of task {task.name!r}", f"there are {', '.join(known)}")
+
+
+def ask_all(
+    given: Field, names: Sequence[str] = (), budget: TimeBudget | None = None, command: str = "evaluate"
+) -> list[Answers]:
+    """Ask every contender every question; those that are not asked go to `given.left_out`, each with the reason.
+
+    A remote one that fails is left out with a note.
+
+    Args:
+        names: of those to ask, beside the fine-tuned ones and the floor; all where there are none.
+        budget: for all of them; those that a verdict needs are asked whatever they take.
+        command: of `inhouse`, that asks again with more time.
+    """
+    budget = budget or TimeBudget()
+    there = [c for c in contenders_of(given.task) if not _is_other(given, c)]
+    answers: dict[str, Answers] = {}
+    skipped: list[LeftOut] = []
+    for one in sorted(there, key=lambda c: c.turn):
+        if reason := _unasked(given, one, names, budget, command):
+            skipped.append(reason)
+        elif (found := _answers_of(given, one)) is not None:
+            answers[one.name] = found
+    if skipped:
+        without = ", ".join(one.contender for one in skipped)
+        given.notes.append(f"nothing is known of those that were not asked: {without}")
+        given.left_out += skipped
+    return [answers[c.name] for c in there if c.name in answers]
+
+
+def _is_other(given: Field, one: Contender) -> bool:
+    """Whether it is a fine-tuned kind of which no version is under test."""
+    return one.fine_tuned and one.turn == NEEDED and one.name not in given.tuned_names
+
+
+def _unasked(given: Field, one: Contender, names: Sequence[str], budget: TimeBudget, command: str) -> LeftOut | None:
+    """Why a contender is not asked; None where it is."""
+    if one.turn == NEEDED:
+        return None
+    again = f"`inhouse {command} {given.task.name}"
+    if names and one.name not in names:
+        return LeftOut(contender=one.name, reason=f"it was not asked for: {again} --contender {one.name}` asks it")
+    if budget.minutes is None:
+        return None
+    given.reporter.say(f"{one.name}: a few questions first, to see what all of them would take")
+    minutes = seconds_for(given, one) / 60 if budget.left else 0.0
+    if 0 < budget.left >= minutes:
+        return None
+    takes = f"it would take about {_minutes(minutes)}" if minutes else "no time was left to see what it would take"
+    enough = ceil(budget.spent + minutes + 1)
+    return LeftOut(
+        contender=one.name,
+        reason=f"{takes}, and {_minutes(budget.left)} of {_minutes(budget.minutes)} were left: "
+        f"{again} --minutes {enough}` has room for it",
+        minutes=minutes or None,
+    )
+
+
+def _minutes(minutes: float) -> str:
+    return f"{minutes:.0f} min" if minutes >= 10 or minutes == round(minutes) else f"{minutes:.1f} min"
+
+
+def seconds_for(given: Field, one: Contender) -> float:
+    """What a contender would take to answer all questions, in seconds, by what it takes for a few.
+
+    One that learns is tried on a few training examples; one that writes, on questions after its first, which is the
+    slowest: what all prompts begin with is then kept. One that searches is tried as the one that it is like.
+    """
+    if one.like:
+        known = {c.name: c for c in contenders_of(given.task)}
+        return seconds_for(replace(given, known={}), known[one.like]) * (1 + one.searching / len(given.questions))
+    questions, train = given.questions, sorted(given.train, key=lambda e: e.target)
+    try:
+        if one.turn == QUICK:
+            few = given.sample(spread(train, LEARNED), spread(questions, PROBED))
+            seconds = _timed(few, one)
+            return seconds * (len(train) + len(questions)) / (len(few.train) + len(few.test))
+        first, *others = spread(questions, PROBED + 1)
+        one.ask(given.sample(given.train, [first]))
+        return _timed(given.sample(given.train, others), one) * len(questions) / max(len(others), 1)
+    except (ModelUnavailable, NotCompared):  # it is told, or raised, where it is asked in earnest
+        return 0.0
+
+
+def _timed(few: Field, one: Contender) -> float:
+    begun = time.perf_counter()
+    one.ask(few)
+    return time.perf_counter() - begun
+
+
+def _answers_of(given: Field, one: Contender) -> Answers | None:
+    """A contender's answers; None of one that takes no part, and of a remote one that failed."""
+    begun = time.perf_counter()
+    try:
+        found = one.ask(given)
+    except NotCompared as error:
+        given.left_out.append(LeftOut(contender=one.name, reason=str(error)))
+        return None
+    except ModelUnavailable as error:
+        if not one.remote:
+            raise
+        given.notes.append(f"{one.name} was not compared: {error.what}")
+        return None
+    seconds = time.perf_counter() - begun - given.fits.get(one.name, 0.0)
+    asked = given.asked.get(one.name)
+    if asked:  # the speed is that of answering, whenever that was
+        seconds += asked.seconds_before
+    edge = len(given.validation)
+    return Answers(one.name, one.fine_tuned, found[:edge], found[edge:], seconds, asked)

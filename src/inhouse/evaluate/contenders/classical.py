@@ -10,12 +10,13 @@ import numpy as np
 
 from inhouse.core import Example, Prediction, canonical_hash, render_input
 from inhouse.engine.label_head import NGrams
-from inhouse.evaluate.contenders.registry import Field, contender
+from inhouse.evaluate.contenders.registry import QUICK, Field, contender
+from inhouse.evaluate.contenders.shots import embedded
 
 STRENGTHS = (1.0, 10.0, 100.0)
 
 
-@contender("tfidf-linear", kinds=("classify",))
+@contender("tfidf-linear", kinds=("classify",), turn=QUICK)
 def tfidf_linear(given: Field) -> list[Prediction]:
     """Word and letter n-grams with logistic regression: trains in seconds, the thing to beat.
 
@@ -28,23 +29,25 @@ def tfidf_linear(given: Field) -> list[Prediction]:
     return _linear(given, "tfidf-linear", train, asked)
 
 
-@contender("embedding-linear", kinds=("classify",))
+@contender("embedding-linear", kinds=("classify",), turn=QUICK)
 def embedding_linear(given: Field) -> list[Prediction]:
     """Sentence embeddings with logistic regression."""
-    train, asked = given.embeddings
+    train, asked = embedded(given, "embedding-linear")
     return _linear(given, "embedding-linear", train, asked)
 
 
 def _linear(given: Field, name: str, train: Any, asked: Any) -> list[Prediction]:  # noqa: ANN401 - dense or sparse
     begun = time.perf_counter()
     edge = len(given.validation)
-    best, last = fit_linear(
-        train,
-        [e.target for e in given.train],
-        asked[:edge],
-        [e.target for e in given.validation],
-        learn_all=given.tuned_name == "fine-tuned-encoder",
-    )
+    if name not in given.fitted:
+        given.fitted[name] = fit_linear(
+            train,
+            [e.target for e in given.train],
+            asked[:edge],
+            [e.target for e in given.validation],
+            learn_all="fine-tuned-encoder" in given.tuned_names,
+        )
+    best, last = given.fitted[name]
     given.fits[name] = given.fits.get(name, 0.0) + time.perf_counter() - begun
     return [*picked(best, asked[:edge]), *picked(last, asked[edge:])]
 

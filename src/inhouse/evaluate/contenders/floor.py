@@ -9,10 +9,10 @@ from typing import Any
 
 from inhouse.core import Prediction
 from inhouse.core.json_schema import compact, ordered, parse_object
-from inhouse.evaluate.contenders.registry import Field, contender
+from inhouse.evaluate.contenders.registry import NEEDED, Field, contender
 
 
-@contender("majority")
+@contender("majority", turn=NEEDED)
 def majority(given: Field) -> list[Prediction]:
     """Always the same answer, the most frequent one: the floor. Of objects it is so field by field."""
     if given.task.kind == "extract":

@@ -33,10 +33,11 @@ def ask_once(
     for i, answer in found.items():
         if i in keys and (answer.error is None or not which.startswith("remote:")):
             given.known[keys[i]] = (answer.model_dump_json(), seconds[i])
+            given.fresh.add(keys[i])
     given.asked[name] = Asked(
         keys=[keys[i] if keys.get(i) in given.known else "" for i in range(len(given.questions))],
         seconds=[seconds.get(i, 0.0) for i in range(len(given.questions))],
-        cached=len(kept),
+        cached=sum(keys[i] not in given.fresh for i in kept),
         seconds_before=sum(seconds[i] for i in kept),
     )
     return found | {i: Prediction.model_validate_json(text) for i, (text, _) in kept.items()}

@@ -8,9 +8,9 @@ import time
 from inhouse.core import Prediction
 from inhouse.engine.answers import text_prediction
 from inhouse.engine.prompts import Messages, prompted_messages
-from inhouse.evaluate.contenders.prompting import choose_shots
 from inhouse.evaluate.contenders.recall import ask_once
 from inhouse.evaluate.contenders.registry import Field
+from inhouse.evaluate.contenders.shots import choose_shots
 
 _FENCED = re.compile(r"```(?:json)?\s*(\{.*\})\s*```", re.DOTALL)
 

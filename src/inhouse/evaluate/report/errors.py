@@ -42,6 +42,7 @@ class Browsed:
 
     `marks`: `wrong` where ours is, `won` and `lost` where ours is better or worse than theirs, `suspect` where the
     expected answer is probably wrong itself, which `why` says, and `person` where ours is for one to look at.
+    `sources`: what answers cite, by the contender's name.
     """
 
     text: str
@@ -50,6 +51,7 @@ class Browsed:
     place: str
     marks: tuple[str, ...]
     why: str = ""
+    sources: tuple[tuple[str, str], ...] = ()
 
 
 def browsed(
@@ -60,6 +62,7 @@ def browsed(
     most: int,
     suspects: Mapping[int, str],
     to_a_person: Sequence[bool],
+    sources: Mapping[str, Sequence[Sequence[str]]],
 ) -> list[Browsed]:
     """The test examples in their order, as many as `most` letters have room for; those with a mark before others.
 
@@ -67,6 +70,7 @@ def browsed(
         ours: score of our answer to each, 1 where it is right; `gain` what it is ahead of theirs, empty without one.
         suspects: by place, why the expected answer is probably wrong.
         to_a_person: of each of our answers; empty where nothing says so.
+        sources: what answers cite, by the contender's name.
     """
     rows = []
     for i, example in enumerate(examples):
@@ -88,6 +92,7 @@ def browsed(
                 str(example.provenance),
                 tuple(mark for mark, holds in marks.items() if holds),
                 shortened(suspects.get(i, "")),
+                tuple((name, shortened(", ".join(cited[i]))) for name, cited in sources.items() if cited[i]),
             )
         )
     kept: list[int] = []
@@ -95,7 +100,8 @@ def browsed(
     for place in sorted(range(len(rows)), key=lambda place: not set(rows[place].marks) - {"person"}):
         row = rows[place]
         said_letters = sum(len(answer) + sum(map(len, names)) + _AROUND for answer, names in row.answers)
-        most -= len(row.text) + len(row.expected) + len(row.place) + said_letters + _AROUND
+        cited_letters = sum(len(name) + len(cited) + _AROUND for name, cited in row.sources)
+        most -= len(row.text) + len(row.expected) + len(row.place) + said_letters + cited_letters + _AROUND
         if most < 0:
             break
         kept.append(place)

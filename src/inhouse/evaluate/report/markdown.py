@@ -43,9 +43,15 @@ def report_markdown(known: Evaluation, wrong: Sequence[WrongGroup] = ()) -> str:
 
 
 def _parts(known: Evaluation) -> Iterator[tuple[str, Sequence[str]]]:
-    yield "Contenders", _contenders(known)
+    told = ["", f"{escaped(known.shorter_prompt)}."] if known.shorter_prompt else []
+    yield "Contenders", [*_contenders(known), *told]
     left = [[c.contender, c.reason, f"{c.minutes:.0f} minutes" if c.minutes else ""] for c in known.left_out]
     yield "Left out", table(["contender", "why", "it would take"], left)
+    rows = [
+        [p.contender, p.form, *_figures(p.metric), str(p.metric.n), "chosen" if p.chosen else ""] for p in known.prompts
+    ]
+    header = ["for", "prompt", metric_name(known.primary_metric), "95 % interval", "validation examples", ""]
+    yield "Prompts tried", table(header, rows)
     rows = [
         [
             c.ours,

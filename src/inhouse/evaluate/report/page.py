@@ -134,6 +134,7 @@ def _context(data: ReportData) -> dict[str, Any]:
             MAX_BROWSED,
             data.suspects,
             data.to_a_person.get(ours.name, ()),
+            data.sources,
         )
         if answers
         else [],

@@ -15,10 +15,12 @@ PLAIN_NAMES = {
     "fine-tuned+retrieval": "the trained language model, shown similar examples of yours with each request",
     "prompted": "the base model as it is, told what to do",
     "few-shot": "the base model, shown a few of your examples",
+    "prompted-best": "the base model, asked in the way that did best of several",
     "retrieval": "the base model, shown your most similar examples with each request",
     "grounded": "the base model, shown passages of your documents",
     "tfidf-linear": "a classical model on word counts; trains in seconds",
     "embedding-linear": "a classical model on sentence embeddings; trains in seconds",
+    "champion": "the version that serves now",
     "majority": "always the most frequent answer",
 }
 METRIC_NAMES = {

@@ -26,6 +26,9 @@ class ContenderAnswers:
 
     The scores are each answer's on the primary metric, 0 to 1, nan where it does not apply to the example; where there
     are none, an answer is worth 1 if it is the expected one to the letter.
+
+    `served`: whether `promote` would serve what answered. A fine-tuned contender that is not served is compared, but
+    does not stand for its side while another one is.
     """
 
     name: str
@@ -34,6 +37,7 @@ class ContenderAnswers:
     test: list[str | None]
     validation_scores: Floats | None = None
     test_scores: Floats | None = None
+    served: bool = True
 
 
 @dataclass(frozen=True)
@@ -136,6 +140,7 @@ def weigh(
 
     floor = next((c for c in answers if c.name == FLOOR), None) or constant(expected_validation, len(expected))
     tuned = [c for c in answers if c.fine_tuned]
+    tuned = [c for c in tuned if c.served] or tuned
     others = [c for c in answers if not c.fine_tuned] or [floor]
     chosen = [best(side) for side in (tuned, others) if side]
     above = [c for c in chosen if c.name != floor.name]

@@ -42,7 +42,12 @@ def bar_reached(case: Case, side: Side) -> str:
 
 
 def called(name: str) -> str:
-    return {"fine-tuned": "the fine-tuned model", "fine-tuned-encoder": "the fine-tuned encoder"}.get(name, name)
+    plain = {
+        "fine-tuned": "the fine-tuned model",
+        "fine-tuned-encoder": "the fine-tuned encoder",
+        "fine-tuned+retrieval": "the fine-tuned model shown similar examples",
+    }
+    return plain.get(name, name)
 
 
 def ahead(gain: float) -> str:

@@ -2,42 +2,64 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from inhouse.clean import leaked_tests
 from inhouse.core import Dataset, Evaluation, ModelVersion, Reporter, Silent, Task, TrainResult
 from inhouse.engine import require_base
 from inhouse.errors import NotFound
 from inhouse.pipeline.evaluating.answers import keep_answers
+from inhouse.pipeline.evaluating.bases import bases_of
 from inhouse.pipeline.evaluating.beyond import asked_beyond, slices_of
-from inhouse.pipeline.evaluating.champion import against_champion
+from inhouse.pipeline.evaluating.champion import CHAMPION, against_champion, beside, champion_of
+from inhouse.pipeline.evaluating.compared import compared_with
 from inhouse.pipeline.evaluating.field import encoders_of, make_field, open_remote_model
 from inhouse.pipeline.evaluating.fields import fields_reviewed
 from inhouse.pipeline.evaluating.forgotten import forgotten
-from inhouse.pipeline.evaluating.judged import facts_of, metrics_of, result_of
+from inhouse.pipeline.evaluating.judged import facts_of, metrics_of, prompts_of, result_of
 from inhouse.pipeline.evaluating.reports import write_report
 from inhouse.pipeline.evaluating.review import reviewed, target_errors_of
 from inhouse.pipeline.evaluating.suspects import suspects_of, without
 from inhouse.pipeline.evaluating.warnings import warnings_of
 from inhouse.pipeline.learning_data import to_learn_from
+from inhouse.pipeline.preparation import require_minutes
 from inhouse.scoring import judge, units_of
 from inhouse.store import Workspace, disk_guard, records, registry
 
 __all__ = ["evaluate"]
 
 
-def evaluate(workspace: Workspace, name: str, reporter: Reporter | None = None, *, which: str = "latest") -> Evaluation:
-    """Compare a model version with what the user would do instead, and decide.
+def evaluate(
+    workspace: Workspace,
+    name: str,
+    reporter: Reporter | None = None,
+    *,
+    which: str = "latest",
+    minutes: float | None = None,
+    contenders: Sequence[str] = (),
+) -> Evaluation:
+    """Compare what was fine-tuned with what the user would do instead, and decide.
 
-    Every answer is kept; the report is written beside the task; the version becomes the candidate.
+    The version under test is compared together with the newest of the other kind, causal model or encoder, that learned
+    from the same data. Every answer is kept; the report is written beside the task. The best of the fine-tuned ones on
+    the validation examples is what the verdict speaks of, and becomes the candidate.
 
     Args:
         which: a version number, an alias, or `latest`.
+        minutes: that asking may take; contenders that there is no time for are left out, the least telling ones first.
+        contenders: to ask beside the fine-tuned ones and the floor; all where none is named.
 
     Raises:
         NotFound: no such task or version, or it has no test examples.
+        UsageError: no time at all, or a contender that the task has not.
         ModelUnavailable, DiskFull
     """
+    from inhouse.evaluate.contenders import require_contenders
+
     reporter = reporter or Silent()
     task = workspace.load_task(name)
+    require_minutes(minutes)
+    require_contenders(task, contenders)
     version = _under_test(workspace, name, which)
     dataset = to_learn_from(workspace, name, version.lineage["dataset"])
     if not dataset.of("test"):
@@ -47,7 +69,7 @@ def evaluate(workspace: Workspace, name: str, reporter: Reporter | None = None, 
     for remote in task.remotes:  # a missing key is told before hours of work
         open_remote_model(remote, workspace.settings).close()
     with workspace.lock(f"train-{name}", f"training or evaluating {name!r}"), disk_guard(workspace.paths.root):
-        return _evaluate(workspace, task, version, dataset, reporter)
+        return _evaluate(workspace, task, version, dataset, reporter, minutes, contenders)
 
 
 def _under_test(workspace: Workspace, name: str, which: str) -> ModelVersion:
@@ -59,17 +81,25 @@ def _under_test(workspace: Workspace, name: str, which: str) -> ModelVersion:
 
 
 def _evaluate(
-    workspace: Workspace, task: Task, version: ModelVersion, dataset: Dataset, reporter: Reporter
+    workspace: Workspace,
+    task: Task,
+    version: ModelVersion,
+    dataset: Dataset,
+    reporter: Reporter,
+    minutes: float | None,
+    names: Sequence[str],
 ) -> Evaluation:
-    from inhouse.evaluate.contenders import ask_all, curve_rises
+    from inhouse.evaluate.contenders import SHOWN_EXAMPLES, TimeBudget, ask_all, curve_rises
     from inhouse.evaluate.signal import lift_of
     from inhouse.evaluate.verdict import ContenderAnswers, decide
 
-    trained = TrainResult.model_validate(version.training or records.run_result(workspace, version.run))
     task = version.answers_as(task)
-    given = make_field(workspace, task, version, dataset, reporter)
+    versions, untrained = compared_with(workspace, version)
+    models = {v.contender: v for v in versions}
+    budget = TimeBudget(minutes)
+    given = make_field(workspace, task, dataset, reporter, versions)
     try:
-        answers = ask_all(given)
+        answers = ask_all(given, names, budget)
         rises = curve_rises(given) if task.metrics.minimum is not None else None
     finally:
         given.close()
@@ -80,8 +110,6 @@ def _evaluate(
     judged = {a.name: judge(task, test, [p.target for p in a.test], facts) for a in answers}
     on_validation = {a.name: judge(task, validation, [p.target for p in a.validation], facts) for a in answers}
     primary = task.metrics.primary
-    keep_answers(workspace, version, dataset, answers)
-    confidence = reviewed(task, dataset, answers, on_validation, judged)
     verdict, comparisons = decide(
         [
             ContenderAnswers(
@@ -91,6 +119,7 @@ def _evaluate(
                 test=[p.target for p in a.test],
                 validation_scores=on_validation[a.name].scores.get(primary),
                 test_scores=judged[a.name].scores.get(primary),
+                served=a.name != SHOWN_EXAMPLES,
             )
             for a in answers
         ],
@@ -103,11 +132,23 @@ def _evaluate(
         train_examples=len(dataset.of("train")),
         lift=lambda: lift_of(given),
     )
-    beyond = asked_beyond(given, answers, judged, verdict, facts)
-    forgetting, not_measured = forgotten(workspace, version, reporter)
+    version = models[comparisons[0].ours]
+    keep_answers(workspace, version, versions, dataset, answers, given)
+    confidence = reviewed(task, dataset, answers, on_validation, judged)
+    beyond = asked_beyond(given, answers, judged, version.contender, verdict, facts, budget)
+    on_test = {models[a.name].name: a.test for a in answers if a.name in models}
+    champion = champion_of(workspace, version, dataset, reporter, on_test)
+    asked = [*answers, *beside(champion, test)]
+    judged |= {a.name: judge(task, test, [p.target for p in a.test], facts) for a in asked if a.name not in judged}
+    models |= {CHAMPION: champion.version} if champion else {}
+    forgetting, not_measured = forgotten(workspace, version, reporter, budget.left)
     suspects = suspects_of(workspace, task, dataset, reporter)
     ours = next(a for a in answers if a.name == version.contender)
     by_field = fields_reviewed(dataset, ours, on_validation[ours.name], judged[ours.name])
+    results = tuple(
+        result_of(a, models, metrics_of(task, judged[a.name], expected, groups), workspace.settings.remotes)
+        for a in asked
+    )
     evaluation = Evaluation(
         task=task.name,
         report=str(workspace.paths.report(task.name, version.number)),
@@ -118,14 +159,14 @@ def _evaluate(
         test_examples=len(test),
         validation_examples=len(validation),
         primary_metric=primary,
-        contenders=tuple(
-            result_of(a, version, metrics_of(task, judged[a.name], expected, groups), workspace.settings.remotes)
-            for a in answers
-        ),
+        contenders=results,
+        bases=bases_of(task, versions, results, workspace.settings),
         currency=workspace.settings.cost.currency,
         verdict=verdict,
         comparisons=comparisons,
-        against_champion=against_champion(workspace, task, version, dataset, answers[0].test, facts, reporter),
+        against_champion=against_champion(champion, task, dataset, on_test[version.name], facts),
+        left_out=(*untrained, *given.left_out),
+        prompts=prompts_of(given),
         consistency=beyond.consistency,
         robustness=beyond.robustness,
         gap=beyond.gap,
@@ -135,7 +176,7 @@ def _evaluate(
         without_suspects=without(judged, test, primary, suspects),
         slices=slices_of(task, dataset, judged[version.contender]),
         warnings=(
-            *warnings_of(workspace.load_task(task.name), version, dataset, answers),
+            *warnings_of(workspace.load_task(task.name), versions, dataset, answers),
             *given.notes,
             *beyond.notes,
             *not_measured,
@@ -143,19 +184,21 @@ def _evaluate(
         reviews=confidence.reviews,
         calibrations=confidence.calibrations,
     )
-    report = write_report(workspace, task, version, trained, dataset, evaluation, answers, judged, confidence, suspects)
-    registry.update_version(
-        workspace,
-        version.model_copy(
-            update={
-                "report": report,
-                "evaluation": evaluation.model_dump(mode="json"),
-                "calibrator": confidence.calibrators.get(version.contender),
-                "field_calibrators": dict(by_field.calibrators),
-                "threshold": confidence.threshold_of(version.contender, target_errors_of(task)),
-            }
-        ),
-    )
+    trained = TrainResult.model_validate(version.training or records.run_result(workspace, version.run))
+    report = write_report(workspace, task, version, trained, dataset, evaluation, asked, judged, confidence, suspects)
+    for one in versions:
+        own = {"report": report, "field_calibrators": dict(by_field.calibrators)} if one is version else {}
+        registry.update_version(
+            workspace,
+            one.model_copy(
+                update={
+                    **own,
+                    "evaluation": evaluation.model_dump(mode="json"),
+                    "calibrator": confidence.calibrators.get(one.contender),
+                    "threshold": confidence.threshold_of(one.contender, target_errors_of(task)),
+                }
+            ),
+        )
     if version.parity.passed and registry.alias_number(workspace, task.name, registry.CHAMPION) != version.number:
         registry.move_alias(workspace, task.name, registry.CANDIDATE, version.number, action="evaluate")
     return evaluation

@@ -9,17 +9,29 @@ from inhouse.core import Dataset, ModelVersion
 from inhouse.store import Workspace, predictions
 
 if TYPE_CHECKING:
-    from inhouse.evaluate.contenders import Answers
+    from inhouse.evaluate.contenders import Answers, Field
 
 
-def keep_answers(workspace: Workspace, version: ModelVersion, dataset: Dataset, answers: Sequence[Answers]) -> None:
-    """Keep every answer of every contender to the validation and test examples, under the version under test."""
+def keep_answers(
+    workspace: Workspace,
+    version: ModelVersion,
+    versions: Sequence[ModelVersion],
+    dataset: Dataset,
+    answers: Sequence[Answers],
+    given: Field,
+) -> None:
+    """Keep every answer of every contender to the validation and test examples.
+
+    Those of the fine-tuned `versions` are kept under their own names, the others under that of `version`.
+    Those to forms of prompt that were only tried are kept too, so that the next evaluation need not ask again.
+    """
+    own = {v.contender: v.name for v in versions}
     validation, test = dataset.of("validation"), dataset.of("test")
     for one in answers:
         predictions.save(
             workspace,
             task=version.task,
-            model_version=version.name,
+            model_version=own.get(one.name, version.name),
             contender=one.name,
             dataset=dataset,
             examples=[*validation, *test],
@@ -27,4 +39,18 @@ def keep_answers(workspace: Workspace, version: ModelVersion, dataset: Dataset, 
             answers=[*one.validation, *one.test],
             keys=one.asked.keys if one.asked else (),
             seconds=one.asked.seconds if one.asked else (),
+        )
+    for tried in (one for forms in given.tried.values() for one in forms):
+        asked = given.asked[tried.name]
+        predictions.save(
+            workspace,
+            task=version.task,
+            model_version=version.name,
+            contender=tried.name,
+            dataset=dataset,
+            examples=[validation[place] for place in tried.places],
+            splits=["validation"] * len(tried.places),
+            answers=tried.answers,
+            keys=[asked.keys[place] for place in tried.places],
+            seconds=[asked.seconds[place] for place in tried.places],
         )

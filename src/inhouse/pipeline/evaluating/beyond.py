@@ -12,12 +12,12 @@ from inhouse.scoring import RIGHT_METRICS, FactFinder, Judged
 
 if TYPE_CHECKING:
     from inhouse.evaluate.beyond import Beyond
-    from inhouse.evaluate.contenders import Answers
+    from inhouse.evaluate.contenders import Answers, TimeBudget
 
 # For each contender that is asked again, in minutes: those of the verdict, and the others.
 MINUTES, MINUTES_OF_OTHERS = 1.0, 0.25
 # Ways to ask the base without training it.
-_PROMPTING = ("few-shot", "prompted")
+_PROMPTING = ("few-shot", "prompted", "prompted-best", "retrieval", "grounded")
 
 
 def slices_of(task: Task, dataset: Dataset, judged: Judged) -> tuple[SliceResult, ...]:
@@ -30,19 +30,27 @@ def asked_beyond(
     given: Any,  # noqa: ANN401 - the type would import the models
     answers: Sequence[Answers],
     judged: Mapping[str, Judged],
+    ours: str,
     verdict: Verdict,
     facts: FactFinder | None,
+    budget: TimeBudget,
 ) -> Beyond:
     """Ask again the fine-tuned model, what it was compared with, the better way of prompting its base, and whoever else
-    is quick."""
+    is quick.
+
+    Args:
+        ours: the best fine-tuned contender.
+        budget: of the evaluation; each has its share of what is left, and `MINUTES` at most.
+    """
     from inhouse.evaluate.beyond import beyond_the_average
 
     primary = given.task.metrics.primary
     metric = primary if all(primary in one.scores for one in judged.values()) else RIGHT_METRICS[given.task.kind]
     prompting = [name for name in judged if name in _PROMPTING]
     best = max(prompting, key=lambda name: float(judged[name].scores[metric].mean()), default="")
-    names = [given.tuned_name, verdict.winner, verdict.against or "", best]
-    return beyond_the_average(given, answers, names, metric, facts, MINUTES, MINUTES_OF_OTHERS)
+    names = [ours, verdict.winner, verdict.against or "", best]
+    share = budget.left / len(answers)
+    return beyond_the_average(given, answers, names, metric, facts, min(MINUTES, share), min(MINUTES_OF_OTHERS, share))
 
 
 def _language(text: str) -> str | None:

@@ -2,36 +2,58 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-from inhouse.core import Dataset, ModelVersion, Prediction, Reporter, Task
+from inhouse.core import Dataset, Example, ModelVersion, Prediction, Reporter, Task
 from inhouse.pipeline.learning_data import to_learn_from
 from inhouse.scoring import FactFinder, compare_scores, judge, summarise
 from inhouse.store import Workspace, registry
 
+if TYPE_CHECKING:
+    from inhouse.evaluate.contenders import Answers
 
-def against_champion(
+# What it is called among the contenders, where it is none of them already.
+CHAMPION = "champion"
+
+
+@dataclass(frozen=True)
+class Champion:
+    """The version that serves now, and its answers to the test examples at the places that it has not learned from.
+
+    `seconds`: that these took; None where it is a contender, which gave them as such.
+    """
+
+    version: ModelVersion
+    places: list[int]
+    answers: list[Prediction]
+    seconds: float | None = None
+
+
+def champion_of(
     workspace: Workspace,
-    task: Task,
     version: ModelVersion,
     dataset: Dataset,
-    candidate: Sequence[Prediction],
-    facts: FactFinder | None,
     reporter: Reporter,
-) -> dict[str, Any] | None:
-    """The version against the one that serves now, on the same test examples; None when nothing else serves.
+    answered: Mapping[str, Sequence[Prediction]] | None = None,
+) -> Champion | None:
+    """What serves now, asked the test examples; None when nothing else than the version serves.
 
-    Compared on the primary metric; for macro-F1, which no single answer has, on accuracy.
+    Args:
+        answered: answers to all test examples by the names of other versions, which are not asked again.
     """
     from inhouse.deploy import open_served
 
-    number = registry.alias_number(workspace, task.name, registry.CHAMPION)
+    number = registry.alias_number(workspace, version.task, registry.CHAMPION)
     if number is None or number == version.number:
         return None
-    champion = registry.find_version(workspace, task.name, number)
-    unseen = _unseen_by(workspace, champion, dataset)
+    champion = registry.find_version(workspace, version.task, number)
     test = dataset.of("test")
+    if answered and champion.name in answered:
+        return Champion(champion, list(range(len(test))), list(answered[champion.name]))
+    unseen = _unseen_by(workspace, champion, dataset)
     if not unseen:
         reporter.warn(f"every test example was learned by the champion {champion.name}: the two are not compared")
         return None
@@ -40,21 +62,52 @@ def against_champion(
             f"{len(test) - len(unseen)} test examples were learned by the champion {champion.name}; they are left out "
             "of its comparison with the candidate"
         )
-    asked = [test[i] for i in unseen]
+    asked = [test[i].inputs for i in unseen]
     served = open_served(workspace, champion)
     bar = reporter.bar(f"champion {champion.name}", len(asked))
+    begun = time.perf_counter()
     try:
-        answered = [a.prediction.target for a in served.answer([e.inputs for e in asked], bar.update)]
+        found = [a.prediction for a in served.answer(asked, bar.update)]
     finally:
         served.close()
+    return Champion(champion, unseen, found, time.perf_counter() - begun)
+
+
+def beside(champion: Champion | None, test: Sequence[Example]) -> list[Answers]:
+    """The champion among the contenders, where it is none of them and has learned from no test example."""
+    from inhouse.evaluate.contenders import Answers
+
+    if champion is None or champion.seconds is None or len(champion.places) < len(test):
+        return []
+    return [Answers(CHAMPION, fine_tuned=False, validation=[], test=champion.answers, seconds=champion.seconds)]
+
+
+def against_champion(
+    champion: Champion | None,
+    task: Task,
+    dataset: Dataset,
+    candidate: Sequence[Prediction],
+    facts: FactFinder | None,
+) -> dict[str, Any] | None:
+    """A version against the one that serves now, on the same test examples; None where there is none.
+
+    Compared on the primary metric; for macro-F1, which no single answer has, on accuracy.
+
+    Args:
+        candidate: the version's answers to all test examples.
+    """
+    if champion is None:
+        return None
+    test = dataset.of("test")
+    asked = [test[i] for i in champion.places]
     metric = "accuracy" if task.kind == "classify" else task.metrics.primary
     expected = [e.target for e in asked]
     groups = [e.group for e in asked]
-    ours = judge(task, asked, [candidate[i].target for i in unseen], facts)
-    theirs = judge(task, asked, answered, facts)
+    ours = judge(task, asked, [candidate[i].target for i in champion.places], facts)
+    theirs = judge(task, asked, [p.target for p in champion.answers], facts)
     gain, low, high, p_value = compare_scores(ours.scores[metric], theirs.scores[metric], groups=groups)
     return {
-        "champion": champion.name,
+        "champion": champion.version.name,
         "metric": metric,
         f"champion_{metric}": summarise(theirs, expected, metric, groups).model_dump(),
         f"candidate_{metric}": summarise(ours, expected, metric, groups).model_dump(),

@@ -10,16 +10,24 @@ from inhouse.engine import get_base
 from inhouse.pipeline.packaging import ADAPTER, open_trainer
 from inhouse.store import Workspace
 
+# For the base, which divergence bounds, and the version.
+MINUTES = 2.0
 _NOT_MEASURED = "what it has forgotten was not measured"
 
 
 def forgotten(
-    workspace: Workspace, version: ModelVersion, reporter: Reporter
+    workspace: Workspace, version: ModelVersion, reporter: Reporter, minutes: float = float("inf")
 ) -> tuple[ForgettingResult | None, tuple[str, ...]]:
-    """The divergence of a version from its base on general prompts, or why it was not measured."""
+    """The divergence of a version from its base on general prompts, or why it was not measured.
+
+    Args:
+        minutes: that are left for it; it takes two at most.
+    """
     recipe = read_recipe(version.lineage["recipe"])
     if not isinstance(recipe, Recipe):
         return None, (f"{_NOT_MEASURED}: a sentence encoder says nothing but labels",)
+    if minutes < MINUTES:
+        return None, (f"{_NOT_MEASURED}: no time was left for it",)
     if find_spec("torch") is None or find_spec("transformers") is None:
         return None, (f"{_NOT_MEASURED}: that needs torch (pip install 'inhouse[train]')",)
     if not workspace.blobs.location(version.adapter_sha256, ADAPTER).is_file():

@@ -6,16 +6,17 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from inhouse.core import ContenderResult, Dataset, Metric, ModelVersion, Task, render_input
+from inhouse.core import ContenderResult, Dataset, Metric, ModelVersion, Task, TriedPrompt, render_input
 from inhouse.errors import NoMetric
 from inhouse.scoring import FactFinder, Groups, Judged, summarise
 from inhouse.store.settings import RemoteSettings
 
 if TYPE_CHECKING:
-    from inhouse.evaluate.contenders import Answers
+    from inhouse.evaluate.contenders import Answers, Field
 
-# Contenders beside the fine-tuned ones that `promote` can make a version of.
-SERVABLE = ("tfidf-linear", "embedding-linear")
+# Contenders beside the fine-tuned ones that `promote` can make a version of: linear ones, and prompts of the base.
+PROMPTED = ("prompted", "few-shot", "prompted-best")
+SERVABLE = ("tfidf-linear", "embedding-linear", *PROMPTED)
 
 
 def facts_of(task: Task, dataset: Dataset) -> FactFinder | None:
@@ -35,11 +36,27 @@ def metrics_of(task: Task, judged: Judged, expected: Sequence[str], groups: Grou
     return found
 
 
+def prompts_of(given: Field) -> tuple[TriedPrompt, ...]:
+    """The forms of prompt that were tried on validation examples, the chosen one first."""
+    return tuple(
+        TriedPrompt(contender=name, form=one.form.told, metric=one.metric, chosen=one is forms[0])
+        for name, forms in given.tried.items()
+        for one in forms
+    )
+
+
 def result_of(
-    answers: Answers, version: ModelVersion, metrics: dict[str, Metric], remotes: Mapping[str, RemoteSettings]
+    answers: Answers,
+    models: Mapping[str, ModelVersion],
+    metrics: dict[str, Metric],
+    remotes: Mapping[str, RemoteSettings],
 ) -> ContenderResult:
-    """How a contender did on the test examples: its metrics, speed, tokens, price, and what it left unanswered."""
-    test = answers.test
+    """How a contender did on the test examples: its metrics, speed, tokens, price, and what it left unanswered.
+
+    Args:
+        models: the versions that take part, by the contender's name.
+    """
+    test, model = answers.test, models.get(answers.name)
     generated = any(p.prompt_tokens for p in test)
     asked = [p for p in test if p.prompt_tokens]  # a failure took none
     remote = remotes.get(answers.name.removeprefix("remote:")) if answers.name.startswith("remote:") else None
@@ -48,7 +65,7 @@ def result_of(
     )
     return ContenderResult(
         name=answers.name,
-        model=version.name if answers.name == version.contender else None,
+        model=model.name if model else None,
         metrics=metrics,
         seconds=answers.seconds,
         requests_per_second=answers.rate,
@@ -57,5 +74,5 @@ def result_of(
         unanswered=sum(p.target is None for p in test),
         cost_per_thousand=1000 * price / len(asked) if price is not None and asked else None,
         cached=answers.asked.cached if answers.asked else 0,
-        servable=answers.name == version.contender or answers.name in SERVABLE,
+        servable=model is not None or answers.name in SERVABLE,
     )

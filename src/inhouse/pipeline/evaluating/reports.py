@@ -81,6 +81,7 @@ def write_report(
             wrong=wrong,
             suspects=suspects,
             to_a_person={a.name: confidence.to_a_person(a.name, target_errors_of(task), a.test) for a in answers},
+            sources={a.name: [p.sources for p in a.test] for a in answers if any(p.sources for p in a.test)},
         )
     ).encode("utf-8")
     write_bytes(workspace.paths.report(task.name, version.number), html)

@@ -14,8 +14,15 @@ if TYPE_CHECKING:
     from inhouse.evaluate.contenders import Answers
 
 
-def warnings_of(task: Task, version: ModelVersion, dataset: Dataset, answers: Sequence[Answers]) -> tuple[str, ...]:
-    """Answers that were cut off, examples that cannot be answered rightly, a task that changed, a failed gate."""
+def warnings_of(
+    task: Task, versions: Sequence[ModelVersion], dataset: Dataset, answers: Sequence[Answers]
+) -> tuple[str, ...]:
+    """Answers that were cut off, examples that cannot be answered rightly, a task that changed, a failed gate.
+
+    Args:
+        versions: that were compared, which answer alike.
+    """
+    version = versions[0]
     warnings = []
     for one in answers:
         cut = sum(not p.finished for p in one.test)
@@ -33,8 +40,7 @@ def warnings_of(task: Task, version: ModelVersion, dataset: Dataset, answers: Se
     if set(task.labels) != set(version.labels) or schemas[0] != schemas[1]:
         what = "labels have" if labelled else "schema, or what is taken from the input, has"
         warnings.append(f"the task's {what} changed since this version was trained: train again")
-    if not version.parity.passed:
-        warnings.append(f"the parity gate failed: {version.parity.reason}")
+    warnings += [f"the parity gate failed of {v.name}: {v.parity.reason}" for v in versions if not v.parity.passed]
     return tuple(warnings)
 
 

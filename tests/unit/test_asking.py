@@ -1,0 +1,162 @@
+"""Which contenders are asked where time is short, and what is said of those that are not."""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+
+import pytest
+from fields import bare_field
+
+from inhouse.core import Example, Prediction, Provenance, Task
+from inhouse.errors import ModelUnavailable, UsageError
+from inhouse.evaluate.contenders import asking
+from inhouse.evaluate.contenders.asking import TimeBudget, ask_all, require_contenders, seconds_for
+from inhouse.evaluate.contenders.recall import ask_once
+from inhouse.evaluate.contenders.registry import NEEDED, PAID, QUICK, WRITING, Contender
+
+
+def rows(count: int) -> list[Example]:
+    return [Example({"text": f"order {i}"}, "ab"[i % 2], "", Provenance("f.csv", i, "s")) for i in range(count)]
+
+
+def a_field(**changes):
+    task = Task.model_validate({"name": "t", "kind": "classify", "labels": ["a", "b"]})
+    return bare_field(task, rows(40), rows(20)[:10], rows(40)[10:], **changes)
+
+
+class Lazy:
+    """Takes a hundredth of a second for each question, and remembers how many it was asked at a time."""
+
+    def __init__(self, each: float = 0.01) -> None:
+        self.asked: list[int] = []
+        self.each = each
+
+    def __call__(self, given):
+        self.asked.append(len(given.questions))
+        time.sleep(self.each * len(given.questions))
+        return [Prediction(target="a", confidence=0.5)] * len(given.questions)
+
+
+@pytest.fixture
+def contenders(monkeypatch):
+    """Four of them, in the order of reports; their asking is what the test looks at."""
+    made = {
+        "fine-tuned": Contender("fine-tuned", Lazy(0.0), fine_tuned=True, turn=NEEDED),
+        "remote:x": Contender("remote:x", Lazy(), remote=True, turn=PAID),
+        "prompted": Contender("prompted", Lazy(), turn=WRITING),
+        "tfidf-linear": Contender("tfidf-linear", Lazy(0.0), turn=QUICK),
+        "majority": Contender("majority", Lazy(0.0), turn=NEEDED),
+    }
+    monkeypatch.setattr(asking, "contenders_of", lambda task: list(made.values()))
+    return made
+
+
+def test_without_a_budget_all_are_asked_once_in_the_order_of_reports(contenders):
+    given = a_field()
+    found = ask_all(given)
+    assert [a.name for a in found] == list(contenders)
+    assert all(c.ask.asked == [40] for c in contenders.values())
+    assert given.left_out == []
+    assert given.notes == []
+
+
+def test_what_there_is_no_time_for_is_left_out_with_its_minutes_and_how_to_ask_for_it(contenders):
+    given = a_field()
+    found = ask_all(given, budget=TimeBudget(0.3 / 60))  # forty questions take 0.4 s
+    assert [a.name for a in found] == ["fine-tuned", "tfidf-linear", "majority"]
+    assert [one.contender for one in given.left_out] == ["prompted", "remote:x"]  # the cheaper one was looked at first
+    assert contenders["prompted"].ask.asked == [1, 8]  # a first question, and eight that are timed
+    prompted = given.left_out[0]
+    assert prompted.minutes >= 0.4 / 60  # sleeping takes longer where the cores are busy, never shorter
+    assert "`inhouse evaluate t --minutes 2` has room for it" in prompted.reason
+    (note,) = given.notes
+    assert "nothing is known of those that were not asked: prompted, remote:x" in note
+
+
+def test_what_a_verdict_needs_is_asked_though_no_time_is_left(contenders):
+    budget = TimeBudget(0.0001)
+    time.sleep(0.01)
+    given = a_field()
+    assert [a.name for a in ask_all(given, budget=budget, command="advise")] == ["fine-tuned", "majority"]
+    assert contenders["prompted"].ask.asked == []  # not even a few questions
+    assert all("no time was left" in one.reason and one.minutes is None for one in given.left_out)
+    assert "inhouse advise t --minutes" in given.left_out[0].reason
+
+
+def test_some_can_be_asked_by_name(contenders):
+    given = a_field()
+    found = ask_all(given, ["prompted"])
+    assert [a.name for a in found] == ["fine-tuned", "prompted", "majority"]
+    assert "inhouse evaluate t --contender tfidf-linear" in given.left_out[0].reason
+
+
+def test_a_fine_tuned_kind_without_a_version_is_none_of_them(contenders):
+    assert "fine-tuned" not in [a.name for a in ask_all(a_field(tuned_names=("fine-tuned-encoder",)))]
+
+
+def test_an_unknown_name_is_refused_with_those_that_there_are():
+    task = Task.model_validate({"name": "t", "kind": "generate"})
+    require_contenders(task, ["prompted"])
+    with pytest.raises(UsageError, match="tfidf-linear") as refused:
+        require_contenders(task, ["tfidf-linear"])
+    assert "few-shot" in str(refused.value)
+
+
+def test_learning_is_estimated_by_a_part_of_the_training_examples():
+    class Learner(Lazy):
+        def __call__(self, given):
+            time.sleep(0.001 * len(given.train))
+            return super().__call__(given)
+
+    task = Task.model_validate({"name": "t", "kind": "classify", "labels": ["a", "b"]})
+    given = bare_field(task, rows(3000), [], rows(8))
+    takes = seconds_for(given, Contender("l", Learner(0.0), turn=QUICK))
+    assert 2.9 < takes < 20
+
+
+def test_what_is_kept_costs_nothing_and_what_was_asked_to_see_the_cost_is_not_asked_twice():
+    told: list[int] = []
+
+    def answered(places):
+        told.extend(places)
+        return [Prediction(target="a", confidence=0.5, prompt_tokens=3)] * len(places)
+
+    def ask(given):
+        prompts = {i: ([1], e.inputs["text"]) for i, e in enumerate(given.questions)}
+        return [ask_once(given, "prompted", "base", prompts, answered)[i] for i in prompts]
+
+    from types import SimpleNamespace
+
+    one = Contender("prompted", ask)
+    given = a_field(form=SimpleNamespace(max_tokens=5), identities={"base": "file engine"})
+    seconds_for(given, one)
+    assert len(told) == 9
+    ask(given)
+    assert len(told) == 40
+    assert given.asked["prompted"].cached == 0  # no earlier evaluation gave them
+    again = a_field(form=given.form, identities=given.identities, known=given.known)
+    seconds_for(again, one)
+    ask(again)
+    assert again.asked["prompted"].cached == 40
+    assert len(told) == 40
+
+
+def test_a_model_that_is_not_there_is_no_estimate():
+    def gone(given):
+        raise ModelUnavailable("it is gone")
+
+    assert seconds_for(a_field(), Contender("remote:x", gone, remote=True)) == 0.0
+
+
+def test_a_sample_lends_the_models_and_frees_none():
+    closed = []
+    model = type("M", (), {"close": lambda self: closed.append(1)})()
+    given = a_field(make_base=partial(lambda: model))
+    few = given.sample(given.train, given.test[:2])
+    assert few.base is given.base is model
+    few.close()
+    assert closed == []
+    assert (few.validation, len(few.test)) == ([], 2)
+    given.close()
+    assert closed == [1]

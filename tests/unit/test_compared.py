@@ -1,0 +1,203 @@
+"""Both fine-tuned kinds and the champion in one evaluation; the best of ours is promoted; a prompt can be served."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from conftest import many_intents, write_csv, write_encoder
+
+import inhouse
+from inhouse.cli.show import evaluated as told
+from inhouse.core import Silent
+from inhouse.deploy import open_served
+from inhouse.deploy.served import PROMPT, ServedPrompt
+from inhouse.errors import Refused, UsageError
+from inhouse.pipeline.release import enough as usual_contender
+from inhouse.store import predictions, records, registry
+
+
+@pytest.fixture(scope="module")
+def compared(tmp_path_factory, tiny_gguf, models_dir):
+    """A task of which both kinds were trained, the encoder first, and evaluated."""
+    folder = tmp_path_factory.mktemp("compared")
+    encoder = write_encoder(folder / "tiny-bert")
+    (folder / "inhouse.toml").write_text(f'models_dir = "{models_dir}"\noffline = true\nthreads = 1\n')
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("INHOUSE_THREADS", "1")
+        workspace = inhouse.open_workspace(folder)
+        task = inhouse.init(workspace, "intents", base_model=str(tiny_gguf))
+        wish = {"max_steps": 12}
+        changed = {"encoder_model": str(encoder), "train": task.train.model_copy(update=wish)}
+        workspace.save_task(task.model_copy(update=changed))
+        inhouse.add(workspace, "intents", [write_csv(folder / "intents.csv", many_intents())])
+        inhouse.train(workspace, "intents", model="encoder")
+        inhouse.train(workspace, "intents", model="causal")
+        yield workspace, inhouse.evaluate(workspace, "intents")
+        workspace.close()
+
+
+def test_both_kinds_answer_the_same_test_and_the_better_on_validation_is_spoken_of(compared):
+    workspace, found = compared
+    models = {c.name: c.model for c in found.contenders}
+    assert models["fine-tuned-encoder"] == "intents@1"
+    assert models["fine-tuned"] == "intents@2"
+    assert not {"fine-tuned", "fine-tuned-encoder"} & {one.contender for one in found.left_out}
+    dataset = records.load_dataset(workspace, "intents")
+    right = {}
+    for name, version in (("fine-tuned-encoder", "intents@1"), ("fine-tuned", "intents@2")):
+        kept = predictions.load(workspace, "intents", version, name, dataset.fingerprint)
+        validation = kept.filter(kept["split"] == "validation")
+        right[version] = (validation["answer"] == validation["expected"]).fill_null(False).mean()
+    assert right[found.model_version] == max(right.values())
+    assert {c.ours for c in found.comparisons} == {n for n, m in models.items() if m == found.model_version}
+    assert Path(found.report).name == f"{found.model_version}.html"
+    for number in (1, 2):
+        kept_version = registry.find_version(workspace, "intents", number)
+        assert kept_version.evaluation is not None
+        assert kept_version.evaluation["model_version"] == found.model_version
+
+
+def test_the_better_one_is_the_candidate_and_the_other_is_not_promoted(compared):
+    workspace, found = compared
+    best = int(found.model_version.partition("@")[2])
+    if registry.find_version(workspace, "intents", best).parity.passed:
+        assert registry.alias_number(workspace, "intents", "candidate") == best
+    for number in (1, 2):
+        version = registry.find_version(workspace, "intents", number)
+        adopted = {**version.evaluation, "verdict": {**version.evaluation["verdict"], "decision": "adopt"}}
+        parity = version.parity.model_copy(update={"passed": True})
+        registry.update_version(workspace, version.model_copy(update={"evaluation": adopted, "parity": parity}))
+    with pytest.raises(Refused, match=f"the verdict is for {found.model_version}"):
+        inhouse.promote(workspace, "intents", which=str(3 - best))
+    assert inhouse.promote(workspace, "intents", which=str(best)).champion == found.model_version
+
+
+def test_bases_with_their_limits_and_tokens_are_told_everywhere(compared):
+    _, found = compared
+    behind = {name: one for one in found.bases for name in one.used_by}
+    assert {"fine-tuned", "prompted", "few-shot"} <= behind.keys()
+    assert behind["embedding-linear"].title.startswith("tiny-bert")
+    assert behind["prompted"].parameters > 0
+    html = Path(found.report).read_text("utf-8")
+    markdown = Path(found.files["markdown"]).read_text("utf-8")
+    text = re.sub(r"\s+", " ", told(found))
+    assert json.loads(Path(found.files["json"]).read_text("utf-8"))["bases"][0]["used_by"]
+    tokens = {c.name: c.prompt_tokens for c in found.contenders}
+    assert tokens["fine-tuned"] < tokens["few-shot"]
+    assert re.search(
+        r"fine-tuned asks with \d+ tokens where (prompted|few-shot|prompted-best|retrieval) needs [\d,]+",
+        found.shorter_prompt,
+    )
+    for page in (html, markdown.replace("\\", ""), text):
+        assert found.shorter_prompt in page
+        assert behind["prompted"].title in page
+        assert behind["prompted"].limits[:40] in page
+    assert "tokens in" in text
+    assert f"{tokens['few-shot']:,.0f}" in text
+
+
+def test_only_what_is_named_is_asked_and_kept_answers_are_not_asked_again(compared):
+    workspace, _ = compared
+    with pytest.raises(UsageError, match="no contender"):
+        inhouse.evaluate(workspace, "intents", contenders=["prompt"])
+    with pytest.raises(UsageError, match="no time"):
+        inhouse.evaluate(workspace, "intents", minutes=0)
+    silent = Silent()
+    found = inhouse.evaluate(workspace, "intents", silent, contenders=["prompted"], minutes=9)
+    names = [c.name for c in found.contenders]
+    assert names == ["fine-tuned", "fine-tuned-encoder", "prompted", "majority"]
+    left_out = {one.contender for one in found.left_out}
+    assert {"few-shot", "prompted-best", "retrieval", "tfidf-linear", "embedding-linear"} <= left_out
+    (prompted,) = (c for c in found.contenders if c.name == "prompted")
+    assert prompted.cached > 0
+    assert any("nothing is known of those that were not asked" in warning for warning in found.warnings)
+    assert "not compared: few-shot, as it was not asked for" in told(found)
+    inhouse.evaluate(workspace, "intents")
+
+
+def enough(workspace, winner):
+    """A verdict that the winner is enough."""
+    for number in (1, 2):
+        version = registry.find_version(workspace, "intents", number)
+        verdict = {
+            **version.evaluation["verdict"],
+            "decision": "not_needed",
+            "winner": winner,
+            "reason": "it is enough",
+        }
+        told = {**version.evaluation, "verdict": verdict}
+        registry.update_version(workspace, version.model_copy(update={"evaluation": told}))
+
+
+def serve(workspace, name):
+    """Promote a contender; by force, as the random base is far worse than what was promoted above."""
+    return inhouse.promote(workspace, "intents", which="1", contender=name, force=True, reason="for the test")
+
+
+@pytest.mark.parametrize("name", ["prompted", "few-shot"])
+def test_a_prompt_that_is_enough_is_promoted_and_answers_as_it_was_judged(compared, tmp_path, name):
+    workspace, found = compared
+    enough(workspace, name)
+    assert usual_contender(registry.find_version(workspace, "intents", 1)) == name
+    promoted = serve(workspace, name)
+    version = registry.find_version(workspace, "intents", "champion")
+    assert (version.contender, version.name) == (name, promoted.champion)
+    assert version.parity.tokens > 0
+    assert serve(workspace, name).champion == version.name  # the same file, the same version
+    kept = predictions.load(workspace, "intents", found.model_version, name, found.dataset_fingerprint)
+    test = records.load_dataset(workspace, "intents").of("test")
+    served = open_served(workspace, version)
+    try:
+        assert isinstance(served, ServedPrompt)
+        answers = [a.prediction for a in served.answer([e.inputs for e in test])]
+        *_, (label, _) = served.stream(served.question(test[0].inputs))
+    finally:
+        served.close()
+    expected = kept.filter(kept["split"] == "test")["answer"].to_list()
+    assert sum(a.target == e for a, e in zip(answers, expected, strict=True)) >= len(test) - 1
+    assert label == answers[0].target
+    rows = write_csv(tmp_path / "new.csv", [{"text": row["text"]} for row in many_intents(1)])
+    done = inhouse.predict(workspace, "intents", rows, tmp_path / "out.csv")
+    assert (done.model_version, done.errors) == (version.name, 0)
+    with pytest.raises(UsageError, match="nothing is to be exported"):
+        inhouse.export(workspace, "intents", to="gguf", out=tmp_path / "out")
+
+
+def test_the_champion_stands_among_the_contenders(compared):
+    workspace, _ = compared
+    version = registry.find_version(workspace, "intents", "champion")
+    found = inhouse.evaluate(workspace, "intents")
+    (row,) = (c for c in found.contenders if c.name == "champion")
+    assert row.model == version.name
+    assert found.against_champion["champion"] == version.name
+    assert row.metrics["accuracy"].model_dump() == found.against_champion["champion_accuracy"]
+    assert "champion" not in {c.theirs for c in found.comparisons}
+
+
+def test_what_is_forgotten_goes_out_of_a_prompt_too(compared):
+    workspace, _ = compared
+    serve(workspace, "few-shot")
+    before = registry.find_version(workspace, "intents", "champion")
+    frame = json.loads(workspace.blobs.path(before.file_sha256, PROMPT).read_text("utf-8"))
+    shown = frame["shots"][0][0]["content"]
+    forgotten = inhouse.forget(workspace, "intents", match=shown, yes=True)
+    assert before.name in forgotten.classifiers
+    after = registry.find_version(workspace, "intents", before.number)
+    assert shown not in workspace.blobs.path(after.file_sha256, PROMPT).read_text("utf-8")
+    assert not workspace.blobs.location(before.file_sha256, PROMPT).exists()
+
+
+def test_a_remote_model_is_not_served(compared):
+    workspace, _ = compared
+    version = registry.find_version(workspace, "intents", 1)
+    row = {**version.evaluation["contenders"][-1], "name": "remote:gpt", "model": None}
+    told = {**version.evaluation, "contenders": [*version.evaluation["contenders"], row]}
+    main = told["model_version"].partition("@")[2]
+    registry.update_version(
+        workspace, registry.find_version(workspace, "intents", main).model_copy(update={"evaluation": told})
+    )
+    with pytest.raises(Refused, match="every request would leave this machine"):
+        inhouse.promote(workspace, "intents", which=main, contender="remote:gpt")
