@@ -87,18 +87,18 @@ def a_field(count: int = 60) -> Field:
     return bare_field(CLASSIFY, rows[:count], rows[count : 2 * count], rows[2 * count :])
 
 
-def asked(monkeypatch, answer, *, fine_tuned=True, minutes=9.0, seconds=1.0):
+def asked(monkeypatch, answer, *, name="fine-tuned", minutes=9.0, seconds=1.0):
     """What is found of a contender that answers by a function of the text."""
     given = a_field()
 
     def ask(field):
         return [Prediction(target=answer(e.inputs["text"])) for e in field.questions]
 
-    one = contenders.Contender("fine-tuned", ask, fine_tuned)
+    one = contenders.Contender(name, ask, fine_tuned=True)
     monkeypatch.setattr(beyond, "contenders_of", lambda task: [one])
     found, edge = ask(given), len(given.validation)
-    answers = [Answers("fine-tuned", fine_tuned, found[:edge], found[edge:], seconds)]
-    return beyond.beyond_the_average(given, answers, ["fine-tuned"], "accuracy", Judging(CLASSIFY), minutes, 0.1)
+    answers = [Answers(name, True, found[:edge], found[edge:], seconds)]
+    return beyond.beyond_the_average(given, answers, [name], "accuracy", Judging(CLASSIFY), minutes, 0.1)
 
 
 def number_of(text: str) -> int:
@@ -141,7 +141,10 @@ def test_a_contender_that_is_too_slow_is_left_out_and_named(monkeypatch):
     found = asked(monkeypatch, lambda text: "a", minutes=0.1, seconds=600)
     assert (found.consistency, found.robustness, found.gap) == ((), (), None)
     assert found.notes == ("not asked again with harmless changes, as 20 examples alone take too long: fine-tuned",)
-    assert asked(monkeypatch, lambda text: "a", fine_tuned=False).gap is None
+
+
+def test_a_trained_model_that_is_shown_examples_is_not_asked_what_it_learned_from(monkeypatch):
+    assert asked(monkeypatch, lambda text: "a", name="fine-tuned+retrieval").gap is None
 
 
 def test_every_contender_that_is_quick_is_asked_and_none_that_is_paid_or_says_always_the_same(monkeypatch):

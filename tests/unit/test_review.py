@@ -229,7 +229,9 @@ def test_what_is_served_is_judged_by_its_calibrated_confidence(raw, straight) ->
     from inhouse.deploy.served import Served
 
     calibrator = Calibrator(method="logistic", slope=1.0, offset=-1.0)
-    served = SimpleNamespace(version=SimpleNamespace(calibrator=calibrator, threshold=0.6))
-    told = Served.judged(served, Prediction(target="a", confidence=raw))
+    of_fields = {"town": Calibrator(), "": calibrator}
+    served = SimpleNamespace(version=SimpleNamespace(calibrator=calibrator, field_calibrators=of_fields, threshold=0.6))
+    told = Served.judged(served, Prediction(target="a", confidence=raw, parts={"town": raw, "total": raw}))
+    assert told.prediction.parts == {"town": raw, "total": calibrator(raw)}
     assert told.prediction.confidence == calibrator(raw) < raw == told.prediction.raw
     assert told.needs_review is not straight

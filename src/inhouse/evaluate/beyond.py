@@ -76,7 +76,8 @@ def beyond_the_average(
 
     Args:
         answers: to the test as it is.
-        names: of the contenders that matter most; the fine-tuned one among them is also asked what it learned from.
+        names: of the contenders that matter most; the version under test among them is also asked what it learned from.
+            One that is shown examples is not: it would be shown the very answers.
         metric: that the gap is told in.
         judging: what judges answers of the task.
         minutes: that each of them may take, and `minutes_of_others` each other one; fewer rows are asked where they are
@@ -103,7 +104,7 @@ def beyond_the_average(
             again.close()
         consistency += _consistency(given, one, questions, found)
         robustness += _robustness(given, one, questions, found)
-        if one.fine_tuned and one.name in names:
+        if one.name in names and one.name in given.tuned_names:
             gap = _gap(given, one, questions, found, metric, judging, _by_heart(given, one, minutes)) or gap
     return Beyond(tuple(consistency), tuple(robustness), gap, tuple(_left_out(slow, answers, known)))
 
@@ -135,9 +136,9 @@ def _within(given: Field, one: Answers, minutes: float) -> tuple[list[_Question]
     """The questions that there is time for, and of how many test examples they are."""
     seconds = 60 * minutes - given.fits.get(one.name, 0.0)
     affordable = int(seconds * one.rate)
-    each = len([c for c in CHANGES.values() if given.task.kind in c.kinds]) + TIMES + one.fine_tuned
+    each = len([c for c in CHANGES.values() if given.task.kind in c.kinds]) + TIMES + (one.name in given.tuned_names)
     rows = min(ROWS, len(given.test), affordable // each)
-    return _questions(given, max(rows, 0), learned=one.fine_tuned), rows
+    return _questions(given, max(rows, 0), learned=one.name in given.tuned_names), rows
 
 
 def _questions(given: Field, rows: int, *, learned: bool) -> list[_Question]:

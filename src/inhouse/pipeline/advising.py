@@ -24,10 +24,9 @@ from inhouse.engine import get_base
 from inhouse.errors import UsageError
 from inhouse.pipeline.evaluating.champion import CHAMPION
 from inhouse.pipeline.evaluating.field import encoders_of, make_field, open_remote_model
-from inhouse.pipeline.evaluating.judged import judging_of, metrics_of
+from inhouse.pipeline.evaluating.judged import metrics_of
 from inhouse.pipeline.learning_data import to_learn_from
 from inhouse.pipeline.preparation import require_minutes
-from inhouse.scoring import Judging
 from inhouse.store import Workspace, disk_guard, registry, traffic
 
 if TYPE_CHECKING:
@@ -169,7 +168,7 @@ def _from_asking(
         return known
     given = _field(workspace, task, dataset, remote, reporter)
     try:
-        contenders = _asked(judging, given, minutes)
+        contenders = _asked(given, minutes)
         known = known.model_copy(update={"contenders": contenders, "remotes": _remotes(contenders)})
         if known.curve is None:
             known = known.model_copy(update=_cheap_curve(given))
@@ -208,7 +207,7 @@ def _remotes(contenders: Iterable[str]) -> tuple[str, ...]:
     return tuple(name.removeprefix("remote:") for name in contenders if name.startswith("remote:"))
 
 
-def _asked(judging: Judging, given: Field, minutes: float | None) -> dict[str, Metric]:
+def _asked(given: Field, minutes: float | None) -> dict[str, Metric]:
     """The primary metric of every contender that needs no training, on the field's test questions."""
     from inhouse.evaluate.contenders import TimeBudget, ask_all
 

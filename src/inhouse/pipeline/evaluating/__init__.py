@@ -19,7 +19,7 @@ from inhouse.pipeline.evaluating.curve import curve_seen
 from inhouse.pipeline.evaluating.field import encoders_of, make_field, open_remote_model
 from inhouse.pipeline.evaluating.fields import fields_reviewed
 from inhouse.pipeline.evaluating.forgotten import forgotten
-from inhouse.pipeline.evaluating.judged import judging_of, metrics_of, prompts_of, result_of, top_k
+from inhouse.pipeline.evaluating.judged import metrics_of, prompts_of, result_of, top_k
 from inhouse.pipeline.evaluating.model_judge import judged_by_model, require_judge
 from inhouse.pipeline.evaluating.reports import write_report
 from inhouse.pipeline.evaluating.review import reviewed, target_errors_of
@@ -108,7 +108,6 @@ def _evaluate(
     from inhouse.evaluate.verdict import ContenderAnswers, decide
 
     task = version.answers_as(task)
-    judging = judging_of(workspace, task, dataset)
     versions, untrained = compared_with(workspace, version)
     models = {v.contender: v for v in versions}
     budget = TimeBudget(minutes)
@@ -215,12 +214,12 @@ def _evaluate(
     trained = TrainResult.model_validate(version.training or records.run_result(workspace, version.run))
     report = write_report(workspace, task, version, trained, dataset, evaluation, asked, judged, confidence, suspects)
     for one in versions:
-        more = {"report": report, "field_calibrators": dict(by_field.calibrators)} if one is version else {}
+        own = {"report": report, "field_calibrators": dict(by_field.calibrators)} if one is version else {}
         registry.update_version(
             workspace,
             one.model_copy(
                 update={
-                    **more,
+                    **own,
                     "evaluation": evaluation.model_dump(mode="json"),
                     "calibrator": confidence.calibrators.get(one.contender),
                     "threshold": confidence.threshold_of(one.contender, target_errors_of(task)),
