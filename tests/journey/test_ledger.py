@@ -43,7 +43,7 @@ def workspace(tmp_path_factory, lines, cli) -> Path:
     cli(folder, "init", "ledger", "--instruction", "Give the ledger account of this invoice line.")
     file = folder / "tasks" / "ledger" / "task.toml"
     file.write_text(file.read_text().replace("[train]\n", f"[train]\nmax_steps = {STEPS}\n"))
-    result = cli(folder, "run", "ledger", str(lines), *COLUMNS, "--group", "invoice_no")
+    result = cli(folder, "run", "ledger", str(lines), *COLUMNS, "--group", "invoice_no", "--model", "causal")
     (folder / "run.json").write_text(json.dumps(result))
     return folder
 
