@@ -701,7 +701,7 @@ def test_the_plan_of_the_causal_model_stands_whatever_the_encoder_is(workspace_o
     assert [o for o in inhouse.plan_training(workspace, "intents", told).options if o.kind == "encoder"]
     (folder / "tokenizer.json").unlink()
     assert not [o for o in inhouse.plan_training(workspace, "intents", told).options if o.kind == "encoder"]
-    assert told.warned == []
+    assert [warning for warning in told.warned if "nearly in the training data" not in warning] == []
 
 
 def test_a_measured_step_teaches_nothing(tiny_encoder):
