@@ -83,7 +83,7 @@ def test_the_reference_leaves_a_gpu_without_room_for_it(trained, tmp_path, monke
     monkeypatch.setattr(torch_model, "TorchEngine", Reference)
     for free in (1, 2**40):
         monkeypatch.setattr(torch_model, "free_memory", lambda free=free: free)
-        packaging._trainer(workspace, base, version, SimpleNamespace(answer_ids=list))
+        packaging.open_trainer(workspace, base, version, SimpleNamespace(answer_ids=list))
     workspace.close()
     assert asked == [True, False]
 

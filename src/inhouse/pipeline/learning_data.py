@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from inhouse.clean import leaked_tests
 from inhouse.core import Dataset, Reporter, counted
 from inhouse.dataset import without_leaks
 from inhouse.store import Workspace, records
@@ -18,6 +17,8 @@ def to_learn_from(
     Raises:
         NotFound: the task has no data, or not that version.
     """
+    from inhouse.clean import leaked_tests
+
     dataset, leaks = without_leaks(records.load_dataset(workspace, task, number))
     if leaks and reporter:
         reporter.warn(
