@@ -166,6 +166,17 @@ def test_a_perfect_confidence_has_no_error_beyond_chance() -> None:
     assert np.mean(lows) < 0.01
 
 
+@pytest.mark.parametrize("each", [1, 4])
+def test_of_many_answers_the_interval_is_that_of_resampling(each, monkeypatch) -> None:
+    one = answers(DICE(5), 6000 * each, each=each, spread=1.0)
+    sure = one.sure**0.8
+    quick, _ = reliability(sure, one.right, one.groups, resamples=4000)
+    monkeypatch.setattr("inhouse.scoring.calibration.MANY_UNITS", 10**6)
+    drawn, _ = reliability(sure, one.right, one.groups, resamples=2000)
+    assert quick.value == drawn.value > 0.01
+    assert (quick.low, quick.high) == pytest.approx((drawn.low, drawn.high), abs=0.0006)
+
+
 def test_a_calibration_error_of_nothing_is_no_number() -> None:
     with pytest.raises(NoMetric):
         reliability(np.empty(0), np.empty(0, bool))

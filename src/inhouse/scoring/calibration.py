@@ -13,7 +13,7 @@ from inhouse.core.calibration import logit
 from inhouse.errors import NoMetric
 from inhouse.scoring.judge import Judged
 from inhouse.scoring.summary import summarise
-from inhouse.scoring.units import units_of
+from inhouse.scoring.units import MANY_UNITS, units_of
 
 # With fewer right or fewer wrong answers nothing can be fitted.
 MIN_EACH = 5
@@ -117,13 +117,13 @@ def reliability(
     which = np.empty(n, dtype=int)
     for number, part in enumerate(places):
         which[part] = number
-    # By unit and bin, the sum of confidence less right: a resample adds up units.
-    table = np.zeros((int(units.max()) + 1, len(places)))
+    # By unit and bin, the sum of confidence less right, and the unit's size: a resample adds up units.
+    table = np.zeros((int(units.max()) + 1, len(places) + 1))
     np.add.at(table, (units, which), confidence - right)
-    sizes = np.bincount(units).astype(float)
-    rng = np.random.default_rng(seed)
-    drawn = np.array([_resampled(table, sizes, rng) for _ in range(resamples)])
-    value = float(np.abs(table.sum(0)).sum() / n)
+    table[:, -1] = np.bincount(units)
+    sums = _resampled(table, resamples, np.random.default_rng(seed))
+    drawn = np.abs(sums[:, :-1]).sum(1) / sums[:, -1]
+    value = float(np.abs(table[:, :-1].sum(0)).sum() / n)
     low, high = (2 * value - float(q) for q in np.quantile(drawn, [0.975, 0.025]))
     found = tuple(
         ReliabilityBin(
@@ -139,6 +139,9 @@ def _share(right: Bools, groups: Sequence[str] | None) -> Metric:
     return summarise(Judged((), {"right": right.astype(float)}), (), "right", groups)
 
 
-def _resampled(table: Floats, sizes: Floats, rng: np.random.Generator) -> float:
-    times = np.bincount(rng.integers(len(table), size=len(table)), minlength=len(table))
-    return float(np.abs(times @ table).sum() / (times @ sizes))
+def _resampled(table: Floats, resamples: int, rng: np.random.Generator) -> Floats:
+    """Sums over as many units drawn with replacement, [resamples, columns]; of many units they are normal."""
+    count = len(table)
+    if count > MANY_UNITS:
+        return rng.multivariate_normal(table.sum(0), np.cov(table.T, bias=True) * count, resamples, method="eigh")
+    return np.array([np.bincount(rng.integers(count, size=count), minlength=count) @ table for _ in range(resamples)])

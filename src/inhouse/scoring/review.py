@@ -12,7 +12,7 @@ from scipy.special import betainc, betaincinv
 
 from inhouse.core import Review, ReviewPoint
 from inhouse.errors import EngineFault
-from inhouse.scoring.units import design_effect
+from inhouse.scoring.units import design_effect, units_of
 
 EVERYTHING_TO_A_PERSON = 1.01
 CERTAINTY = 0.95
@@ -55,15 +55,37 @@ class Confidences:
         return len(self.sure)
 
     @cached_property
-    def shared(self) -> NDArray[np.str_] | None:
-        """The groups, where any has two examples: else they change nothing, and counting is quick."""
-        if self.groups is None or len(set(self.groups)) == len(self.groups):
-            return None
-        return np.asarray(self.groups, dtype=str)
+    def _shared(self) -> NDArray[np.intp] | None:
+        """The number of each answer's group, where any has two answers: else they change nothing."""
+        units = units_of(self.groups, len(self))
+        return None if self.groups is None or int(units.max(initial=-1)) + 1 == len(self) else units
 
-    def point(self, threshold: float) -> ReviewPoint:
+    @cached_property
+    def _known(self) -> dict[float, tuple[int, int, float]]:
+        """What was counted already: several targets ask for the same thresholds."""
+        return {}
+
+    def counted(self, threshold: float) -> tuple[int, int, float]:
+        """How many answers go straight, how many of them are wrong, and how much of an independent one each is worth:
+        1 over the design effect."""
+        if threshold not in self._known:
+            through = (self.sure >= threshold) & (self.sure >= 0)
+            n, wrong = int(through.sum()), ~self.right[through]
+            groups = None if self._shared is None else self._shared[through]
+            worth = 1.0 / design_effect(wrong.astype(float), groups) if n else 1.0
+            self._known[threshold] = n, int(wrong.sum()), worth
+        return self._known[threshold]
+
+    def point(self, threshold: float, certainty: float = CERTAINTY) -> ReviewPoint:
         """What a threshold does to these answers."""
-        return _as_point(self, threshold, *_counted(self, threshold))
+        n, wrong, worth = self.counted(threshold)
+        return ReviewPoint(
+            threshold=threshold,
+            straight=n / max(len(self), 1),
+            errors=wrong / max(n, 1),
+            errors_high=_upper(wrong * worth, n * worth, certainty),
+            n=n,
+        )
 
 
 def certified_review(
@@ -91,9 +113,8 @@ def certified_review(
     """
     passed: ReviewPoint | None = None
     for threshold in _sequence(validation, len(judged), target_errors):
-        n, wrong, worth = _counted(judged, threshold)
-        point = _as_point(judged, threshold, n, wrong, worth, certainty)
-        if n == 0 or point.errors_high > target_errors:
+        point = judged.point(threshold, certainty)
+        if point.n == 0 or point.errors_high > target_errors:
             break
         passed = point
     straight = passed.straight if passed else 0.0
@@ -141,7 +162,7 @@ def _sequence(validation: Confidences, judged: int, target_errors: float) -> lis
     thresholds = _spread(validation.sure, MOST_THRESHOLDS)
     promised = []
     for threshold in thresholds:
-        n, wrong, worth = _counted(validation, threshold)
+        n, wrong, worth = validation.counted(threshold)
         expected = n / max(len(validation), 1) * judged * worth
         promised.append(_p((wrong + 0.5) / (n + 1) * expected, expected, target_errors))
     if not promised:
@@ -159,29 +180,6 @@ def _spread(sure: Floats, most: int) -> list[float]:
     return sorted({float(v) for v in known[places]}, reverse=True)
 
 
-def _counted(answers: Confidences, threshold: float) -> tuple[int, int, float]:
-    """How many answers go straight, how many of them are wrong, and how much of an independent one each is worth."""
-    through = (answers.sure >= threshold) & (answers.sure >= 0)
-    n = int(through.sum())
-    if n == 0:
-        return 0, 0, 1.0
-    wrong = ~answers.right[through]
-    groups = None if answers.shared is None else answers.shared[through].tolist()
-    return n, int(wrong.sum()), 1.0 / design_effect(wrong.astype(float), groups)
-
-
-def _as_point(
-    answers: Confidences, threshold: float, n: int, wrong: int, worth: float, certainty: float = CERTAINTY
-) -> ReviewPoint:
-    return ReviewPoint(
-        threshold=threshold,
-        straight=n / max(len(answers), 1),
-        errors=wrong / max(n, 1),
-        errors_high=_upper(wrong * worth, n * worth, certainty),
-        n=n,
-    )
-
-
 def _upper(wrong: float, n: float, certainty: float) -> float:
     """The upper bound of a share (Clopper and Pearson 1934), one-sided."""
     return 1.0 if wrong >= n else float(betaincinv(wrong + 1, n - wrong, certainty))
@@ -196,7 +194,7 @@ def _more(judged: Confidences, target_errors: float, certainty: float) -> int | 
     """How many more examples would make some threshold certain, if answers stay as right as they are there."""
     needed = []
     for threshold in _spread(judged.sure, CURVE_POINTS):
-        n, wrong, worth = _counted(judged, threshold)
+        n, wrong, worth = judged.counted(threshold)
         enough = examples_to_certify(target_errors, wrong / n, certainty)
         if n >= 10 and enough is not None:
             needed.append(int(np.ceil(enough / worth * len(judged) / n)) - len(judged))

@@ -15,13 +15,14 @@ from numpy.typing import NDArray
 from scipy.special import erfc, ndtri, stdtrit
 
 Floats = NDArray[np.float64]
-# By name, or by number, which is the quicker where many metrics are asked of the same examples.
+# By name, or by number from 0, which is the quicker where many metrics are asked of the same examples.
 Groups = Sequence[str] | NDArray[np.intp] | None
 
 Z = float(ndtri(0.975))
 # Two differences that are equal on paper may differ by rounding.
 ROUNDING = 1e-12
-# From so many units on the bootstrap and the delta method agree (docs/design/statistics.md), and it is the quicker.
+# From so many units on the bootstrap and the normal law (delta method) agree (docs/design/statistics.md), and it is the
+# quicker.
 MANY_UNITS = 5_000
 # Numbers per block of draws: 16 MB of float32, so that 100,000 examples need no more memory than 1,000.
 _BLOCK = 4_000_000
@@ -42,7 +43,7 @@ def units_of(groups: Groups, n: int) -> NDArray[np.intp]:
     if len(groups) != n:
         raise ValueError(f"{len(groups)} groups for {n} examples")
     if isinstance(groups, np.ndarray):
-        return np.unique(groups, return_inverse=True)[1]
+        return np.asarray((np.bincount(groups) > 0).cumsum()[groups] - 1)
     number: dict[str, int] = {}
     return np.array([number.setdefault(group, len(number)) for group in groups], dtype=np.intp)
 
