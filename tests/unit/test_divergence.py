@@ -44,7 +44,7 @@ def test_a_model_that_did_not_move_has_forgotten_nothing():
 
 
 @pytest.mark.parametrize(
-    ("chances", "says"), [([0.4, 0.6], "it has moved away"), ([0.01, 0.99], "it has forgotten much")]
+    ("chances", "says"), [([0.3, 0.7], "it has moved away"), ([0.01, 0.99], "it has forgotten much")]
 )
 def test_it_is_the_divergence_from_the_base(chances, says):
     found = divergence(lambda: Thinker([0.6, 0.4]), lambda: Thinker(chances), PROMPTS)
@@ -52,7 +52,18 @@ def test_it_is_the_divergence_from_the_base(chances, says):
     assert found.divergence == pytest.approx(expected, abs=1e-5)
     assert found.low == pytest.approx(found.high, abs=1e-5), "all prompts alike"
     assert found.same_choice.value == 0
-    assert says in found.sentence or expected < 0.1
+    assert says in found.sentence
+
+
+def test_little_is_forgotten_only_where_the_whole_interval_says_so():
+    class Uneven(Thinker):
+        def log_chances_along(self, answers):
+            moved = np.log(np.array([0.1, 0.9], dtype=np.float32))
+            return [np.tile(moved if i % 12 == 0 else self.chances, (3, 1)) for i, _ in enumerate(answers)]
+
+    found = divergence(lambda: Thinker([0.6, 0.4]), lambda: Uneven([0.6, 0.4]), PROMPTS)
+    assert found.divergence < module.LITTLE < found.high
+    assert "it has moved away" in found.sentence
 
 
 @pytest.mark.parametrize(("seconds", "asked"), [(1, 48), (12, 48), (16, 32), (100, 16)])

@@ -15,6 +15,7 @@ from scipy.stats import binom
 from inhouse.core import Metric
 from inhouse.scoring import (
     Judged,
+    apart,
     compare_scores,
     exact_power,
     examples_to_tell,
@@ -84,6 +85,21 @@ def test_wilson_covers_what_it_promises(n: int) -> None:
     inside = np.array([(m.low <= shares) & (shares <= m.high) for m in (wilson(k, n) for k in range(n + 1))])
     coverage = (binom.pmf(np.arange(n + 1)[:, None], n, shares) * inside).sum(axis=0)
     assert abs(coverage.mean() - 0.95) < 0.015
+
+
+@pytest.mark.parametrize(("few", "many"), [(60, 60), (100, 300)])
+def test_intervals_of_independent_shares_cover(few: int, many: int) -> None:
+    # Computed, not simulated: the mean over pairs of true shares as training and test have them.
+    ones, others = ([wilson(k, n) for k in range(n + 1)] for n in (few, many))
+    spans = np.array([[apart(one, other)[1:] for other in others] for one in ones])
+    found = []
+    for learned in (0.9, 0.95, 0.98):
+        for unseen in (0.6, 0.75, 0.9):
+            inside = (spans[:, :, 0] <= learned - unseen) & (learned - unseen <= spans[:, :, 1])
+            chances = np.outer(binom.pmf(range(few + 1), few, learned), binom.pmf(range(many + 1), many, unseen))
+            found.append((chances * inside).sum())
+    assert abs(np.mean(found) - 0.95) <= 0.015
+    assert min(found) > 0.93
 
 
 def edits(count: int) -> Draw:

@@ -21,10 +21,11 @@ from inhouse.core import (
     folded,
 )
 from inhouse.core.json_schema import parse_object
+from inhouse.errors import NoMetric
 from inhouse.evaluate.changes import AGAIN, CHANGES, changed
 from inhouse.evaluate.contenders import Answers, Field, contenders_of
 from inhouse.evaluate.memorised import Memorised, long_enough, memorised
-from inhouse.scoring import Judged, Judging, field_scores, object_exact, summarise
+from inhouse.scoring import Judged, Judging, apart, field_scores, object_exact, summarise
 
 # Test examples that are asked again with changes, and training examples that are asked: a share of so many is known
 # to ten points.
@@ -231,14 +232,17 @@ def _gap(
     learned = [(q.example, p.target) for q, p in zip(questions, found, strict=True) if q.what == "train"]
     if len(learned) < LEAST or not given.validation:
         return None
-    train, validation, test = (
-        _metric(judging, examples, targets, metric)
-        for examples, targets in (
-            ([e for e, _ in learned], [target for _, target in learned]),
-            (given.validation, [p.target for p in one.validation]),
-            (given.test, [p.target for p in one.test]),
+    try:
+        train, validation, test = (
+            _metric(judging, examples, targets, metric)
+            for examples, targets in (
+                ([e for e, _ in learned], [target for _, target in learned]),
+                (given.validation, [p.target for p in one.validation]),
+                (given.test, [p.target for p in one.test]),
+            )
         )
-    )
+    except NoMetric:  # it applies to none of the examples of a side
+        return None
     told = _gap_told(metric, train, test)
     if by_heart is None:
         return GapResult(train=train, validation=validation, test=test, sentence=told)
@@ -266,19 +270,20 @@ def _by_heart(given: Field, one: Answers, minutes: float) -> Memorised | None:
 
 
 def _metric(judging: Judging, examples: Sequence[Example], answers: Sequence[str | None], metric: str) -> Metric:
-    judged = judging(examples, answers)
-    name = metric if metric in judged.scores else next(iter(judged.scores))
-    return summarise(judged, [e.target for e in examples], name, [e.group for e in examples])
+    return summarise(judging(examples, answers), [e.target for e in examples], metric, [e.group for e in examples])
 
 
 def _gap_told(metric: str, train: Metric, test: Metric) -> str:
+    gap, low, high = (100 * value for value in apart(train, test))
     figures = f"{metric} {train.value:.1%} on {train.n} examples it learned from, {test.value:.1%} on the test"
-    if train.low > test.high:
-        lost = 100 * (train.value - test.value)
-        return f"{figures}: {lost:.0f} points of what it learned do not carry over to inputs it has not seen"
-    if test.low > train.high:
-        return f"{figures}: the test is easier than what it learned from; look at how the two were split"
-    return f"{figures}: no more apart than chance allows, so it is not overfitted"
+    span = f"95 % interval {low:.0f} to {high:.0f}"
+    if low > 0:
+        return f"{figures}: {gap:.0f} points of what it learned do not carry over to inputs it has not seen ({span})"
+    if high < 0:
+        return (
+            f"{figures}: the test is easier than what it learned from; look at how the two were split ({span} points)"
+        )
+    return f"{figures}: no more apart than chance allows ({span} points)"
 
 
 def _share(flags: Sequence[bool], examples: Sequence[Example]) -> Metric:

@@ -73,16 +73,17 @@ def divergence(
     sizes = np.array([len(b) for b in before], dtype=float)
     value = float(sums.sum() / sizes.sum())
     half = float(students_t(sizes)) * math.sqrt(jackknife_variance(sums, sizes))
+    low, high = max(0.0, value - half), value + half
     same = _same_choice(before, after)
     return ForgettingResult(
         prompts=len(answers),
         divergence=value,
-        low=max(0.0, value - half),
-        high=value + half,
+        low=low,
+        high=high,
         loss_before=_loss(before, answers),
         loss_after=_loss(after, answers),
         same_choice=same,
-        sentence=_told(len(answers), value, same.value),
+        sentence=_told(len(answers), low, high, same.value),
     )
 
 
@@ -118,13 +119,13 @@ def _same_choice(before: Sequence[Floats], after: Sequence[Floats]) -> Metric:
     return summarise(Judged((), {"same": np.concatenate(same).astype(float)}), (), "same", groups)
 
 
-def _told(prompts: int, value: float, same: float) -> str:
+def _told(prompts: int, low: float, high: float, same: float) -> str:
     figures = (
         f"on {prompts} everyday prompts that are not of this task, its next word is still that of its base in "
         f"{100 * same:.0f} of 100 places"
     )
-    if value < LITTLE:
+    if high < LITTLE:
         return f"{figures}: it has kept nearly all that its base could do"
-    if value < MUCH:
+    if low < MUCH:
         return f"{figures}: it has moved away from its base; look at its answers before it is used for anything else"
     return f"{figures}: it has forgotten much of what its base could do; use it for this task alone"

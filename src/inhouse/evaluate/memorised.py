@@ -13,7 +13,7 @@ from inhouse.core import Example, Metric
 from inhouse.engine.prompts import trained_messages
 from inhouse.engine.protocol import Engine
 from inhouse.evaluate.contenders import Field
-from inhouse.scoring import Judged, summarise
+from inhouse.scoring import Judged, apart, summarise
 
 # A shorter answer has no half that tells, and of a longer rest so many tokens are asked for.
 SHORTEST, MOST = 24, 32
@@ -35,9 +35,11 @@ class Memorised:
             f"given the first half of an answer it writes the rest word for word for {self.learned.value:.0%} of the "
             f"training answers, {self.unseen.value:.0%} of unseen ones (its base: {self.base.value:.0%})"
         )
-        if self.learned.low > self.unseen.high:
-            return f"{figures}: it has learned answers by heart"
-        return f"{figures}: it has not learned answers by heart"
+        _, low, high = apart(self.learned, self.unseen)
+        span = f"95 % interval of the difference {100 * low:.0f} to {100 * high:.0f} points"
+        if low > 0:
+            return f"{figures}: it has learned answers by heart ({span})"
+        return f"{figures}: that it has learned any by heart is not shown ({span})"
 
 
 class _Half(NamedTuple):

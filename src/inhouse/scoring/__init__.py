@@ -4,7 +4,7 @@ from inhouse.scoring.calibration import fit_calibrator, reliability
 from inhouse.scoring.curve import LearningCurve, learning_curve
 from inhouse.scoring.f1 import f1_value, macro_f1, paired_f1_difference
 from inhouse.scoring.facts import FactFinder
-from inhouse.scoring.intervals import wilson
+from inhouse.scoring.intervals import apart, wilson
 from inhouse.scoring.judge import RIGHT_METRICS, Judged, judge, metric_names, right_metric
 from inhouse.scoring.judging import Judging
 from inhouse.scoring.labels import confusions, label_results
@@ -29,6 +29,7 @@ __all__ = [
     "Judging",
     "LearningCurve",
     "OwnScorer",
+    "apart",
     "certified_review",
     "compare_scores",
     "confusions",
