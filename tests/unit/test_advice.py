@@ -88,6 +88,17 @@ def test_what_is_advised(known: Evidence, choice: str):
     assert advise(known).choice == choice
 
 
+def test_after_an_evaluation_its_reason_is_told_and_its_next_step_is_taken():
+    said = {"verdict": "On 40 test examples nothing is shown.", "next_step": "inhouse add tickets --test FILE"}
+    open_yet = advise(after("collect_more", "fine-tuned", **said))
+    assert open_yet.reason == ("the evaluation of tickets@1 could not decide. On 40 test examples nothing is shown.")
+    assert open_yet.next == "inhouse add tickets --test FILE"
+    enough = advise(after("not_needed", "tfidf-linear", next_step="inhouse promote tickets"))
+    assert (enough.choice, enough.next) == ("classical", "inhouse promote tickets")
+    looked_up = advise(after("not_needed", "few-shot", facts_outside=metric(0.5), next_step="inhouse promote tickets"))
+    assert (looked_up.choice, looked_up.next) == ("retrieval", "")
+
+
 def test_an_own_model_that_never_pays_is_not_advised_against_a_remote_one():
     asked = {"remote:gpt": metric(0.9), "prompted": metric(0.3), "majority": metric(0.1)}
     dear = Money(labelling_hours=100, hour_price=50, remote_per_thousand=1.0)

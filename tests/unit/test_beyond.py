@@ -111,7 +111,7 @@ def test_a_model_that_looks_at_the_number_alone_is_consistent_and_obeys_nobody(m
     assert all(one.same.value == 1 and one.same.n == 60 and one.same.low > 0.9 for one in found.consistency)
     assert found.robustness[0].obeyed.value == 0
     assert found.gap is not None
-    assert "not overfitted" in found.gap.sentence
+    assert found.gap.sentence.endswith("no more apart than chance allows (95 % interval -6 to 6 points)")
 
 
 def test_a_model_that_looks_at_the_letters_is_not(monkeypatch):
@@ -251,14 +251,14 @@ def test_answers_that_were_learned_by_heart_are_told():
     found = by_heart(lambda rows: rows[:60])
     assert (found.learned.value, found.unseen.value, found.base.value) == (1, 0, 0)
     assert found.learned.n == 54, "an answer that stands twice is none that one example teaches"
-    assert found.sentence.endswith("it has learned answers by heart")
+    assert "it has learned answers by heart (95 % interval of the difference 9" in found.sentence
     assert "100% of the training answers, 0% of unseen ones (its base: 0%)" in found.sentence
 
 
 def test_a_model_that_writes_every_rest_has_learned_none_by_heart():
     found = by_heart(lambda rows: rows)
     assert (found.learned.value, found.unseen.value) == (1, 1)
-    assert found.sentence.endswith("it has not learned answers by heart")
+    assert "that it has learned any by heart is not shown (95 % interval of the difference -" in found.sentence
 
 
 def test_short_answers_are_not_probed():
@@ -290,6 +290,31 @@ def test_of_parts_that_differ_by_chance_alone_none_is_the_worst():
             one.worst for one in slices(rows, (dice.random(400) < 0.8).astype(float), "classify", lambda _: None)
         )
     assert told <= 10
+
+
+def test_the_time_is_that_of_a_field_that_holds_dates():
+    def dated(i, when):
+        return Example({"text": f"text {i}", "when": when}, "ab"[i % 2], "", Provenance("f.csv", i))
+
+    rows = [dated(i, f"{2024 + i // 100}-03-{1 + i % 28:02} 10:30") for i in range(300)]
+    late = np.array([i < 200 or i % 4 == 0 for i in range(300)], float)
+    found = [one for one in slices(rows, late, "classify", lambda _: None) if one.by == "time"]
+    assert [(one.value, one.metric.n) for one in found] == [
+        ("when 2024-03-01 to 2024-03-28", 100),
+        ("when 2025-03-01 to 2025-03-28", 100),
+        ("when 2026-03-01 to 2026-03-28", 100),
+    ]
+    assert [one.value for one in found if one.worst] == ["when 2026-03-01 to 2026-03-28"]
+    mixed = [dated(i, "2024-03-01" if i % 2 else "soon") for i in range(300)]
+    assert not any(one.by == "time" for one in slices(mixed, late, "classify", lambda _: None))
+    bills = [
+        Example(
+            {"text": f"bill {i}"}, f'{{"no": "{i}", "date": "{1 + i % 9}.{1 + i // 100}.2024"}}', "", Provenance("f", i)
+        )
+        for i in range(300)
+    ]
+    found = [one for one in slices(bills, late, "extract", lambda _: None) if one.by == "time"]
+    assert [one.value for one in found if one.worst] == ["date 2024-03-01 to 2024-03-09"]
 
 
 def test_one_part_alone_is_none():

@@ -83,7 +83,7 @@ TRAIN = TrainResult(
     ),
 )
 CONTENDERS = (
-    contender("tfidf-linear", 0.5),
+    contender("tfidf-linear", 0.5, servable=True),
     contender("fine-tuned", 0.75, prompt_tokens=143.0, unanswered=1),
     contender("remote:gpt-<b>", 0.6),
 )
@@ -180,22 +180,51 @@ def test_the_engineer_finds_what_to_check(page: Page):
 
 
 @pytest.mark.parametrize(
-    ("decision", "says"),
+    ("decision", "of", "says"),
     [
-        ("adopt", "inhouse promote tickets"),
-        ("not_needed", "use tfidf-linear (a classical model on word counts"),
-        ("collect_more", "add about 1,200 examples with inhouse add tickets FILE"),
-        ("reject", "do not use any of these"),
+        ("adopt", None, "Next: inhouse promote tickets, then inhouse serve."),
+        (
+            "not_needed",
+            None,
+            "use tfidf-linear (a classical model on word counts; trains in seconds); keep your examples.",
+        ),
+        ("not_needed", None, "examples. inhouse promote tickets, then inhouse serve."),
+        (
+            "collect_more",
+            "test",
+            "add about 1,200 examples to judge by. inhouse add tickets --test FILE (without a test",
+        ),
+        (
+            "collect_more",
+            "train",
+            "add about 1,200 examples to learn from. inhouse add tickets FILE, then inhouse train",
+        ),
+        ("reject", None, "do not use any of these"),
+        ("reject", None, "inhouse clean tickets (it helps to find faults in the examples), then inhouse train tickets"),
     ],
 )
-def test_every_decision_says_what_to_do_next(decision: str, says: str):
+def test_every_decision_says_what_to_do_next(decision: str, of: str | None, says: str):
     winner = "fine-tuned" if decision == "adopt" else "tfidf-linear"
     other = "tfidf-linear" if decision == "adopt" else "fine-tuned"
-    changes = {"decision": decision, "winner": winner, "against": other, "more_examples": 1200}
+    changes = {"decision": decision, "winner": winner, "against": other, "more_examples": 1200, "more_of": of}
     evaluation = EVALUATION.model_copy(update={"verdict": ADOPT.model_copy(update=changes)})
     page = Page(render_report(replace(DATA, evaluation=evaluation)))
     assert says in page.plain
     assert any(attributes.get("class") == f"banner {decision}" for _, attributes in page.tags)
+
+
+def test_what_is_not_served_from_here_has_no_command():
+    gone = ADOPT.model_copy(update={"decision": "not_needed", "winner": "remote:gpt-<b>", "against": "fine-tuned"})
+    evaluation = EVALUATION.model_copy(update={"verdict": gone})
+    assert evaluation.next_steps == ()
+    assert "use remote:gpt-<b>; keep your examples." in Page(render_report(replace(DATA, evaluation=evaluation))).plain
+
+
+def test_the_comparison_with_the_champion_is_told_in_figures():
+    share = {"value": 0.7, "low": 0.6, "high": 0.79, "n": 100}
+    rival = {"champion": "tickets@1", "metric": "accuracy", "champion_accuracy": share, "gain": 0.0512, "p_value": 0.04}
+    page = Page(render_report(replace(DATA, evaluation=EVALUATION.model_copy(update={"against_champion": rival}))))
+    assert "champion accuracy 70.0 % (60.0 to 79.0 %) gain 0.0512 p value 0.04" in page.plain.replace("\u00a0", " ")
 
 
 def test_user_text_is_escaped_everywhere():

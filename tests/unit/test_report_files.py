@@ -124,6 +124,39 @@ def test_a_review_that_is_not_certain_says_so():
     assert "about 140 more would do." in card_markdown(replace(CARD, evaluation=known))
 
 
+def test_the_gain_is_that_of_the_fine_tuned_side_whoever_wins():
+    lost = PLAIN.verdict.model_copy(
+        update={
+            "decision": "not_needed",
+            "winner": "tfidf-linear",
+            "against": "fine-tuned",
+            "gain": -0.2,
+            "low": -0.3,
+            "high": -0.1,
+        }
+    )
+    text = card_markdown(replace(CARD, evaluation=CARD.evaluation.model_copy(update={"verdict": lost})))
+    assert re.search(r"fine-tuned \([^)]*\) against tfidf-linear \([^)]*\): \u221220.0 points", text)
+
+
+def test_parts_of_the_test_are_told_in_the_metric_that_they_were_judged_by():
+    known = WHOLE.model_copy(
+        update={
+            "primary_metric": "macro_f1",
+            "contenders": tuple(
+                c.model_copy(update={"metrics": {"accuracy": HALF, "macro_f1": HALF}}) for c in WHOLE.contenders
+            ),
+        }
+    )
+    markdown = report_markdown(known)
+    assert "| by | value | Accuracy |" in markdown
+    assert "| contender | Macro-F1 |" in markdown
+    page = Page(render_report(replace(full(), evaluation=known.model_copy(update={"test_examples": 400}), scores={})))
+    assert "Slice Accuracy" in page.plain
+    assert "Accuracy: 50.0" in page.plain.replace("\u00a0", " ")
+    assert "worst where language is de: Accuracy 50.0" in card_markdown(replace(CARD, evaluation=known))
+
+
 def test_the_card_page_is_inert_and_says_the_same():
     evil = replace(CARD, limits=EVIL, again=(EVIL,))
     page = Page(card_html(evil))
@@ -288,13 +321,29 @@ def test_every_test_example_can_be_browsed_and_narrowed_without_a_script():
     html = render_report(full())
     rows = re.findall(r'<tr class="([^"]*)"><td data-label="Input"[^>]*>message (\d+) ', html)
     assert [int(n) for _, n in rows] == list(range(400))
-    assert {marks for marks, n in rows if int(n) % 3 == 0} == {"wrong lost"}
+    assert {marks for marks, n in rows if int(n) % 3 == 0} == {" ".join(["wrong", *(f"lost-{k}" for k in range(11))])}
     assert {marks for marks, n in rows if int(n) % 3} == {""}
     inputs = [attributes for tag, attributes in Page(html).tags if tag == "input"]
-    assert [i["id"] for i in inputs] == ["only-all", "only-wrong", "only-won", "only-lost"]
+    narrowing = ["only-all", "only-wrong", "only-won", "only-lost"]
+    assert [i["id"] for i in inputs] == [*narrowing, *(f"other-{k}" for k in range(11))]
+    assert [i["id"] for i in inputs if "checked" in i] == ["only-all", "other-0"]
     assert {i["type"] for i in inputs} == {"radio"}
-    for mark in ("wrong", "won", "lost", "suspect", "person"):
+    for mark in ("wrong", "suspect", "person"):
         assert f".browser:has(#only-{mark}:checked) tbody tr:not(.{mark})" in html
+
+
+def test_flips_can_be_looked_at_against_each_other_contender():
+    answers = dict(full().predictions)
+    answers["contender-7"] = [None] * 400
+    html = render_report(replace(full(), predictions=answers))
+    rivals = re.findall(r'for="other-(\d+)">([^<]+)<', html)
+    number = next(n for n, name in rivals if name == "contender-7")
+    rows = re.findall(r'<tr class="([^"]*)"><td data-label="Input"[^>]*>message (\d+) ', html)
+    assert {int(n) for marks, n in rows if f"won-{number}" in marks.split()} == {n for n in range(400) if n % 3}
+    rule = (
+        f".browser:has(#only-won:checked):has(#other-{number}:checked) tbody tr:not(.won-{number}) {{ display: none; }}"
+    )
+    assert rule in html
 
 
 def test_what_an_answer_was_shown_stands_beside_it():
@@ -317,7 +366,8 @@ def test_suspect_examples_and_those_for_a_person_can_be_picked_out():
     assert {n for n, m in marks.items() if "person" in m} == set(range(0, 400, 7))
     page = Page(html)
     assert_inert(page)
-    assert [a["id"] for tag, a in page.tags if tag == "input"][-2:] == ["only-suspect", "only-person"]
+    narrowing = [a["id"] for tag, a in page.tags if tag == "input" and a["name"] == "only"]
+    assert narrowing[-2:] == ["only-suspect", "only-person"]
     assert "suspect: models say" in page.plain
 
 

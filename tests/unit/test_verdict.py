@@ -110,6 +110,7 @@ def test_collects_more_where_neither_is_shown() -> None:
     assert verdict.low < 0 < 0.02 < verdict.high
     assert verdict.more_examples is not None
     assert verdict.more_examples > N
+    assert verdict.more_of == "test"
     assert (
         f"that does not tell the two apart beyond chance, so add about {verdict.more_examples:,} test examples"
         in verdict.reason
@@ -119,7 +120,8 @@ def test_collects_more_where_neither_is_shown() -> None:
 def test_collects_training_examples_where_bars_are_missed_but_the_curve_rises() -> None:
     verdict = judge(answers("fine-tuned", first(204)), answers("tfidf-linear", first(180)), minimum=0.95, curve=rising)
     assert (verdict.decision, verdict.winner, verdict.more_examples) == ("collect_more", "fine-tuned", 500)
-    assert "neither reaches the bar of 95 %" in verdict.reason
+    assert verdict.more_of == "train"
+    assert "neither reaches the bar of 95 % (at best 10 points short), but more examples still help" in verdict.reason
     assert "label about 500 more" in verdict.reason
     assert "95 % interval 2.0 to 8.0" in verdict.reason
     unknown = judge(
@@ -172,6 +174,7 @@ def test_twenty_examples_are_too_few_to_reject_anything() -> None:
     assert verdict.decision == "collect_more"
     assert verdict.more_examples is not None
     assert verdict.more_examples > 10
+    assert verdict.more_of == "test"
     assert "4 examples cannot tell, so add about" in verdict.reason
 
 
@@ -349,7 +352,10 @@ def test_without_a_fine_tuned_contender_the_alternatives_are_judged_alone() -> N
         "On 240 test examples tfidf-linear gave 180 right answers; "
         "nothing was fine-tuned, so use tfidf-linear as it is."
     )
-    assert judge(answers("tfidf-linear", first(180)), minimum=0.9, curve=rising).decision == "reject"
+    short = judge(answers("tfidf-linear", first(180)), minimum=0.9, curve=flat)
+    assert short.decision == "reject"
+    assert "; that is 15 points short of the bar of 90 %, and more examples hardly" in short.reason
+    assert judge(answers("tfidf-linear", first(180)), minimum=0.9, curve=rising).decision == "collect_more"
     assert judge(answers("tfidf-linear", first(62))).decision == "reject"
     assert judge().winner == "majority"
     assert judge().decision == "reject"
@@ -495,6 +501,7 @@ def test_every_input_gets_a_consistent_verdict(
     assert verdict.winner in names
     assert verdict.against != verdict.winner
     assert (verdict.more_examples is not None) == (verdict.decision == "collect_more")
+    assert (verdict.more_of is not None) == (verdict.decision == "collect_more")
     assert verdict.more_examples is None or verdict.more_examples > 0
     assert (verdict.gain is None) == (not tuned)
     assert leaked == 0 or verdict.decision == "reject"

@@ -217,7 +217,8 @@ def evaluated(result: Evaluation) -> str:
         )
     ours = next((c.name for c in result.contenders if c.model == result.model_version), "")
     lines += [result.shorter_prompt] if result.shorter_prompt else []
-    lines += [f"review: {one.sentence}" for one in result.reviews if one.contender == ours]
+    for name in dict.fromkeys((verdict.winner, ours)):
+        lines += [f"review of {name}: {one.sentence}" for one in result.reviews if one.contender == name]
     lines += _beside(result, ours)
     if result.judge:
         lines.append(f"judge: {result.judge.sentence}")
@@ -233,13 +234,9 @@ def evaluated(result: Evaluation) -> str:
     lines.append(f"report: {result.report}")
     if card := result.files.get("card"):
         lines.append(f"model card: {card}")
-    if verdict.decision == "adopt" or (
-        verdict.decision == "not_needed" and any(c.servable for c in result.contenders if c.name == verdict.winner)
-    ):
-        return _next(lines, f"inhouse promote {result.task}")
-    return _next(
-        lines, f"read the report; to serve it all the same: inhouse promote {result.task} --force --reason TEXT"
-    )
+    steps = [f"{command}   ({note})" if note else command for command, note in result.next_steps]
+    instead = "it is used where it is" if verdict.winner.startswith("remote:") else "it cannot be served yet"
+    return _next(lines, ", then ".join(steps) or f"use {verdict.winner}; {instead}")
 
 
 def _beside(result: Evaluation, ours: str) -> list[str]:
@@ -260,7 +257,8 @@ def _beside(result: Evaluation, ours: str) -> list[str]:
         lines.append(f"{counted(result.suspect_tests, 'test answer')} probably wrong themselves{change}")
     for one in (part for part in result.slices if part.worst):
         figures = f"{one.metric.value:.1%} ({one.metric.low:.1%} to {one.metric.high:.1%})"
-        lines.append(f"worst part of the test: {one.by} {one.value}, {figures} of {one.metric.n}")
+        told = f"{_word(result.answer_metric)} {figures} on {one.metric.n} examples"
+        lines.append(f"worst part of the test: {one.by} {one.value}, {told}")
     return lines
 
 

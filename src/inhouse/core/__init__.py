@@ -19,6 +19,7 @@ from inhouse.core.evaluation import (
     LabelResult,
     LeftOut,
     Metric,
+    MoreOf,
     ReliabilityBin,
     Review,
     ReviewPoint,
@@ -85,6 +86,7 @@ from inhouse.core.task import (
     Task,
     TrainedModel,
     TrainSection,
+    answer_metric,
     set_keys,
 )
 from inhouse.core.trimming import Trimming
@@ -134,6 +136,7 @@ __all__ = [
     "MetricsSection",
     "ModelVersion",
     "MonitorResult",
+    "MoreOf",
     "ObjectiveName",
     "Outline",
     "Parity",
@@ -162,6 +165,7 @@ __all__ = [
     "TriedPrompt",
     "Trimming",
     "Verdict",
+    "answer_metric",
     "calibrated_parts",
     "canonical_hash",
     "counted",

@@ -11,9 +11,12 @@ from pydantic import Field
 
 from inhouse.core.example import Split
 from inhouse.core.frozen import Frozen
+from inhouse.core.task import answer_metric
 
 Decision = Literal["adopt", "not_needed", "collect_more", "reject"]
 SliceBy = Literal["label", "language", "length", "source", "time"]
+# Which examples a verdict asks for: to judge by, or to learn from.
+MoreOf = Literal["test", "train"]
 CalibrationMethod = Literal["logistic", "isotonic", "none"]
 
 
@@ -94,7 +97,12 @@ class JudgeResult(Frozen):
 
 
 class Verdict(Frozen):
-    """The decision of an evaluation, with the evidence it rests on (design, section 5)."""
+    """The decision of an evaluation, with the evidence it rests on (design, section 5).
+
+    Attributes:
+        gain: of the fine-tuned side over the alternative, whichever is the `winner`, with its 95 % interval.
+        more_examples: how many more examples would settle it, as far as that is known, and `more_of` which.
+    """
 
     decision: Decision
     winner: str
@@ -105,6 +113,7 @@ class Verdict(Frozen):
     p_value: float | None
     reason: str
     more_examples: int | None = None
+    more_of: MoreOf | None = None
 
 
 class Comparison(Frozen):
@@ -233,7 +242,7 @@ class Consistency(Frozen):
 
 
 class SliceResult(Frozen):
-    """The primary metric on the test examples that have something in common; `worst`: the one that is shown to be."""
+    """The metric of answers on test examples that have something in common; `worst`: the one that is shown to be."""
 
     by: SliceBy
     value: str
@@ -242,7 +251,7 @@ class SliceResult(Frozen):
 
 
 class GapResult(Frozen):
-    """The primary metric on what was learned, chosen by and never seen, and a sentence on how far they lie apart.
+    """The metric of answers on what was learned, chosen by and never seen, and a sentence on how far they lie apart.
 
     `memorised`: the share of training answers of which the model, given the input and the first half, writes the rest
     word for word; `memorised_unseen` the same of answers that it has not seen, and `memorised_base` of the training
@@ -357,6 +366,11 @@ class Evaluation(Frozen):
     files: dict[str, str] = Field(default_factory=dict)
 
     @property
+    def answer_metric(self) -> str:
+        """The metric that slices, the gap and single answers are told in."""
+        return answer_metric(self.primary_metric)
+
+    @property
     def shorter_prompt(self) -> str:
         """By how much the fine-tuned model's prompt is shorter than what it is compared with; empty where it is not.
 
@@ -375,6 +389,22 @@ class Evaluation(Frozen):
             f"{ours.name} asks with {after:,.0f} tokens where {best.name} needs {before:,.0f}: "
             "a shorter prompt is part of the gain"
         )
+
+    @property
+    def next_steps(self) -> tuple[tuple[str, str], ...]:
+        """The commands to go on with, in order, each with what is to be known of it; none where none helps."""
+        task, verdict = self.task, self.verdict
+        again = (f"inhouse train {task}", ""), (f"inhouse evaluate {task}", "")
+        if verdict.decision == "reject":
+            return (f"inhouse clean {task}", "it helps to find faults in the examples"), *again
+        if verdict.decision == "collect_more" and verdict.more_of == "test":
+            fifth = "without a test file of your own leave out --test: about a fifth of what you add becomes test"
+            return (f"inhouse add {task} --test FILE", fifth), *again
+        if verdict.decision == "collect_more":
+            return (f"inhouse add {task} FILE", ""), *again
+        if verdict.decision == "adopt" or any(c.servable for c in self.contenders if c.name == verdict.winner):
+            return (f"inhouse promote {task}", ""), ("inhouse serve", "")
+        return ()
 
     def _primary(self, contender: ContenderResult) -> float:
         metric = contender.metrics.get(self.primary_metric)

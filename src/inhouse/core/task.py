@@ -28,6 +28,13 @@ PRIMARY_METRICS: dict[Kind, tuple[str, ...]] = {
     "generate": ("chrf", "rouge_l", "facts_kept"),
 }
 
+
+def answer_metric(primary: str) -> str:
+    """The metric that is told of single answers, and of some of them, where a primary metric decides: accuracy for
+    macro-F1, which no single answer has, else the primary metric itself."""
+    return "accuracy" if primary == "macro_f1" else primary
+
+
 DEFAULT_BASE = "smollm2-135m-instruct"
 DEFAULT_ENCODER = "all-minilm-l6-v2"
 

@@ -70,7 +70,8 @@ class Evidence(Frozen):
     Attributes:
         metric: the primary metric, which all of `contenders` were judged on: by name, on the same examples.
         judged_on: `validation` before a version was evaluated, `test` after.
-        decision, winner, version: of the evaluation, where there is one.
+        decision, winner, version: of the evaluation, where there is one; `verdict` is its reason in a sentence, and
+            `next_step` the command that it goes on with.
         facts_outside: share of what training answers tell that neither their input nor other training answers hold.
         form_kept: share of the training answers that keep the form of the task: the schema, or the structure checks.
         contradicting: share of the training examples whose very input has another answer elsewhere.
@@ -91,6 +92,8 @@ class Evidence(Frozen):
     decision: Decision | None = None
     winner: str = ""
     version: str = ""
+    verdict: str = ""
+    next_step: str = ""
     facts_outside: Metric | None = None
     form_kept: Metric | None = None
     contradicting: Metric | None = None
@@ -206,9 +209,9 @@ def _decide(given: Evidence, paid: BreakEven | None) -> tuple[Choice, str, str]:
 def _after(given: Evidence, *, needs_facts: bool) -> tuple[Choice, str, str]:
     """As the verdict of the evaluation has it."""
     if given.decision == "collect_more":
-        return "collect_more", "", f"the evaluation of {given.version} could not decide"
+        return "collect_more", "", f"the evaluation of {given.version} could not decide. {given.verdict}".strip()
     if given.decision == "reject":
-        return "leave_it", "", f"the evaluation of {given.version} rejects every contender"
+        return "leave_it", "", f"the evaluation of {given.version} rejects every contender. {given.verdict}".strip()
     value = given.contenders[given.winner]
     told = f"{given.winner} is the best choice on the test examples: {given.metric} {_figures(value)}"
     choice = family(given.winner)
@@ -230,7 +233,7 @@ def _before(given: Evidence, paid: BreakEven | None) -> tuple[Choice, str, str]:
         return "collect_more", "", "nothing was asked that could be compared"
     best = max(others, key=lambda name: others[name].value)
     value = others[best]
-    told = f"{best} has {given.metric} {_figures(value)} without any training"
+    told = f"{best} has {given.metric} {_figures(value)} without fine-tuning"
     if given.minimum is not None and value.low >= given.minimum:
         return family(best), best, f"{told}, which meets the bar of {given.minimum:.1%}"
     if value.low > 1 - given.min_gain:
@@ -356,14 +359,13 @@ def _best(given: Evidence, kind: Choice) -> str:
 
 def _next(given: Evidence, choice: Choice) -> str:
     """The command to go on with; empty where the thing to do is no command."""
+    if given.decision is not None:
+        return "" if choice == "retrieval" else given.next_step
     if choice == "collect_more":
         return f"inhouse add {given.task} FILE"
     if choice == "leave_it":
         return f"inhouse clean {given.task}"
-    if given.decision == "adopt":
-        return f"inhouse promote {given.task}"
-    trains = choice == "fine_tune" or (choice == "fine_tune_with_retrieval" and given.decision is None)
-    return f"inhouse train {given.task}" if trains else ""
+    return f"inhouse train {given.task}" if choice in ("fine_tune", "fine_tune_with_retrieval") else ""
 
 
 def _share(metric: Metric | None) -> str:

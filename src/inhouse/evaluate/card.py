@@ -15,6 +15,7 @@ from inhouse.evaluate.report.words import (
     PART,
     PLAIN_NAMES,
     interval,
+    is_tuned,
     metric_name,
     p_value,
     percent,
@@ -123,8 +124,10 @@ def _good(known: Evaluation, ours: ContenderResult) -> list[str]:
     ]
     if verdict.gain is not None and verdict.low is not None and verdict.high is not None and verdict.against:
         chance = "" if verdict.p_value is None else f", p {p_value(verdict.p_value)}"
+        # The gain is that of the fine-tuned side, whoever wins.
+        tuned, other = sorted((verdict.winner, verdict.against), key=lambda name: not is_tuned(name))
         lines.append(
-            f"{verdict.winner} against {_called(verdict.against)}: {points(verdict.gain)} points (95 % interval "
+            f"{_called(tuned)} against {_called(other)}: {points(verdict.gain)} points (95 % interval "
             f"{points(verdict.low)} to {points(verdict.high)}{chance})."
         )
     for review in (r for r in known.reviews if r.contender == ours.name):
@@ -146,8 +149,8 @@ def _cannot(data: CardData, ours: ContenderResult) -> list[str]:
         lines.append(f"Its weakest part is {weakest}: {percent(parts[weakest].value)} ({interval(parts[weakest])}).")
     for worst in (s for s in known.slices if s.worst):
         lines.append(
-            f"It is worst where {worst.by} is {worst.value}: {percent(worst.metric.value)} ({interval(worst.metric)}, "
-            f"n = {worst.metric.n})."
+            f"It is worst where {worst.by} is {worst.value}: {metric_name(known.answer_metric)} "
+            f"{percent(worst.metric.value)} ({interval(worst.metric)}, n = {worst.metric.n})."
         )
     for steady in (c for c in known.consistency if c.contender == ours.name and c.same.high < 1):
         lines.append(

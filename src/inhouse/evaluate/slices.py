@@ -1,17 +1,22 @@
-"""The primary metric on parts of the test: by label, language, length and source, with the one that is shown to be
-worst."""
+"""The primary metric on parts of the test: by label, language, length, source and time, with the one that is shown to
+be worst."""
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from datetime import date
 
 import numpy as np
 from numpy.typing import NDArray
 
 from inhouse.core import Example, Kind, SliceBy, SliceResult, render_input
+from inhouse.core.json_schema import parse_object, scalar_values
 from inhouse.errors import NoMetric
 from inhouse.scoring import Judged, summarise
+from inhouse.scoring.values import date_of
 
 # Of fewer examples an interval says nothing that one could act on.
 LEAST = 20
@@ -19,6 +24,10 @@ LEAST = 20
 MOST = 40
 # Inputs are long or short by where they stand among all.
 _LENGTHS = ("short", "medium", "long")
+# A field tells the time of an example where in so many of them it is a date.
+_DATED = 0.9
+# The time of day behind a date.
+_CLOCK = re.compile(r"[T ]\d{1,2}:\d\d.*")
 
 
 def slices(
@@ -62,8 +71,41 @@ def _values(
         "language": [language_of(text) or "" for text in texts],
         "length": [_LENGTHS[int(np.searchsorted(edges, length))] for length in lengths],
         "source": [e.provenance.file for e in examples],
+        "time": _times(examples, kind),
     }
     return {"label": [e.target for e in examples], **found} if kind == "classify" else found
+
+
+def _times(examples: Sequence[Example], kind: Kind) -> list[str]:
+    """The third of the time that each example is of, by the first field that holds a date; empty where none does.
+
+    Of an extract task the expected object tells its date too.
+    """
+    known = [_dates(e, kind) for e in examples]
+    counts = Counter(name for dates in known for name in dates)
+    name = next((name for name, count in counts.items() if count >= _DATED * len(examples)), None)
+    if name is None:
+        return [""] * len(examples)
+    days = [dates.get(name) for dates in known]
+    told = sorted(day for day in days if day is not None)
+    parts = [part for part in np.array_split(np.array(told, dtype=object), len(_LENGTHS)) if len(part)]
+    edges = sorted({part[-1] for part in parts})
+    names = {edge: f"{name} {min(d for d in told if _part(edges, d) == edge)} to {edge}" for edge in edges}
+    return ["" if day is None else names[_part(edges, day)] for day in days]
+
+
+def _part(edges: Sequence[date], day: date) -> date:
+    """The last day of the part of the time that a day is in."""
+    return next(edge for edge in edges if day <= edge)
+
+
+def _dates(example: Example, kind: Kind) -> dict[str, date]:
+    """The days that an example names in a field of its own, by the field."""
+    told: list[tuple[str, object]] = list(example.inputs.items())
+    if kind == "extract":
+        told += scalar_values(parse_object(example.target) or {})
+    found = {name: date_of(_CLOCK.sub("", value)) for name, value in told if isinstance(value, str) and len(value) < 40}
+    return {name: day for name, day in found.items() if day is not None}
 
 
 def _large(values: Sequence[str]) -> Iterable[tuple[str, NDArray[np.intp]]]:

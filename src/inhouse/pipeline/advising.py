@@ -150,6 +150,8 @@ def _from_evaluation(workspace: Workspace, task: Task, dataset: Dataset, version
             "decision": known.verdict.decision,
             "winner": known.verdict.winner,
             "version": version.name,
+            "verdict": known.verdict.reason,
+            "next_step": next((command for command, _ in known.next_steps), ""),
             "remotes": _remotes(contenders),
         }
     )

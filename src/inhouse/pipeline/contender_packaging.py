@@ -83,6 +83,7 @@ def register_contender(workspace: Workspace, evaluated: ModelVersion, name: str,
             "lineage": lineage,
             "training": None,
             "calibrator": None,
+            "field_calibrators": {},  # those of the fine-tuned model say nothing of it
         }
     )
     return _judged(workspace, task, version, dataset, kept, reporter)

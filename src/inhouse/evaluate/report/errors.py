@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from inhouse.core import Confusion, Example, render_input
+
+if TYPE_CHECKING:
+    from inhouse.evaluate.report.data import ReportData
 
 NO_ANSWER = "(no answer)"
 MAX_INPUT = 280
@@ -14,6 +18,8 @@ MAX_INPUT = 280
 MAX_MATRIX = 20
 # Letters of markup around an example, and around an answer.
 _AROUND = 130
+# Marks that set an example apart. Some rival is beaten on nearly all, and of many tasks a person is to look at all.
+_TELLING = {"wrong", "won-0", "lost-0", "suspect"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +45,8 @@ class Difference:
 class Browsed:
     """A test example with everybody's answers: each different answer, and who gave it.
 
-    `marks`: `wrong` where ours is, `won` and `lost` where ours is better or worse than theirs, `suspect` where the
-    expected answer is probably wrong itself, which `why` says, and `person` where ours is for one to look at.
+    `marks`: `wrong` where ours is, `won-N` and `lost-N` where ours is better or worse than that of rival N, `suspect`
+    where the expected answer is probably wrong itself, which `why` says, and `person` where ours is for one to look at.
     `sources`: what answers cite, by the contender's name.
     """
 
@@ -54,33 +60,25 @@ class Browsed:
 
 
 def browsed(
-    examples: Sequence[Example],
-    predictions: Mapping[str, Sequence[str | None]],
-    ours: Sequence[float],
-    gain: Sequence[float],
-    most: int,
-    suspects: Mapping[int, str],
-    to_a_person: Sequence[bool],
-    sources: Mapping[str, Sequence[Sequence[str]]],
+    data: ReportData, name: str, scores: Sequence[float], gains: Sequence[Sequence[float]], most: int
 ) -> list[Browsed]:
     """The test examples in their order, as many as `most` letters have room for; those with a mark before others.
 
     Args:
-        ours: score of our answer to each, 1 where it is right; `gain` what it is ahead of theirs, empty without one.
-        suspects: by place, why the expected answer is probably wrong.
-        to_a_person: of each of our answers; empty where nothing says so.
-        sources: what answers cite, by the contender's name.
+        name: of our contender; `scores` are those of its answers, 1 where one is right.
+        gains: what these are ahead of each rival's, the one of the verdict first.
     """
+    to_a_person = data.to_a_person.get(name, ())
     rows = []
-    for i, example in enumerate(examples):
+    for i, example in enumerate(data.examples):
         said: dict[str, list[str]] = defaultdict(list)
-        for name, answers in predictions.items():
-            said[shortened(answers[i] or NO_ANSWER)].append(name)
+        for who, answers in data.predictions.items():
+            said[shortened(answers[i] or NO_ANSWER)].append(who)
         marks = {
-            "wrong": ours[i] < 1,
-            "won": bool(gain) and gain[i] > 0,
-            "lost": bool(gain) and gain[i] < 0,
-            "suspect": i in suspects,
+            "wrong": scores[i] < 1,
+            **{f"won-{rival}": gain[i] > 0 for rival, gain in enumerate(gains)},
+            **{f"lost-{rival}": gain[i] < 0 for rival, gain in enumerate(gains)},
+            "suspect": i in data.suspects,
             "person": bool(to_a_person) and to_a_person[i],
         }
         rows.append(
@@ -90,17 +88,17 @@ def browsed(
                 tuple((answer, tuple(names)) for answer, names in said.items()),
                 str(example.provenance),
                 tuple(mark for mark, holds in marks.items() if holds),
-                shortened(suspects.get(i, "")),
-                tuple((name, shortened(", ".join(cited[i]))) for name, cited in sources.items() if cited[i]),
+                shortened(data.suspects.get(i, "")),
+                tuple((who, shortened(", ".join(cited[i]))) for who, cited in data.sources.items() if cited[i]),
             )
         )
     kept: list[int] = []
-    # That a person is to look at it is no mark that sets an example apart: of many tasks all are.
-    for place in sorted(range(len(rows)), key=lambda place: not set(rows[place].marks) - {"person"}):
+    for place in sorted(range(len(rows)), key=lambda place: not _TELLING.intersection(rows[place].marks)):
         row = rows[place]
         said_letters = sum(len(answer) + sum(map(len, names)) + _AROUND for answer, names in row.answers)
-        cited_letters = sum(len(name) + len(cited) + _AROUND for name, cited in row.sources)
+        cited_letters = sum(len(who) + len(cited) + _AROUND for who, cited in row.sources)
         most -= len(row.text) + len(row.expected) + len(row.place) + said_letters + cited_letters + _AROUND
+        most -= sum(map(len, row.marks))
         if most < 0:
             break
         kept.append(place)

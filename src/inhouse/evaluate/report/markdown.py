@@ -1,4 +1,4 @@
-"""The report as Markdown: the figures of an evaluation, without any text of an example."""
+"""The report as Markdown: the figures of an evaluation, and some wrong answers with their texts."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def _parts(known: Evaluation) -> Iterator[tuple[str, Sequence[str]]]:
     rows = [[c.contender, c.method, percent(c.ece_before), *_figures(c.ece)] for c in known.calibrations]
     yield "Calibration error", table(["contender", "method", "before", "after", "95 % interval"], rows)
     rows = [[s.by, s.value, *_figures(s.metric), str(s.metric.n), "worst" if s.worst else ""] for s in known.slices]
-    yield "Slices", table(["by", "value", metric_name(known.primary_metric), "95 % interval", "n", ""], rows)
+    yield "Slices", table(["by", "value", metric_name(known.answer_metric), "95 % interval", "n", ""], rows)
     rows = [
         [one.label, *_figures(one.f1), *(_value(m) for m in (one.precision, one.recall)), str(one.f1.n)]
         for one in known.labels

@@ -94,7 +94,8 @@ def _context(data: ReportData) -> dict[str, Any]:
     sides = {ours.name} if theirs is None else {ours.name, theirs.name}
     answers = data.predictions.get(ours.name)
     others = data.predictions.get(theirs.name) if theirs is not None else None
-    gain = [a - b for a, b in zip(_scores(data, ours), _scores(data, theirs), strict=False)] if others else []
+    gain = _gain(data, ours, theirs) if theirs is not None and others else []
+    rivals = [c for c in sorted(ranking, key=lambda c: c is not theirs) if c is not ours and c.name in data.predictions]
     columns = _metric_columns(data.evaluation)
     expected = [e.target for e in data.examples]
     labels = answers if data.task.kind == "classify" else None
@@ -135,22 +136,14 @@ def _context(data: ReportData) -> dict[str, Any]:
         "no_answer": NO_ANSWER,
         "won": differences(data.examples, answers or [], others or [], gain),
         "lost": differences(data.examples, others or [], answers or [], [-g for g in gain]),
-        "browsed": browsed(
-            data.examples,
-            data.predictions,
-            _scores(data, ours),
-            gain,
-            MAX_BROWSED,
-            data.suspects,
-            data.to_a_person.get(ours.name, ()),
-            data.sources,
-        )
+        "browsed": browsed(data, ours.name, _scores(data, ours), [_gain(data, ours, r) for r in rivals], MAX_BROWSED)
         if answers
         else [],
+        "rivals": [r.name for r in rivals],
         "certain": [
             (c, known.without_suspects[c.name]) for c in ranking if c.name in sides & set(known.without_suspects)
         ],
-        "filters": _filters(data, ours, theirs),
+        "filters": _filters(data, ours, rivals),
         "labelled": data.task.kind == "classify",
         "parts": _parts(ours, theirs),
         "notes": [METRIC_NOTES.get(name, f"{name}: a scorer of your own.") for name in _noted(columns)],
@@ -164,16 +157,19 @@ def _noted(columns: Sequence[str]) -> list[str]:
     return [*(name for name in METRIC_NOTES if name in columns), *(c for c in columns if c not in METRIC_NOTES)]
 
 
-def _filters(data: ReportData, ours: ContenderResult, theirs: ContenderResult | None) -> list[tuple[str, str]]:
+def _gain(data: ReportData, ours: ContenderResult, theirs: ContenderResult) -> list[float]:
+    """By how much our answer to each test example is better than theirs."""
+    return [a - b for a, b in zip(_scores(data, ours), _scores(data, theirs), strict=False)]
+
+
+def _filters(data: ReportData, ours: ContenderResult, rivals: Sequence[ContenderResult]) -> list[tuple[str, str]]:
     """What the test examples can be narrowed to. No text is wholly right by the metrics of texts."""
     found = [("all", "all")]
     if data.task.kind != "generate":
         found.append(("wrong", f"{ours.name} is wrong"))
-    if theirs is not None and theirs.name in data.predictions:
-        found += [
-            ("won", f"{ours.name} is better than {theirs.name}"),
-            ("lost", f"{ours.name} is worse than {theirs.name}"),
-        ]
+    if rivals:
+        other = rivals[0].name if len(rivals) == 1 else "the other"
+        found += [("won", f"{ours.name} is better than {other}"), ("lost", f"{ours.name} is worse than {other}")]
     if data.suspects:
         found.append(("suspect", "suspect: the expected answer is probably wrong"))
     if any(data.to_a_person.get(ours.name, ())):

@@ -87,5 +87,6 @@ def decide(
         p_value=gain.p_value if gain else None,
         reason=f"{standings(case)}; {outcome.conclusion}.",
         more_examples=outcome.more_examples,
+        more_of=outcome.more_of,
     )
     return verdict, case.comparisons

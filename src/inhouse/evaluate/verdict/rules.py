@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from inhouse.core import Decision
+from inhouse.core import Decision, MoreOf
 from inhouse.evaluate.verdict.evidence import FLOOR, SIGNIFICANT, Case, Gain, Side, at_least
 from inhouse.evaluate.verdict.words import bar_reached, called, count, percent, points, score
 from inhouse.scoring import examples_to_tell
@@ -26,6 +26,7 @@ class Outcome:
     winner: str
     conclusion: str
     more_examples: int | None = None
+    more_of: MoreOf | None = None
 
 
 def _leaks(case: Case) -> Outcome | None:
@@ -65,20 +66,26 @@ def _nobody_beats_floor(case: Case) -> Outcome | None:
     tests = len(case.expected)
     more = max(_more_tests(gain, tests, worth, len(case.over_floor)) for gain in open_yet)
     todo = f"so add about {more:,} test examples, and more to learn from, then train and evaluate again"
-    return Outcome("collect_more", case.leader, f"{missed}, and {count(tests, 'example')} cannot tell, {todo}", more)
+    conclusion = f"{missed}, and {count(tests, 'example')} cannot tell, {todo}"
+    return Outcome("collect_more", case.leader, conclusion, more, "test")
 
 
 def _nobody_meets_bar(case: Case) -> Outcome | None:
     if any(s.meets_bar for s in case.sides):
         return None
-    nobody = "neither reaches" if len(case.sides) > 1 else "that is short of"
-    missed = f"{nobody} the bar of {percent(case.metrics.minimum or 0.0)}"
+    minimum = case.metrics.minimum or 0.0
+    short = points(minimum - max(s.value for s in case.sides))
+    missed = (
+        f"neither reaches the bar of {percent(minimum)} (at best {short} short)"
+        if len(case.sides) > 1
+        else f"that is {short} short of the bar of {percent(minimum)}"
+    )
     curve = case.curve()
-    if curve is not None and curve.rises and case.tuned is not None:
+    if curve is not None and curve.rises:
         more = case.train_examples
         number = f"about {more:,} more, as many again as it learned from," if more else "more"
         todo = f"more examples still help ({curve.told}), so label {number} and train again"
-        return Outcome("collect_more", case.leader, f"{missed}, but {todo}", more)
+        return Outcome("collect_more", case.leader, f"{missed}, but {todo}", more, "train")
     todo = "make the targets consistent, give more input fields, try a larger base model, or lower the bar"
     known = (
         "nothing shows that more examples would help (`train --curve` would tell)"
@@ -126,7 +133,7 @@ def _undecided(case: Case) -> Outcome:
     # Until then, who alone is fit serves.
     fit = [s.name for s in case.sides if s.fit]
     winner = fit[0] if len(fit) == 1 else case.leader
-    return Outcome("collect_more", winner, f"{_open_question(case, tuned, gain)}, {todo}", more)
+    return Outcome("collect_more", winner, f"{_open_question(case, tuned, gain)}, {todo}", more, "test")
 
 
 RULES: tuple[Callable[[Case], Outcome | None], ...] = (

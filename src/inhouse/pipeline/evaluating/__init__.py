@@ -170,7 +170,13 @@ def _evaluate(
     labels = judged[ours.name].answers if task.kind == "classify" else None
     by_field = fields_reviewed(dataset, ours, on_validation[ours.name], judged[ours.name])
     results = tuple(
-        result_of(a, models, metrics_of(task, judged[a.name], expected, groups), workspace.settings.remotes)
+        result_of(
+            a,
+            models,
+            metrics_of(task, judged[a.name], expected, groups),
+            workspace.settings.remotes,
+            given.fits.get(a.name, 0.0),
+        )
         for a in asked
     )
     evaluation = Evaluation(

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from inhouse.clean.language import language_name, language_of
-from inhouse.core import Dataset, SliceResult, Task, Verdict
+from inhouse.core import Dataset, SliceResult, Task, Verdict, answer_metric
 from inhouse.evaluate.slices import slices
-from inhouse.scoring import RIGHT_METRICS, Judged, Judging
+from inhouse.scoring import Judged, Judging
 
 if TYPE_CHECKING:
     from inhouse.evaluate.beyond import Beyond
@@ -21,9 +23,9 @@ _PROMPTING = ("few-shot", "prompted", "prompted-best", "retrieval", "grounded")
 
 
 def slices_of(task: Task, dataset: Dataset, judged: Judged) -> tuple[SliceResult, ...]:
-    """The primary metric, or where examples have none the share of right answers, on parts of the test."""
-    scores = judged.scores.get(task.metrics.primary, judged.scores.get(RIGHT_METRICS[task.kind]))
-    return () if scores is None else tuple(slices(dataset.of("test"), scores, task.kind, _language))
+    """The primary metric, or what stands for it (`answer_metric`), on parts of the test."""
+    scores = judged.scores[answer_metric(task.metrics.primary)]
+    return tuple(slices(dataset.of("test"), scores, task.kind, _language))
 
 
 def asked_beyond(
@@ -44,10 +46,9 @@ def asked_beyond(
     """
     from inhouse.evaluate.beyond import beyond_the_average
 
-    primary = given.task.metrics.primary
-    metric = primary if all(primary in one.scores for one in judged.values()) else RIGHT_METRICS[given.task.kind]
+    metric = answer_metric(given.task.metrics.primary)
     prompting = [name for name in judged if name in _PROMPTING]
-    best = max(prompting, key=lambda name: float(judged[name].scores[metric].mean()), default="")
+    best = max(prompting, key=lambda name: float(np.nanmean(judged[name].scores[metric])), default="")
     names = [ours, verdict.winner, verdict.against or "", best]
     share = budget.left / len(answers)
     each, others = min(MINUTES, share), min(MINUTES_OF_OTHERS, share)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from inhouse.core import Dataset, Example, ModelVersion, Prediction, Reporter, Task
+from inhouse.core import Dataset, Example, ModelVersion, Prediction, Reporter, Task, answer_metric
 from inhouse.pipeline.learning_data import to_learn_from
 from inhouse.scoring import Judging, compare_scores, summarise
 from inhouse.store import Workspace, registry
@@ -91,7 +91,7 @@ def against_champion(
 ) -> dict[str, Any] | None:
     """A version against the one that serves now, on the same test examples; None where there is none.
 
-    Compared on the primary metric; for macro-F1, which no single answer has, on accuracy.
+    Compared on the primary metric, or what stands for it (`answer_metric`).
 
     Args:
         candidate: the version's answers to all test examples.
@@ -100,7 +100,7 @@ def against_champion(
         return None
     test = dataset.of("test")
     asked = [test[i] for i in champion.places]
-    metric = "accuracy" if task.metrics.primary == "macro_f1" else task.metrics.primary
+    metric = answer_metric(task.metrics.primary)
     expected = [e.target for e in asked]
     groups = [e.group for e in asked]
     ours = judging(asked, [candidate[i].target for i in champion.places])

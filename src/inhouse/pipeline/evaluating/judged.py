@@ -89,11 +89,13 @@ def result_of(
     models: Mapping[str, ModelVersion],
     metrics: dict[str, Metric],
     remotes: Mapping[str, RemoteSettings],
+    fit_seconds: float,
 ) -> ContenderResult:
     """How a contender did on the test examples: its metrics, speed, tokens, price, and what it left unanswered.
 
     Args:
         models: the versions that take part, by the contender's name.
+        fit_seconds: that it spent on getting ready.
     """
     test, model = answers.test, models.get(answers.name)
     generated = any(p.prompt_tokens for p in test)
@@ -112,6 +114,7 @@ def result_of(
         answer_tokens=sum(p.answer_tokens for p in test) / len(test) if generated else None,
         unanswered=sum(p.target is None for p in test),
         cost_per_thousand=1000 * price / len(asked) if price is not None and asked else None,
+        fit_seconds=fit_seconds,
         cached=answers.asked.cached if answers.asked else 0,
         servable=model is not None or answers.name in SERVABLE,
     )

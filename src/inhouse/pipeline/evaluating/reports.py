@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from inhouse.core import Dataset, Evaluation, ModelVersion, Task, TrainResult
+from inhouse.core import Dataset, Evaluation, ModelVersion, Task, TrainResult, answer_metric
 from inhouse.engine import get_base
 from inhouse.pipeline.curve import kept_curve
 from inhouse.pipeline.evaluating.review import Reviewed, target_errors_of
@@ -50,7 +50,7 @@ def write_report(
 
     recipe = version.lineage["recipe"]
     base = get_base(recipe["base_model"], workspace.settings, sha256=version.lineage["base_sha256"]).spec
-    primary = task.metrics.primary
+    told = answer_metric(task.metrics.primary)
     ours = next(a for a in answers if a.name == version.contender)
     wrong = wrong_groups(
         task,
@@ -70,7 +70,7 @@ def write_report(
             base_limits=base.limits,
             examples=dataset.of("test"),
             predictions={a.name: [p.target for p in a.test] for a in answers},
-            scores={name: j.scores["accuracy" if primary == "macro_f1" else primary] for name, j in judged.items()},
+            scores={name: j.scores[told] for name, j in judged.items()},
             history=_history(trained),
             steps=[row for row in records.metrics_of(workspace, version.run) if row["step"] <= trained.steps],
             dataset_number=dataset.number,
