@@ -14,17 +14,21 @@ from scipy.stats import binom
 
 from inhouse.core import Metric
 from inhouse.scoring import (
+    Confidences,
     Judged,
     apart,
+    certified_review,
     compare_scores,
     exact_power,
     examples_to_tell,
+    fit_calibrator,
     holm,
     label_results,
     macro_f1,
     mcnemar_exact,
     paired_difference,
     paired_f1_difference,
+    reliability,
     summarise,
     units_of,
     wilson,
@@ -348,5 +352,13 @@ def test_100_000_predictions_of_ten_contenders_take_20_seconds_at_most() -> None
         compare_scores(hits[0].astype(float), row.astype(float), groups=units)
         compare_scores(scores["s0"], rng.random(n), groups=units)
         paired_f1_difference(predicted[0], answered, expected, groups=units)
+    label_results(predicted[0], expected, units)
+    for row in hits:
+        sure = np.clip(0.7 * row + 0.3 * rng.random(n), 0, 1)
+        calibrator = fit_calibrator(sure[: n // 10], row[: n // 10], groups[: n // 10])
+        told = Confidences(np.array([calibrator(c) for c in sure]), row, groups)
+        reliability(told.sure, row, groups)
+        for target in (0.02, 0.05, 0.1):
+            certified_review("a", told, told, target)
     taken = time.process_time() - begun
     assert taken <= 20, f"{taken:.1f} s"
