@@ -216,7 +216,7 @@ def evaluated(result: Evaluation) -> str:
             f"(95 % interval {rival['low']:+.1%} to {rival['high']:+.1%}, p = {rival['p_value']:.3f})"
         )
     ours = next((c.name for c in result.contenders if c.model == result.model_version), "")
-    lines += [result.shorter_prompt] if result.shorter_prompt else []
+    lines += [sentence for sentence in (result.sampled, result.shorter_prompt) if sentence]
     for name in dict.fromkeys((verdict.winner, ours)):
         lines += [f"review of {name}: {one.sentence}" for one in result.reviews if one.contender == name]
     lines += _beside(result, ours)

@@ -70,7 +70,7 @@ from inhouse.core.results import (
     TrainResult,
     read_recipe,
 )
-from inhouse.core.spread import spread
+from inhouse.core.spread import by_chance, spread
 from inhouse.core.task import (
     DEFAULT_BASE,
     DEFAULT_ENCODER,
@@ -166,6 +166,7 @@ __all__ = [
     "Trimming",
     "Verdict",
     "answer_metric",
+    "by_chance",
     "calibrated_parts",
     "canonical_hash",
     "counted",

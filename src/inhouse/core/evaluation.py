@@ -37,6 +37,7 @@ class ContenderResult(Frozen):
         prompt_tokens, answer_tokens: the mean of each; None where no language model was asked.
         cached: answers that were kept from an earlier evaluation.
         servable: whether it can be promoted and served as it was judged.
+        asked: how many of the test examples, where it was not all.
         cost_per_thousand: price of a thousand requests in the currency of the evaluation; None where none is known.
     """
 
@@ -52,6 +53,7 @@ class ContenderResult(Frozen):
     cached: int = 0
     servable: bool = False
     cost_per_thousand: float | None = None
+    asked: int | None = None
 
 
 class LabelResult(Frozen):
@@ -405,6 +407,18 @@ class Evaluation(Frozen):
         if verdict.decision == "adopt" or any(c.servable for c in self.contenders if c.name == verdict.winner):
             return (f"inhouse promote {task}", ""), ("inhouse serve", "")
         return ()
+
+    @property
+    def sampled(self) -> str:
+        """Which contenders were asked a part of the test, and how to ask them all; empty where none was."""
+        some = [c for c in self.contenders if c.asked is not None]
+        if not some:
+            return ""
+        return (
+            f"{', '.join(c.name for c in some)}: asked {some[0].asked:,} of {self.test_examples:,} test examples, "
+            f"drawn by chance, as another one is ahead on validation; `inhouse evaluate {self.task} --contender NAME` "
+            "asks all"
+        )
 
     def _primary(self, contender: ContenderResult) -> float:
         metric = contender.metrics.get(self.primary_metric)

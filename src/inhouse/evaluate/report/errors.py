@@ -73,6 +73,8 @@ def browsed(
     for i, example in enumerate(data.examples):
         said: dict[str, list[str]] = defaultdict(list)
         for who, answers in data.predictions.items():
+            if who in data.asked and not data.asked[who][i]:
+                continue
             said[shortened(answers[i] or NO_ANSWER)].append(who)
         marks = {
             "wrong": scores[i] < 1,

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -158,8 +159,9 @@ def _noted(columns: Sequence[str]) -> list[str]:
 
 
 def _gain(data: ReportData, ours: ContenderResult, theirs: ContenderResult) -> list[float]:
-    """By how much our answer to each test example is better than theirs."""
-    return [a - b for a, b in zip(_scores(data, ours), _scores(data, theirs), strict=False)]
+    """By how much our answer to each test example is better than theirs; 0 where one was not asked or has no score."""
+    apart = zip(_scores(data, ours), _scores(data, theirs), strict=False)
+    return [0.0 if isnan(a - b) else a - b for a, b in apart]
 
 
 def _filters(data: ReportData, ours: ContenderResult, rivals: Sequence[ContenderResult]) -> list[tuple[str, str]]:
