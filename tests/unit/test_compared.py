@@ -79,6 +79,9 @@ def test_bases_with_their_limits_and_tokens_are_told_everywhere(compared):
     _, found = compared
     behind = {name: one for one in found.bases for name in one.used_by}
     assert {"fine-tuned", "prompted", "few-shot"} <= behind.keys()
+    assert [one.title for one in found.bases if "fine-tuned-encoder" in one.used_by] == [
+        behind["embedding-linear"].title
+    ]
     assert behind["embedding-linear"].title.startswith("tiny-bert")
     assert behind["prompted"].parameters > 0
     html = Path(found.report).read_text("utf-8")

@@ -23,7 +23,8 @@ def bases_of(
     """
     writer, picker = writer_and_picker(versions)
     own = [c for c in contenders if c.name != "champion" and not c.name.startswith("remote:")]
-    writing = tuple(c.name for c in own if c.prompt_tokens is not None)
+    # An encoder reads tokens too, and picks its answer.
+    writing = tuple(c.name for c in own if c.prompt_tokens is not None and c.name != "fine-tuned-encoder")
     encoding = tuple(c.name for c in own if c.name in ENCODING)
     found = []
     if writing:
