@@ -180,12 +180,12 @@ def _filters(data: ReportData, ours: ContenderResult, rivals: Sequence[Contender
 
 
 def _reviews(reviews: Sequence[Review]) -> list[tuple[Review, list[tuple[str, Markup]]]]:
-    """The reviews, with a drawing at the first of each contender: the others have the same curve."""
+    """The reviews, with a drawing at the first of each contender that has a curve: the others would have the same."""
     rows, drawn = [], set[str]()
     for one in reviews:
         new = len(one.curve) > 1 and one.contender not in drawn
         rows.append((one, both_widths(partial(review_chart, one)) if new else []))
-        drawn.add(one.contender)
+        drawn |= {one.contender} if new else set()
     return rows
 
 
