@@ -153,8 +153,13 @@ def review_chart(review: Review, width: int) -> Markup:
     x = alt.X("straight:Q", axis=share, scale=alt.Scale(domain=[0, 1]))
     base = alt.Chart(alt.InlineData(values=rows))
     wrong = alt.Axis(title="wrong among them", format="%", tickCount=5, domain=False, ticks=False)
-    high = base.mark_line(color=GREY, strokeWidth=1.5).encode(x=x, y=alt.Y("errors_high:Q", axis=wrong))
-    line = base.mark_line(color=ACCENT, strokeWidth=2).encode(x=x, y=alt.Y("errors:Q", axis=wrong))
+    # Of a few answers the bound is near 100 %: where it is far above what is allowed it is cut off.
+    top = min(1.0, max(4 * review.target_errors, 1.2 * max(p.errors for p in review.curve)))
+    scale = alt.Scale(domain=[0, top])
+    high = base.mark_line(color=GREY, strokeWidth=1.5, clip=True).encode(
+        x=x, y=alt.Y("errors_high:Q", axis=wrong, scale=scale)
+    )
+    line = base.mark_line(color=ACCENT, strokeWidth=2).encode(x=x, y=alt.Y("errors:Q", axis=wrong, scale=scale))
     target = alt.Chart(alt.InlineData(values=[{"target": review.target_errors}]))
     rule = target.mark_rule(strokeDash=[4, 3]).encode(y="target:Q")
     return _svg(alt.layer(rule, high, line), width, 200, "Wrong answers by share that goes straight through")
