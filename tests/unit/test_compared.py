@@ -84,6 +84,7 @@ def test_bases_with_their_limits_and_tokens_are_told_everywhere(compared):
     ]
     assert behind["embedding-linear"].title.startswith("tiny-bert")
     assert behind["prompted"].parameters > 0
+    assert next(c for c in found.contenders if c.name == "tfidf-linear").fit_seconds > 0
     html = Path(found.report).read_text("utf-8")
     markdown = Path(found.files["markdown"]).read_text("utf-8")
     text = re.sub(r"\s+", " ", told(found))
