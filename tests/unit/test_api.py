@@ -27,6 +27,8 @@ from sqlalchemy.exc import OperationalError
 from starlette.testclient import TestClient
 
 from inhouse.api import make_app
+from inhouse.api.errors import error_response
+from inhouse.api.middleware import name_of
 from inhouse.core import Feedback
 from inhouse.deploy import ServedModel
 from inhouse.engine.chat_template import ChatTemplate
@@ -144,7 +146,7 @@ def test_an_unknown_model(client, name):
     for call in (lambda: client.models.retrieve(name), lambda: ask(client, "where is my card", name)):
         with pytest.raises(openai.NotFoundError) as error:
             call()
-        assert error.value.code == "model_not_found"
+        assert (error.value.code, error.value.type) == ("model_not_found", "invalid_request_error")
         assert "intents@candidate" in error.value.message  # which there are
 
 
@@ -293,18 +295,19 @@ def test_malformed_json(server):
 
 def test_unknown_paths_and_methods(server):
     status, headers, answer = server.raw("GET", "/v1/nothing")
-    assert (status, answer["error"]["code"]) == (404, "unknown_url")
+    assert (status, answer["error"]["code"], answer["error"]["type"]) == (404, "unknown_url", "invalid_request_error")
     assert set(answer["error"]) == {"message", "type", "param", "code"}
     assert "GET /v1/nothing" in answer["error"]["message"]
     assert headers["x-request-id"] != server.raw("GET", "/v1/nothing")[1]["x-request-id"]
     status, _, answer = server.raw("GET", "/v1/chat/completions")
-    assert (status, set(answer)) == (405, {"error"})
+    assert (status, answer["error"]["type"]) == (405, "invalid_request_error")
     assert server.raw("GET", "/health")[2] == {"status": "ok"}
 
 
 def test_a_body_that_is_too_large(server):
     status, headers, answer = server.raw("POST", "/v1/chat/completions", b"", {"content-length": str(5 * 2**20)})
-    assert (status, answer["error"]["code"]) == (413, "too_large")
+    error = answer["error"]
+    assert (status, error["code"], error["type"]) == (413, "too_large", "invalid_request_error")
     assert headers["x-request-id"].startswith("req_")
 
 
@@ -320,12 +323,32 @@ def test_a_body_of_untold_length_that_is_too_large(server):
         assert (answer.status, json.loads(answer.read())["error"]["code"]) == (413, "too_large")
 
 
-@pytest.mark.parametrize("host", ["evil.example", "evil.example:80", "127.0.0.1.evil.example"])
-def test_another_host_is_refused(server, host):
-    status, _, answer = server.raw("GET", "/v1/models", headers={"host": host})
-    assert status == 400
+@pytest.mark.parametrize("host", ["evil.example", "evil.example:80", "127.0.0.1.evil.example", "", "[::2]:8000"])
+def test_another_host_is_refused_in_the_shape_that_clients_read(server, host):
+    status, headers, answer = server.raw("GET", "/v1/models", headers={"host": host})
+    assert (status, answer["error"]["code"], answer["error"]["type"]) == (400, "invalid_host", "invalid_request_error")
+    assert headers["x-request-id"].startswith("req_")
     assert "intents" not in str(answer)
     assert server.raw("GET", "/v1/models", headers={"host": "localhost:1"})[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("header", "name"),
+    [
+        ("127.0.0.1", "127.0.0.1"),
+        ("LocalHost:8000", "localhost"),
+        ("[::1]", "[::1]"),
+        ("[::1]:8000", "[::1]"),
+        ("[::1", ""),
+        ("[evil]:80", ""),
+        ("::1", ""),
+        ("localhost:", ""),
+        ("localhost:port", ""),
+        ("", ""),
+    ],
+)
+def test_the_name_in_a_host_header(header, name):
+    assert name_of(header) == name
 
 
 # ---------------------------------------------------------------------- feedback
@@ -407,6 +430,7 @@ def test_a_fault_of_the_engine_is_traced(inside, monkeypatch, stream, error):
     monkeypatch.setattr(ServedModel, "stream", failing(error))
     answer = client.post("/v1/chat/completions", json={**BODY, "stream": stream})
     assert stream or answer.status_code == 500
+    assert answer.headers["x-request-id"].startswith("req_")
     (trace,) = traffic.traces(workspace, "intents")
     assert (trace.output, trace.needs_review) == (None, True)
     assert trace.inputs == {"text": "where is my card now"}
@@ -489,6 +513,37 @@ def test_what_is_no_mistake_of_the_client_is_no_400(inside, monkeypatch, error, 
     answer = client.post("/v1/chat/completions", json=BODY)
     assert (answer.status_code, answer.headers.get("x-should-retry")) == (status, retry)
     assert answer.json()["error"]["type"] == "server_error"
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "code"),
+    [
+        (400, "invalid_request_error", None),
+        (401, "invalid_request_error", "invalid_api_key"),
+        (403, "permission_error", None),
+        (404, "invalid_request_error", None),
+        (405, "invalid_request_error", None),
+        (409, "invalid_request_error", None),
+        (413, "invalid_request_error", "too_large"),
+        (422, "invalid_request_error", None),
+        (429, "requests", "rate_limit_exceeded"),
+        (500, "server_error", None),
+        (503, "server_error", None),
+    ],
+)
+def test_types_and_codes_of_errors(status, kind, code):
+    error = json.loads(error_response(status, "no").body)["error"]
+    assert (error["type"], error["code"]) == (kind, code)
+    assert json.loads(error_response(status, "no", code="nearer").body)["error"]["code"] == "nearer"
+
+
+def test_a_fault_of_ours_has_a_name_to_look_for_in_the_log(inside, monkeypatch):
+    client, _ = inside
+    monkeypatch.setattr(registry, "alias_number", None)  # a TypeError
+    answer = client.get("/v1/models/intents")
+    assert (answer.status_code, answer.headers["x-should-retry"]) == (500, "false")
+    assert answer.headers["x-request-id"].startswith("req_")
+    assert answer.json()["error"]["code"] == "internal_error"
 
 
 # ---------------------------------------------------------------------- around it

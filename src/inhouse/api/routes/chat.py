@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import time
-import uuid
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 from anyio import CancelScope
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, StreamingResponse
-from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.concurrency import run_in_threadpool
 from starlette.types import Receive, Scope, Send
 
-from inhouse.api.errors import ApiError
+from inhouse.api.errors import ApiError, error_body
 from inhouse.api.models import Models
+from inhouse.api.shapes.chat import (
+    DONE,
+    WITHOUT_EFFECT,
+    ChatRequest,
+    Head,
+    chunk,
+    completion,
+    event,
+    last_chunk,
+    usage_chunk,
+)
 from inhouse.core import ModelVersion, Prediction, Trace
 from inhouse.deploy import Answered, Served
 from inhouse.engine.answers import Question
@@ -34,75 +42,6 @@ LEFT = "the client left"
 
 _log = logging.getLogger("inhouse")
 
-# Fields of the official client that cannot change an answer, which is always greedy. Only texts can be cut short
-# (`max_tokens`): a label or an object is none until it is whole.
-_WITHOUT_EFFECT = {
-    "temperature",
-    "top_p",
-    "seed",
-    "user",
-    "metadata",
-    "store",
-    "presence_penalty",
-    "frequency_penalty",
-    "stream_options",
-    "parallel_tool_calls",
-    "service_tier",
-    "safety_identifier",
-    "prompt_cache_key",
-    "reasoning_effort",
-    "verbosity",
-    "logit_bias",
-    "modalities",
-}
-
-
-class TextPart(BaseModel):
-    """A part of a message's content."""
-
-    type: Literal["text"]
-    text: str
-
-
-class ChatMessage(BaseModel):
-    """A message; other keys of the client are let through."""
-
-    model_config = ConfigDict(extra="allow")
-
-    role: Literal["system", "developer", "user", "assistant", "tool", "function"]
-    content: str | list[TextPart] | None = None
-
-    @property
-    def text(self) -> str:
-        """The content as one text."""
-        if isinstance(self.content, list):
-            return "\n".join(part.text for part in self.content)  # as chat files are read
-        return self.content or ""
-
-
-class ChatRequest(BaseModel):
-    """The body. Fields that are neither here nor known to be without effect are refused by name."""
-
-    model_config = ConfigDict(extra="allow")
-
-    model: str
-    messages: list[ChatMessage]
-    stream: bool | None = False
-    n: int | None = 1
-    logprobs: bool | None = False
-    top_logprobs: int | None = None
-    response_format: dict[str, Any] | None = None
-    max_tokens: int | None = Field(default=None, ge=1)
-    max_completion_tokens: int | None = Field(default=None, ge=1)
-    tools: list[Any] | None = None
-    stop: str | list[str] | None = None
-    stream_options: dict[str, Any] | None = None
-
-    @property
-    def most(self) -> int | None:
-        """The most tokens that the caller wants."""
-        return self.max_completion_tokens or self.max_tokens
-
 
 @dataclass
 class _Asked:
@@ -111,16 +50,18 @@ class _Asked:
     `inputs` holds the raw text under no field's name until it was read as the task's input.
     """
 
-    model: str
-    version: ModelVersion
+    head: Head
     inputs: dict[str, str]
     warnings: list[str]
-    id: str = field(default_factory=lambda: f"chatcmpl-{uuid.uuid4().hex}")
-    created: int = field(default_factory=lambda: int(time.time()))
     begun: float = field(default_factory=time.perf_counter)
     answered: Answered | None = None
     error: str | None = None
     kept: bool = False
+
+    @property
+    def version(self) -> ModelVersion:
+        """Which answers."""
+        return self.head.version
 
 
 @router.post("/v1/chat/completions", response_model=None)
@@ -144,7 +85,7 @@ def chat_completions(body: ChatRequest, request: Request) -> JSONResponse | Stre
         asked.answered = answered
     if answered.prediction.target is None:
         raise ApiError(500, str(answered.prediction.error), code="no_answer")
-    return JSONResponse(_completion(asked, answered))
+    return JSONResponse(completion(asked.head, answered, asked.warnings))
 
 
 class _Stream(StreamingResponse):
@@ -184,7 +125,7 @@ def _refuse_what_is_not_done(body: ChatRequest, version: ModelVersion) -> None:
                 param=param,
             )
     for name, value in (body.model_extra or {}).items():
-        if name not in _WITHOUT_EFFECT and value is not None:
+        if name not in WITHOUT_EFFECT and value is not None:
             raise ApiError(400, f"Unrecognized request argument: {name}", code="unknown_parameter", param=name)
 
 
@@ -210,7 +151,7 @@ def _asked(body: ChatRequest, version: ModelVersion) -> _Asked:
     told = any(m.role in ("system", "developer") and m.text.strip() for m in body.messages)
     if told and not version.chat:
         warnings.append("the system message was not used: the model was trained without one")
-    return _Asked(model=body.model, version=version, inputs={"": raw}, warnings=warnings)
+    return _Asked(Head(body.model, version), inputs={"": raw}, warnings=warnings)
 
 
 def _read(asked: _Asked, body: ChatRequest, model: Served) -> Question:
@@ -259,7 +200,7 @@ def _keep_trace(models: Models, asked: _Asked) -> None:
     try:
         traffic.add_trace(models.workspace, _trace(asked))
     except (InhouseError, SQLAlchemyError) as error:
-        _log.warning("the trace of %s was not kept: %s", asked.id, str(error).splitlines()[0])
+        _log.warning("the trace of %s was not kept: %s", asked.head.id, str(error).splitlines()[0])
 
 
 def _trace(asked: _Asked) -> Trace:
@@ -267,7 +208,7 @@ def _trace(asked: _Asked) -> Trace:
     answered = asked.answered or left
     prediction = answered.prediction
     return Trace(
-        id=asked.id,
+        id=asked.head.id,
         task=asked.version.task,
         model_version=asked.version.name,
         inputs=asked.inputs,
@@ -282,52 +223,12 @@ def _trace(asked: _Asked) -> Trace:
     )
 
 
-def _completion(asked: _Asked, answered: Answered) -> dict[str, Any]:
-    message = {"role": "assistant", "content": answered.prediction.target, "refusal": None}
-    choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": _finish(answered)}
-    return {**_head(asked, "chat.completion"), "choices": [choice], "usage": _usage(answered), **_ours(asked, answered)}
-
-
-def _finish(answered: Answered) -> str:
-    """Why the answer ended: of its own, or cut off."""
-    return "stop" if answered.prediction.finished else "length"
-
-
-def _head(asked: _Asked, kind: str) -> dict[str, Any]:
-    return {
-        "id": asked.id,
-        "object": kind,
-        "created": asked.created,
-        "model": asked.model,
-        "system_fingerprint": f"fp_{asked.version.file_sha256[:12]}",
-    }
-
-
-def _usage(answered: Answered) -> dict[str, int]:
-    prompt, answer = answered.prediction.prompt_tokens, answered.prediction.answer_tokens
-    return {"prompt_tokens": prompt, "completion_tokens": answer, "total_tokens": prompt + answer}
-
-
-def _ours(asked: _Asked, answered: Answered) -> dict[str, Any]:
-    """What OpenAI's shape has no place for."""
-    prediction = answered.prediction
-    return {
-        "inhouse": {
-            "model_version": asked.version.name,
-            "confidence": prediction.confidence,
-            **({"fields": prediction.parts} if prediction.parts else {}),
-            "needs_review": answered.needs_review,
-            "warnings": [*asked.warnings, *([prediction.error] if prediction.error else [])],
-        }
-    }
-
-
 def _events(
     models: Models, asked: _Asked, model: Served, question: Question, most: int | None, *, include_usage: bool
 ) -> Generator[str]:
     """Chunks as the official client expects them, ended by `[DONE]`."""
-    head = _head(asked, "chat.completion.chunk")
-    yield _event({**head, "choices": [_delta({"role": "assistant", "content": "", "refusal": None})]})
+    head = asked.head
+    yield event(chunk(head, {"role": "assistant", "content": "", "refusal": None}))
     sent = ""
     answered: Answered | None = None
     try:
@@ -335,12 +236,12 @@ def _events(
             answered = last
             whole = text.rstrip("\ufffd")  # half a character: the rest comes with the next token
             if len(whole) > len(sent):
-                yield _event({**head, "choices": [_delta({"content": whole[len(sent) :]})]})
+                yield event(chunk(head, {"content": whole[len(sent) :]}))
                 sent = whole
     except InhouseError as error:
         asked.error = error.what
         _keep_trace(models, asked)
-        yield _failed(error.what, "engine")
+        yield event(error_body(500, error.what, code="engine"))
         return
     except Exception as error:
         asked.error = _told(error)
@@ -349,21 +250,9 @@ def _events(
     asked.answered = answered
     _keep_trace(models, asked)  # before the client can know of it
     if answered.prediction.target is None:
-        yield _failed(str(answered.prediction.error), "no_answer")
+        yield event(error_body(500, str(answered.prediction.error), code="no_answer"))
         return
-    yield _event({**head, "choices": [_delta({}, _finish(answered))], **_ours(asked, answered)})
+    yield event(last_chunk(head, answered, asked.warnings))
     if include_usage:
-        yield _event({**head, "choices": [], "usage": _usage(answered)})
-    yield "data: [DONE]\n\n"
-
-
-def _failed(message: str, code: str) -> str:
-    return _event({"error": {"message": message, "type": "server_error", "param": None, "code": code}})
-
-
-def _delta(delta: Mapping[str, Any], finish: str | None = None) -> dict[str, Any]:
-    return {"index": 0, "delta": dict(delta), "logprobs": None, "finish_reason": finish}
-
-
-def _event(payload: Mapping[str, Any]) -> str:
-    return f"data: {json.dumps(payload, ensure_ascii=False)}\n\n"
+        yield event(usage_chunk(head, answered))
+    yield DONE
