@@ -416,7 +416,7 @@ BODY = {"model": "intents", "messages": [{"role": "user", "content": "where is m
 
 
 def failing(*errors):
-    def stream(self, prompt, most=None):
+    def stream(self, prompt, most=None, **_):
         yield "card", None
         raise errors[0]
 
@@ -466,7 +466,7 @@ def test_a_refused_request_that_was_never_read_is_not_judged(inside):
 def test_a_client_that_leaves_is_traced_and_lets_the_model_go(copy_of_trained, monkeypatch):
     ended = threading.Event()
 
-    def slow(self, prompt, most=None):
+    def slow(self, prompt, most=None, **_):
         try:
             for length in itertools.count(1):
                 yield "card" * length, None

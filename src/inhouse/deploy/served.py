@@ -96,11 +96,14 @@ class Served(ABC):
         """One answer per question, in order."""
 
     @abstractmethod
-    def stream(self, question: Question, most: int | None = None) -> Iterator[tuple[str, Answered | None]]:
+    def stream(
+        self, question: Question, most: int | None = None, *, every_token: bool = True
+    ) -> Iterator[tuple[str, Answered | None]]:
         """The text so far, again and again, and with the last one the answer as a whole.
 
         Args:
             most: fewer tokens than an answer may take; not for what is no answer until it is whole.
+            every_token: False where nobody reads along: the whole alone.
         """
 
     @abstractmethod
@@ -229,14 +232,16 @@ class ServedModel(Served):
     def _answers(self, questions: Sequence[Question], progress: Progress | None) -> list[Prediction]:
         return answer_all(self.engine, questions, self.form, self.template.decode, progress)
 
-    def stream(self, question: Question, most: int | None = None) -> Iterator[tuple[str, Answered | None]]:
+    def stream(
+        self, question: Question, most: int | None = None, *, every_token: bool = True
+    ) -> Iterator[tuple[str, Answered | None]]:
         """See `Served.stream`. Where the input has a grammar of its own there is but the whole, as it may have to be
         asked twice."""
         form = self.form
         most = min(form.max_tokens, most) if most is not None and form.partial else form.max_tokens
         grammar = form.grammar_of(question.text)
         own = grammar is not form.grammar
-        last = yield from self._parts(question, most, grammar, silent=own)
+        last = yield from self._parts(question, most, grammar, silent=own or not every_token)
         prediction = as_prediction(last, len(question.prompt), form, self.template.decode)
         if own and prediction.error:
             last = yield from self._parts(question, most, form.grammar, silent=True)
@@ -248,7 +253,7 @@ class ServedModel(Served):
     ) -> Generator[tuple[str, None], None, Generation]:
         """The answer as it grows, and at its end."""
         last = None
-        for last in self.engine.stream(question.prompt, max_new_tokens=most, grammar=grammar):
+        for last in self.engine.stream(question.prompt, max_new_tokens=most, grammar=grammar, every_token=not silent):
             if not silent:
                 yield self.template.decode(last.ids), None
         if last is None:
@@ -306,7 +311,9 @@ class ServedClassifier(Served):
     def _answers(self, questions: Sequence[Question], progress: Progress | None) -> list[Prediction]:
         return self.classifier.answer(questions, progress)
 
-    def stream(self, question: Question, most: int | None = None) -> Iterator[tuple[str, Answered | None]]:
+    def stream(
+        self, question: Question, most: int | None = None, *, every_token: bool = True
+    ) -> Iterator[tuple[str, Answered | None]]:
         """See `Served.stream`: a label comes as a whole."""
         answer: Future[Prediction] = Future()
         self._waiting.put((question, answer))

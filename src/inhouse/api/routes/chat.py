@@ -80,7 +80,7 @@ def chat_completions(body: ChatRequest, request: Request) -> JSONResponse | Stre
         if body.stream:
             usage = bool((body.stream_options or {}).get("include_usage"))
             return _Stream(_events(models, asked, model, question, body.most, include_usage=usage), held.pop_all())
-        *_, (_, answered) = model.stream(question, body.most)
+        *_, (_, answered) = model.stream(question, body.most, every_token=False)
         assert answered is not None
         asked.answered = answered
     if answered.prediction.target is None:
