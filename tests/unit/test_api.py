@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -29,11 +29,11 @@ from starlette.testclient import TestClient
 from inhouse.api import make_app
 from inhouse.api.errors import error_response
 from inhouse.api.middleware import name_of
-from inhouse.core import Feedback
+from inhouse.core import Feedback, Prediction
 from inhouse.deploy import ServedModel
 from inhouse.engine.chat_template import ChatTemplate
 from inhouse.errors import Busy, DiskFull, EngineFault, ModelUnavailable
-from inhouse.store import Workspace, database, registry, traffic
+from inhouse.store import Workspace, registry, tables, traffic
 
 TRUTH = {row["text"]: row["category"] for row in many_intents()}
 
@@ -356,8 +356,8 @@ def test_the_name_in_a_host_header(header, name):
 
 def opinions(folder, trace):
     workspace = Workspace(folder)
-    query = select(database.feedback).where(database.feedback.c.trace == trace).order_by(database.feedback.c.created_at)
-    with workspace.database.begin() as connection:
+    query = select(tables.feedback).where(tables.feedback.c.trace == trace).order_by(tables.feedback.c.created_at)
+    with workspace.database.read() as connection:
         kept = [Feedback.model_validate(dict(r)) for r in connection.execute(query).mappings()]
     workspace.close()
     return kept
@@ -404,6 +404,20 @@ def test_feedback_that_cannot_be_kept(client, server, body, status, said):
 # ---------------------------------------------------------------------- the trace of what goes wrong
 
 
+@contextmanager
+def listening(app):
+    """The application in a thread of this process, behind a real socket: its address."""
+    listener = socket.create_server(("127.0.0.1", 0), backlog=256)
+    server = uvicorn.Server(uvicorn.Config(app, log_level="error", access_log=False))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+    thread.start()
+    try:
+        yield listener.getsockname()
+    finally:
+        server.should_exit = True
+        thread.join(20)
+
+
 @pytest.fixture
 def inside(copy_of_trained):
     """The application in this process."""
@@ -445,7 +459,7 @@ def test_a_trace_that_cannot_be_kept_replaces_no_answer(inside, monkeypatch, cap
     def refuse(*_):
         raise error
 
-    monkeypatch.setattr(traffic, "add_trace", refuse)
+    monkeypatch.setattr(traffic, "add_traces", refuse)
     answer = client.post("/v1/chat/completions", json={**BODY, "stream": stream})
     assert answer.status_code == 200
     assert '"finish_reason": "stop"' in answer.text.replace('":"', '": "')
@@ -477,12 +491,8 @@ def test_a_client_that_leaves_is_traced_and_lets_the_model_go(copy_of_trained, m
     monkeypatch.setattr(ServedModel, "stream", slow)
     workspace = Workspace(copy_of_trained)
     app = make_app(workspace)
-    listener = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(app, log_level="error", access_log=False))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-    thread.start()
-    try:
-        with socket.create_connection(listener.getsockname()) as connection:
+    with listening(app) as address:
+        with socket.create_connection(address) as connection:
             text = json.dumps({**BODY, "stream": True})
             head = f"host: localhost\r\ncontent-type: application/json\r\ncontent-length: {len(text)}\r\n"
             connection.sendall(f"POST /v1/chat/completions HTTP/1.1\r\n{head}\r\n{text}".encode())
@@ -492,11 +502,53 @@ def test_a_client_that_leaves_is_traced_and_lets_the_model_go(copy_of_trained, m
         until = time.monotonic() + 10
         while not (kept := traffic.traces(workspace, "intents")) and time.monotonic() < until:
             time.sleep(0.02)
-        assert [(t.error, t.output) for t in kept] == [("the client left", None)]
-        assert [users for _, users in app.state.models._loaded.values()] == [0]
-    finally:
-        server.should_exit = True
-        thread.join(20)
+        assert [(t.error, t.output, t.route) for t in kept] == [("the client left", None, "champion")]
+        assert kept[0].ttft_ms > 0
+        assert [loaded.users for loaded in app.state.runtime._pool._loaded.values()] == [0]
+
+
+def test_nothing_else_waits_for_requests_that_wait_and_none_of_them_is_lost(copy_of_trained, monkeypatch):
+    """More requests than there are threads or connections, all held by their engine."""
+    go, many = threading.Event(), 100
+
+    def held(self, question, most=None, **_):
+        assert go.wait(60)
+        yield "card_arrival", self.judged(Prediction(target="card_arrival", confidence=0.9))
+
+    monkeypatch.setattr(ServedModel, "stream", held)
+    workspace = Workspace(copy_of_trained)
+    with listening(make_app(workspace)) as (host, port):
+        server = Server(None, copy_of_trained, f"http://{host}:{port}/v1")
+        with ThreadPoolExecutor(many) as pool:
+            asked = [pool.submit(server.post, "/v1/chat/completions", **BODY) for _ in range(many)]
+            try:
+                time.sleep(1)
+                for path in ("/health", "/v1/models", "/v1/models/intents"):
+                    begun = time.monotonic()
+                    assert server.raw("GET", path)[0] == 200
+                    assert time.monotonic() - begun < 10
+                assert not any(one.done() for one in asked)
+            finally:
+                go.set()
+            ids = [one.result()[2]["id"] for one in asked]
+        assert len(set(ids)) == many
+        assert {t.id for t in traffic.traces(workspace, "intents")} == set(ids)
+
+
+@pytest.mark.parametrize("error", [EngineFault("it broke"), RuntimeError("it broke")])
+def test_a_stream_that_fails_before_its_first_piece_has_a_status_of_its_own(inside, monkeypatch, error):
+    client, workspace = inside
+
+    def fail(self, question, most=None, **_):
+        raise error
+        yield
+
+    monkeypatch.setattr(ServedModel, "stream", fail)
+    answer = client.post("/v1/chat/completions", json={**BODY, "stream": True})
+    assert (answer.status_code, answer.json()["error"]["type"]) == (500, "server_error")
+    assert answer.headers["x-request-id"].startswith("req_")
+    (trace,) = traffic.traces(workspace, "intents")
+    assert "it broke" in trace.error
 
 
 @pytest.mark.parametrize(
@@ -539,7 +591,7 @@ def test_types_and_codes_of_errors(status, kind, code):
 
 def test_a_fault_of_ours_has_a_name_to_look_for_in_the_log(inside, monkeypatch):
     client, _ = inside
-    monkeypatch.setattr(registry, "alias_number", None)  # a TypeError
+    monkeypatch.setattr(registry, "state_of", None)  # a TypeError
     answer = client.get("/v1/models/intents")
     assert (answer.status_code, answer.headers["x-should-retry"]) == (500, "false")
     assert answer.headers["x-request-id"].startswith("req_")
@@ -560,6 +612,19 @@ def test_a_version_that_failed_parity_is_not_served(inside):
         answer = client.post("/v1/chat/completions", json={**BODY, "model": name})
         assert (answer.status_code, answer.json()["error"]["code"]) == (403, "parity_failed")
         assert "they differ" in answer.text
+
+
+def test_what_was_learned_of_a_version_since_counts_at_once(inside):
+    client, workspace = inside
+
+    def needs_review():
+        answer = client.post("/v1/chat/completions", json={**BODY, "model": "intents@1"})
+        return answer.json()["inhouse"]["needs_review"]
+
+    version = registry.find_version(workspace, "intents", 1)
+    for threshold in (0.0, 2.0, 0.0):
+        registry.update_version(workspace, version.model_copy(update={"threshold": threshold}))
+        assert needs_review() == (threshold > 1)
 
 
 def test_a_known_version_is_not_read_again(inside, monkeypatch):

@@ -11,10 +11,11 @@ from starlette.exceptions import HTTPException
 
 from inhouse.api import errors
 from inhouse.api.middleware import Surrounding
-from inhouse.api.models import Models
 from inhouse.api.routes import ROUTERS
+from inhouse.deploy import Dispatcher, Runtime
 from inhouse.errors import InhouseError
 from inhouse.store import Workspace
+from inhouse.store.trace_writer import TraceWriter
 
 MOST_BYTES = 4 * 2**20
 
@@ -28,17 +29,19 @@ def make_app(
         hosts: names that requests may be addressed to; others are refused, so that a web page opened on this machine
             cannot reach the API by a name of its own (DNS rebinding).
     """
-    models = Models(workspace)
+    runtime, traces = Runtime(workspace), TraceWriter(workspace)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         yield
-        models.close()
+        runtime.close()
+        traces.close()
         workspace.close()
 
     # No interactive docs: their page loads scripts from the internet.
     app = FastAPI(title="inhouse", docs_url=None, redoc_url=None, lifespan=lifespan)
-    app.state.models = models
+    app.state.workspace, app.state.dispatcher = workspace, Dispatcher(workspace)
+    app.state.runtime, app.state.traces = runtime, traces
     for router in ROUTERS:
         app.include_router(router)
     app.add_middleware(Surrounding, hosts=hosts, most_bytes=MOST_BYTES)

@@ -9,19 +9,32 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from inhouse.errors import Busy, DiskFull, InhouseError, InputError, ModelUnavailable, NotFound, Refused
+from inhouse.errors import (
+    Busy,
+    DiskFull,
+    InhouseError,
+    InputError,
+    ModelNotFound,
+    ModelUnavailable,
+    NotFound,
+    ParityFailed,
+    Refused,
+)
 
 # The type of an error by its status, and its code where nothing nearer is known. Clients look at them.
 _TYPES = {403: "permission_error", 429: "requests"}
 _CODES = {401: "invalid_api_key", 413: "too_large", 429: "rate_limit_exceeded"}
 
-_STATUSES: tuple[tuple[type[InhouseError], int], ...] = (
-    (NotFound, 404),
-    (DiskFull, 507),
-    (Busy, 503),
-    (ModelUnavailable, 503),
-    (InputError, 400),
-    (Refused, 403),
+# The status of an error of ours, and its code where clients know one: the first that fits.
+_STATUSES: tuple[tuple[type[InhouseError], int, str | None], ...] = (
+    (ModelNotFound, 404, "model_not_found"),
+    (NotFound, 404, None),
+    (DiskFull, 507, None),
+    (Busy, 503, None),
+    (ModelUnavailable, 503, None),
+    (InputError, 400, None),
+    (ParityFailed, 403, "parity_failed"),
+    (Refused, 403, None),
 )
 
 
@@ -57,8 +70,8 @@ async def on_api_error(_request: Request, error: Exception) -> JSONResponse:
 async def on_inhouse_error(_request: Request, error: Exception) -> JSONResponse:
     """Handler of every `InhouseError`: what happened and the remedy."""
     assert isinstance(error, InhouseError)
-    status = next((s for kind, s in _STATUSES if isinstance(error, kind)), 500)
-    return error_response(status, f"{error.what}. {error.remedy}" if error.remedy else error.what)
+    status, code = next(((s, c) for kind, s, c in _STATUSES if isinstance(error, kind)), (500, None))
+    return error_response(status, f"{error.what}. {error.remedy}" if error.remedy else error.what, code=code)
 
 
 async def on_invalid_request(_request: Request, error: Exception) -> JSONResponse:

@@ -92,6 +92,20 @@ def find_version(workspace: Workspace, task: str, which: str | int) -> ModelVers
     raise NotFound(f"task {task!r} has no model version {which!r} (versions: {there})", remedy)
 
 
+def state_of(workspace: Workspace, task: str, which: str | int) -> tuple[int, str] | None:
+    """The number of the version that a number or an alias names, and when its record last changed; None: no such."""
+    table, aliases = tables.model_versions, tables.aliases
+    query = select(table.c.number, table.c.changed_at).where(table.c.task == task)
+    if isinstance(which, int):
+        query = query.where(table.c.number == which)
+    else:
+        query = query.join(aliases, (aliases.c.task == table.c.task) & (aliases.c.number == table.c.number))
+        query = query.where(aliases.c.alias == which)
+    with workspace.database.read() as connection:
+        row = connection.execute(query).first()
+    return None if row is None else (row.number, row.changed_at)
+
+
 def alias_number(workspace: Workspace, task: str, alias: str) -> int | None:
     """The version number that an alias points to."""
     table = tables.aliases

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 
 from sqlalchemy import func, insert, select
 
@@ -13,10 +14,15 @@ from inhouse.store import tables
 from inhouse.store.workspace import Workspace
 
 
-def add_trace(workspace: Workspace, trace: Trace) -> None:
-    """Store one served request with its answer."""
+def add_traces(workspace: Workspace, traces: Sequence[Trace]) -> None:
+    """Store one or more served requests with their answers, all or none."""
     with workspace.database.begin() as connection:
-        connection.execute(insert(tables.traces).values(**trace.model_dump()))
+        connection.execute(insert(tables.traces), [trace.model_dump() for trace in traces])
+
+
+def add_trace(workspace: Workspace, trace: Trace) -> None:
+    """Store one of them."""
+    add_traces(workspace, [trace])
 
 
 def find_trace(workspace: Workspace, trace: str) -> Trace:

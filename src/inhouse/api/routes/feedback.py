@@ -19,7 +19,7 @@ router = APIRouter()
 @router.post("/v1/feedback")
 async def give_feedback(body: FeedbackRequest, request: Request) -> dict[str, Any]:
     """Attach a Correction, or an acceptance, to the answer with that id."""
-    kept = await run_in_threadpool(_keep, request.app.state.models.workspace, body)
+    kept = await run_in_threadpool(_keep, request.app.state.workspace, body)
     return {"object": "feedback", **kept.model_dump()}
 
 
