@@ -8,20 +8,19 @@ import json
 import os
 import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import openai
 import pytest
 import uvicorn
+from clients import CLIENTS, run_script
 from conftest import many_intents
+from servers import Server, start
 from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
 from starlette.testclient import TestClient
@@ -38,52 +37,6 @@ from inhouse.store import Workspace, registry, tables, traffic
 TRUTH = {row["text"]: row["category"] for row in many_intents()}
 
 
-@dataclass
-class Server:
-    """A running `inhouse serve`."""
-
-    process: subprocess.Popen[str]
-    folder: Path
-    url: str
-
-    def raw(self, method, path, body=b"", headers=None):
-        """One request without a client's help: status, headers, parsed body."""
-        with closing(http.client.HTTPConnection(urlsplit(self.url).netloc, timeout=30)) as connection:
-            connection.request(method, path, body, {"content-type": "application/json", **(headers or {})})
-            answer = connection.getresponse()
-            text = answer.read()
-        shape = json.loads(text) if "json" in (answer.getheader("content-type") or "") else text.decode()
-        return answer.status, answer.headers, shape
-
-    def post(self, path, **body):
-        """One JSON request."""
-        return self.raw("POST", path, json.dumps(body).encode())
-
-
-def start(folder, environment, *arguments):
-    log = folder.parent / "serve.log"  # a pipe that nobody reads would stop the server once it is full
-    with log.open("w") as stderr:
-        process = subprocess.Popen(
-            [
-                str(Path(sys.executable).with_name("inhouse")),
-                "serve",
-                "--port",
-                "0",
-                "--workspace",
-                str(folder),
-                *arguments,
-            ],
-            stderr=stderr,
-            text=True,
-            env=environment,
-        )
-    deadline = time.monotonic() + 60
-    while not (line := log.read_text()).endswith("\n") and process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert line.startswith("serving on http://127.0.0."), line
-    return Server(process, folder, line.split()[2])
-
-
 @pytest.fixture(scope="module")
 def server(tmp_path_factory, trained, environment):
     """A server over a copy of `trained`, with a second version of the same file."""
@@ -96,8 +49,7 @@ def server(tmp_path_factory, trained, environment):
     workspace.close()
     server = start(folder, environment)
     yield server
-    server.process.kill()
-    server.process.communicate(timeout=30)
+    server.kill()
 
 
 @pytest.fixture(scope="module")
@@ -247,6 +199,28 @@ def test_a_client_that_leaves_early_harms_nobody(client):
         next(iter(stream))
         stream.close()
     assert ask(client, "where is my card now").choices[0].message.content == "card_arrival"
+
+
+@pytest.mark.parametrize("line", CLIENTS)
+def test_a_script_of_either_line_of_the_official_client(server, line):
+    told = run_script("chat.py", line, server.url, "intents", "where is my card now")
+    assert told.pop("version").split(".")[0] == line
+    usage = told.pop("usage")
+    assert told == {
+        "models": ["intents", "intents@candidate", "intents@1", "intents@2"],
+        "retrieved": "intents",
+        "answer": "card_arrival",
+        "finish": "stop",
+        "ours": "intents@1",
+        "streamed": "card_arrival",
+        "streamed usage": usage,
+        "errors": [
+            ["NotFoundError", 404, "invalid_request_error", "model_not_found", "req_"],
+            ["BadRequestError", 400, "invalid_request_error", None, "req_"],
+            ["BadRequestError", 400, "invalid_request_error", "unsupported_value", "req_"],
+        ],
+        "request id": "req_",
+    }
 
 
 # ---------------------------------------------------------------------- refusals
@@ -642,8 +616,7 @@ def test_a_loopback_address_of_ones_own(copy_of_trained, environment):
         assert server.raw("GET", "/v1/models")[0] == 200
         assert server.raw("GET", "/v1/models", headers={"host": "evil.example"})[0] == 400
     finally:
-        server.process.kill()
-        server.process.communicate(timeout=30)
+        server.kill()
 
 
 def test_a_promotion_elsewhere_takes_effect_at_once(client, server, command):
