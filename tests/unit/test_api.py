@@ -392,6 +392,14 @@ def listening(app):
         thread.join(20)
 
 
+def post_by_hand(address, **body):
+    """A connection on which a request was sent, and nothing read."""
+    connection, text = socket.create_connection(address), json.dumps(body)
+    head = f"host: localhost\r\ncontent-type: application/json\r\ncontent-length: {len(text)}\r\n"
+    connection.sendall(f"POST /v1/chat/completions HTTP/1.1\r\n{head}\r\n{text}".encode())
+    return connection
+
+
 @pytest.fixture
 def inside(copy_of_trained):
     """The application in this process."""
@@ -466,10 +474,7 @@ def test_a_client_that_leaves_is_traced_and_lets_the_model_go(copy_of_trained, m
     workspace = Workspace(copy_of_trained)
     app = make_app(workspace)
     with listening(app) as address:
-        with socket.create_connection(address) as connection:
-            text = json.dumps({**BODY, "stream": True})
-            head = f"host: localhost\r\ncontent-type: application/json\r\ncontent-length: {len(text)}\r\n"
-            connection.sendall(f"POST /v1/chat/completions HTTP/1.1\r\n{head}\r\n{text}".encode())
+        with post_by_hand(address, **BODY, stream=True) as connection:
             while b"card" not in connection.recv(65536):
                 pass
         assert ended.wait(10)
@@ -478,6 +483,33 @@ def test_a_client_that_leaves_is_traced_and_lets_the_model_go(copy_of_trained, m
             time.sleep(0.02)
         assert [(t.error, t.output, t.route) for t in kept] == [("the client left", None, "champion")]
         assert kept[0].ttft_ms > 0
+        assert [loaded.users for loaded in app.state.runtime._pool._loaded.values()] == [0]
+
+
+def test_a_client_that_leaves_before_the_first_piece_is_traced_at_once(copy_of_trained, monkeypatch):
+    asked, go = threading.Event(), threading.Event()
+
+    def held(self, question, most=None, **_):
+        asked.set()
+        assert go.wait(60)
+        yield "card", None
+        raise AssertionError("nobody reads along")
+
+    monkeypatch.setattr(ServedModel, "stream", held)
+    workspace = Workspace(copy_of_trained)
+    app = make_app(workspace)
+    with listening(app) as address:
+        try:
+            with post_by_hand(address, **BODY, stream=True):
+                assert asked.wait(10)
+            until = time.monotonic() + 10
+            while not (kept := traffic.traces(workspace, "intents")) and time.monotonic() < until:
+                time.sleep(0.02)
+        finally:
+            go.set()
+        assert [(t.error, t.ttft_ms) for t in kept] == [("the client left", None)]
+        while any(loaded.users for loaded in app.state.runtime._pool._loaded.values()) and time.monotonic() < until:
+            time.sleep(0.02)
         assert [loaded.users for loaded in app.state.runtime._pool._loaded.values()] == [0]
 
 
