@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from functools import partial
 
+import numpy as np
 import pytest
 from fields import bare_field
 
@@ -160,3 +161,108 @@ def test_a_sample_lends_the_models_and_frees_none():
     assert (few.validation, len(few.test)) == ([], 2)
     given.close()
     assert closed == [1]
+
+
+# ---------------------------------------------------------------------- a sample of a large test
+
+
+class Knows:
+    """Answers so many of ten questions rightly, and remembers which it was asked."""
+
+    def __init__(self, right: int) -> None:
+        self.right = right
+        self.asked: list[list[str]] = []
+
+    def __call__(self, given):
+        self.asked.append([e.inputs["text"] for e in given.questions])
+        given.notes.append(f"{self.right} of ten")
+        targets = [e.target if i % 10 < self.right else None for i, e in enumerate(given.questions)]
+        return [Prediction(target=target, confidence=0.5, prompt_tokens=3) for target in targets]
+
+
+def of_many(monkeypatch, tests: int = 900, **knows: int):
+    """A field with a large test, and who is asked: a fine-tuned one, a linear one, and some that write."""
+    linear = Contender("linear", Knows(knows.pop("linear", 1)), turn=QUICK)
+    made = [
+        Contender("fine-tuned", Knows(9), fine_tuned=True, turn=NEEDED),
+        *(Contender(name, Knows(right)) for name, right in knows.items()),
+        linear,
+    ]
+    monkeypatch.setattr(asking, "contenders_of", lambda task: made)
+    task = Task.model_validate({"name": "t", "kind": "classify", "labels": ["a", "b"]})
+    return bare_field(task, rows(10), rows(20), rows(20 + tests)[20:]), {c.name: c.ask for c in made}
+
+
+def test_of_a_large_test_only_the_best_alternative_is_asked_all(monkeypatch):
+    given, ask = of_many(monkeypatch, poor=4, good=6)
+    found = {a.name: a for a in ask_all(given)}
+    assert [len(some) for some in ask["fine-tuned"].asked] == [920]
+    assert [len(some) for some in ask["linear"].asked] == [920]
+    assert [len(some) for some in ask["poor"].asked] == [320]
+    assert [len(some) for some in ask["good"].asked] == [320, 920]
+    poor = found["poor"].test
+    there = [p.asked for p in poor]
+    assert sum(there) == asking.SAMPLED
+    assert [e.inputs["text"] for e, asked in zip(given.test, there, strict=True) if asked] == ask["poor"].asked[0][20:]
+    judged = given.judging(given.test, poor)
+    assert np.isnan(judged.scores["accuracy"]).sum() == 600
+    assert all(p.asked for p in found["good"].test)
+    # Of the one that was asked twice only what the second asking says.
+    assert sorted(given.notes) == ["1 of ten", "4 of ten", "6 of ten", "9 of ten"]
+
+
+def test_where_a_classical_model_leads_nobody_who_writes_is_asked_all(monkeypatch):
+    given, ask = of_many(monkeypatch, linear=8, poor=4, good=6)
+    ask_all(given)
+    assert [len(some) for some in ask["good"].asked] == [320]
+
+
+def test_who_is_named_is_asked_all_and_a_small_test_is_asked_whole(monkeypatch):
+    given, ask = of_many(monkeypatch, linear=8, poor=4)
+    ask_all(given, ["poor"])
+    assert [len(some) for some in ask["poor"].asked] == [920]
+    given, ask = of_many(monkeypatch, 450, linear=8, poor=4)
+    ask_all(given)
+    assert [len(some) for some in ask["poor"].asked] == [470]
+
+
+def test_where_there_is_no_time_for_all_the_best_alternative_keeps_its_sample_and_that_is_said(monkeypatch):
+    given, ask = of_many(monkeypatch, tests=30_000, good=6)
+
+    def slowly(asked):
+        time.sleep(0.0002 * len(asked.questions))
+        return ask["good"](asked)
+
+    slow = [*asking.contenders_of(given.task)]
+    slow[1] = Contender("good", slowly)
+    monkeypatch.setattr(asking, "contenders_of", lambda task: slow)
+    found = {a.name: a for a in ask_all(given, budget=TimeBudget(3 / 60))}
+    assert sum(p.asked for p in found["good"].test) == 300
+    assert any("`inhouse evaluate t --contender good` asks all" in note for note in given.notes)
+
+
+def test_a_verdict_compares_what_both_were_asked(monkeypatch):
+    from inhouse.evaluate.verdict import ContenderAnswers, decide
+
+    given, _ = of_many(monkeypatch, poor=4, good=6)
+    answers = ask_all(given)
+    verdict, comparisons = decide(
+        [
+            ContenderAnswers(
+                name=a.name,
+                fine_tuned=a.fine_tuned,
+                validation=[p.target for p in a.validation],
+                test=[p.target for p in a.test],
+                asked=given.judging(given.test, a.test).asked,
+            )
+            for a in answers
+        ],
+        expected_test=[e.target for e in given.test],
+        expected_validation=[e.target for e in given.validation],
+        metrics=given.task.metrics,
+    )
+    assert verdict.reason.startswith("On 900 test examples")
+    gains = {c.theirs: (c.gain, c.high - c.low) for c in comparisons}
+    assert gains["good"][0] == pytest.approx(0.3)
+    assert gains["poor"][0] == pytest.approx(0.5, abs=0.05)  # by the sample that it was asked, not as 600 misses
+    assert gains["poor"][1] > 1.3 * gains["good"][1]

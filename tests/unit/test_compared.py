@@ -137,6 +137,41 @@ def serve(workspace, name):
     return inhouse.promote(workspace, "intents", which="1", contender=name, force=True, reason="for the test")
 
 
+def test_of_a_sample_everything_says_so_and_it_is_promoted_by_what_it_was_asked(compared, monkeypatch):
+    from inhouse.evaluate.contenders import asking
+
+    workspace, _ = compared
+    tests = len(records.load_dataset(workspace, "intents").of("test"))
+    monkeypatch.setattr(asking, "SAMPLED", tests // 2)
+    found = inhouse.evaluate(workspace, "intents")
+    by_name = {c.name: c for c in found.contenders}
+    some = [c.name for c in found.contenders if c.asked]
+    assert {c.asked for c in found.contenders} == {None, tests // 2}
+    assert not {"fine-tuned", "fine-tuned-encoder", "majority", "tfidf-linear", found.verdict.against} & set(some)
+    assert "few-shot" in some
+    assert (by_name["few-shot"].metrics["accuracy"].n, by_name["tfidf-linear"].metrics["accuracy"].n) == (
+        tests // 2,
+        tests,
+    )
+    assert (by_name["few-shot"].metrics["macro_f1"].n, by_name["few-shot"].unanswered) == (tests // 2, 0)
+    assert {c.theirs for c in found.comparisons} >= set(some) - {"fine-tuned+retrieval"}
+    html = Path(found.report).read_text("utf-8")
+    markdown = Path(found.files["markdown"]).read_text("utf-8").replace("\\", "")
+    for page in (html, markdown, re.sub(r"\s+", " ", told(found))):
+        assert found.sampled in page
+    kept = predictions.load(workspace, "intents", found.model_version, "few-shot", found.dataset_fingerprint)
+    assert (kept["split"] == "test").sum() == tests // 2
+    serve(workspace, "few-shot")
+    version = registry.find_version(workspace, "intents", "champion")
+    assert (version.contender, version.parity.passed) == ("few-shot", True)
+    kept = predictions.load(workspace, "intents", version.name, "few-shot", found.dataset_fingerprint)
+    assert (kept["split"] == "test").sum() == tests // 2
+    monkeypatch.undo()
+    again = inhouse.evaluate(workspace, "intents")
+    assert again.sampled == ""
+    inhouse.promote(workspace, "intents", which="1", contender="fine-tuned-encoder", force=True, reason="for the test")
+
+
 @pytest.mark.parametrize("name", ["prompted", "few-shot"])
 def test_a_prompt_that_is_enough_is_promoted_and_answers_as_it_was_judged(compared, tmp_path, name):
     workspace, found = compared

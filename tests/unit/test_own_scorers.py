@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import inhouse
-from inhouse.core import Example, Provenance, Task
+from inhouse.core import Example, Prediction, Provenance, Task
 from inhouse.errors import ConfigError, InputError, UsageError
 from inhouse.scoring import Judging, load_scorers
 from inhouse.store import Workspace
@@ -56,7 +56,8 @@ def test_a_scorer_is_a_metric_of_its_kind_of_task(tmp_path: Path) -> None:
     own = load_scorers(tmp_path, ["mine.py"], "generate")
     assert [one.name for one in own] == ["polite"]
     task = Task.model_validate({"name": "t", "kind": "generate", "metrics": {"scorers": ["mine.py"]}})
-    judged = Judging(task, own=own)(ASKED, ["Dear me", "Hey", None])
+    said = [Prediction(target=text) for text in ("Dear me", "Hey", None)]
+    judged = Judging(task, own=own)(ASKED, said)
     np.testing.assert_array_equal(judged.scores["polite"], [1.0, 0.0, 0.0])
     assert "chrf" in judged.scores
     assert [one.name for one in load_scorers(tmp_path, ["mine.py"], "classify")] == ["short"]

@@ -216,7 +216,7 @@ def evaluated(result: Evaluation) -> str:
             f"(95 % interval {rival['low']:+.1%} to {rival['high']:+.1%}, p = {rival['p_value']:.3f})"
         )
     ours = next((c.name for c in result.contenders if c.model == result.model_version), "")
-    lines += [result.shorter_prompt] if result.shorter_prompt else []
+    lines += [sentence for sentence in (result.sampled, result.shorter_prompt) if sentence]
     lines += [f"review: {one.sentence}" for one in result.reviews if one.contender == ours]
     lines += _beside(result, ours)
     if result.judge:

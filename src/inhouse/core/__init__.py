@@ -69,7 +69,7 @@ from inhouse.core.results import (
     TrainResult,
     read_recipe,
 )
-from inhouse.core.spread import spread
+from inhouse.core.spread import by_chance, spread
 from inhouse.core.task import (
     DEFAULT_BASE,
     DEFAULT_ENCODER,
@@ -162,6 +162,7 @@ __all__ = [
     "TriedPrompt",
     "Trimming",
     "Verdict",
+    "by_chance",
     "calibrated_parts",
     "canonical_hash",
     "counted",

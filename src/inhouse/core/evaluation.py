@@ -34,6 +34,7 @@ class ContenderResult(Frozen):
         prompt_tokens, answer_tokens: the mean of each; None where no language model was asked.
         cached: answers that were kept from an earlier evaluation.
         servable: whether it can be promoted and served as it was judged.
+        asked: how many of the test examples, where it was not all.
         cost_per_thousand: price of a thousand requests in the currency of the evaluation; None where none is known.
     """
 
@@ -49,6 +50,7 @@ class ContenderResult(Frozen):
     cached: int = 0
     servable: bool = False
     cost_per_thousand: float | None = None
+    asked: int | None = None
 
 
 class LabelResult(Frozen):
@@ -374,6 +376,18 @@ class Evaluation(Frozen):
         return (
             f"{ours.name} asks with {after:,.0f} tokens where {best.name} needs {before:,.0f}: "
             "a shorter prompt is part of the gain"
+        )
+
+    @property
+    def sampled(self) -> str:
+        """Which contenders were asked a part of the test, and how to ask them all; empty where none was."""
+        some = [c for c in self.contenders if c.asked is not None]
+        if not some:
+            return ""
+        return (
+            f"{', '.join(c.name for c in some)}: asked {some[0].asked:,} of {self.test_examples:,} test examples, "
+            f"drawn by chance, as another one is ahead on validation; `inhouse evaluate {self.task} --contender NAME` "
+            "asks all"
         )
 
     def _primary(self, contender: ContenderResult) -> float:

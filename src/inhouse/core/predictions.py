@@ -19,6 +19,7 @@ class Prediction(Frozen):
         parts: of an object, the confidence in each field by its path.
         sources: the passages that it was answered from, as they are cited.
         raw: the confidence before it was calibrated; 0 where it was not.
+        asked: whether the question was put at all; where it was not, nothing is known, and nothing counts.
     """
 
     target: str | None
@@ -31,3 +32,4 @@ class Prediction(Frozen):
     parts: dict[str, float] = Field(default_factory=dict)
     sources: tuple[str, ...] = ()
     raw: float = 0.0
+    asked: bool = True

@@ -17,6 +17,7 @@ from inhouse.core import (
     Prediction,
     RobustnessResult,
     Task,
+    by_chance,
     canonical_hash,
     folded,
 )
@@ -144,7 +145,7 @@ def _within(given: Field, one: Answers, minutes: float) -> tuple[list[_Question]
 def _questions(given: Field, rows: int, *, learned: bool) -> list[_Question]:
     questions: list[_Question] = []
     labels = sorted({e.target for e in given.train}) if given.task.kind == "classify" else []
-    for place in _sample(given.test, rows):
+    for place in by_chance(given.test, rows):
         example = given.test[place]
         for one in CHANGES.values():
             if given.task.kind in one.kinds and (inputs := changed(example.inputs, one, example.id)) is not None:
@@ -155,14 +156,8 @@ def _questions(given: Field, rows: int, *, learned: bool) -> list[_Question]:
             attacked = replace(example, inputs=_with_instruction(example.inputs, wanted, labels), id="")
             questions.append(_Question("attack", "", place, attacked, wanted))
     if learned:
-        questions += [_Question("train", "", i, given.train[i]) for i in _sample(given.train, rows)]
+        questions += [_Question("train", "", i, given.train[i]) for i in by_chance(given.train, rows)]
     return questions
-
-
-def _sample(examples: Sequence[Example], count: int) -> list[int]:
-    """Places of examples, always the same of the same examples, in their order."""
-    order = sorted(range(len(examples)), key=lambda i: canonical_hash(["beyond", examples[i].id]))
-    return sorted(order[:count])
 
 
 def _wanted(example: Example, labels: Sequence[str]) -> str:
@@ -228,15 +223,15 @@ def _gap(
     by_heart: Memorised | None,
 ) -> GapResult | None:
     """The metric on a sample of what was learned, on validation and on test; and what was learned by heart."""
-    learned = [(q.example, p.target) for q, p in zip(questions, found, strict=True) if q.what == "train"]
+    learned = [(q.example, p) for q, p in zip(questions, found, strict=True) if q.what == "train"]
     if len(learned) < LEAST or not given.validation:
         return None
     train, validation, test = (
-        _metric(judging, examples, targets, metric)
-        for examples, targets in (
-            ([e for e, _ in learned], [target for _, target in learned]),
-            (given.validation, [p.target for p in one.validation]),
-            (given.test, [p.target for p in one.test]),
+        _metric(judging, examples, said, metric)
+        for examples, said in (
+            ([e for e, _ in learned], [p for _, p in learned]),
+            (given.validation, one.validation),
+            (given.test, one.test),
         )
     )
     told = _gap_told(metric, train, test)
@@ -262,10 +257,11 @@ def _by_heart(given: Field, one: Answers, minutes: float) -> Memorised | None:
     if count < LEAST:
         return None
     again = replace(given)  # with models of its own, which it frees
-    return memorised(again, [learned[i] for i in _sample(learned, count)], [unseen[i] for i in _sample(unseen, count)])
+    halved = ([those[i] for i in by_chance(those, count)] for those in (learned, unseen))
+    return memorised(again, *halved)
 
 
-def _metric(judging: Judging, examples: Sequence[Example], answers: Sequence[str | None], metric: str) -> Metric:
+def _metric(judging: Judging, examples: Sequence[Example], answers: Sequence[Prediction], metric: str) -> Metric:
     judged = judging(examples, answers)
     name = metric if metric in judged.scores else next(iter(judged.scores))
     return summarise(judged, [e.target for e in examples], name, [e.group for e in examples])

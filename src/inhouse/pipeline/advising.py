@@ -216,7 +216,7 @@ def _asked(given: Field, minutes: float | None) -> dict[str, Metric]:
     groups = [e.group for e in given.test]
     found = {}
     for one in answers:
-        judged = given.judging(given.test, [p.target for p in one.test])
+        judged = given.judging(given.test, one.test)
         found[one.name] = metrics_of(given.task, judged, expected, groups)[given.task.metrics.primary]
     return found
 

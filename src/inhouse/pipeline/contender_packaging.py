@@ -168,18 +168,23 @@ def _compared(workspace: Workspace, evaluated: ModelVersion, evaluation: Evaluat
 
 
 def _kept(workspace: Workspace, evaluated: ModelVersion, name: str, dataset: Dataset) -> list[Prediction]:
-    """The contender's answers to the validation, then the test examples, as they were judged."""
+    """The contender's answers to the validation, then the test examples, as they were judged; some may not have been
+    asked."""
+    from inhouse.evaluate.contenders import UNASKED
+
     frame = predictions.load(workspace, evaluated.task, evaluated.name, name, dataset.fingerprint)
-    asked = [e.id for e in (*dataset.of("validation"), *dataset.of("test"))]
-    if frame["example"].to_list() != asked:
+    validation, test = ([e.id for e in dataset.of(split)] for split in ("validation", "test"))
+    told = frame["example"].to_list()
+    if told[: len(validation)] != validation or not set(told) <= {*validation, *test}:
         raise Refused(
             f"the data is not what {evaluated.name} was evaluated on: rows were forgotten since",
             f"evaluate again: inhouse evaluate {evaluated.task}",
         )
-    return [
-        Prediction(target=row["answer"], confidence=row["confidence"], error=row["error"])
+    answers = {
+        row["example"]: Prediction(target=row["answer"], confidence=row["confidence"], error=row["error"])
         for row in frame.iter_rows(named=True)
-    ]
+    }
+    return [answers.get(example, UNASKED) for example in (*validation, *test)]
 
 
 def _write(file: Path, dataset: Dataset, name: str, encoder: Any, *, learn_all: bool) -> None:  # noqa: ANN401
@@ -215,13 +220,11 @@ def _judged(
     validation, test = dataset.of("validation"), dataset.of("test")
     asked, edge = [*validation, *test], len(validation)
     judging = judging_of(workspace, task, dataset)
-    places, given = _asked_again(workspace, version, asked, edge, reporter)
+    there = [i for i, p in enumerate(kept) if p.asked]
+    places, given = _asked_again(workspace, version, asked, there, edge, reporter)
     sides = list(kept[:edge]), list(kept[edge:])
     answers = Answers(version.contender, False, *sides, seconds=0.0)
-    scores = [
-        judging(part, [p.target for p in side])
-        for part, side in ((validation, answers.validation), (test, answers.test))
-    ]
+    scores = [judging(part, side) for part, side in ((validation, answers.validation), (test, answers.test))]
     confidence = reviewed(task, dataset, [answers], *({version.contender: one} for one in scores))
     draft = version.model_copy(
         update={
@@ -237,9 +240,9 @@ def _judged(
         model_version=registered.name,
         contender=version.contender,
         dataset=dataset,
-        examples=asked,
-        splits=["validation"] * edge + ["test"] * len(test),
-        answers=kept,
+        examples=[e for e, p in zip(asked, kept, strict=True) if p.asked],
+        splits=["validation"] * edge + ["test"] * sum(p.asked for p in kept[edge:]),
+        answers=[p for p in kept if p.asked],
     )
     champion = champion_of(workspace, registered, dataset, reporter)
     rival = against_champion(champion, task, dataset, answers.test, judging)
@@ -250,19 +253,25 @@ def _judged(
 
 
 def _asked_again(
-    workspace: Workspace, version: ModelVersion, asked: Sequence[Example], edge: int, reporter: Reporter
+    workspace: Workspace,
+    version: ModelVersion,
+    asked: Sequence[Example],
+    there: Sequence[int],
+    edge: int,
+    reporter: Reporter,
 ) -> tuple[list[int], list[Prediction]]:
     """What the version answers as it would serve, and to which of the questions: a linear model to all, a base, which
     takes its time, to some.
 
     Args:
+        there: places of the questions that the contender was asked; of a linear model all are.
         edge: so many of the questions, the first ones, are validation examples.
     """
     from inhouse.core import render_input
     from inhouse.deploy.served import ServedPrompt, is_prompted, open_classifier
 
     if is_prompted(version):
-        places = spread(range(len(asked)), ASKED_AGAIN)
+        places = spread(there, ASKED_AGAIN)
         served = ServedPrompt(workspace, version)
         bar = reporter.bar(version.contender, len(places))
         try:
@@ -292,7 +301,7 @@ def _parity(
 
     # An answer that is not the same has no likelihood that was kept: it counts as infinitely far.
     chances = [k.confidence if k.target == g.target else 1e-300 for k, g in zip(kept, given, strict=True)]
-    scores = (judging(asked, [p.target for p in side]).scores for side in (kept, given))
+    scores = (judging(asked, side).scores for side in (kept, given))
     right = right_metric(judging.task)
     sides = [
         found[right] == 1.0 if right else np.array([p.target == e.target for p, e in zip(side, asked, strict=True)])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import nan
 
 import numpy as np
@@ -15,6 +15,7 @@ from inhouse.scoring.facts import FactFinder
 from inhouse.scoring.objects import field_paths, field_scores, fields_exact, object_exact
 from inhouse.scoring.outlines import check_names, outline_checks
 from inhouse.scoring.texts import chrf, rouge_l
+from inhouse.scoring.units import some_texts
 
 Scores = dict[str, float]
 Scorer = Callable[[Task, Example, str | None, FactFinder | None], Scores]
@@ -22,14 +23,28 @@ Scorer = Callable[[Task, Example, str | None, FactFinder | None], Scores]
 
 @dataclass(frozen=True)
 class Judged:
-    """The answers to some examples, and by metric one score each; nan where the metric does not apply."""
+    """The answers to some examples, and by metric one score each; nan where the metric does not apply.
+
+    `asked`: which of the examples were asked at all, where not all were; the others have nan for every score.
+    """
 
     answers: tuple[str | None, ...]
     scores: dict[str, NDArray[np.float64]]
+    asked: NDArray[np.bool_] | None = None
 
     def with_scores(self, more: Mapping[str, NDArray[np.float64]]) -> Judged:
         """The same with further metrics."""
-        return Judged(self.answers, {**self.scores, **more})
+        if self.asked is not None:
+            more = {name: np.where(self.asked, scores, nan) for name, scores in more.items()}
+        return replace(self, scores={**self.scores, **more})
+
+    def part(self, kept: NDArray[np.bool_]) -> Judged:
+        """Some of the examples."""
+        return Judged(
+            tuple(some_texts(self.answers, kept)),
+            {name: scores[kept] for name, scores in self.scores.items()},
+            None if self.asked is None else self.asked[kept],
+        )
 
 
 BY_KIND: dict[Kind, Scorer] = {}

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from inhouse.core import Example, Task
+from inhouse.core import Example, Prediction, Task
 from inhouse.scoring.facts import FactFinder
 from inhouse.scoring.judge import Judged, judge
 from inhouse.scoring.own import OwnScorer
+from inhouse.scoring.units import some_texts
 
 
 @dataclass(frozen=True)
@@ -26,13 +27,23 @@ class Judging:
     facts: FactFinder | None = None
     own: tuple[OwnScorer, ...] = ()
 
-    def __call__(self, examples: Sequence[Example], answers: Sequence[str | None]) -> Judged:
-        """Every metric of every answer; None is no answer, and scores 0.
+    def __call__(self, examples: Sequence[Example], predictions: Sequence[Prediction]) -> Judged:
+        """Every metric of every answer. No answer scores 0, and a question that was not asked nothing (nan).
 
         Raises:
             InputError: a scorer of the user's own failed, or gave no number from 0 to 1.
             ValueError: the lengths differ.
         """
+        asked = np.array([p.asked for p in predictions], dtype=bool)
+        if asked.all():
+            return self._judged(examples, [p.target for p in predictions])
+        found = self._judged(some_texts(examples, asked), [p.target for p in predictions if p.asked])
+        scores = {name: np.full(len(asked), np.nan) for name in found.scores}
+        for name, those in found.scores.items():
+            scores[name][asked] = those
+        return Judged(tuple(p.target for p in predictions), scores, asked)
+
+    def _judged(self, examples: Sequence[Example], answers: Sequence[str | None]) -> Judged:
         judged = judge(self.task, examples, answers, self.facts)
         return judged.with_scores(
             {

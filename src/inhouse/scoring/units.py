@@ -9,11 +9,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import erfc, ndtri, stdtrit
 
+T = TypeVar("T")
 Floats = NDArray[np.float64]
 # By name, or by number, which is the quicker where many metrics are asked of the same examples.
 Groups = Sequence[str] | NDArray[np.intp] | None
@@ -51,7 +53,12 @@ def some(groups: Groups, known: NDArray[np.bool_]) -> Groups:
     """The groups of the examples that are known."""
     if isinstance(groups, np.ndarray):
         return groups[known]
-    return None if groups is None else [g for g, k in zip(groups, known, strict=True) if k]
+    return None if groups is None else some_texts(groups, known)
+
+
+def some_texts(texts: Sequence[T], known: NDArray[np.bool_]) -> list[T]:
+    """What belongs to the examples that are known."""
+    return [text for text, k in zip(texts, known, strict=True) if k]
 
 
 def design_effect(values: Floats, groups: Groups) -> float:

@@ -8,12 +8,19 @@ from inhouse.evaluate.contenders.registry import CONTENDERS, Answers, Contender,
 for _module in ("tuned", "prompting", "searching", "retrieving", "classical", "floor"):
     import_module(f"{__name__}.{_module}")
 
-from inhouse.evaluate.contenders.asking import TimeBudget, ask_all, contenders_of, require_contenders  # noqa: E402 - imports prompting
+from inhouse.evaluate.contenders.asking import (  # noqa: E402 - imports prompting
+    UNASKED,
+    TimeBudget,
+    ask_all,
+    contenders_of,
+    require_contenders,
+)
 from inhouse.evaluate.contenders.tuned import SHOWN_EXAMPLES  # noqa: E402
 
 __all__ = [
     "CONTENDERS",
     "SHOWN_EXAMPLES",
+    "UNASKED",
     "Answers",
     "Contender",
     "Field",

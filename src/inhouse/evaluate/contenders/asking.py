@@ -1,14 +1,16 @@
-"""Every contender of a task is asked the same questions, as far as there is time."""
+"""Every contender of a task is asked the same questions, as far as there is time and it can still matter."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from math import ceil
 
-from inhouse.core import LeftOut, Task, spread
+import numpy as np
+
+from inhouse.core import LeftOut, Prediction, Task, by_chance, spread
 from inhouse.errors import ModelUnavailable, UsageError
 from inhouse.evaluate.contenders.registry import (
     CONTENDERS,
@@ -21,10 +23,15 @@ from inhouse.evaluate.contenders.registry import (
     NotCompared,
 )
 from inhouse.evaluate.contenders.remote import remote
+from inhouse.scoring import f1_value
 
 # Questions that show what an answer takes, and training examples that show what learning takes.
 PROBED = 8
 LEARNED = 300
+# Test examples that one who writes its answers is asked at first: the share of right ones is known to six points, and
+# whoever is 13 points behind is so beyond p = 0.001 (docs/design/verdict.md). Of a test that is hardly larger, all are.
+SAMPLED = 300
+UNASKED = Prediction(target=None, asked=False)
 
 
 class TimeBudget:
@@ -66,12 +73,14 @@ def require_contenders(task: Task, names: Iterable[str]) -> None:
 def ask_all(
     given: Field, names: Sequence[str] = (), budget: TimeBudget | None = None, command: str = "evaluate"
 ) -> list[Answers]:
-    """Ask every contender every question; those that are not asked go to `given.left_out`, each with the reason.
+    """Ask every contender; those that are not asked go to `given.left_out`, each with the reason.
 
-    A remote one that fails is left out with a note.
+    One that writes its answers and was not fine-tuned is asked all validation examples, and of many test examples a
+    sample. The best alternative on validation, which is what a verdict compares, is then asked the whole test. A remote
+    one that fails is left out with a note.
 
     Args:
-        names: of those to ask, beside the fine-tuned ones and the floor; all where there are none.
+        names: of those to ask, beside the fine-tuned ones and the floor, and these in whole; all where there are none.
         budget: for all of them; those that a verdict needs are asked whatever they take.
         command: of `inhouse`, that asks again with more time.
     """
@@ -79,16 +88,84 @@ def ask_all(
     there = [c for c in contenders_of(given.task) if not _is_other(given, c)]
     answers: dict[str, Answers] = {}
     skipped: list[LeftOut] = []
+    notes: dict[str, list[str]] = {}
     for one in sorted(there, key=lambda c: c.turn):
         if reason := _unasked(given, one, names, budget, command):
             skipped.append(reason)
-        elif (found := _answers_of(given, one)) is not None:
-            answers[one.name] = found
+            continue
+        asked = _field_of(given, one, names)
+        if (found := _answers_of(asked, one)) is not None:
+            answers[one.name] = _over_test(given, asked, found)
+        notes[one.name] = asked.notes if asked is not given else []
+        if one.fine_tuned:
+            given.release("tuned")
+    _ask_leader(given, {c.name: c for c in there if c.name in answers}, answers, notes, budget)
+    given.notes += [note for some in notes.values() for note in some]
     if skipped:
         without = ", ".join(one.contender for one in skipped)
         given.notes.append(f"nothing is known of those that were not asked: {without}")
         given.left_out += skipped
     return [answers[c.name] for c in there if c.name in answers]
+
+
+def _field_of(given: Field, one: Contender, names: Sequence[str]) -> Field:
+    """What a contender is asked at first: the field, or one with a sample of its test."""
+    if one.turn in (NEEDED, QUICK) or one.name in names or not given.validation or len(given.test) <= 1.5 * SAMPLED:
+        return given
+    return given.of_tests([given.test[i] for i in by_chance(given.test, SAMPLED)])
+
+
+def _over_test(given: Field, asked: Field, found: Answers) -> Answers:
+    """Answers to a sample, each at its place in the test."""
+    if asked is given:
+        return found
+    known = {e.id: p for e, p in zip(asked.test, found.test, strict=True)}
+    return replace(found, test=[known.get(e.id, UNASKED) for e in given.test])
+
+
+def _ask_leader(
+    given: Field,
+    there: Mapping[str, Contender],
+    answers: dict[str, Answers],
+    notes: dict[str, list[str]],
+    budget: TimeBudget,
+) -> None:
+    """Ask the best alternative on validation the rest of the test, as far as there is time.
+
+    Args:
+        there: the contenders that answered, in the order of reports.
+        notes: on those that were asked a sample, by their names.
+    """
+    others = [name for name, c in there.items() if not c.fine_tuned]
+    if not any(map(_sampled, answers.values())) or not others:
+        return
+    best = max(others, key=lambda name: _on_validation(given, answers[name]))
+    if not _sampled(answers[best]):
+        return
+    minutes = sum(not p.asked for p in answers[best].test) / answers[best].rate / 60
+    if budget.left < minutes:
+        given.notes.append(
+            f"{best}, the best alternative, was asked {SAMPLED} of {len(given.test):,} test examples, as all would "
+            f"take {_minutes(minutes)} more: `inhouse evaluate {given.task.name} --contender {best}` asks all"
+        )
+        return
+    given.reporter.say(f"{best} is the best alternative on validation: it is asked the whole test")
+    if (found := _answers_of(given, there[best])) is not None:
+        answers[best], notes[best] = found, []
+
+
+def _sampled(one: Answers) -> bool:
+    return any(not p.asked for p in one.test)
+
+
+def _on_validation(given: Field, one: Answers) -> float:
+    """What the verdict chooses by."""
+    expected = [e.target for e in given.validation]
+    if given.task.metrics.primary == "macro_f1":
+        return f1_value([p.target for p in one.validation], expected)
+    scores = given.judging(given.validation, one.validation).scores[given.task.metrics.primary]
+    known = scores[~np.isnan(scores)]
+    return float(known.mean()) if len(known) else 0.0
 
 
 def _is_other(given: Field, one: Contender) -> bool:
@@ -106,7 +183,7 @@ def _unasked(given: Field, one: Contender, names: Sequence[str], budget: TimeBud
     if budget.minutes is None:
         return None
     given.reporter.say(f"{one.name}: a few questions first, to see what all of them would take")
-    minutes = seconds_for(given, one) / 60 if budget.left else 0.0
+    minutes = seconds_for(_field_of(given, one, names), one) / 60 if budget.left else 0.0
     if 0 < budget.left >= minutes:
         return None
     takes = f"it would take about {_minutes(minutes)}" if minutes else "no time was left to see what it would take"
@@ -153,7 +230,7 @@ def _timed(few: Field, one: Contender) -> float:
 
 def _answers_of(given: Field, one: Contender) -> Answers | None:
     """A contender's answers; None of one that takes no part, and of a remote one that failed."""
-    begun = time.perf_counter()
+    ready, begun = given.fits.get(one.name, 0.0), time.perf_counter()
     try:
         found = one.ask(given)
     except NotCompared as error:
@@ -164,7 +241,7 @@ def _answers_of(given: Field, one: Contender) -> Answers | None:
             raise
         given.notes.append(f"{one.name} was not compared: {error.what}")
         return None
-    seconds = time.perf_counter() - begun - given.fits.get(one.name, 0.0)
+    seconds = time.perf_counter() - begun - (given.fits.get(one.name, 0.0) - ready)
     asked = given.asked.get(one.name)
     if asked:  # the speed is that of answering, whenever that was
         seconds += asked.seconds_before

@@ -175,14 +175,18 @@ class Field:
 
     def sample(self, train: Sequence[Example], test: Sequence[Example]) -> Field:
         """A few examples, and these models; what is answered counts as answered here."""
+        few: dict[str, Any] = {"train": train, "validation": []}
+        own: dict[str, Any] = {"fits": {}, "asked": {}, "left_out": [], "tried": {}, "fitted": {}}
+        return replace(self.of_tests(test), **few, **own, reporter=Silent())
+
+    def of_tests(self, test: Sequence[Example]) -> Field:
+        """Other test examples, with these models and what is known; notes are its own."""
         lent: dict[str, Any] = {
             "make_tuned": lambda: self.tuned,
             "make_classifier": lambda: self.classifier,
             "make_base": lambda: self.base,
         }
-        few: dict[str, Any] = {"train": train, "validation": [], "test": test}
-        own: dict[str, Any] = {"fits": {}, "notes": [], "asked": {}, "left_out": [], "tried": {}, "fitted": {}}
-        return replace(self, **few, **lent, **own, embedded=self.vectors, reporter=Silent(), lent=True)
+        return replace(self, test=test, **lent, notes=[], embedded=self.vectors, lent=True)
 
     def close(self) -> None:
         """Free the models that were loaded."""
@@ -197,7 +201,10 @@ class Field:
 
 @dataclass(frozen=True)
 class Answers:
-    """One contender's predictions on validation and test, the seconds that answering took, and how it came by them."""
+    """One contender's predictions on validation and test, the seconds that answering took, and how it came by them.
+
+    Of a test example that it was not asked the prediction says so.
+    """
 
     name: str
     fine_tuned: bool
@@ -209,7 +216,7 @@ class Answers:
     @property
     def rate(self) -> float:
         """Questions answered per second."""
-        return (len(self.validation) + len(self.test)) / max(self.seconds, 1e-9)
+        return (len(self.validation) + sum(p.asked for p in self.test)) / max(self.seconds, 1e-9)
 
 
 Ask = Callable[[Field], list[Prediction]]

@@ -125,7 +125,7 @@ def _try(given: Field, name: str, form: PromptForm, prompts: Prompts) -> Tried:
 
 def _metric(given: Field, examples: Sequence[Example], answers: Sequence[Prediction]) -> Metric:
     """The primary metric of some answers."""
-    judged = given.judging(examples, [a.target for a in answers])
+    judged = given.judging(examples, answers)
     groups = [e.group for e in examples]
     try:
         return summarise(judged, [e.target for e in examples], given.task.metrics.primary, groups)

@@ -25,6 +25,7 @@ class ReportData:
         base_limits: what it cannot do (languages, length, kind of text).
         examples: the test examples, in the order of the predictions.
         predictions: by contender name, one answer per test example; None where it could not answer.
+        asked: by contender name, which test examples it was asked, where not all.
         sources: by contender name, what each answer was shown and so cites, where it was shown anything.
         scores: by contender name, each answer's score, 0 to 1; where there are none, 1 if it is the expected one.
         history: per look at validation examples `step` and any of `train_loss`, `validation_loss`, `validation_score`.
@@ -58,3 +59,4 @@ class ReportData:
     suspects: Mapping[int, str] = field(default_factory=dict)
     to_a_person: Mapping[str, Sequence[bool]] = field(default_factory=dict)
     sources: Mapping[str, Sequence[Sequence[str]]] = field(default_factory=dict)
+    asked: Mapping[str, Sequence[bool]] = field(default_factory=dict)

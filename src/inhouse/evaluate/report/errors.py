@@ -62,6 +62,7 @@ def browsed(
     suspects: Mapping[int, str],
     to_a_person: Sequence[bool],
     sources: Mapping[str, Sequence[Sequence[str]]],
+    asked: Mapping[str, Sequence[bool]],
 ) -> list[Browsed]:
     """The test examples in their order, as many as `most` letters have room for; those with a mark before others.
 
@@ -70,11 +71,14 @@ def browsed(
         suspects: by place, why the expected answer is probably wrong.
         to_a_person: of each of our answers; empty where nothing says so.
         sources: what answers cite, by the contender's name.
+        asked: by the contender's name, which of the examples it was asked, where not all.
     """
     rows = []
     for i, example in enumerate(examples):
         said: dict[str, list[str]] = defaultdict(list)
         for name, answers in predictions.items():
+            if name in asked and not asked[name][i]:
+                continue
             said[shortened(answers[i] or NO_ANSWER)].append(name)
         marks = {
             "wrong": ours[i] < 1,

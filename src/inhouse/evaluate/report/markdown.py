@@ -44,8 +44,8 @@ def report_markdown(known: Evaluation, wrong: Sequence[WrongGroup] = ()) -> str:
 
 
 def _parts(known: Evaluation) -> Iterator[tuple[str, Sequence[str]]]:
-    told = ["", f"{escaped(known.shorter_prompt)}."] if known.shorter_prompt else []
-    yield "Contenders", [*_contenders(known), *told]
+    told = [f"{escaped(sentence)}." for sentence in (known.sampled, known.shorter_prompt) if sentence]
+    yield "Contenders", [*_contenders(known), *(line for sentence in told for line in ("", sentence))]
     left = [[c.contender, c.reason, f"{c.minutes:.0f} minutes" if c.minutes else ""] for c in known.left_out]
     yield "Left out", table(["contender", "why", "it would take"], left)
     rows = [

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -94,7 +95,8 @@ def _context(data: ReportData) -> dict[str, Any]:
     sides = {ours.name} if theirs is None else {ours.name, theirs.name}
     answers = data.predictions.get(ours.name)
     others = data.predictions.get(theirs.name) if theirs is not None else None
-    gain = [a - b for a, b in zip(_scores(data, ours), _scores(data, theirs), strict=False)] if others else []
+    apart = zip(_scores(data, ours), _scores(data, theirs), strict=False)
+    gain = [0.0 if isnan(a - b) else a - b for a, b in apart] if others else []
     columns = _metric_columns(data.evaluation)
     expected = [e.target for e in data.examples]
     labels = answers if data.task.kind == "classify" else None
@@ -144,6 +146,7 @@ def _context(data: ReportData) -> dict[str, Any]:
             data.suspects,
             data.to_a_person.get(ours.name, ()),
             data.sources,
+            data.asked,
         )
         if answers
         else [],

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from inhouse.core import Comparison, Metric, MetricsSection
 from inhouse.errors import NoMetric, UsageError
-from inhouse.scoring import Groups, compare_scores, f1_value, holm, paired_f1_difference
+from inhouse.scoring import Groups, compare_scores, f1_value, holm, paired_f1_difference, some, some_texts
 
 SIGNIFICANT = 0.05
 FLOOR = "majority"
@@ -29,6 +29,7 @@ class ContenderAnswers:
     The scores are each answer's on the primary metric, 0 to 1, nan where it does not apply to the example; where there
     are none, an answer is worth 1 if it is the expected one to the letter.
 
+    `asked`: which test examples it was asked, where not all; the scores of the others are nan.
     `served`: whether `promote` would serve what answered. A fine-tuned contender that is not served is compared, but
     does not stand for its side while another one is.
     """
@@ -40,6 +41,7 @@ class ContenderAnswers:
     validation_scores: Floats | None = None
     test_scores: Floats | None = None
     served: bool = True
+    asked: NDArray[np.bool_] | None = None
 
 
 @dataclass(frozen=True)
@@ -152,21 +154,19 @@ def weigh(
         raise UsageError("a verdict on no contender was asked for", "name at least one contender")
     by_f1 = metrics.primary == "macro_f1"
 
-    def on_test(c: ContenderAnswers) -> Floats:
-        return scores(c.test, c.test_scores, expected)
-
-    def value_of(c: ContenderAnswers) -> float:
-        return f1_value(c.test, expected) if by_f1 else mean(on_test(c))
-
     def on_validation(c: ContenderAnswers) -> float:
         if by_f1:
             return f1_value(c.validation, expected_validation)
         return mean(scores(c.validation, c.validation_scores, expected_validation))
 
     def compare(a: ContenderAnswers, b: ContenderAnswers) -> Gain:
+        both = asked_of((a, b), expected)
+        ours, theirs = (some_texts(c.test, both) for c in (a, b))
+        said, own_groups = some_texts(expected, both), some(groups, both)
         if by_f1:
-            return Gain(*paired_f1_difference(a.test, b.test, expected, groups=groups))
-        return Gain(*compare_scores(on_test(a), on_test(b), groups=groups))
+            return Gain(*paired_f1_difference(ours, theirs, said, groups=own_groups))
+        of = [scores(c.test, c.test_scores, expected)[both] for c in (a, b)]
+        return Gain(*compare_scores(*of, groups=own_groups))
 
     def best(side: Sequence[ContenderAnswers]) -> ContenderAnswers:
         return max(side, key=on_validation)
@@ -176,6 +176,16 @@ def weigh(
     tuned = [c for c in tuned if c.served] or tuned
     others = [c for c in answers if not c.fine_tuned] or [floor]
     chosen = [best(side) for side in (tuned, others) if side]
+    # What the sides are worth is told on what both were asked, so that the figures of a sentence belong together.
+    told = asked_of(chosen, expected)
+    told_of = some_texts(expected, told)
+
+    def on_test(c: ContenderAnswers) -> Floats:
+        return scores(c.test, c.test_scores, expected)[told]
+
+    def value_of(c: ContenderAnswers) -> float:
+        return f1_value(some_texts(c.test, told), told_of) if by_f1 else mean(on_test(c))
+
     above = [c for c in chosen if c.name != floor.name]
     over_floor = adjusted([compare(c, floor) for c in above])
     beating = {c.name for c, g in zip(above, over_floor, strict=True) if g.better}
@@ -198,7 +208,7 @@ def weigh(
             for c, g in zip(others if tuned else (), gains, strict=True)
         ),
         contenders=frozenset(c.name for c in answers),
-        expected=expected,
+        expected=told_of,
         metrics=metrics,
         leaked=leaked,
         mend=mend,
@@ -212,6 +222,15 @@ def constant(expected_validation: Sequence[str], tests: int) -> ContenderAnswers
     """What `majority` would answer, as far as validation tells."""
     common: list[str | None] = [label for label, _ in Counter(expected_validation).most_common(1)]
     return ContenderAnswers(FLOOR, False, common * len(expected_validation), common * tests)
+
+
+def asked_of(answers: Sequence[ContenderAnswers], expected: Sequence[str]) -> NDArray[np.bool_]:
+    """The test examples that all of them were asked."""
+    asked = np.ones(len(expected), dtype=bool)
+    for one in answers:
+        if one.asked is not None:
+            asked &= one.asked
+    return asked
 
 
 def adjusted(gains: Sequence[Gain]) -> list[Gain]:

@@ -120,8 +120,8 @@ def _evaluate(
     test, validation = dataset.of("test"), dataset.of("validation")
     expected = [e.target for e in test]
     groups = units_of([e.group for e in test], len(test))
-    judged = {a.name: judging(test, [p.target for p in a.test]) for a in answers}
-    on_validation = {a.name: judging(validation, [p.target for p in a.validation]) for a in answers}
+    judged = {a.name: judging(test, a.test) for a in answers}
+    on_validation = {a.name: judging(validation, a.validation) for a in answers}
     primary = task.metrics.primary
     verdict, comparisons = decide(
         [
@@ -133,6 +133,7 @@ def _evaluate(
                 validation_scores=on_validation[a.name].scores.get(primary),
                 test_scores=judged[a.name].scores.get(primary),
                 served=a.name != SHOWN_EXAMPLES,
+                asked=judged[a.name].asked,
             )
             for a in answers
         ],
@@ -153,7 +154,7 @@ def _evaluate(
     on_test = {models[a.name].name: a.test for a in answers if a.name in models}
     champion = champion_of(workspace, version, dataset, reporter, on_test)
     asked = [*answers, *beside(champion, test)]
-    judged |= {a.name: judging(test, [p.target for p in a.test]) for a in asked if a.name not in judged}
+    judged |= {a.name: judging(test, a.test) for a in asked if a.name not in judged}
     near, read_by = similarities(workspace, version, dataset, given, asked)
     by_model = judged_by_model(workspace, task, version, dataset, given, asked, grades)
     more = {what: found for what, found in (("similarity", near), ("judge", by_model.scores)) if found}

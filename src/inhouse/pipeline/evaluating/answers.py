@@ -20,7 +20,7 @@ def keep_answers(
     answers: Sequence[Answers],
     given: Field,
 ) -> None:
-    """Keep every answer of every contender to the validation and test examples.
+    """Keep every answer of every contender to the validation and test examples that it was asked.
 
     Those of the fine-tuned `versions` are kept under their own names, the others under that of `version`.
     Those to forms of prompt that were only tried are kept too, so that the next evaluation need not ask again.
@@ -28,15 +28,16 @@ def keep_answers(
     own = {v.contender: v.name for v in versions}
     validation, test = dataset.of("validation"), dataset.of("test")
     for one in answers:
+        told = [(e, p) for e, p in zip(test, one.test, strict=True) if p.asked]
         predictions.save(
             workspace,
             task=version.task,
             model_version=own.get(one.name, version.name),
             contender=one.name,
             dataset=dataset,
-            examples=[*validation, *test],
-            splits=["validation"] * len(validation) + ["test"] * len(test),
-            answers=[*one.validation, *one.test],
+            examples=[*validation, *(e for e, _ in told)],
+            splits=["validation"] * len(validation) + ["test"] * len(told),
+            answers=[*one.validation, *(p for _, p in told)],
             keys=one.asked.keys if one.asked else (),
             seconds=one.asked.seconds if one.asked else (),
         )

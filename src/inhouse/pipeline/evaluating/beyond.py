@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from inhouse.clean.language import language_name, language_of
 from inhouse.core import Dataset, SliceResult, Task, Verdict
 from inhouse.evaluate.slices import slices
@@ -47,7 +49,7 @@ def asked_beyond(
     primary = given.task.metrics.primary
     metric = primary if all(primary in one.scores for one in judged.values()) else RIGHT_METRICS[given.task.kind]
     prompting = [name for name in judged if name in _PROMPTING]
-    best = max(prompting, key=lambda name: float(judged[name].scores[metric].mean()), default="")
+    best = max(prompting, key=lambda name: float(np.nanmean(judged[name].scores[metric])), default="")
     names = [ours, verdict.winner, verdict.against or "", best]
     share = budget.left / len(answers)
     each, others = min(MINUTES, share), min(MINUTES_OF_OTHERS, share)

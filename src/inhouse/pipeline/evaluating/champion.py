@@ -103,8 +103,8 @@ def against_champion(
     metric = "accuracy" if task.metrics.primary == "macro_f1" else task.metrics.primary
     expected = [e.target for e in asked]
     groups = [e.group for e in asked]
-    ours = judging(asked, [candidate[i].target for i in champion.places])
-    theirs = judging(asked, [p.target for p in champion.answers])
+    ours = judging(asked, [candidate[i] for i in champion.places])
+    theirs = judging(asked, champion.answers)
     gain, low, high, p_value = compare_scores(ours.scores[metric], theirs.scores[metric], groups=groups)
     return {
         "champion": champion.version.name,

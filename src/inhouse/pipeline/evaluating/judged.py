@@ -95,7 +95,7 @@ def result_of(
     Args:
         models: the versions that take part, by the contender's name.
     """
-    test, model = answers.test, models.get(answers.name)
+    test, model = [p for p in answers.test if p.asked], models.get(answers.name)
     generated = any(p.prompt_tokens for p in test)
     asked = [p for p in test if p.prompt_tokens]  # a failure took none
     remote = remotes.get(answers.name.removeprefix("remote:")) if answers.name.startswith("remote:") else None
@@ -114,4 +114,5 @@ def result_of(
         cost_per_thousand=1000 * price / len(asked) if price is not None and asked else None,
         cached=answers.asked.cached if answers.asked else 0,
         servable=model is not None or answers.name in SERVABLE,
+        asked=len(test) if len(test) < len(answers.test) else None,
     )

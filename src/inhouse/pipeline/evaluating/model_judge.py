@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from inhouse.core import Dataset, JudgeResult, ModelVersion, Task, counted, spread
+from inhouse.core import Dataset, JudgeResult, ModelVersion, Task, by_chance, counted
 from inhouse.errors import ModelUnavailable, OutboundForbidden, UsageError
 from inhouse.pipeline.evaluating.field import open_remote_model, remote_identity
 from inhouse.pipeline.evaluating.grades import graded_rows, read_grades
@@ -113,7 +113,7 @@ def _scores(
     from inhouse.evaluate.model_judge import ask_judge
 
     test = dataset.of("test")
-    places = spread(range(len(test)), ROWS)
+    places = by_chance(test, ROWS)  # whoever was asked a sample of the test was asked these
     pairs = [(one.name, i, one.test[i].target) for one in answers for i in places]
     given.reporter.say(f"{judge} grades the answers of {len(answers)} contenders to {counted(len(places), 'example')}")
     grades, told = ask_judge(given, judge, [(test[i], answer) for _, i, answer in pairs if answer])

@@ -17,6 +17,7 @@ from inhouse.scoring import (
     fit_calibrator,
     reliability,
     right_metric,
+    some_texts,
 )
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ def reviewed(
     calibrations: list[Calibration] = []
     reviews: list[Review] = []
     for one in answers:
-        if len({p.confidence for p in (*one.validation, *one.test) if p.error is None}) < 2:
+        if len({p.confidence for p in (*one.validation, *one.test) if p.asked and p.error is None}) < 2:
             continue
         chosen = _answered(one.validation, on_validation[one.name], right, dataset.of("validation"))
         raw = _answered(one.test, on_test[one.name], right, dataset.of("test"))
@@ -97,11 +98,12 @@ def reviewed(
 
 
 def _answered(answers: Sequence[Prediction], judged: Judged, right: str, examples: Sequence[Example]) -> Confidences:
-    """Answers with an error go to a person whatever their confidence is."""
+    """Of what was asked; answers with an error go to a person whatever their confidence is."""
+    asked = np.array([p.asked for p in answers], dtype=bool)
     return Confidences(
-        np.array([p.confidence if p.error is None else -1.0 for p in answers], dtype=float),
-        np.asarray(judged.scores[right] == 1.0, dtype=bool),
-        [e.group for e in examples],
+        np.array([p.confidence if p.error is None else -1.0 for p in answers if p.asked], dtype=float),
+        np.asarray(judged.scores[right][asked] == 1.0, dtype=bool),
+        [e.group for e in some_texts(examples, asked)],
     )
 
 

@@ -44,10 +44,8 @@ def without(
     rest = [e for e, keep in zip(test, kept, strict=True) if keep]
     found: dict[str, Metric] = {}
     for name, one in judged.items():
-        answers = tuple(a for a, keep in zip(one.answers, kept, strict=True) if keep)
-        part = Judged(answers, {metric: scores[kept] for metric, scores in one.scores.items()})
         with suppress(NoMetric):
-            found[name] = summarise(part, [e.target for e in rest], primary, [e.group for e in rest])
+            found[name] = summarise(one.part(kept), [e.target for e in rest], primary, [e.group for e in rest])
     return found
 
 
