@@ -11,6 +11,7 @@ Importing this package loads no model library: a verb does so when it is called.
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -20,6 +21,11 @@ if TYPE_CHECKING:
     from inhouse.store import Workspace
 
 __version__ = "0.1.0"
+
+# GNU OpenMP's threads, in which torch and llama.cpp compute, spin 300,000 rounds at every barrier. Beside other work on
+# the same cores that made training ten times slower; alone, waiting earlier costs nothing (docs/log.md). The library
+# reads this when it is loaded, so it is set before any model library can be; what the user has set stays.
+os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 VERBS = (
     "add",

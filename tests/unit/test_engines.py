@@ -386,24 +386,27 @@ print(tops)
 
 def test_no_port_of_the_network_is_opened_and_nothing_is_left_behind(tiny_base, tmp_path):
     code = f"""
-import os, psutil, tempfile
+import psutil, tempfile
 from pathlib import Path
 from inhouse.engine.xllamacpp_engine import XLlamaCppEngine
 tempfile.tempdir = {str(tmp_path)!r}
 engine = XLlamaCppEngine(Path({str(tiny_base.gguf)!r}), 2)
-assert os.environ.get("GOMP_SPINCOUNT") is None
 print(len(list(Path({str(tmp_path)!r}).iterdir())), len(psutil.Process().net_connections("inet")))
 engine.close()
 """
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={k: v for k, v in os.environ.items() if k != "GOMP_SPINCOUNT"},
-    )
+    done = _python(code)
     assert done.stdout.split() == ["1", "0"], done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("own", [None, "7"])
+def test_threads_that_compute_wait_a_short_while_for_each_other_unless_the_user_says_otherwise(own):
+    code = "import os, sys, inhouse; print(os.environ['GOMP_SPINCOUNT'], 'torch' in sys.modules)"
+    env = {k: v for k, v in os.environ.items() if k != "GOMP_SPINCOUNT"} | (
+        {} if own is None else {"GOMP_SPINCOUNT": own}
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=env)
+    assert done.stdout.split() == [own or "1000", "False"]
 
 
 # ---------------------------------------------------------------------- choosing

@@ -423,13 +423,6 @@ def _fault(error: BaseException) -> EngineFault:
 
 
 def _import() -> Any:  # noqa: ANN401 - an untyped library
-    """The library; its threads wait for each other for a short while only.
-
-    GNU OpenMP's threads spin 300,000 rounds at every barrier: beside two busy processes on two cores that took three
-    times the CPU time and 1.6 times the time. The setting counts for libraries loaded after it, so it is taken back.
-    """
-    before = os.environ.get("GOMP_SPINCOUNT")
-    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     try:
         import xllamacpp
     except ImportError as error:
@@ -437,7 +430,4 @@ def _import() -> Any:  # noqa: ANN401 - an untyped library
         raise ModelUnavailable(
             f"the engine xllamacpp cannot be loaded: {error}", f"install it{hint}: pip install xllamacpp"
         ) from error
-    finally:
-        if before is None:
-            del os.environ["GOMP_SPINCOUNT"]
     return xllamacpp
