@@ -27,11 +27,13 @@ demo: install
 install: $(VENV)/installed
 
 # torch first and alone: the CPU build, and nothing else may pull in another one later. An index that does not answer is
-# passed over at once, and torch comes from the main index.
-$(VENV)/installed: pyproject.toml constraints.txt
+# passed over at once, and torch comes from the main index. The last 1.x of OpenAI's client, which users have too, lies
+# in a folder of its own, as a process can load one only.
+$(VENV)/installed: pyproject.toml constraints.txt tests/openai1.txt
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) install --quiet --retries 1 --timeout 60 $(FROM) $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) -c constraints.txt torch
 	$(PIP) install --quiet $(FROM) -c constraints.txt -e ".[all,dev]"
+	$(PIP) install --quiet $(FROM) --no-deps --upgrade --target $(VENV)/openai1 -r tests/openai1.txt
 	touch $@
 
 check: lint types layers unit

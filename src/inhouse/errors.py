@@ -80,6 +80,10 @@ class NotFound(InputError, LookupError):
     """A task, dataset, version or answer that is asked for does not exist."""
 
 
+class ModelNotFound(NotFound):
+    """A model is asked for by a name that no version has."""
+
+
 class ConfigError(InputError):
     """`inhouse.toml` or `task.toml` holds a key or value that is not known."""
 
@@ -116,6 +120,10 @@ class Refused(InhouseError, PermissionError):
     """A gate refused the action (exit code 4)."""
 
     exit_code = 4
+
+
+class ParityFailed(Refused):
+    """A version is asked for that failed the parity gate: what would answer is not what was evaluated."""
 
 
 class OutboundForbidden(InputError):

@@ -203,19 +203,19 @@ def test_every_file_format():
 
 
 def test_every_endpoint_and_field_without_effect():
-    from inhouse.api import app as application
-    from inhouse.api import chat
+    from inhouse.api.routes import ROUTERS
+    from inhouse.api.shapes.chat import WITHOUT_EFFECT
 
     page = read("serve.md")
     told = set(re.findall(r"^\| `([A-Z]+ /[^`]*)`", page, flags=re.MULTILINE))
     routes = {
         f"{method} {re.sub(':path', '', route.path)}"
-        for router in (application.router, chat.router)
+        for router in ROUTERS
         for route in router.routes
         for method in route.methods
     }
     assert told == routes
-    assert all(f"`{name}`" in page for name in chat._WITHOUT_EFFECT)
+    assert all(f"`{name}`" in page for name in WITHOUT_EFFECT)
 
 
 def test_figures_that_the_code_fixes():

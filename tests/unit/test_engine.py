@@ -21,7 +21,7 @@ from inhouse.engine.grammar import labels_grammar
 from inhouse.engine.lora import adapter_state, attach, merged_weights, read_adapter, write_adapter
 from inhouse.engine.openvino_engine import OpenVinoEngine
 from inhouse.engine.prompts import prompted_messages, trained_messages
-from inhouse.engine.protocol import Generation
+from inhouse.engine.protocol import Generation, Wishes
 from inhouse.engine.torch_model import TorchEngine, answer_logits, load_model, padded
 from inhouse.errors import EngineFault, ModelUnavailable
 from inhouse.store import Settings
@@ -161,6 +161,37 @@ def test_streaming_gives_the_same_answer(engine, template):
     assert parts[-1].ids == whole.ids
     assert parts[-1].logprob == pytest.approx(whole.logprob, abs=1e-3)
     assert [p.ids for p in parts] == [whole.ids[: len(p.ids)] for p in parts]
+    (alone,) = engine.stream(prompt, max_new_tokens=60, grammar=GRAMMAR, every_token=False)
+    assert (alone.ids, alone.finished) == (whole.ids, True)
+
+
+@pytest.mark.parametrize("every_token", [False, True])
+def test_one_who_cannot_be_told_ends_no_request_of_others(own_engine, template, every_token):
+    prompt = template.prompt_ids(trained_messages("", {"text": "refund please"}))
+    told, whole = queue.SimpleQueue(), Wishes(60, GRAMMAR)
+
+    def deaf(_):
+        raise RuntimeError("the loop is closed")
+
+    own_engine.submit(prompt, Wishes(900), deaf, every_token=True)
+    own_engine.submit(prompt, whole, deaf, every_token=every_token)
+    own_engine.submit(prompt, whole, told.put, every_token=every_token)
+    items = [told.get(timeout=20)]
+    while items[-1] is not None:
+        items.append(told.get(timeout=20))
+    assert items[-2].finished
+    assert (len(items) > 2) == every_token
+
+
+def test_a_cancelled_request_is_dropped(own_engine, template):
+    prompt = template.prompt_ids(trained_messages("", {"text": "refund please"}))
+    told = queue.SimpleQueue()
+    ticket = own_engine.submit(prompt, Wishes(900, labels_grammar(["é" * 400])), told.put, every_token=True)
+    assert not told.get(timeout=20).finished
+    ticket.cancel()
+    while (item := told.get(timeout=20)) is not None:
+        assert len(item.ids) < 200
+    assert not own_engine._pipeline.has_non_finished_requests()
 
 
 @pytest.mark.parametrize("exact", [False, True])

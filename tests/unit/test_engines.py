@@ -206,6 +206,8 @@ def test_a_stream_grows_to_the_same_answer(own_engine, prompts, grammar):
         assert lengths == sorted(set(lengths))
         assert len(parts) > 1
         assert all(part.ids == whole.ids[: len(part.ids)] for part in parts)
+        (alone,) = own_engine.stream(prompt, max_new_tokens=24, grammar=grammar, every_token=False)
+        assert alone.ids == whole.ids
 
 
 def test_streams_at_the_same_time_do_not_mix(own_engine, prompts):

@@ -24,7 +24,7 @@ from inhouse.core import Feedback, Finding, ModelVersion, Parity, Prediction, Re
 from inhouse.dataset.forget import Remains, Wanted
 from inhouse.engine.classifier import forget_in_classifier
 from inhouse.errors import Busy, ConfigError, InputError, NotFound, UsageError
-from inhouse.store import Workspace, erase, predictions, records, registry, traffic, write_bytes
+from inhouse.store import Workspace, erase, predictions, records, registry, tables, traffic, write_bytes
 from inhouse.store import database as db
 from inhouse.store.vault import mask_key, read_map
 
@@ -173,7 +173,10 @@ def assert_forgotten(workspace):
         assert {e.inputs["text"] for e in dataset.examples} <= texts
     assert [v.erased[0]["rows"] for v in known.values() if v.erased] == [20, 20, 20]
     with workspace.database.begin() as connection:
-        left = connection.execute(select(db.traces.c.id)).scalars().all(), connection.execute(select(db.feedback)).all()
+        left = (
+            connection.execute(select(tables.traces.c.id)).scalars().all(),
+            connection.execute(select(tables.feedback)).all(),
+        )
     assert left[0] == ["trace-1"]
     assert len(left[1]) == 1
     assert [v.report for v in registry.versions(workspace, "t")] == [None, None]

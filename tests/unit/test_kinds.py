@@ -427,14 +427,14 @@ def test_passages_of_documents_are_cited_in_what_is_kept_and_in_the_report(kinds
 
 
 def test_a_correction_must_meet_the_schema(kinds):
-    from inhouse.api.app import _unfit
+    from inhouse.api.routes.feedback import unfit
 
     workspace = Workspace(kinds[0])
     task = workspace.load_task("orders")
-    assert _unfit(task, '{"town":"Bonn","lamps":3,"items":[]}') is None
-    assert _unfit(task, '{"town":"Bonn"}')
-    assert _unfit(task, "Bonn")
-    assert _unfit(workspace.load_task("letters"), "any text") is None
+    assert unfit(task, '{"town":"Bonn","lamps":3,"items":[]}') is None
+    assert unfit(task, '{"town":"Bonn"}')
+    assert unfit(task, "Bonn")
+    assert unfit(workspace.load_task("letters"), "any text") is None
     workspace.close()
 
 

@@ -7,16 +7,32 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from conftest import tree
 from sqlalchemy import create_engine, inspect
+from sqlalchemy.exc import OperationalError
 
-from inhouse.core import Dataset, Example, ModelVersion, Parity, Provenance, Recipe, Task
+from inhouse.core import Dataset, Example, ModelVersion, Parity, Provenance, Recipe, Task, Trace
 from inhouse.errors import Busy, ConfigError, DiskFull, NotFound
-from inhouse.store import Settings, Workspace, disk_guard, load_settings, records, registry, replacing, sha256_of
+from inhouse.store import (
+    Settings,
+    Workspace,
+    disk_guard,
+    erase,
+    load_settings,
+    records,
+    registry,
+    replacing,
+    sha256_of,
+    tables,
+    traffic,
+)
 from inhouse.store import database as db
 
 
@@ -148,31 +164,104 @@ def test_the_migrations_make_the_tables_that_the_code_knows(workspace):
 
     with workspace.database.engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
-        assert compare_metadata(context, db.metadata) == []
+        assert compare_metadata(context, tables.metadata) == []
         assert context.get_current_revision() == db.SCHEMA_VERSION
         looked = inspect(connection)
-        for table in db.metadata.tables.values():  # what autogenerate does not look at
+        for table in tables.metadata.tables.values():  # what autogenerate does not look at
             assert looked.get_pk_constraint(table.name)["constrained_columns"] == [c.name for c in table.primary_key]
 
 
-def test_sources_of_an_older_workspace_are_kept(tmp_path):
+@contextmanager
+def older(path, revision):
+    """The engine of a database as an older inhouse left it, and a connection to fill it."""
     from alembic import command
     from alembic.config import Config
 
-    engine = create_engine(f"sqlite:///{tmp_path / 'old.db'}")
+    engine = create_engine(f"sqlite:///{path}")
     config = Config()
     config.set_main_option("script_location", str(Path(db.__file__).parent / "migrations"))
     with engine.begin() as connection:
         config.attributes["connection"] = connection
-        command.upgrade(config, "0004")
+        command.upgrade(config, revision)
+        yield engine, connection
+
+
+def test_sources_of_an_older_workspace_are_kept(tmp_path):
+    with older(tmp_path / "old.db", "0004") as (engine, connection):
         connection.exec_driver_sql("INSERT INTO sources VALUES ('t', 'ab', 'train', 'a.csv', 1, 9, 2, 'now', NULL)")
     db.migrate(engine)
     with engine.connect() as connection:
-        assert dict(connection.execute(db.sources.select()).mappings().one()) == {
+        assert dict(connection.execute(tables.sources.select()).mappings().one()) == {
             **{"task": "t", "sha256": "ab", "role": "train", "part": "", "file": "a.csv", "dataset": 1},
             **{"rows": 9, "rejected": 2, "created_at": "now", "forgotten_at": None, "reading": ""},
         }
     engine.dispose()
+
+
+def test_versions_and_traces_of_an_older_workspace_are_kept(tmp_path):
+    with older(tmp_path / "old.db", "0005") as (engine, connection):
+        connection.exec_driver_sql("INSERT INTO model_versions VALUES ('t', 1, 'run-1', '{}', 'then')")
+        connection.exec_driver_sql(
+            "INSERT INTO traces VALUES ('c-1', 't', 't@1', '{\"text\": \"a\"}', 'b', 0.5, 0, 1.5, 3, 2, NULL, 'then')"
+        )
+    db.migrate(engine)
+    with engine.connect() as connection:
+        assert connection.execute(tables.model_versions.select()).mappings().one()["changed_at"] == "then"
+        trace = Trace.model_validate(dict(connection.execute(tables.traces.select()).mappings().one()))
+    assert (trace.inputs, trace.output, trace.asked, trace.ttft_ms) == ({"text": "a"}, "b", {}, None)
+    engine.dispose()
+
+
+def test_files_of_the_api_are_no_strays_and_what_was_asked_is_forgotten_too(workspace):
+    blob = workspace.blobs.put(b"lines of Ann", ".jsonl")
+    file = {"id": "file-1", "purpose": "batch", "filename": "a.jsonl", "bytes": 12, "blob": blob, "status": "processed"}
+    plain = {"task": "t", "model_version": "t@1", "inputs": {"text": "x"}, "output": "b", "confidence": 0.5}
+    plain |= {"needs_review": False, "latency_ms": 1.0, "prompt_tokens": 3, "answer_tokens": 2, "created_at": "now"}
+    shadow = {"task": "t", "model_version": "t@2", "confidence": 0.5, "latency_ms": 1.0, "created_at": "now"}
+    for name, asked in (("c-1", {"stop": ["Ann"]}), ("c-2", {})):
+        traffic.add_trace(workspace, Trace(id=name, asked=asked, **plain))
+    with workspace.database.begin() as connection:
+        connection.execute(tables.api_files.insert().values(**file, created_at="now"))
+        for trace in ("c-1", "c-2"):
+            connection.execute(tables.shadow_answers.insert().values(trace=trace, **shadow))
+    assert erase.referenced(workspace) == {blob}
+    assert erase.remove_strays(workspace, lambda path: True) == 0
+    assert erase.remove_traces(workspace, "t", lambda *_: False, lambda text: "Ann" in text) == 1
+    assert [t.id for t in traffic.traces(workspace, "t")] == ["c-2"]
+    with workspace.database.read() as connection:
+        assert connection.scalars(tables.shadow_answers.select()).all() == ["c-2"]
+
+
+# ---------------------------------------------------------------------- transactions
+
+
+def test_a_reader_waits_for_no_writer_and_sees_what_was_committed(workspace):
+    registry.move_alias(workspace, "t", "champion", 1, action="promote")
+    with workspace.database.begin() as writing:
+        writing.execute(tables.aliases.update().values(number=2))
+        begun = time.perf_counter()
+        assert registry.alias_number(workspace, "t", "champion") == 1
+        assert time.perf_counter() - begun < 5  # a writer that waited would give up after 30 s
+    assert registry.alias_number(workspace, "t", "champion") == 2
+
+
+def test_nothing_is_written_in_the_place_of_a_reader(workspace):
+    registry.move_alias(workspace, "t", "champion", 1, action="promote")
+    with workspace.database.read() as reading, pytest.raises(OperationalError, match="readonly"):
+        reading.execute(tables.aliases.update().values(number=2))
+    assert registry.alias_number(workspace, "t", "champion") == 1
+
+
+def test_as_many_look_at_once_as_there_are_threads(workspace):
+    everybody = threading.Barrier(60)
+
+    def look(_):
+        with workspace.database.read() as connection:
+            connection.execute(tables.aliases.select()).all()
+            everybody.wait(20)  # none comes by unless all hold a connection
+
+    with ThreadPoolExecutor(60) as pool:
+        list(pool.map(look, range(60)))
 
 
 def test_a_database_of_a_newer_inhouse_is_left_alone(workspace):

@@ -2,22 +2,39 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from inhouse.errors import Busy, DiskFull, InhouseError, InputError, ModelUnavailable, NotFound, Refused
+from inhouse.errors import (
+    Busy,
+    DiskFull,
+    InhouseError,
+    InputError,
+    ModelNotFound,
+    ModelUnavailable,
+    NotFound,
+    ParityFailed,
+    Refused,
+)
 
-_TYPES = {400: "invalid_request_error", 401: "authentication_error", 403: "permission_error", 404: "not_found_error"}
+# The type of an error by its status, and its code where nothing nearer is known. Clients look at them.
+_TYPES = {403: "permission_error", 429: "requests"}
+_CODES = {401: "invalid_api_key", 413: "too_large", 429: "rate_limit_exceeded"}
 
-_STATUSES: tuple[tuple[type[InhouseError], int], ...] = (
-    (NotFound, 404),
-    (DiskFull, 507),
-    (Busy, 503),
-    (ModelUnavailable, 503),
-    (InputError, 400),
-    (Refused, 403),
+# The status of an error of ours, and its code where clients know one: the first that fits.
+_STATUSES: tuple[tuple[type[InhouseError], int, str | None], ...] = (
+    (ModelNotFound, 404, "model_not_found"),
+    (NotFound, 404, None),
+    (DiskFull, 507, None),
+    (Busy, 503, None),
+    (ModelUnavailable, 503, None),
+    (InputError, 400, None),
+    (ParityFailed, 403, "parity_failed"),
+    (Refused, 403, None),
 )
 
 
@@ -34,9 +51,14 @@ def error_response(status: int, message: str, *, code: str | None = None, param:
 
     Not so 503: what is busy now may be free soon.
     """
-    body = {"message": message, "type": _TYPES.get(status, "server_error"), "param": param, "code": code}
     headers = {"x-should-retry": "false"} if status >= 500 and status != 503 else None
-    return JSONResponse({"error": body}, status_code=status, headers=headers)
+    return JSONResponse(error_body(status, message, code=code, param=param), status_code=status, headers=headers)
+
+
+def error_body(status: int, message: str, *, code: str | None = None, param: str | None = None) -> dict[str, Any]:
+    """The object alone, as a stream sends it that has begun with a 200."""
+    kind = _TYPES.get(status, "invalid_request_error" if status < 500 else "server_error")
+    return {"error": {"message": message, "type": kind, "param": param, "code": code or _CODES.get(status)}}
 
 
 async def on_api_error(_request: Request, error: Exception) -> JSONResponse:
@@ -48,8 +70,8 @@ async def on_api_error(_request: Request, error: Exception) -> JSONResponse:
 async def on_inhouse_error(_request: Request, error: Exception) -> JSONResponse:
     """Handler of every `InhouseError`: what happened and the remedy."""
     assert isinstance(error, InhouseError)
-    status = next((s for kind, s in _STATUSES if isinstance(error, kind)), 500)
-    return error_response(status, f"{error.what}. {error.remedy}" if error.remedy else error.what)
+    status, code = next(((s, c) for kind, s, c in _STATUSES if isinstance(error, kind)), (500, None))
+    return error_response(status, f"{error.what}. {error.remedy}" if error.remedy else error.what, code=code)
 
 
 async def on_invalid_request(_request: Request, error: Exception) -> JSONResponse:
@@ -66,9 +88,4 @@ async def on_http_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
     if error.status_code == 404:
         return error_response(404, f"there is nothing at {request.method} {request.url.path}", code="unknown_url")
-    return error_response(error.status_code, str(error.detail), code="too_large" if error.status_code == 413 else None)
-
-
-async def on_fault(_request: Request, _error: Exception) -> JSONResponse:
-    """Handler of everything else: a fault of ours; the log has the traceback."""
-    return error_response(500, "inhouse failed on this request; the server's log says why", code="internal_error")
+    return error_response(error.status_code, str(error.detail))

@@ -7,6 +7,7 @@ import socket
 import uvicorn
 
 from inhouse.api.app import make_app
+from inhouse.api.middleware import ANY_HOST
 from inhouse.core import Reporter
 from inhouse.errors import InputError
 from inhouse.store import Workspace, is_loopback
@@ -30,7 +31,7 @@ def serve(workspace: Workspace, reporter: Reporter, *, host: str = "", port: int
     hosts: tuple[str, ...] = ("127.0.0.1", "localhost", "[::1]", written.lower())
     if not is_loopback(host):
         reporter.warn(f"{host} can be reached from other machines, and this version asks nobody for a key")
-        hosts = ("*",)
+        hosts = (ANY_HOST,)
     app = make_app(workspace, hosts)
     reporter.say(f"serving on http://{written}:{listener.getsockname()[1]}/v1  (stop with Ctrl-C)")
     config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=10)

@@ -420,7 +420,11 @@ class MonitorResult(Frozen):
 
 
 class Trace(Frozen):
-    """One served request with its answer."""
+    """One served request with its answer.
+
+    `route` says how the version came to answer, `key` and `user_hash` who asked, `asked` the wishes of the request, and
+    `ttft_ms` when the first piece was there.
+    """
 
     id: str
     task: str
@@ -434,6 +438,13 @@ class Trace(Frozen):
     answer_tokens: int
     created_at: str
     error: str | None = None
+    route: str = ""
+    key: str = ""
+    user_hash: str = ""
+    ttft_ms: float | None = None
+    cached_tokens: int = 0
+    asked: dict[str, Any] = Field(default_factory=dict)
+    tags: dict[str, str] = Field(default_factory=dict)
 
 
 class Feedback(Frozen):

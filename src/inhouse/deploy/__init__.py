@@ -1,6 +1,9 @@
 """From what was trained to a served file: the parity gate, and the loaded model that answers."""
 
+from inhouse.deploy.asking import Ask, Piece, conversation_of, inputs_of
+from inhouse.deploy.dispatch import Chosen, Dispatcher
 from inhouse.deploy.parity import MIN_AGREEMENT, MIN_LABELS, MIN_TOKENS, compare, compare_labels
+from inhouse.deploy.runtime import Runtime
 from inhouse.deploy.served import Answered, Served, ServedClassifier, ServedModel, form_of, open_served
 
 __all__ = [
@@ -8,11 +11,18 @@ __all__ = [
     "MIN_LABELS",
     "MIN_TOKENS",
     "Answered",
+    "Ask",
+    "Chosen",
+    "Dispatcher",
+    "Piece",
+    "Runtime",
     "Served",
     "ServedClassifier",
     "ServedModel",
     "compare",
     "compare_labels",
+    "conversation_of",
     "form_of",
+    "inputs_of",
     "open_served",
 ]

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from functools import partial
@@ -14,7 +13,6 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
 from inhouse.core import ModelVersion, Outline, Prediction, calibrated_parts, render_input
-from inhouse.core.json_schema import compact
 from inhouse.engine import Base, get_base, served_file
 from inhouse.engine.answers import AnswerForm, Question, answer_all, answer_form, as_prediction, doubtful
 from inhouse.engine.chat_template import ChatTemplate
@@ -96,11 +94,14 @@ class Served(ABC):
         """One answer per question, in order."""
 
     @abstractmethod
-    def stream(self, question: Question, most: int | None = None) -> Iterator[tuple[str, Answered | None]]:
+    def stream(
+        self, question: Question, most: int | None = None, *, every_token: bool = True
+    ) -> Generator[tuple[str, Answered | None]]:
         """The text so far, again and again, and with the last one the answer as a whole.
 
         Args:
             most: fewer tokens than an answer may take; not for what is no answer until it is whole.
+            every_token: False where nobody reads along: the whole alone.
         """
 
     @abstractmethod
@@ -136,43 +137,19 @@ class Served(ABC):
         sure = prediction.error is None and prediction.confidence >= self.version.threshold
         return Answered(prediction, needs_review=not sure)
 
-    def inputs_of(self, content: str) -> dict[str, str]:
-        """A user message as the task's input fields.
+    def renew(self, version: ModelVersion) -> bool:
+        """Take what was learned of the version since it was loaded; False where another file answers now.
 
-        One field: the whole text. Several: a JSON object with the fields, or `field: value` lines as in training.
-
-        Raises:
-            InputError: a field is missing or unknown.
+        An evaluation sets the threshold and the calibrators, `forget` may put another file in the place of the first.
         """
-        if len(self._fields) == 1:
-            return {self._fields[0]: content.strip()}
-        found = _from_json(content) or _from_lines(content, self._fields)
-        missing = [f for f in self._fields if f not in found]
-        unknown = [f for f in found if f not in self._fields]
-        if missing or unknown:
-            what = f"field {missing[0]!r} is missing" if missing else f"field {unknown[0]!r} is not known"
-            raise InputError(
-                f"{what}; the task {self.version.task!r} reads {', '.join(self._fields)}",
-                "send a JSON object with these keys, or one `field: value` line for each",
-            )
-        return {f: found[f].strip() for f in self._fields}
+        if _weights(version) != _weights(self.version):
+            return False
+        self.version = version
+        return True
 
-    def conversation_of(self, messages: Sequence[tuple[str, str]]) -> dict[str, str]:
-        """A request's messages, pairs of role and text, as a chat task's input.
 
-        Raises:
-            InputError: a role that the model was not trained with, or the last word is not the user's.
-        """
-        roles = {"developer": "system"}
-        told = [{"role": roles.get(role, role), "content": text.strip()} for role, text in messages]
-        odd = sorted({m["role"] for m in told} - {"system", "user", "assistant"})
-        if odd:
-            raise InputError(
-                f"messages with the role {odd[0]!r} are not read", "send system, user and assistant messages"
-            )
-        if not told or told[-1]["role"] != "user" or not told[-1]["content"].strip():
-            raise InputError("the last message must be the user's, and say something", "end with a user message")
-        return {self._fields[0]: compact(told)}
+def _weights(version: ModelVersion) -> tuple[str, str, bool]:
+    return version.file_sha256, version.engine, version.exact
 
 
 class ServedModel(Served):
@@ -229,14 +206,16 @@ class ServedModel(Served):
     def _answers(self, questions: Sequence[Question], progress: Progress | None) -> list[Prediction]:
         return answer_all(self.engine, questions, self.form, self.template.decode, progress)
 
-    def stream(self, question: Question, most: int | None = None) -> Iterator[tuple[str, Answered | None]]:
+    def stream(
+        self, question: Question, most: int | None = None, *, every_token: bool = True
+    ) -> Generator[tuple[str, Answered | None]]:
         """See `Served.stream`. Where the input has a grammar of its own there is but the whole, as it may have to be
         asked twice."""
         form = self.form
         most = min(form.max_tokens, most) if most is not None and form.partial else form.max_tokens
         grammar = form.grammar_of(question.text)
         own = grammar is not form.grammar
-        last = yield from self._parts(question, most, grammar, silent=own)
+        last = yield from self._parts(question, most, grammar, silent=own or not every_token)
         prediction = as_prediction(last, len(question.prompt), form, self.template.decode)
         if own and prediction.error:
             last = yield from self._parts(question, most, form.grammar, silent=True)
@@ -248,12 +227,21 @@ class ServedModel(Served):
     ) -> Generator[tuple[str, None], None, Generation]:
         """The answer as it grows, and at its end."""
         last = None
-        for last in self.engine.stream(question.prompt, max_new_tokens=most, grammar=grammar):
+        for last in self.engine.stream(question.prompt, max_new_tokens=most, grammar=grammar, every_token=not silent):
             if not silent:
                 yield self.template.decode(last.ids), None
         if last is None:
             raise InputError("the model gave no answer", "send the request again")
         return last
+
+    def renew(self, version: ModelVersion) -> bool:
+        """See `Served.renew`."""
+        before = self.version
+        if not super().renew(version):
+            return False
+        if version is not before:
+            self.form = form_of(version)
+        return True
 
     def close(self) -> None:
         """Free the model."""
@@ -306,7 +294,9 @@ class ServedClassifier(Served):
     def _answers(self, questions: Sequence[Question], progress: Progress | None) -> list[Prediction]:
         return self.classifier.answer(questions, progress)
 
-    def stream(self, question: Question, most: int | None = None) -> Iterator[tuple[str, Answered | None]]:
+    def stream(
+        self, question: Question, most: int | None = None, *, every_token: bool = True
+    ) -> Generator[tuple[str, Answered | None]]:
         """See `Served.stream`: a label comes as a whole."""
         answer: Future[Prediction] = Future()
         self._waiting.put((question, answer))
@@ -374,27 +364,3 @@ def open_classifier(workspace: Workspace, version: ModelVersion) -> LabelClassif
         return LinearClassifier(file)
     base = get_base(version.lineage["encoder"], workspace.settings, sha256=version.lineage["encoder_sha256"])
     return LinearClassifier(file, SentenceEncoder(base.folder).embed)
-
-
-def _from_json(content: str) -> dict[str, str] | None:
-    try:
-        value = json.loads(content)
-    except ValueError:
-        return None
-    if not isinstance(value, dict):
-        return None
-    return {str(k): "" if v is None else v if isinstance(v, str) else json.dumps(v) for k, v in value.items()}
-
-
-def _from_lines(content: str, fields: Sequence[str]) -> dict[str, str]:
-    """`name: value` lines; a line that begins with no field's name goes on with the value before it."""
-    found: dict[str, str] = {}
-    current = ""
-    for line in content.splitlines():
-        name, colon, value = line.partition(":")
-        if colon and name.strip() in fields and name.strip() not in found:
-            current = name.strip()
-            found[current] = value.strip()
-        elif current:
-            found[current] += f"\n{line}"
-    return found

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from inhouse.engine.protocol import Generation, Grammar, Grammars, Progress, of_each
+from inhouse.engine.protocol import Generation, Grammar, Grammars, Hear, Progress, Ticket, Wishes, heard, of_each
 from inhouse.engine.quiet import settle
 from inhouse.engine.signal_stack import usual_signal_stack
 from inhouse.errors import EngineFault, ModelUnavailable
@@ -31,19 +31,29 @@ CHUNK = 256
 
 @dataclass(slots=True)
 class _Request:
-    """One request on its way through the worker thread; `box` is where the thread that asked waits.
-
-    `left` is set when nobody waits any more.
-    """
+    """One request on its way through the worker thread; `left` is set when nobody waits any more."""
 
     prompt: list[int]
-    max_new_tokens: int
-    grammar: Grammar | None
-    box: queue.SimpleQueue[Generation | EngineFault | None] = field(default_factory=queue.SimpleQueue)
+    wishes: Wishes
+    hear: Hear | None = None
+    every_token: bool = False
     handle: Any = None
     ids: list[int] = field(default_factory=list)
     logprobs: list[float] = field(default_factory=list)
     left: bool = False
+
+    def cancel(self) -> None:
+        """See `Ticket.cancel`."""
+        self.left = True
+
+    def tell(self, item: Generation | EngineFault | None) -> None:
+        """Tell the one who waits; who cannot be told has left."""
+        if self.hear is None:
+            return
+        try:
+            self.hear(item)
+        except Exception:  # noqa: BLE001 - whatever it is, it must not end the requests of others
+            self.left = True
 
 
 class OpenVinoEngine:
@@ -94,7 +104,7 @@ class OpenVinoEngine:
             with self._lock:
                 self._refuse_when_closed()
                 self._forget_grammars()
-                requests = [_Request(list(prompt), max_new_tokens, next(grammars)) for prompt in part]
+                requests = [_Request(list(prompt), Wishes(max_new_tokens, next(grammars))) for prompt in part]
                 answers += self._together(requests)
             if progress is not None:
                 progress(len(answers))
@@ -107,19 +117,18 @@ class OpenVinoEngine:
         answers = self.generate(prompts, max_new_tokens=1, progress=progress)
         return [a.ids[0] for a in answers], [a.logprob for a in answers]
 
-    def stream(
-        self, prompt: Sequence[int], *, max_new_tokens: int, grammar: Grammar | None = None
-    ) -> Iterator[Generation]:
-        """See `Engine.stream`. Requests that overlap in time share batches."""
-        request = _Request(list(prompt), max_new_tokens, grammar)
+    def submit(self, prompt: Sequence[int], wishes: Wishes, hear: Hear, *, every_token: bool) -> Ticket:
+        """See `StreamingEngine.submit`."""
+        request = _Request(list(prompt), wishes, hear, every_token)
         self._hand_over(request)
-        try:
-            while (item := request.box.get()) is not None:
-                if isinstance(item, EngineFault):
-                    raise item
-                yield item
-        finally:
-            request.left = True
+        return request
+
+    def stream(
+        self, prompt: Sequence[int], *, max_new_tokens: int, grammar: Grammar | None = None, every_token: bool = True
+    ) -> Iterator[Generation]:
+        """See `StreamingEngine.stream`."""
+        wishes = Wishes(max_new_tokens, grammar)
+        return heard(lambda hear: self.submit(prompt, wishes, hear, every_token=every_token))
 
     def close(self) -> None:
         """See `Engine.close`. Requests under way end with an `EngineFault`."""
@@ -191,7 +200,7 @@ class OpenVinoEngine:
                     self._add(request)
                     live.append(request)
             except BaseException as error:
-                request.box.put(_fault(error))
+                request.tell(_fault(error))
                 if not isinstance(error, Exception):
                     raise
         return True
@@ -211,7 +220,7 @@ class OpenVinoEngine:
     def _fail(self, live: list[_Request], error: BaseException) -> None:
         """Tell every request of the pipeline, and drop it there."""
         for request in live:
-            request.box.put(_fault(error))
+            request.tell(_fault(error))
             with suppress(Exception):
                 request.handle.cancel()
         live.clear()
@@ -223,23 +232,23 @@ class OpenVinoEngine:
             while not self._inbox.empty():
                 request = self._inbox.get()
                 if request is not None:
-                    request.box.put(_fault(error))
+                    request.tell(_fault(error))
 
     def _collect(self, request: _Request) -> bool:
-        """Pass new tokens on to the one who waits for them; False when there will be no more."""
+        """Pass new tokens, or the whole answer, on to the one who waits; False when there will be no more."""
         grown = self._read(request)
         finished = request.handle.get_status() != self._genai.GenerationStatus.RUNNING
-        if grown:
-            request.box.put(self._generation(request))
+        if grown if request.every_token else finished and request.ids:
+            request.tell(self._generation(request))
         if finished:
-            request.box.put(None)
+            request.tell(None)
         return not finished
 
     # ------------------------------------------------------------------ pieces
 
     def _add(self, request: _Request) -> None:
         """Hand a request to the pipeline."""
-        config = self._config(request.max_new_tokens, request.grammar)
+        config = self._config(request.wishes)
         request.handle = self._pipeline.add_request(next(self._ids), self._input(request.prompt), config)
 
     def _read(self, request: _Request) -> bool:
@@ -265,18 +274,19 @@ class OpenVinoEngine:
     def _input(self, ids: Sequence[int]) -> Any:  # noqa: ANN401 - an untyped library's tensor
         return self._tensor(np.array([ids], dtype=np.int64))
 
-    def _config(self, max_new_tokens: int, grammar: Grammar | None) -> Any:  # noqa: ANN401
+    def _config(self, wishes: Wishes) -> Any:  # noqa: ANN401
         config = self._genai.GenerationConfig()
-        config.max_new_tokens = max_new_tokens
+        config.max_new_tokens = wishes.most
         config.do_sample = False
         config.eos_token_id = self._end_of_turn
         config.stop_token_ids = {self._end_of_turn}
         config.logprobs = 1  # without it every score reads 0.0
-        if grammar is not None:
-            if (key := hash(grammar.text)) not in self._grammars:
+        if wishes.grammar is not None:
+            text = wishes.grammar.text
+            if (key := hash(text)) not in self._grammars:
                 self._grammars.add(key)
-                self._letters += len(grammar.text)
-            config.structured_output_config = self._genai.StructuredOutputConfig(grammar=grammar.text)
+                self._letters += len(text)
+            config.structured_output_config = self._genai.StructuredOutputConfig(grammar=text)
         return config
 
     def _generation(self, request: _Request) -> Generation:

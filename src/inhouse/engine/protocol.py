@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import repeat
+from queue import SimpleQueue
 from typing import Protocol
+
+from inhouse.errors import EngineFault
 
 Progress = Callable[[int], None]
 
@@ -69,11 +72,60 @@ class Engine(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """How one request is to be answered: with at most so many tokens, kept inside the `grammar` where there is one."""
+
+    most: int
+    grammar: Grammar | None = None
+
+
+# Who waits for a request: told the answer so far, and at last None, or the fault that ended it. The engine's own thread
+# calls it, so it must be quick; one that raises is told nothing more.
+Hear = Callable[[Generation | EngineFault | None], None]
+
+
+class Ticket(Protocol):
+    """A request under way."""
+
+    def cancel(self) -> None:
+        """Nobody waits any more: the engine drops the request at its next step."""
+        ...
+
+
 class StreamingEngine(Engine, Protocol):
-    """An engine that also answers one request at a time, as `serve` needs."""
+    """An engine that also answers one request at a time, as `serve` needs. Requests that overlap share batches."""
+
+    def submit(self, prompt: Sequence[int], wishes: Wishes, hear: Hear, *, every_token: bool) -> Ticket:
+        """Take one request and return at once.
+
+        Args:
+            hear: is told the answer at every token, or only once it is whole.
+
+        Raises:
+            EngineFault: the engine is closed.
+        """
+        ...
 
     def stream(
-        self, prompt: Sequence[int], *, max_new_tokens: int, grammar: Grammar | None = None
+        self, prompt: Sequence[int], *, max_new_tokens: int, grammar: Grammar | None = None, every_token: bool = True
     ) -> Iterator[Generation]:
-        """One answer as it grows: each item holds the ids so far."""
+        """One answer as it grows, for a thread that waits: each item holds the ids so far. See `submit`."""
         ...
+
+
+def heard(submit: Callable[[Hear], Ticket]) -> Iterator[Generation]:
+    """What is told of a request, for a thread that waits; one that stops waiting cancels the request.
+
+    Raises:
+        EngineFault: the one that ended it.
+    """
+    box: SimpleQueue[Generation | EngineFault | None] = SimpleQueue()
+    ticket = submit(box.put)
+    try:
+        while (item := box.get()) is not None:
+            if isinstance(item, EngineFault):
+                raise item
+            yield item
+    finally:
+        ticket.cancel()

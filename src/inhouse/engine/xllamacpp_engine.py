@@ -17,12 +17,12 @@ import threading
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
 from inhouse.engine.gguf_fields import context_length, read_fields
-from inhouse.engine.protocol import Generation, Grammar, Grammars, Progress, of_each
+from inhouse.engine.protocol import Generation, Grammar, Grammars, Hear, Progress, Ticket, Wishes, heard, of_each
 from inhouse.errors import EngineFault, InputError, ModelUnavailable
 
 CACHE_GIB = 1
@@ -37,7 +37,7 @@ _WHOLE_VOCABULARY = 1 << 24
 _LIKELY = 64
 
 Chunk = dict[str, Any]
-Hear = Callable[[Chunk], None]
+Told = Callable[[Chunk], None]
 Asked = TypeVar("Asked")
 Answer = TypeVar("Answer")
 
@@ -83,15 +83,7 @@ class XLlamaCppEngine:
         asked = zip(prompts, of_each(grammar, len(prompts)), strict=True)
         requests = [self._request(prompt, max_new_tokens, one) for prompt, one in asked]
 
-        def answer(request: Chunk) -> Generation:
-            chunks: list[Chunk] = []
-            self._complete(request, chunks.append, lambda: False)
-            growing = _Growing(request, self._end_of_turn, self._likely)
-            for chunk in chunks:
-                growing.take(chunk)
-            return growing.generation()
-
-        return _in_blocks(answer, requests, progress)
+        return _in_blocks(lambda request: self._whole(request, lambda: False), requests, progress)
 
     def next_tokens(
         self, prompts: Sequence[Sequence[int]], progress: Progress | None = None
@@ -102,33 +94,37 @@ class XLlamaCppEngine:
         best = _in_blocks(lambda prompt: self._likely(prompt, 1)[0], prompts, progress)
         return [int(b["id"]) for b in best], [float(b["logprob"]) for b in best]
 
-    def stream(
-        self, prompt: Sequence[int], *, max_new_tokens: int, grammar: Grammar | None = None
-    ) -> Iterator[Generation]:
-        """See `Engine.stream`. Requests that overlap in time share batches."""
-        request = self._request(prompt, max_new_tokens, grammar)
+    def submit(self, prompt: Sequence[int], wishes: Wishes, hear: Hear, *, every_token: bool) -> Ticket:
+        """See `StreamingEngine.submit`.
+
+        Raises:
+            InputError: the prompt is empty or does not fit into the context.
+        """
+        request = self._request(prompt, wishes.most, wishes.grammar)
         self._refuse_when_closed()
-        box: queue.SimpleQueue[Chunk | EngineFault | None] = queue.SimpleQueue()
-        left = threading.Event()
+        ticket = _Ticket()
 
         def work() -> None:
             try:
-                self._complete(request, box.put, left.is_set)
+                if every_token:
+                    for part in self._parts(request, ticket.left.is_set):
+                        hear(part)
+                else:
+                    hear(self._whole(request, ticket.left.is_set))
+                hear(None)
             except BaseException as error:  # noqa: BLE001 - whatever it is, the one who waits must hear of it
-                box.put(_fault(error))
-            finally:
-                box.put(None)
+                with suppress(Exception):
+                    hear(_fault(error))
 
         threading.Thread(target=work, name="inhouse-engine", daemon=True).start()
-        growing = _Growing(request, self._end_of_turn, self._likely)
-        try:
-            while (item := box.get()) is not None:
-                if isinstance(item, EngineFault):
-                    raise item
-                if growing.take(item):
-                    yield growing.generation()
-        finally:
-            left.set()
+        return ticket
+
+    def stream(
+        self, prompt: Sequence[int], *, max_new_tokens: int, grammar: Grammar | None = None, every_token: bool = True
+    ) -> Iterator[Generation]:
+        """See `StreamingEngine.stream`."""
+        wishes = Wishes(max_new_tokens, grammar)
+        return heard(lambda hear: self.submit(prompt, wishes, hear, every_token=every_token))
 
     def close(self) -> None:
         """See `Engine.close`. Requests under way end with an `EngineFault` at their next token."""
@@ -139,6 +135,35 @@ class XLlamaCppEngine:
         self._clear()
 
     # ------------------------------------------------------------------ calls into llama.cpp
+
+    def _whole(self, request: Chunk, left: Callable[[], bool]) -> Generation:
+        """The answer to a request; what there is of it when it is `left`."""
+        chunks: list[Chunk] = []
+        self._complete(request, chunks.append, left)
+        growing = _Growing(request, self._end_of_turn, self._likely)
+        for chunk in chunks:
+            growing.take(chunk)
+        return growing.generation()
+
+    def _parts(self, request: Chunk, left: Callable[[], bool]) -> Iterator[Generation]:
+        """The answer as it grows. What llama.cpp left out is asked for beside the thread that it tells the rest in."""
+        box: queue.SimpleQueue[Chunk | EngineFault | None] = queue.SimpleQueue()
+
+        def work() -> None:
+            try:
+                self._complete(request, box.put, left)
+            except BaseException as error:  # noqa: BLE001 - whatever it is, the one who waits must hear of it
+                box.put(_fault(error))
+            finally:
+                box.put(None)
+
+        threading.Thread(target=work, name="inhouse-engine", daemon=True).start()
+        growing = _Growing(request, self._end_of_turn, self._likely)
+        while (item := box.get()) is not None:
+            if isinstance(item, EngineFault):
+                raise item
+            if growing.take(item):
+                yield growing.generation()
 
     def _likely(self, prompt: Sequence[int], count: int) -> list[Chunk]:
         """The `count` most likely next tokens, best first, as `id`, `logprob` and `bytes`.
@@ -152,7 +177,7 @@ class XLlamaCppEngine:
         found: list[Chunk] = _entries(chunks[0])[0]["top_logprobs"]
         return found
 
-    def _complete(self, request: Chunk, hear: Hear, left: Callable[[], bool]) -> None:
+    def _complete(self, request: Chunk, hear: Told, left: Callable[[], bool]) -> None:
         """One request, its chunks handed to `hear` as they come, until done or `left`.
 
         Raises:
@@ -247,6 +272,17 @@ class XLlamaCppEngine:
                 f"write {self._end_of_turn} into the file as `tokenizer.ggml.eos_token_id`, or use another engine",
             )
         return sorted(ends - {self._end_of_turn})
+
+
+class _Ticket:
+    """A request under way, until it is `left`."""
+
+    def __init__(self) -> None:
+        self.left = threading.Event()
+
+    def cancel(self) -> None:
+        """See `Ticket.cancel`."""
+        self.left.set()
 
 
 class _Growing:

@@ -1,4 +1,4 @@
-"""The workspace's database: tables, connection, and migrations up to the newest schema."""
+"""The workspace's database: connections, transactions, and migrations up to the newest schema."""
 
 from __future__ import annotations
 
@@ -9,179 +9,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import (
-    JSON,
-    Boolean,
-    Column,
-    Connection,
-    Engine,
-    Float,
-    Index,
-    Integer,
-    MetaData,
-    String,
-    Table,
-    Text,
-    UniqueConstraint,
-    create_engine,
-    event,
-    inspect,
-    text,
-)
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
 
 from inhouse.errors import Busy, ConfigError
 from inhouse.store.paths import disk_guard
 
-SCHEMA_VERSION = "0005"
-
-metadata = MetaData()
-
-datasets = Table(
-    "datasets",
-    metadata,
-    Column("task", String, primary_key=True),
-    Column("number", Integer, primary_key=True),
-    Column("fingerprint", String, nullable=False),
-    Column("parent", Integer),
-    Column("reason", Text, nullable=False),
-    Column("blob", String, nullable=False),
-    Column("counts", JSON, nullable=False),
-    Column("created_at", String, nullable=False),
-    Column("erased", JSON),
-    Column("test_given", Boolean),
-)
-sources = Table(
-    "sources",
-    metadata,
-    Column("task", String, primary_key=True),
-    Column("sha256", String, primary_key=True),
-    Column("role", String, primary_key=True),
-    Column("part", String, primary_key=True, server_default=""),
-    Column("file", String, nullable=False),
-    Column("dataset", Integer, nullable=False),
-    Column("rows", Integer, nullable=False),
-    Column("rejected", Integer, nullable=False),
-    Column("created_at", String, nullable=False),
-    Column("forgotten_at", String),
-    Column("reading", String, nullable=False, server_default=""),
-)
-SOURCE_KEY = ("task", "sha256", "role", "part")
-findings = Table(
-    "findings",
-    metadata,
-    Column("task", String, primary_key=True),
-    Column("dataset", Integer, primary_key=True),
-    Column("id", String, primary_key=True),
-    Column("status", String, nullable=False),
-    Column("finding", JSON, nullable=False),
-    Column("position", Integer, nullable=False, server_default="0"),
-)
-runs = Table(
-    "runs",
-    metadata,
-    Column("id", String, primary_key=True),
-    Column("task", String, nullable=False),
-    Column("dataset", Integer, nullable=False),
-    Column("recipe", JSON, nullable=False),
-    Column("status", String, nullable=False),
-    Column("result", JSON),
-    Column("created_at", String, nullable=False),
-    Column("finished_at", String),
-)
-run_metrics = Table(
-    "run_metrics",
-    metadata,
-    Column("run", String, primary_key=True),
-    Column("step", Integer, primary_key=True),
-    Column("metrics", JSON, nullable=False),
-    Column("created_at", String, nullable=False),
-)
-model_versions = Table(
-    "model_versions",
-    metadata,
-    Column("task", String, primary_key=True),
-    Column("number", Integer, primary_key=True),
-    Column("run", String, nullable=False),
-    Column("version", JSON, nullable=False),
-    Column("created_at", String, nullable=False),
-)
-aliases = Table(
-    "aliases",
-    metadata,
-    Column("task", String, primary_key=True),
-    Column("alias", String, primary_key=True),
-    Column("number", Integer, nullable=False),
-)
-alias_moves = Table(
-    "alias_moves",
-    metadata,
-    Column("id", Integer, primary_key=True, autoincrement=True),
-    Column("task", String, nullable=False),
-    Column("alias", String, nullable=False),
-    Column("before", Integer),
-    Column("after", Integer),
-    Column("action", String, nullable=False),
-    Column("forced", Boolean, nullable=False),
-    Column("reason", Text, nullable=False),
-    Column("created_at", String, nullable=False),
-)
-traces = Table(
-    "traces",
-    metadata,
-    Column("id", String, primary_key=True),
-    Column("task", String, nullable=False),
-    Column("model_version", String, nullable=False),
-    Column("inputs", JSON, nullable=False),
-    Column("output", Text),
-    Column("confidence", Float, nullable=False),
-    Column("needs_review", Boolean, nullable=False),
-    Column("latency_ms", Float, nullable=False),
-    Column("prompt_tokens", Integer, nullable=False),
-    Column("answer_tokens", Integer, nullable=False),
-    Column("error", Text),
-    Column("created_at", String, nullable=False),
-    Index("traces_by_task", "task", "created_at"),
-)
-feedback = Table(
-    "feedback",
-    metadata,
-    Column("id", String, primary_key=True),
-    Column("trace", String, nullable=False),
-    Column("correction", Text),
-    Column("accepted", Boolean, nullable=False),
-    Column("comment", Text, nullable=False),
-    Column("created_at", String, nullable=False),
-    Index("feedback_by_trace", "trace"),
-)
-predictions = Table(
-    "predictions",
-    metadata,
-    Column("task", String, nullable=False),
-    Column("model_version", String, nullable=False),
-    Column("contender", String, nullable=False),
-    Column("dataset_fingerprint", String, nullable=False),
-    Column("blob", String, nullable=False),
-    Column("created_at", String, nullable=False),
-    UniqueConstraint("task", "model_version", "contender", "dataset_fingerprint"),
-)
-
-pool = Table(
-    "pool",
-    metadata,
-    Column("task", String, primary_key=True),
-    Column("id", String, primary_key=True),
-    Column("position", Integer, nullable=False),
-    Column("inputs", JSON, nullable=False),
-    Column("group", String, nullable=False),
-    Column("file", String, nullable=False),
-    Column("line", Integer, nullable=False),
-    Column("sha256", String, nullable=False),
-    Column("part", String, nullable=False),
-    Column("answer", Text),
-    Column("answered_by", String),
-    Column("answered_at", String),
-    Column("dataset", Integer),
-)
+SCHEMA_VERSION = "0006"
 
 
 def now() -> str:
@@ -190,7 +23,7 @@ def now() -> str:
 
 
 class Database:
-    """A connection pool on the newest schema.
+    """Connections on the newest schema, as many as there are threads that ask.
 
     Args:
         url: an SQLAlchemy URL.
@@ -200,12 +33,19 @@ class Database:
     def __init__(self, url: str, folder: Path) -> None:
         self.folder = folder
         try:
-            self.engine = create_engine(url)
+            # No bound on connections: a thread that had to wait for one for half a minute would lose its trace.
+            self.engine = create_engine(url, max_overflow=-1)
+            self._readers = create_engine(url, max_overflow=-1)
         except Exception as error:
             raise ConfigError(f"`database` = {url!r} is not a usable SQLAlchemy URL: {error}", "mend it") from error
         if self.engine.dialect.name == "sqlite":
             event.listen(self.engine, "connect", _prepare_sqlite)
             event.listen(self.engine, "begin", _begin_immediate)
+            event.listen(self._readers, "connect", _prepare_reading)
+            event.listen(self._readers, "begin", _begin)
+        elif self.engine.dialect.name == "postgresql":
+            options = {"postgresql_readonly": True, "isolation_level": "REPEATABLE READ"}
+            self._readers = self._readers.execution_options(**options)
         try:
             with disk_guard(folder):
                 migrate(self.engine)
@@ -217,6 +57,15 @@ class Database:
     def begin(self) -> Iterator[Connection]:
         """One transaction: committed at the end, rolled back on any error."""
         with disk_guard(self.folder), self.engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """One look: everything that is read stood there at the same moment. It waits for no writer, and writes nothing.
+
+        What is read to be written back belongs into `begin`.
+        """
+        with disk_guard(self.folder), self._readers.connect() as connection:
             yield connection
 
     def scrub(self) -> None:
@@ -257,7 +106,12 @@ class Database:
 
     def close(self) -> None:
         """Close all connections."""
+        self._readers.dispose()
         self.engine.dispose()
+
+
+def _begin(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN")
 
 
 def _begin_immediate(connection: Connection) -> None:
@@ -274,6 +128,11 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:  # noqa: ANN401 - th
     except BaseException:  # nobody else would close it
         connection.close()
         raise
+
+
+def _prepare_reading(connection: Any, record: Any) -> None:  # noqa: ANN401 - the driver's own objects
+    _prepare_sqlite(connection, record)
+    connection.execute("PRAGMA query_only=ON").close()
 
 
 def migrate(engine: Engine) -> None:

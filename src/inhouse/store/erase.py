@@ -15,6 +15,7 @@ from sqlalchemy import MetaData, delete, select, update
 
 from inhouse.core import Dataset, TrainedModel
 from inhouse.store import database as db
+from inhouse.store import tables
 from inhouse.store.paths import write_bytes
 from inhouse.store.records import GOES_ON, PARQUET, dataset_bytes
 from inhouse.store.workspace import Workspace
@@ -33,7 +34,7 @@ def rewrite_version(workspace: Workspace, left: Dataset, erased: Mapping[str, An
     Args:
         erased: when rows were taken out of it, and how many.
     """
-    table = db.datasets
+    table = tables.datasets
     here = (table.c.task == left.task, table.c.number == left.number)
     blob = workspace.blobs.put(dataset_bytes(left), PARQUET)
     with workspace.database.begin() as connection:
@@ -46,7 +47,7 @@ def rewrite_version(workspace: Workspace, left: Dataset, erased: Mapping[str, An
 
 def forget_reasons(workspace: Workspace, task: str, holds: Holds, names: Iterable[str]) -> None:
     """Take names of forgotten sources, and texts, out of the reasons of versions."""
-    table = db.datasets
+    table = tables.datasets
     with workspace.database.begin() as connection:
         for number, reason in connection.execute(select(table.c.number, table.c.reason).where(table.c.task == task)):
             told = reason
@@ -60,8 +61,8 @@ def forget_reasons(workspace: Workspace, task: str, holds: Holds, names: Iterabl
 
 def names_of_sources(workspace: Workspace, task: str, is_source: Callable[[str, str], bool], holds: Holds) -> set[str]:
     """The names of the sources that are to be forgotten, and of those whose name holds what is."""
-    table = db.sources
-    with workspace.database.begin() as connection:
+    table = tables.sources
+    with workspace.database.read() as connection:
         rows = connection.execute(select(table.c.file, table.c.sha256).where(table.c.task == task)).all()
     return {row.file for row in rows if is_source(row.file, row.sha256) or holds(row.file)}
 
@@ -71,11 +72,11 @@ def forget_sources(workspace: Workspace, task: str, is_source: Callable[[str, st
 
     The checksum of a whole file stays, as it is what an addition is known by.
     """
-    table = db.sources
+    table = tables.sources
     names = []
     with workspace.database.begin() as connection:
         for row in connection.execute(select(table).where(table.c.task == task)).mappings().all():
-            here = [table.c[key] == row[key] for key in db.SOURCE_KEY]
+            here = [table.c[key] == row[key] for key in tables.SOURCE_KEY]
             if is_source(row["file"], row["sha256"]):
                 names.append(row["file"])
                 marked = {"file": FORGOTTEN, "forgotten_at": db.now()}
@@ -88,9 +89,9 @@ def forget_sources(workspace: Workspace, task: str, is_source: Callable[[str, st
 
 def remove_predictions(workspace: Workspace, task: str, ids: Collection[str], holds: Holds) -> int:
     """Take kept answers to examples, and answers that hold something forgotten, out of the predictions; how many."""
-    table = db.predictions
+    table = tables.predictions
     keys = ("task", "model_version", "contender", "dataset_fingerprint")
-    with workspace.database.begin() as connection:
+    with workspace.database.read() as connection:
         rows = connection.execute(select(table).where(table.c.task == task)).mappings().all()
     count = 0
     for row in rows:
@@ -129,7 +130,7 @@ def _forgotten_answers(frame: pl.DataFrame, ids: Collection[str], holds: Holds) 
 
 def remove_findings(workspace: Workspace, task: str, numbers: Iterable[int], holds: Holds) -> int:
     """Remove the findings on versions that held forgotten rows, and others that hold something of them; how many."""
-    table = db.findings
+    table = tables.findings
     with workspace.database.begin() as connection:
         gone = connection.execute(delete(table).where(table.c.task == task, table.c.dataset.in_(set(numbers)))).rowcount
         for row in connection.execute(select(table).where(table.c.task == task)).mappings().all():
@@ -142,13 +143,13 @@ def remove_findings(workspace: Workspace, task: str, numbers: Iterable[int], hol
 def remove_traces(
     workspace: Workspace, task: str, is_of: Callable[[str, Mapping[str, str]], bool], holds: Holds
 ) -> int:
-    """Remove served requests with the feedback on them; how many.
+    """Remove served requests with the feedback on them and what else was answered to them; how many.
 
     Args:
         is_of: whether a trace is of something forgotten, by its id and inputs.
         holds: whether a text is: of what was asked, answered, or said of the answer.
     """
-    traces, feedback = db.traces, db.feedback
+    traces, feedback, shadows = tables.traces, tables.feedback, tables.shadow_answers
     gone = 0
     with workspace.database.begin() as connection:
         said: dict[str, list[str]] = {}
@@ -157,8 +158,10 @@ def remove_traces(
             said.setdefault(row["trace"], []).extend((row["correction"] or "", row["comment"]))
         for row in connection.execute(select(traces).where(traces.c.task == task)).mappings().all():
             texts = [*row["inputs"].values(), row["output"] or "", row["error"] or "", *said.get(row["id"], ())]
+            texts += [_json_text(row["asked"]), _json_text(row["tags"])]
             if is_of(row["id"], row["inputs"]) or any(holds(text) for text in texts):
                 connection.execute(delete(feedback).where(feedback.c.trace == row["id"]))
+                connection.execute(delete(shadows).where(shadows.c.trace == row["id"]))
                 connection.execute(delete(traces).where(traces.c.id == row["id"]))
                 gone += 1
     return gone
@@ -169,7 +172,7 @@ def end_runs(workspace: Workspace, task: str, numbers: Collection[int]) -> int:
 
     Those of a curve go too, whatever version they are on; they are no runs, and not counted.
     """
-    table = db.runs
+    table = tables.runs
     with workspace.database.begin() as connection:
         on_them = (table.c.task == task, table.c.dataset.in_(set(numbers)))
         rows = connection.execute(select(table.c.id, table.c.status).where(*on_them)).all()
@@ -185,7 +188,7 @@ def end_runs(workspace: Workspace, task: str, numbers: Collection[int]) -> int:
 
 def forget_results(workspace: Workspace, task: str, holds: Holds) -> None:
     """Put `FORGOTTEN` for texts in the results of trainings and evaluations that hold something forgotten."""
-    runs, versions = db.runs, db.model_versions
+    runs, versions = tables.runs, tables.model_versions
     with workspace.database.begin() as connection:
         for run, result in connection.execute(select(runs.c.id, runs.c.result).where(runs.c.task == task)).all():
             if result and (told := without_texts(result, holds)) != result:
@@ -194,7 +197,7 @@ def forget_results(workspace: Workspace, task: str, holds: Holds) -> None:
             parts = {part: without_texts(row["version"].get(part), holds) for part in ("training", "evaluation")}
             if (told := {**row["version"], **parts}) != row["version"]:
                 here = (versions.c.task == task, versions.c.number == row["number"])
-                connection.execute(update(versions).where(*here).values(version=told))
+                connection.execute(update(versions).where(*here).values(version=told, changed_at=db.now()))
 
 
 def without_texts(value: Any, holds: Holds) -> Any:  # noqa: ANN401 - any JSON
@@ -261,10 +264,10 @@ def remove_unreferenced(workspace: Workspace, blob: str, suffix: str) -> None:
 def referenced(workspace: Workspace) -> set[str]:
     """The SHA-256 of every blob that something in the database names."""
     found: set[str] = set()
-    with workspace.database.begin() as connection:
-        for table in (db.datasets, db.predictions):
+    with workspace.database.read() as connection:
+        for table in (tables.datasets, tables.predictions, tables.api_files, tables.upload_parts):
             found.update(connection.scalars(select(table.c.blob)))
-        for version in connection.scalars(select(db.model_versions.c.version)):
+        for version in connection.scalars(select(tables.model_versions.c.version)):
             found.update(str(version.get(part) or "") for part in ("file_sha256", "adapter_sha256", "report"))
     return found
 
@@ -305,7 +308,7 @@ def tables_that_hold(workspace: Workspace, holds: Holds) -> list[str]:
     metadata = MetaData()
     metadata.reflect(workspace.database.engine)
     found = []
-    with workspace.database.begin() as connection:
+    with workspace.database.read() as connection:
         for table in metadata.sorted_tables:
             rows = connection.execute(select(table))
             if any(

@@ -14,6 +14,7 @@ from sqlalchemy import ColumnElement, Connection, delete, func, insert, select, 
 
 from inhouse.core import Example, Provenance, input_key
 from inhouse.store import database as db
+from inhouse.store import tables
 from inhouse.store.records import ancestry, latest_dataset, versions
 from inhouse.store.workspace import Workspace
 
@@ -56,7 +57,7 @@ def add_records(
 
     What another reading of the same file made of it goes, as far as nobody answered it.
     """
-    table = db.pool
+    table = tables.pool
     found = list(found)
     with workspace.database.begin() as connection:
         _drop_misread(connection, task, {one.id for one in found}, sources)
@@ -81,9 +82,9 @@ def add_records(
             connection.execute(insert(table), rows)
         for source in sources:
             row = {**source, "task": task, "role": ROLE, "dataset": 0, "created_at": db.now()}
-            here = [db.sources.c[key] == row[key] for key in db.SOURCE_KEY]
-            connection.execute(delete(db.sources).where(*here))
-            connection.execute(insert(db.sources).values(row))
+            here = [tables.sources.c[key] == row[key] for key in tables.SOURCE_KEY]
+            connection.execute(delete(tables.sources).where(*here))
+            connection.execute(insert(tables.sources).values(row))
     return len(rows)
 
 
@@ -92,21 +93,21 @@ def _drop_misread(
 ) -> None:
     """Take out what nobody answered of files that are read otherwise now."""
     for source in sources:
-        here = [db.sources.c[key] == source[key] for key in ("sha256", "part")]
+        here = [tables.sources.c[key] == source[key] for key in ("sha256", "part")]
         kept = connection.scalar(
-            select(db.sources.c.reading).where(db.sources.c.task == task, db.sources.c.role == ROLE, *here)
+            select(tables.sources.c.reading).where(tables.sources.c.task == task, tables.sources.c.role == ROLE, *here)
         )
         if kept and kept != source["reading"]:
-            of_file = [db.pool.c.task == task, db.pool.c.answer.is_(None)]
-            of_file += [db.pool.c[key] == source[key] for key in ("sha256", "part")]
-            before = connection.scalars(select(db.pool.c.id).where(*of_file)).all()
+            of_file = [tables.pool.c.task == task, tables.pool.c.answer.is_(None)]
+            of_file += [tables.pool.c[key] == source[key] for key in ("sha256", "part")]
+            before = connection.scalars(select(tables.pool.c.id).where(*of_file)).all()
             for some in _portions(task, set(before) - set(now)):
-                connection.execute(delete(db.pool).where(some))
+                connection.execute(delete(tables.pool).where(some))
 
 
 def unlabelled(workspace: Workspace, task: str) -> list[PoolRecord]:
     """The records that nobody has answered, in the order in which they came."""
-    return _select(workspace, task, db.pool.c.answer.is_(None))
+    return _select(workspace, task, tables.pool.c.answer.is_(None))
 
 
 def answered(workspace: Workspace, task: str) -> list[PoolRecord]:
@@ -114,7 +115,7 @@ def answered(workspace: Workspace, task: str) -> list[PoolRecord]:
 
     Those of a version that was undone are among them again.
     """
-    column = db.pool.c
+    column = tables.pool.c
     line = ancestry(versions(workspace, task), latest_dataset(workspace, task))
     waits = column.dataset.is_(None) | column.dataset.not_in(line)
     return _select(workspace, task, column.answer.is_not(None) & waits, order=column.answered_at)
@@ -126,10 +127,10 @@ def _select(
     wanted: ColumnElement[bool] | None = None,
     order: ColumnElement[Any] | None = None,
 ) -> list[PoolRecord]:
-    table = db.pool
+    table = tables.pool
     query = select(table).where(table.c.task == task, *([wanted] if wanted is not None else []))
     query = query.order_by(*([order] if order is not None else []), table.c.position)
-    with workspace.database.begin() as connection:
+    with workspace.database.read() as connection:
         return [
             PoolRecord(
                 inputs=row["inputs"],
@@ -144,7 +145,7 @@ def _select(
 
 def keep_answer(workspace: Workspace, task: str, record: str, answer: str | None, by: str) -> None:
     """Keep what a person said of a record, at once; None takes it back."""
-    table = db.pool
+    table = tables.pool
     values = {
         "answer": answer,
         "answered_by": by if answer is not None else None,
@@ -159,7 +160,7 @@ def mark_used(workspace: Workspace, task: str, ids: Collection[str], dataset: in
     """Note in which dataset version answered records became examples."""
     with workspace.database.begin() as connection:
         for some in _portions(task, ids):
-            connection.execute(update(db.pool).where(some).values(dataset=dataset))
+            connection.execute(update(tables.pool).where(some).values(dataset=dataset))
 
 
 def everything(workspace: Workspace, task: str) -> list[PoolRecord]:
@@ -172,11 +173,11 @@ def forget(workspace: Workspace, task: str, is_of: Callable[[PoolRecord], bool])
     found = [one.id for one in everything(workspace, task) if is_of(one)]
     with workspace.database.begin() as connection:
         for some in _portions(task, found):
-            connection.execute(delete(db.pool).where(some))
+            connection.execute(delete(tables.pool).where(some))
 
 
 def _portions(task: str, ids: Collection[str]) -> Iterator[ColumnElement[bool]]:
     """Conditions that are true of these records, for a statement each."""
     names = list(ids)
     for start in range(0, len(names), _AT_ONCE):
-        yield (db.pool.c.task == task) & db.pool.c.id.in_(names[start : start + _AT_ONCE])
+        yield (tables.pool.c.task == task) & tables.pool.c.id.in_(names[start : start + _AT_ONCE])

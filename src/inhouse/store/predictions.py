@@ -11,6 +11,7 @@ from sqlalchemy import insert, select
 from inhouse.core import Dataset, Example, Prediction
 from inhouse.errors import NotFound
 from inhouse.store import database as db
+from inhouse.store import tables
 from inhouse.store.records import PARQUET
 from inhouse.store.workspace import Workspace
 
@@ -53,7 +54,7 @@ def save(
     buffer = io.BytesIO()
     frame.write_parquet(buffer)
     blob = workspace.blobs.put(buffer.getvalue(), PARQUET)
-    table = db.predictions
+    table = tables.predictions
     row = {
         "task": task,
         "model_version": model_version,
@@ -72,8 +73,8 @@ def load(workspace: Workspace, task: str, model_version: str, contender: str, fi
     Raises:
         NotFound: that contender was not evaluated there.
     """
-    table = db.predictions
-    with workspace.database.begin() as connection:
+    table = tables.predictions
+    with workspace.database.read() as connection:
         blob = connection.scalar(
             select(table.c.blob).where(
                 table.c.task == task,
@@ -91,8 +92,8 @@ def load(workspace: Workspace, task: str, model_version: str, contender: str, fi
 
 def known(workspace: Workspace, task: str) -> dict[str, tuple[str, float]]:
     """The kept answers of a task's contenders as JSON, with the seconds that each took, by their keys."""
-    table = db.predictions
-    with workspace.database.begin() as connection:
+    table = tables.predictions
+    with workspace.database.read() as connection:
         blobs = connection.scalars(select(table.c.blob).where(table.c.task == task).order_by(table.c.created_at)).all()
     found: dict[str, tuple[str, float]] = {}
     for path in (workspace.blobs.location(blob, PARQUET) for blob in blobs):

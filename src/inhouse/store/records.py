@@ -15,6 +15,7 @@ from sqlalchemy import RowMapping, delete, func, insert, select, update
 from inhouse.core import AnyRecipe, Dataset, Example, Finding, Provenance, Recipe, inputs_json, read_recipe
 from inhouse.errors import NotFound
 from inhouse.store import database as db
+from inhouse.store import tables
 from inhouse.store.workspace import Workspace
 
 PARQUET = ".parquet"
@@ -45,7 +46,7 @@ def save_dataset(workspace: Workspace, dataset: Dataset, added: Sequence[dict[st
 def _insert_dataset(workspace: Workspace, dataset: Dataset, blob: str, added: Sequence[dict[str, Any]]) -> None:
     with workspace.database.begin() as connection:
         connection.execute(
-            insert(db.datasets).values(
+            insert(tables.datasets).values(
                 task=dataset.task,
                 number=dataset.number,
                 fingerprint=dataset.fingerprint,
@@ -59,9 +60,9 @@ def _insert_dataset(workspace: Workspace, dataset: Dataset, blob: str, added: Se
         )
         for source in added:
             row = {**source, "task": dataset.task, "dataset": dataset.number, "created_at": db.now()}
-            of_source = [db.sources.c[key] == row[key] for key in db.SOURCE_KEY]
-            connection.execute(delete(db.sources).where(*of_source))  # of a version that was undone since
-            connection.execute(insert(db.sources).values(row))
+            of_source = [tables.sources.c[key] == row[key] for key in tables.SOURCE_KEY]
+            connection.execute(delete(tables.sources).where(*of_source))  # of a version that was undone since
+            connection.execute(insert(tables.sources).values(row))
 
 
 def load_dataset(workspace: Workspace, task: str, number: int | None = None) -> Dataset:
@@ -71,8 +72,8 @@ def load_dataset(workspace: Workspace, task: str, number: int | None = None) -> 
         NotFound: the task has no data, or not that version.
     """
     wanted = latest_dataset(workspace, task) if number is None else number
-    table = db.datasets
-    with workspace.database.begin() as connection:
+    table = tables.datasets
+    with workspace.database.read() as connection:
         row = connection.execute(select(table).where(table.c.task == task, table.c.number == wanted)).mappings().first()
     if row is None:
         raise NotFound(
@@ -84,8 +85,8 @@ def load_dataset(workspace: Workspace, task: str, number: int | None = None) -> 
 
 def latest_dataset(workspace: Workspace, task: str) -> int:
     """The number of the newest dataset version; 0 when there is none."""
-    table = db.datasets
-    with workspace.database.begin() as connection:
+    table = tables.datasets
+    with workspace.database.read() as connection:
         return connection.scalar(select(func.max(table.c.number)).where(table.c.task == task)) or 0
 
 
@@ -108,8 +109,8 @@ class VersionRecord:
 
 def versions(workspace: Workspace, task: str) -> dict[int, VersionRecord]:
     """All dataset versions of a task by number, oldest first."""
-    table = db.datasets
-    with workspace.database.begin() as connection:
+    table = tables.datasets
+    with workspace.database.read() as connection:
         rows = connection.execute(select(table).where(table.c.task == task).order_by(table.c.number)).mappings()
         return {
             r["number"]: VersionRecord(
@@ -136,8 +137,8 @@ def known_sources(workspace: Workspace, task: str) -> dict[tuple[str, str, str],
     The last is empty of what was added before that was kept. A file that came with a version that was undone since is
     not among them: it can be added again.
     """
-    table, line = db.sources, ancestry(versions(workspace, task), latest_dataset(workspace, task))
-    with workspace.database.begin() as connection:
+    table, line = tables.sources, ancestry(versions(workspace, task), latest_dataset(workspace, task))
+    with workspace.database.read() as connection:
         rows = connection.execute(
             select(table).where(table.c.task == task, table.c.forgotten_at.is_(None), table.c.dataset.in_(line))
         ).mappings()
@@ -146,9 +147,9 @@ def known_sources(workspace: Workspace, task: str) -> dict[tuple[str, str, str],
 
 def forgotten_sources(workspace: Workspace, task: str) -> dict[str, str]:
     """SHA-256 of every file that the task was told to forget, and when: it must not come back unseen."""
-    table = db.sources
+    table = tables.sources
     forgotten = (table.c.task == task, table.c.forgotten_at.is_not(None))
-    with workspace.database.begin() as connection:
+    with workspace.database.read() as connection:
         return {r.sha256: r.forgotten_at for r in connection.execute(select(table).where(*forgotten))}
 
 
@@ -241,7 +242,7 @@ def save_findings(workspace: Workspace, dataset: Dataset, found: Sequence[Findin
 
     What was accepted of this version at an earlier look stays so.
     """
-    table = db.findings
+    table = tables.findings
     of_version = (table.c.task == dataset.task, table.c.dataset == dataset.number)
     with workspace.database.begin() as connection:
         before = connection.scalars(select(table.c.id).where(*of_version, table.c.status == "accepted"))
@@ -276,12 +277,12 @@ def findings(
     Returns:
         How many there are, and each finding of the page with its status, `open` or `accepted`.
     """
-    table = db.findings
+    table = tables.findings
     wanted = [table.c.task == task, table.c.dataset == dataset]
     if what:
         wanted.append((table.c.id == what) | (table.c.finding["check"].as_string() == what))
     query = select(table.c.finding, table.c.status).where(*wanted).order_by(table.c.position, table.c.id)
-    with workspace.database.begin() as connection:
+    with workspace.database.read() as connection:
         count = connection.scalar(select(func.count()).select_from(table).where(*wanted)) or 0
         rows = connection.execute(query.offset(start).limit(most)).all()
     return count, [(Finding.model_validate(found), status) for found, status in rows]
@@ -306,7 +307,7 @@ def open_run(workspace: Workspace, task: str, dataset: int, recipe: AnyRecipe, *
     A schedule that an earlier command fitted into the recipe's minutes counts as the same recipe, and so does the other
     precision or number of bits: these follow from what the machine has to offer, which may be otherwise the next time.
     """
-    table = db.runs
+    table = tables.runs
     with workspace.database.begin() as connection:
         rows = connection.execute(
             select(table).where(table.c.task == task, table.c.dataset == dataset).order_by(table.c.created_at.desc())
@@ -326,12 +327,14 @@ def open_run(workspace: Workspace, task: str, dataset: int, recipe: AnyRecipe, *
 def schedule_run(workspace: Workspace, run: str, recipe: AnyRecipe) -> None:
     """Keep the recipe with the schedule that was fitted into its minutes."""
     with workspace.database.begin() as connection:
-        connection.execute(update(db.runs).where(db.runs.c.id == run).values(recipe=recipe.model_dump(mode="json")))
+        connection.execute(
+            update(tables.runs).where(tables.runs.c.id == run).values(recipe=recipe.model_dump(mode="json"))
+        )
 
 
 def finish_run(workspace: Workspace, run: str, status: str, result: dict[str, Any] | None) -> None:
     """Record how a run ended: `done`, `stopped` or `failed`."""
-    table = db.runs
+    table = tables.runs
     with workspace.database.begin() as connection:
         connection.execute(
             update(table).where(table.c.id == run).values(status=status, result=result, finished_at=db.now())
@@ -344,7 +347,7 @@ def abandon_runs(workspace: Workspace, task: str, now: Run, dataset: int) -> lis
     One that differs from the run `now` in its seed or its minutes alone is not: its own command goes on with it. Nor is
     one on the same data of the other kind of model, causal or encoder.
     """
-    table = db.runs
+    table = tables.runs
     left = (table.c.task == task, table.c.status.in_(GOES_ON), table.c.id != now.id)
     with workspace.database.begin() as connection:
         rows = connection.execute(select(table.c.id, table.c.dataset, table.c.recipe).where(*left)).all()
@@ -375,7 +378,7 @@ def keep_metrics(workspace: Workspace, run: str, metrics: Mapping[int, Mapping[s
     """Keep what a run measured, by step; a step that was done again replaces what it was before."""
     if not metrics:
         return
-    table = db.run_metrics
+    table = tables.run_metrics
     rows = [{"run": run, "step": step, "metrics": dict(m), "created_at": db.now()} for step, m in metrics.items()]
     with workspace.database.begin() as connection:
         connection.execute(delete(table).where(table.c.run == run, table.c.step >= min(metrics)))
@@ -384,8 +387,8 @@ def keep_metrics(workspace: Workspace, run: str, metrics: Mapping[int, Mapping[s
 
 def metrics_of(workspace: Workspace, run: str) -> list[dict[str, float]]:
     """What a run measured so far, step by step, each with its `step`."""
-    table = db.run_metrics
-    with workspace.database.begin() as connection:
+    table = tables.run_metrics
+    with workspace.database.read() as connection:
         rows = connection.execute(
             select(table.c.step, table.c.metrics).where(table.c.run == run).order_by(table.c.step)
         )
@@ -398,8 +401,8 @@ def run_result(workspace: Workspace, run: str) -> dict[str, Any]:
     Raises:
         NotFound: there is no such run, or it has not finished.
     """
-    with workspace.database.begin() as connection:
-        result = connection.scalar(select(db.runs.c.result).where(db.runs.c.id == run))
+    with workspace.database.read() as connection:
+        result = connection.scalar(select(tables.runs.c.result).where(tables.runs.c.id == run))
     if result is None:
         raise NotFound(f"run {run!r} has no stored result", "train again with `inhouse train TASK`")
     return dict(result)
@@ -407,7 +410,7 @@ def run_result(workspace: Workspace, run: str) -> dict[str, Any]:
 
 def unfinished_runs(workspace: Workspace, task: str) -> list[str]:
     """Ids of runs that were begun and not ended."""
-    table = db.runs
-    with workspace.database.begin() as connection:
+    table = tables.runs
+    with workspace.database.read() as connection:
         rows = connection.execute(select(table.c.id).where(table.c.task == task, table.c.status.in_(GOES_ON)))
         return [r[0] for r in rows]

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, func, insert, select, update
 from inhouse.core import ModelVersion
 from inhouse.errors import NotFound
 from inhouse.store import database as db
+from inhouse.store import tables
 from inhouse.store.workspace import Workspace
 
 CHAMPION = "champion"
@@ -17,7 +18,7 @@ CANDIDATE = "candidate"
 
 def add_version(workspace: Workspace, version: ModelVersion) -> ModelVersion:
     """Register a version under the task's next free number; return it with that number."""
-    table = db.model_versions
+    table = tables.model_versions
     with workspace.database.begin() as connection:
         newest = connection.scalar(select(func.max(table.c.number)).where(table.c.task == version.task)) or 0
         version = version.model_copy(update={"number": newest + 1, "created_at": db.now()})
@@ -28,6 +29,7 @@ def add_version(workspace: Workspace, version: ModelVersion) -> ModelVersion:
                 run=version.run,
                 version=version.model_dump(mode="json"),
                 created_at=version.created_at,
+                changed_at=version.created_at,
             )
         )
     return version
@@ -35,19 +37,19 @@ def add_version(workspace: Workspace, version: ModelVersion) -> ModelVersion:
 
 def update_version(workspace: Workspace, version: ModelVersion) -> None:
     """Store what was learned about a version since (its report and evaluation)."""
-    table = db.model_versions
+    table = tables.model_versions
     with workspace.database.begin() as connection:
         connection.execute(
             update(table)
             .where(table.c.task == version.task, table.c.number == version.number)
-            .values(version=version.model_dump(mode="json"))
+            .values(version=version.model_dump(mode="json"), changed_at=db.now())
         )
 
 
 def versions(workspace: Workspace, task: str) -> list[ModelVersion]:
     """All versions of a task, oldest first."""
-    table = db.model_versions
-    with workspace.database.begin() as connection:
+    table = tables.model_versions
+    with workspace.database.read() as connection:
         rows = connection.execute(select(table.c.version).where(table.c.task == task).order_by(table.c.number))
         return [ModelVersion.model_validate(r[0]) for r in rows]
 
@@ -59,8 +61,8 @@ def version_of_run(workspace: Workspace, run: str, steps: int, diverged_at: int 
         diverged_at: the step after which it went back; 0 where it did not. The same step, come to again at another
             learning rate, has other weights.
     """
-    table = db.model_versions
-    with workspace.database.begin() as connection:
+    table = tables.model_versions
+    with workspace.database.read() as connection:
         rows = connection.scalars(select(table.c.version).where(table.c.run == run)).all()
     made = (ModelVersion.model_validate(row) for row in rows)
     key = (steps, diverged_at)
@@ -90,10 +92,24 @@ def find_version(workspace: Workspace, task: str, which: str | int) -> ModelVers
     raise NotFound(f"task {task!r} has no model version {which!r} (versions: {there})", remedy)
 
 
+def state_of(workspace: Workspace, task: str, which: str | int) -> tuple[int, str] | None:
+    """The number of the version that a number or an alias names, and when its record last changed; None: no such."""
+    table, aliases = tables.model_versions, tables.aliases
+    query = select(table.c.number, table.c.changed_at).where(table.c.task == task)
+    if isinstance(which, int):
+        query = query.where(table.c.number == which)
+    else:
+        query = query.join(aliases, (aliases.c.task == table.c.task) & (aliases.c.number == table.c.number))
+        query = query.where(aliases.c.alias == which)
+    with workspace.database.read() as connection:
+        row = connection.execute(query).first()
+    return None if row is None else (row.number, row.changed_at)
+
+
 def alias_number(workspace: Workspace, task: str, alias: str) -> int | None:
     """The version number that an alias points to."""
-    table = db.aliases
-    with workspace.database.begin() as connection:
+    table = tables.aliases
+    with workspace.database.read() as connection:
         return connection.scalar(select(table.c.number).where(table.c.task == task, table.c.alias == alias))
 
 
@@ -108,7 +124,7 @@ def move_alias(
 def _move(
     connection: Connection, task: str, alias: str, number: int, *, action: str, forced: bool, reason: str
 ) -> int | None:
-    table = db.aliases
+    table = tables.aliases
     here = (table.c.task == task, table.c.alias == alias)
     before = connection.scalar(select(table.c.number).where(*here))
     if before is None:
@@ -116,7 +132,7 @@ def _move(
     else:
         connection.execute(update(table).where(*here).values(number=number))
     connection.execute(
-        insert(db.alias_moves).values(
+        insert(tables.alias_moves).values(
             task=task,
             alias=alias,
             before=before,
@@ -137,7 +153,7 @@ def roll_back(workspace: Workspace, task: str, reason: str) -> tuple[int, int]:
         NotFound: there is no earlier champion.
     """
     with workspace.database.begin() as connection:
-        table = db.alias_moves
+        table = tables.alias_moves
         moves = connection.execute(
             select(table).where(table.c.task == task, table.c.alias == CHAMPION).order_by(table.c.id)
         ).mappings()
@@ -158,7 +174,7 @@ def roll_back(workspace: Workspace, task: str, reason: str) -> tuple[int, int]:
 
 def moves(workspace: Workspace, task: str) -> list[dict[str, Any]]:
     """Every move of the task's aliases, oldest first."""
-    table = db.alias_moves
-    with workspace.database.begin() as connection:
+    table = tables.alias_moves
+    with workspace.database.read() as connection:
         rows = connection.execute(select(table).where(table.c.task == task).order_by(table.c.id)).mappings()
         return [dict(r) for r in rows]

@@ -1,0 +1,108 @@
+"""One request to a model, from its first sight to its Trace."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from anyio import CancelScope
+from sqlalchemy.exc import SQLAlchemyError
+
+from inhouse.api.errors import ApiError
+from inhouse.api.shapes.chat import Head
+from inhouse.core import Prediction, Trace
+from inhouse.deploy import Answered, Chosen
+from inhouse.errors import InhouseError
+from inhouse.store.database import now
+from inhouse.store.trace_writer import TraceWriter
+
+LEFT = "the client left"
+TRIMMED = "the input is longer than the model reads: the parts that matter most were read"
+
+_log = logging.getLogger("inhouse")
+
+
+@dataclass
+class Exchange:
+    """A request as far as it has come; however it ends, it becomes a Trace.
+
+    `inputs` holds the raw text under no field's name until it was read as the task's input.
+    """
+
+    head: Head
+    chosen: Chosen
+    inputs: dict[str, str]
+    warnings: list[str]
+    begun: float = field(default_factory=time.perf_counter)
+    first_ms: float | None = None
+    answered: Answered | None = None
+    error: str | None = None
+    kept: bool = False
+
+    @asynccontextmanager
+    async def traced(self, writer: TraceWriter) -> AsyncIterator[None]:
+        """Keep a Trace of what happens inside, whatever happens."""
+        try:
+            yield
+        except Exception as error:
+            self.failed(error)
+            raise
+        finally:
+            with CancelScope(shield=True):
+                await self.keep(writer)
+
+    async def keep(self, writer: TraceWriter) -> None:
+        """Store the Trace, once. That it cannot be stored is no reason to withhold an answer."""
+        if self.kept:
+            return
+        self.kept = True
+        try:
+            await asyncio.wrap_future(writer.add(self._trace()))
+        except (InhouseError, SQLAlchemyError) as error:
+            _log.warning("the trace of %s was not kept: %s", self.head.id, str(error).splitlines()[0])
+
+    def heard(self) -> None:
+        """Note when the first piece of the answer was there."""
+        if self.first_ms is None:
+            self.first_ms = self._elapsed_ms()
+
+    def ended(self, answered: Answered) -> None:
+        """Note the answer."""
+        self.answered = answered
+        if answered.trimmed:
+            self.warnings.append(TRIMMED)
+
+    def failed(self, error: Exception) -> None:
+        """Note why there is no answer, in one line."""
+        if isinstance(error, InhouseError):
+            self.error = error.what
+        else:
+            self.error = error.message if isinstance(error, ApiError) else f"{type(error).__name__}: {error}"
+
+    def _elapsed_ms(self) -> float:
+        return (time.perf_counter() - self.begun) * 1000
+
+    def _trace(self) -> Trace:
+        left = Answered(Prediction(target=None, error=self.error or LEFT), needs_review=True)
+        answered = self.answered or left
+        prediction, version = answered.prediction, self.chosen.version
+        return Trace(
+            id=self.head.id,
+            task=version.task,
+            model_version=version.name,
+            inputs=self.inputs,
+            output=prediction.target,
+            confidence=prediction.confidence,
+            needs_review=answered.needs_review,
+            latency_ms=self._elapsed_ms(),
+            prompt_tokens=prediction.prompt_tokens,
+            answer_tokens=prediction.answer_tokens,
+            created_at=now(),
+            error=prediction.error,
+            route=self.chosen.route,
+            ttft_ms=self.first_ms,
+        )

@@ -1,0 +1,98 @@
+"""What surrounds every request: its name and time, the host it is addressed to, its size, and what a fault says."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Collection
+from ipaddress import AddressValueError, IPv6Address
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from inhouse.api.errors import error_response
+
+ANY_HOST = "*"
+
+
+class Surrounding:
+    """Gives every answer, whoever wrote it, an `x-request-id` and the time it took.
+
+    Args:
+        hosts: names that requests may be addressed to, in lower case, an IPv6 address in brackets; `ANY_HOST` for all.
+        most_bytes: how large a body may be.
+    """
+
+    def __init__(self, app: ASGIApp, hosts: Collection[str], most_bytes: int) -> None:
+        self._app, self._hosts, self._most_bytes = app, hosts, most_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass an HTTP request on, unless it is addressed to another host or too large."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        begun, name, started = time.perf_counter(), f"req_{uuid.uuid4().hex}", False
+
+        async def named(message: Message) -> None:
+            nonlocal started
+            if message["type"] == "http.response.start":
+                started = True
+                headers = MutableHeaders(scope=message)
+                headers["x-request-id"] = name
+                headers["openai-processing-ms"] = str(round((time.perf_counter() - begun) * 1000))
+            await send(message)
+
+        refusal = self._refusal(Headers(scope=scope))
+        if refusal is not None:
+            await refusal(scope, receive, named)
+            return
+        try:
+            await self._app(scope, self._measured(receive), named)
+        except Exception:
+            if not started:
+                fault = "inhouse failed on this request; the server's log says why"
+                await error_response(500, fault, code="internal_error")(scope, receive, named)
+            raise  # the server logs it
+
+    def _refusal(self, headers: Headers) -> JSONResponse | None:
+        """What its head alone is refused for."""
+        host, length = headers.get("host", ""), headers.get("content-length", "0")
+        if ANY_HOST not in self._hosts and name_of(host) not in self._hosts:
+            return error_response(400, f"this server is not reached as {host[:100]!r}", code="invalid_host")
+        if length.isdecimal() and int(length) > self._most_bytes:
+            return error_response(413, self._too_large)
+        return None
+
+    def _measured(self, receive: Receive) -> Receive:
+        """Stops reading a body that is too large, whether or not it told its length beforehand."""
+        read = 0
+
+        async def measured() -> Message:
+            nonlocal read
+            message = await receive()
+            read += len(message.get("body", b""))
+            if read > self._most_bytes:
+                raise HTTPException(413, self._too_large)
+            return message
+
+        return measured
+
+    @property
+    def _too_large(self) -> str:
+        return f"the body is over {self._most_bytes // 2**20} MiB"
+
+
+def name_of(host: str) -> str:
+    """The name in a Host header, in lower case and without its port; empty where it is no host."""
+    name, colon, port = host.rpartition(":")
+    if not colon or not port.isdecimal():
+        name = host
+    bracketed = name.startswith("[") and name.endswith("]")
+    if bracketed:
+        try:
+            IPv6Address(name[1:-1])
+        except AddressValueError:
+            return ""
+    return name.lower() if bracketed or ":" not in name else ""

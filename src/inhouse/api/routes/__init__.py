@@ -1,0 +1,7 @@
+"""The endpoints: one module for each part of the surface; a new one adds its router here."""
+
+from fastapi import APIRouter
+
+from inhouse.api.routes import chat, feedback, health, models
+
+ROUTERS: tuple[APIRouter, ...] = (health.router, models.router, chat.router, feedback.router)

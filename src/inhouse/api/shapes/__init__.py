@@ -1,0 +1,1 @@
+"""Bodies as they come in and go out: what stands on the wire, apart from what is done with it."""

@@ -1,0 +1,67 @@
+"""Answers as server-sent events."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import AsyncExitStack
+
+from anyio import CancelScope
+from fastapi.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
+
+from inhouse.deploy import Answered, Ask, Piece, Runtime
+
+
+class EventStream(StreamingResponse):
+    """Events, which at their end, or when the client leaves, are closed; then `held` is let go.
+
+    The status is sent with the first event: what fails before it has a status of its own.
+    """
+
+    def __init__(self, events: AsyncGenerator[str], held: AsyncExitStack) -> None:
+        super().__init__(events, media_type="text/event-stream", headers={"cache-control": "no-cache"})
+        self._events, self._held = events, held
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send them."""
+        async with self._held:
+            try:
+                await super().__call__(scope, receive, send)
+            finally:
+                with CancelScope(shield=True):
+                    await self._events.aclose()
+
+    async def stream_response(self, send: Send) -> None:
+        """See `StreamingResponse`."""
+        self.body_iterator = _all(await anext(self._events), self._events)
+        await super().stream_response(send)
+
+
+async def _all(first: str, others: AsyncIterator[str]) -> AsyncIterator[str]:
+    yield first
+    async for one in others:
+        yield one
+
+
+async def pieces(runtime: Runtime, ask: Ask) -> AsyncGenerator[Piece | tuple[Answered, ...]]:
+    """An answer piece by piece, and at last as a whole. Closed before, it lets the model go.
+
+    Raises: what `Runtime.answer` raises.
+    """
+    box: asyncio.Queue[Piece | None] = asyncio.Queue()
+
+    async def work() -> tuple[Answered, ...]:
+        try:
+            return await runtime.answer(ask, box.put_nowait)
+        finally:
+            box.put_nowait(None)
+
+    answering = asyncio.create_task(work())
+    answering.add_done_callback(lambda done: done.cancelled() or done.exception())  # nobody may be there to ask
+    try:
+        while (piece := await box.get()) is not None:
+            yield piece
+        yield await answering
+    finally:
+        answering.cancel()

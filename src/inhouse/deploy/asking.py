@@ -1,0 +1,90 @@
+"""What is asked of a version, how a message becomes it, and what is heard of the answer."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from inhouse.core import ModelVersion
+from inhouse.core.json_schema import compact
+from inhouse.errors import InputError
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One request: the input's fields, and fewer tokens than an answer may take, where the caller says so."""
+
+    version: ModelVersion
+    inputs: Mapping[str, str]
+    most: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """What an answer has grown by."""
+
+    text: str
+
+
+def inputs_of(version: ModelVersion, content: str) -> dict[str, str]:
+    """A user message as the task's input fields.
+
+    One field: the whole text. Several: a JSON object with the fields, or `field: value` lines as in training.
+
+    Raises:
+        InputError: a field is missing or unknown.
+    """
+    fields = version.fields
+    if len(fields) == 1:
+        return {fields[0]: content.strip()}
+    found = _from_json(content) or _from_lines(content, fields)
+    missing = [f for f in fields if f not in found]
+    unknown = [f for f in found if f not in fields]
+    if missing or unknown:
+        what = f"field {missing[0]!r} is missing" if missing else f"field {unknown[0]!r} is not known"
+        raise InputError(
+            f"{what}; the task {version.task!r} reads {', '.join(fields)}",
+            "send a JSON object with these keys, or one `field: value` line for each",
+        )
+    return {f: found[f].strip() for f in fields}
+
+
+def conversation_of(version: ModelVersion, messages: Sequence[tuple[str, str]]) -> dict[str, str]:
+    """A request's messages, pairs of role and text, as a chat task's input.
+
+    Raises:
+        InputError: a role that the model was not trained with, or the last word is not the user's.
+    """
+    roles = {"developer": "system"}
+    told = [{"role": roles.get(role, role), "content": text.strip()} for role, text in messages]
+    odd = sorted({m["role"] for m in told} - {"system", "user", "assistant"})
+    if odd:
+        raise InputError(f"messages with the role {odd[0]!r} are not read", "send system, user and assistant messages")
+    if not told or told[-1]["role"] != "user" or not told[-1]["content"].strip():
+        raise InputError("the last message must be the user's, and say something", "end with a user message")
+    return {version.fields[0]: compact(told)}
+
+
+def _from_json(content: str) -> dict[str, str] | None:
+    try:
+        value = json.loads(content)
+    except ValueError:
+        return None
+    if not isinstance(value, dict):
+        return None
+    return {str(k): "" if v is None else v if isinstance(v, str) else json.dumps(v) for k, v in value.items()}
+
+
+def _from_lines(content: str, fields: Sequence[str]) -> dict[str, str]:
+    """`name: value` lines; a line that begins with no field's name goes on with the value before it."""
+    found: dict[str, str] = {}
+    current = ""
+    for line in content.splitlines():
+        name, colon, value = line.partition(":")
+        if colon and name.strip() in fields and name.strip() not in found:
+            current = name.strip()
+            found[current] = value.strip()
+        elif current:
+            found[current] += f"\n{line}"
+    return found

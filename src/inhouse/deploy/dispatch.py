@@ -1,0 +1,92 @@
+"""Which version a model's name means."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from inhouse.core import ModelVersion
+from inhouse.errors import ModelNotFound, NotFound, ParityFailed, UsageError
+from inhouse.store import Workspace, check_name, registry
+
+Route = Literal["champion", "candidate", "version"]
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """The version that answers a request, and how it came to."""
+
+    version: ModelVersion
+    route: Route
+
+
+class Dispatcher:
+    """The models of a workspace by name: `task` (its champion), `task@candidate`, `task@3`.
+
+    A name is looked up on every request, so a promotion in another process takes effect at once; a version is read
+    again only when its record has changed.
+    """
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+        self._known: dict[tuple[str, int], tuple[str, ModelVersion]] = {}
+
+    def choose(self, name: str) -> Chosen:
+        """The version that a model's name means.
+
+        Raises:
+            ModelNotFound: there is none, with those that there are.
+            ParityFailed: it does not compute what was trained.
+        """
+        task, _, which = name.partition("@")
+        try:
+            check_name(task)
+            if not self._workspace.has_task(task):
+                raise NotFound(f"there is no task {task!r}")
+            chosen = self._chosen(task, which)
+        except (NotFound, UsageError) as error:
+            known = ", ".join(known for known, _ in self.models()) or "none"
+            raise ModelNotFound(f"The model `{name}` does not exist: {error.what}", f"Models here: {known}") from error
+        if not chosen.version.parity.passed:
+            raise ParityFailed(
+                f"{chosen.version.name} is not served, as it failed the parity gate: {_reason(chosen.version)}"
+            )
+        return chosen
+
+    def models(self) -> list[tuple[str, ModelVersion]]:
+        """Every name that can be asked for, and the version that it means."""
+        found = []
+        for task in self._workspace.task_names():
+            served = {v.number: v for v in registry.versions(self._workspace, task) if v.parity.passed}
+            for alias, suffix in ((registry.CHAMPION, ""), (registry.CANDIDATE, "@candidate")):
+                number = registry.alias_number(self._workspace, task, alias)
+                if number in served:
+                    found.append((f"{task}{suffix}", served[number]))
+            found += [(v.name, v) for v in served.values()]
+        return found
+
+    def _chosen(self, task: str, which: str) -> Chosen:
+        if which == "":
+            return Chosen(self._version(task, registry.CHAMPION), "champion")
+        if which == registry.CANDIDATE:
+            return Chosen(self._version(task, registry.CANDIDATE), "candidate")
+        if which.isascii() and which.isdecimal() and len(which) < 10:
+            return Chosen(self._version(task, int(which)), "version")
+        raise NotFound(f"{which!r} is neither `{registry.CANDIDATE}` nor a number")
+
+    def _version(self, task: str, which: str | int) -> ModelVersion:
+        """As its record is now: an evaluation and `forget` change it after it is made."""
+        state = registry.state_of(self._workspace, task, which)
+        if state is None:
+            return registry.find_version(self._workspace, task, which)  # says what there is
+        number, changed_at = state
+        before, known = self._known.get((task, number), ("", None))
+        if known is None or before != changed_at:
+            known = registry.find_version(self._workspace, task, number)
+            self._known[task, number] = (changed_at, known)
+        return known
+
+
+def _reason(version: ModelVersion) -> str:
+    parity = version.parity
+    return parity.reason or "; ".join(parity.differences) or "no reason was recorded"

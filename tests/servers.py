@@ -1,0 +1,55 @@
+"""A real `inhouse serve`, in a process of its own."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import subprocess
+import sys
+import time
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+
+@dataclass
+class Server:
+    """A running `inhouse serve`; `process` is None where it runs in this one."""
+
+    process: subprocess.Popen[str] | None
+    folder: Path
+    url: str
+
+    def raw(self, method: str, path: str, body: bytes = b"", headers: dict[str, str] | None = None) -> Any:
+        """One request without a client's help: status, headers, parsed body."""
+        with closing(http.client.HTTPConnection(urlsplit(self.url).netloc, timeout=30)) as connection:
+            connection.request(method, path, body, {"content-type": "application/json", **(headers or {})})
+            answer = connection.getresponse()
+            text = answer.read()
+        shape = json.loads(text) if "json" in (answer.getheader("content-type") or "") else text.decode()
+        return answer.status, answer.headers, shape
+
+    def post(self, path: str, **body: Any) -> Any:
+        """One JSON request."""
+        return self.raw("POST", path, json.dumps(body).encode())
+
+    def kill(self) -> None:
+        """End it, with no time to tidy up."""
+        assert self.process is not None
+        self.process.kill()
+        self.process.communicate(timeout=30)
+
+
+def start(folder: Path, environment: dict[str, str], *arguments: str) -> Server:
+    """Serve a workspace on a free port; what it says goes to `serve.log` beside the folder."""
+    log = folder.parent / "serve.log"  # a pipe that nobody reads would stop the server once it is full
+    command = [str(Path(sys.executable).with_name("inhouse")), "serve", "--port", "0", "--workspace", str(folder)]
+    with log.open("w") as stderr:
+        process = subprocess.Popen([*command, *arguments], stderr=stderr, text=True, env=environment)
+    deadline = time.monotonic() + 60
+    while not (line := log.read_text()).endswith("\n") and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert line.startswith("serving on http://127.0.0."), line
+    return Server(process, folder, line.split()[2])

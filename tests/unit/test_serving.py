@@ -1,0 +1,212 @@
+"""What serves behind the API: the loaded models, the names, and who keeps the traces."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from sqlalchemy.exc import IntegrityError
+
+from inhouse.core import ModelVersion, Parity, Task, Trace
+from inhouse.deploy import Dispatcher, Served, pool
+from inhouse.errors import ModelNotFound, ParityFailed
+from inhouse.store import Workspace, registry, traffic
+from inhouse.store.trace_writer import TraceWriter
+
+PASSED = Parity(
+    passed=True,
+    tokens=1,
+    top1_agreement=1.0,
+    mean_logprob_difference=0.0,
+    worst_logprob_difference=0.0,
+    trainer_accuracy=1.0,
+    served_accuracy=1.0,
+    paired_p_value=1.0,
+    validation_examples=1,
+)
+
+
+@pytest.fixture
+def workspace(tmp_path):
+    workspace = Workspace(tmp_path / "workspace")
+    workspace.create()
+    yield workspace
+    workspace.close()
+
+
+def version(task="t", number=1, **changes):
+    plain = {"contender": "fine-tuned", "run": "run-1", "file_sha256": "a", "adapter_sha256": "b"}
+    plain |= {"fields": ("text",), "threshold": 0.5, "parity": PASSED, "lineage": {}}
+    return ModelVersion(task=task, number=number, **{**plain, **changes})
+
+
+# ---------------------------------------------------------------------- loaded models
+
+
+class Loaded(Served):
+    """A model that answers nothing and notes what happens to it."""
+
+    def __init__(self, version):
+        super().__init__(version)
+        self.closed = 0
+
+    def _question(self, inputs):
+        raise NotImplementedError
+
+    _answers = stream = _question
+
+    def close(self):
+        self.closed += 1
+
+
+@pytest.fixture
+def models(monkeypatch):
+    """A pool, and every model that it has loaded."""
+    loaded = []
+
+    def load(_workspace, version):
+        loaded.append(Loaded(version))
+        return loaded[-1]
+
+    monkeypatch.setattr(pool, "open_served", load)
+    return pool.Pool(None), loaded
+
+
+def test_a_model_is_loaded_once_and_takes_what_was_learned_since(models):
+    loader, loaded = models
+    for threshold in (0.5, 0.7, 0.7):
+        with loader.using(version(threshold=threshold)) as model:
+            assert model.version.threshold == threshold
+    assert len(loaded) == 1
+
+
+@pytest.mark.parametrize("changes", [{"file_sha256": "c"}, {"exact": True}, {"engine": "xllamacpp"}])
+def test_a_version_whose_file_was_replaced_is_loaded_anew_and_the_old_one_freed(models, changes):
+    loader, loaded = models
+    with loader.using(version()) as old:
+        with loader.using(version(**changes)) as new:
+            assert new is not old
+        assert old.closed == 0  # somebody still uses it
+    assert (old.closed, new.closed, len(loaded)) == (1, 0, 2)
+    with loader.using(version(**changes)) as again:
+        assert again is new
+    loader.close()
+    assert (old.closed, new.closed) == (1, 1)
+
+
+def test_an_idle_model_whose_file_was_replaced_is_freed_at_once(models):
+    loader, _ = models
+    with loader.using(version()) as old:
+        pass
+    with loader.using(version(file_sha256="c")):
+        assert old.closed == 1
+
+
+def test_the_least_recently_used_makes_room_but_none_in_use(models):
+    loader, loaded = models
+    with loader.using(version("busy")):
+        for task in ("b", "c", "d", "b", "e", "f"):
+            with loader.using(version(task)):
+                pass
+        closed = {one.version.task: one.closed for one in loaded}
+    assert closed == {"busy": 0, "b": 0, "c": 1, "d": 1, "e": 0, "f": 0}
+
+
+def test_a_pool_that_is_closed_frees_a_model_in_use_once(models):
+    loader, _ = models
+    with loader.using(version()) as model:
+        loader.close()
+        assert model.closed == 1
+    assert model.closed == 1
+
+
+# ---------------------------------------------------------------------- names
+
+
+def test_names_and_how_their_versions_came_to_answer(workspace):
+    workspace.save_task(Task(name="t"))
+    dispatcher = Dispatcher(workspace)
+    with pytest.raises(ModelNotFound, match="`t` does not exist") as none:
+        dispatcher.choose("t")
+    assert none.value.remedy == "Models here: none"
+    for _ in range(2):
+        registry.add_version(workspace, version())
+    registry.move_alias(workspace, "t", registry.CHAMPION, 1, action="promote")
+    registry.move_alias(workspace, "t", registry.CANDIDATE, 2, action="evaluate")
+    chosen = {name: dispatcher.choose(name) for name, _ in dispatcher.models()}
+    told = {name: (one.version.name, one.route) for name, one in chosen.items()}
+    assert told == {
+        "t": ("t@1", "champion"),
+        "t@candidate": ("t@2", "candidate"),
+        "t@1": ("t@1", "version"),
+        "t@2": ("t@2", "version"),
+    }
+    assert chosen["t"].version is chosen["t@1"].version  # read once
+
+
+def test_a_version_is_read_again_when_its_record_has_changed(workspace):
+    workspace.save_task(Task(name="t"))
+    made = registry.add_version(workspace, version())
+    dispatcher = Dispatcher(workspace)
+    before = dispatcher.choose("t@1").version
+    assert dispatcher.choose("t@1").version is before
+    registry.update_version(workspace, made.model_copy(update={"threshold": 0.9}))
+    assert dispatcher.choose("t@1").version.threshold == 0.9
+    failed = PASSED.model_copy(update={"passed": False, "reason": "they differ"})
+    registry.update_version(workspace, made.model_copy(update={"parity": failed}))
+    with pytest.raises(ParityFailed, match="t@1 is not served, as it failed the parity gate: they differ"):
+        dispatcher.choose("t@1")
+
+
+# ---------------------------------------------------------------------- traces
+
+
+def trace(name):
+    plain = {"task": "t", "model_version": "t@1", "inputs": {"text": "x"}, "output": "b", "confidence": 0.5}
+    plain |= {"needs_review": False, "latency_ms": 1.0, "prompt_tokens": 3, "answer_tokens": 2, "created_at": "now"}
+    return Trace(id=name, **plain)
+
+
+def test_traces_that_come_together_are_written_together(workspace, monkeypatch):
+    begun, go, groups, add_traces = threading.Event(), threading.Event(), [], traffic.add_traces
+
+    def slow(workspace, traces):
+        begun.set()
+        assert go.wait(20)
+        groups.append(len(traces))
+        add_traces(workspace, traces)
+
+    monkeypatch.setattr(traffic, "add_traces", slow)
+    writer = TraceWriter(workspace)
+    first = writer.add(trace("c-0"))
+    assert begun.wait(20)
+    others = [writer.add(trace(f"c-{n}")) for n in range(1, 100)]
+    assert not first.cancel()
+    go.set()
+    for one in (first, *others):
+        one.result(20)
+    assert groups == [1, 99]
+    assert {t.id for t in traffic.traces(workspace, "t")} == {f"c-{n}" for n in range(100)}
+    writer.close()
+
+
+def test_many_threads_lose_no_trace(workspace):
+    writer = TraceWriter(workspace)
+    with ThreadPoolExecutor(60) as threads:
+        kept = list(threads.map(lambda n: writer.add(trace(f"c-{n}")), range(600)))
+    writer.close()  # writes what waits
+    assert all(one.done() and one.exception() is None for one in kept)
+    assert traffic.trace_count(workspace, "t") == 600
+
+
+def test_a_trace_that_cannot_be_kept_takes_no_other_with_it(workspace):
+    traffic.add_trace(workspace, trace("c-1"))
+    writer = TraceWriter(workspace)
+    with workspace.database.begin():  # the writer waits for it, and the three become one group or two
+        kept = [writer.add(trace(name)) for name in ("c-0", "c-1", "c-2")]
+    with pytest.raises(IntegrityError):
+        kept[1].result(20)
+    assert [one.result(20) for one in (kept[0], kept[2])] == [None, None]
+    assert traffic.trace_count(workspace, "t") == 3
+    writer.close()
