@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -139,6 +140,31 @@ def enough(workspace, winner):
 def serve(workspace, name):
     """Promote a contender; by force, as the random base is far worse than what was promoted above."""
     return inhouse.promote(workspace, "intents", which="1", contender=name, force=True, reason="for the test")
+
+
+def test_a_second_evaluation_asks_no_language_model_at_all(compared, monkeypatch):
+    from inhouse.evaluate.contenders import generating
+
+    workspace, _ = compared
+    monkeypatch.setattr(import_module("inhouse.evaluate.beyond"), "LEAST", 5)
+    first = inhouse.evaluate(workspace, "intents")
+    asked: list[int] = []
+
+    def refused(engine, questions, *more):
+        asked.append(len(questions))
+        raise AssertionError("it was asked again")
+
+    monkeypatch.setattr(generating, "answer_all", refused)
+    monkeypatch.setattr(import_module("inhouse.evaluate.divergence"), "divergence", refused)
+    second = inhouse.evaluate(workspace, "intents")
+    assert asked == []
+    steady = {(c.contender, c.change): c.same.value for c in second.consistency}
+    assert steady == {(c.contender, c.change): c.same.value for c in first.consistency}
+    assert {"prompted", "fine-tuned"} <= {name for name, _ in steady}
+    kept = predictions.load(workspace, "intents", second.model_version, "prompted again", second.dataset_fingerprint)
+    (key,) = kept.group_by("example", "key").len().select("len").unique().to_series().to_list()
+    assert second.forgetting == first.forgetting
+    assert key == 1  # the same question three times has three keys
 
 
 def test_of_a_sample_everything_says_so_and_it_is_promoted_by_what_it_was_asked(compared, monkeypatch):

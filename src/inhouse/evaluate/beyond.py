@@ -3,8 +3,9 @@ how far examples that were learned from are answered better than others, and whe
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -16,6 +17,7 @@ from inhouse.core import (
     Metric,
     Prediction,
     RobustnessResult,
+    Split,
     Task,
     by_chance,
     canonical_hash,
@@ -24,7 +26,7 @@ from inhouse.core import (
 from inhouse.core.json_schema import parse_object
 from inhouse.errors import NoMetric
 from inhouse.evaluate.changes import AGAIN, CHANGES, changed
-from inhouse.evaluate.contenders import Answers, Field, contenders_of
+from inhouse.evaluate.contenders import Answers, Asked, Field, contenders_of
 from inhouse.evaluate.memorised import Memorised, long_enough, memorised
 from inhouse.scoring import Judged, Judging, apart, field_scores, object_exact, summarise
 
@@ -54,13 +56,28 @@ class _Question(NamedTuple):
 
 
 @dataclass(frozen=True)
+class Kept:
+    """Answers to changed questions, with the example that each was made of, so that none is asked again.
+
+    `keys` and `seconds` as those of `Asked`.
+    """
+
+    examples: Sequence[Example]
+    splits: Sequence[Split]
+    answers: Sequence[Prediction]
+    keys: Sequence[str]
+    seconds: Sequence[float]
+
+
+@dataclass(frozen=True)
 class Beyond:
-    """What was found; `notes` name the contenders that were not asked, and why."""
+    """What was found; `notes` name the contenders that were not asked, and why; `kept` is by the contenders' names."""
 
     consistency: tuple[Consistency, ...] = ()
     robustness: tuple[RobustnessResult, ...] = ()
     gap: GapResult | None = None
     notes: tuple[str, ...] = ()
+    kept: Mapping[str, Kept] = field(default_factory=dict)
 
 
 def beyond_the_average(
@@ -89,26 +106,45 @@ def beyond_the_average(
     consistency: list[Consistency] = []
     robustness: list[RobustnessResult] = []
     slow: list[str] = []
+    kept: dict[str, Kept] = {}
     gap = None
     for one in (a for a in answers if a.name in known):
         questions, rows = _within(given, one, minutes if one.name in names else minutes_of_others)
         if rows < LEAST:
             slow.append(one.name)
             continue
-        # What is kept would be equal to itself, so all is asked anew.
         # Whoever chooses by validation examples has chosen.
-        new: dict[str, Any] = {"fits": {}, "notes": [], "identities": {}, "asked": {}, "left_out": []}
+        new: dict[str, Any] = {"fits": {}, "notes": [], "asked": {}, "left_out": [], "attempts": _attempts(questions)}
         again = replace(given, validation=[], test=[q.example for q in questions], **new)
         try:
             given.reporter.say(f"{one.name}: asked again with harmless changes")
             found = known[one.name].ask(again)
         finally:
             again.close()
+        if one.name in again.asked:
+            kept[one.name] = _kept(given, questions, found, again.asked[one.name])
         consistency += _consistency(given, one, questions, found)
         robustness += _robustness(given, one, questions, found)
         if one.name in names and one.name in given.tuned_names:
             gap = _gap(given, one, questions, found, metric, judging, _by_heart(given, one, minutes)) or gap
-    return Beyond(tuple(consistency), tuple(robustness), gap, tuple(_left_out(slow, answers, known)))
+    return Beyond(tuple(consistency), tuple(robustness), gap, tuple(_left_out(slow, answers, known)), kept)
+
+
+def _attempts(questions: Sequence[_Question]) -> list[int]:
+    """Of each question that is put again as it was, which time that is; 0 of any other."""
+    times: Counter[int] = Counter()
+    found = []
+    for one in questions:
+        again = one.what == "change" and one.change == AGAIN
+        times[one.place] += again
+        found.append(times[one.place] if again else 0)
+    return found
+
+
+def _kept(given: Field, questions: Sequence[_Question], found: Sequence[Prediction], asked: Asked) -> Kept:
+    places = [(given.train if q.what == "train" else given.test)[q.place] for q in questions]
+    splits: list[Split] = ["train" if q.what == "train" else "test" for q in questions]
+    return Kept(places, splits, found, asked.keys, asked.seconds)
 
 
 def _left_out(slow: Sequence[str], answers: Sequence[Answers], known: Mapping[str, object]) -> Iterator[str]:

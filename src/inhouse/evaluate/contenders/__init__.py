@@ -2,7 +2,7 @@
 
 from importlib import import_module
 
-from inhouse.evaluate.contenders.registry import CONTENDERS, Answers, Contender, Field, contender
+from inhouse.evaluate.contenders.registry import CONTENDERS, Answers, Asked, Contender, Field, contender
 
 # Each registers its contenders. Their order is that of reports, and the first of equals stands for its side.
 for _module in ("tuned", "prompting", "searching", "retrieving", "classical", "floor"):
@@ -22,6 +22,7 @@ __all__ = [
     "SHOWN_EXAMPLES",
     "UNASKED",
     "Answers",
+    "Asked",
     "Contender",
     "Field",
     "TimeBudget",

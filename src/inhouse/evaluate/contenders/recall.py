@@ -23,7 +23,8 @@ def ask_once(
         prompts: all that an answer depends on beside the model and the form of answers, by the question's place.
         ask: answers the questions at some places, in their order.
     """
-    keys = {i: content_key(given, which, prompt) for i, prompt in prompts.items()} if which in given.identities else {}
+    named = which in given.identities
+    keys = {i: content_key(given, which, _told(given, i, p)) for i, p in prompts.items()} if named else {}
     kept = {i: given.known[key] for i, key in keys.items() if key in given.known}
     fresh = [i for i in prompts if i not in kept]
     ready, begun = given.fits.get(name, 0.0), time.perf_counter()
@@ -41,6 +42,12 @@ def ask_once(
         seconds_before=sum(seconds[i] for i in kept),
     )
     return found | {i: Prediction.model_validate_json(text) for i, (text, _) in kept.items()}
+
+
+def _told(given: Field, place: int, prompt: object) -> object:
+    """What an answer depends on: to a question that is put again also how often it was."""
+    attempt = given.attempts[place] if given.attempts else 0
+    return (attempt, prompt) if attempt else prompt
 
 
 def content_key(given: Field, which: str, prompt: object) -> str:

@@ -92,6 +92,7 @@ class Field:
         embedded: the sentence embeddings that were made already.
         costs: tokens of solved examples in a prompt, by their ids, as far as they were counted.
         fresh: keys of the answers that were given since the field was made.
+        attempts: of each question, how often the very same was put before, each time answered anew; empty: never.
         lent: its models are another field's, which frees them.
         fitted: linear models of the training and the validation examples, by the contender's name: as it answers
             validation, and as it serves.
@@ -126,6 +127,7 @@ class Field:
     embedded: Vectors | None = None
     costs: dict[str, int] = field(default_factory=dict)
     fresh: set[str] = field(default_factory=set)
+    attempts: Sequence[int] = ()
     lent: bool = False
     fitted: dict[str, tuple[Any, Any]] = field(default_factory=dict)
 

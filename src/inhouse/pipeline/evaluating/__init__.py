@@ -10,7 +10,7 @@ from inhouse.clean import leaked_tests
 from inhouse.core import Dataset, Evaluation, ModelVersion, Reporter, Silent, Task, TrainResult
 from inhouse.engine import require_base
 from inhouse.errors import NotFound
-from inhouse.pipeline.evaluating.answers import keep_answers
+from inhouse.pipeline.evaluating.answers import keep_answers, keep_changed
 from inhouse.pipeline.evaluating.bases import bases_of
 from inhouse.pipeline.evaluating.beyond import asked_beyond, slices_of
 from inhouse.pipeline.evaluating.champion import CHAMPION, against_champion, beside, champion_of
@@ -151,6 +151,7 @@ def _evaluate(
     keep_answers(workspace, version, versions, dataset, answers, given)
     confidence = reviewed(task, dataset, answers, on_validation, judged)
     beyond = asked_beyond(given, answers, judged, version.contender, verdict, judging, budget)
+    keep_changed(workspace, version, dataset, beyond.kept)
     on_test = {models[a.name].name: a.test for a in answers if a.name in models}
     champion = champion_of(workspace, version, dataset, reporter, on_test)
     asked = [*answers, *beside(champion, test)]

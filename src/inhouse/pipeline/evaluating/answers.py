@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from inhouse.core import Dataset, ModelVersion
 from inhouse.store import Workspace, predictions
 
 if TYPE_CHECKING:
+    from inhouse.evaluate.beyond import Kept
     from inhouse.evaluate.contenders import Answers, Field
 
 
@@ -54,4 +55,21 @@ def keep_answers(
             answers=tried.answers,
             keys=[asked.keys[place] for place in tried.places],
             seconds=[asked.seconds[place] for place in tried.places],
+        )
+
+
+def keep_changed(workspace: Workspace, version: ModelVersion, dataset: Dataset, kept: Mapping[str, Kept]) -> None:
+    """Keep the answers to questions that were changed, under the examples that these were made of."""
+    for name, one in kept.items():
+        predictions.save(
+            workspace,
+            task=version.task,
+            model_version=version.name,
+            contender=f"{name} again",
+            dataset=dataset,
+            examples=one.examples,
+            splits=one.splits,
+            answers=one.answers,
+            keys=one.keys,
+            seconds=one.seconds,
         )
