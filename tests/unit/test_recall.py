@@ -107,5 +107,5 @@ def test_a_model_without_identity_and_a_remote_failure_are_asked_again():
 def test_what_a_thousand_requests_to_a_remote_model_cost(name, prices, cost):
     remote = RemoteSettings(base_url="https://x", model="m", **prices)
     test = [Prediction(target="a", prompt_tokens=1000, answer_tokens=100)] * 3 + [Prediction(target=None, error="503")]
-    found = result_of(Answers(name, False, [], test, 1.0), {}, {}, {"x": remote})
+    found = result_of(Answers(name, False, [], test, 1.0), {}, {}, {"x": remote}, 0.0)
     assert found.cost_per_thousand == (None if cost is None else pytest.approx(cost))
