@@ -27,7 +27,11 @@ for chunk in client.chat.completions.create(
 told["streamed"] = "".join(pieces)
 
 told["errors"] = []
-for wrong in ({"model": "nobody"}, {"messages": [{"role": "user", "content": ""}]}, {"n": 2}):
+for wrong in (
+    {"model": "nobody"},
+    {"messages": [{"role": "user", "content": ""}]},
+    {"tools": [{"type": "function", "function": {"name": "f"}}]},
+):
     try:
         client.chat.completions.create(**{"model": model, "messages": messages, **wrong})
     except APIStatusError as error:

@@ -183,8 +183,9 @@ def test_a_system_message_is_accepted_and_said_to_be_unused(client):
     messages = [{"role": "system", "content": "You route."}, {"role": "user", "content": "new pin please now"}]
     answer = client.chat.completions.create(model="intents", messages=messages, temperature=0.2, max_tokens=5)
     assert answer.choices[0].message.content == ask(client, "new pin please now").choices[0].message.content
-    (warning,) = answer.inhouse["warnings"]
-    assert "system message was not used" in warning
+    steered, unread = answer.inhouse["warnings"]
+    assert steered == "temperature had no effect: a label is always the likeliest"
+    assert "system message was not used" in unread
 
 
 def test_content_may_come_in_parts(client):
@@ -231,7 +232,12 @@ USER = {"role": "user", "content": "where is my card"}
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"n": 2}, "`n` is not supported"),
+        ({"n": 0}, "n: Input should be greater than or equal to 1"),
+        ({"n": 129}, "n: Input should be less than or equal to 128"),
+        ({"temperature": 2.1}, "temperature: Input should be less than or equal to 2"),
+        ({"top_p": -0.1}, "top_p: Input should be greater than or equal to 0"),
+        ({"stop": ["a", "b", "c", "d", "e"]}, "stop"),
+        ({"stop": ""}, "stop"),
         ({"logprobs": True}, "`logprobs` is not supported"),
         ({"tools": [{"type": "function", "function": {"name": "f"}}]}, "`tools` is not supported"),
         ({"response_format": {"type": "json_object"}}, "`response_format` is not supported"),

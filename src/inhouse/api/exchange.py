@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from anyio import CancelScope
 from sqlalchemy.exc import SQLAlchemyError
@@ -15,7 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from inhouse.api.errors import ApiError
 from inhouse.api.shapes.chat import Head
 from inhouse.core import Prediction, Trace
-from inhouse.deploy import Answered, Chosen
+from inhouse.deploy import LIKELIEST, Answered, Ask, Chosen, Options
 from inhouse.errors import InhouseError
 from inhouse.store.database import now
 from inhouse.store.trace_writer import TraceWriter
@@ -37,6 +38,8 @@ class Exchange:
     chosen: Chosen
     inputs: dict[str, str]
     warnings: list[str]
+    options: Options = LIKELIEST
+    count: int = 1
     begun: float = field(default_factory=time.perf_counter)
     first_ms: float | None = None
     answered: Answered | None = None
@@ -70,10 +73,14 @@ class Exchange:
         if self.first_ms is None:
             self.first_ms = self._elapsed_ms()
 
-    def ended(self, answered: Answered) -> None:
-        """Note the answer."""
-        self.answered = answered
-        if answered.trimmed:
+    def ask(self) -> Ask:
+        """What is asked of the version, once the inputs were read."""
+        return Ask(self.chosen.version, self.inputs, self.options, self.count)
+
+    def ended(self, answers: Sequence[Answered]) -> None:
+        """Note the answers. Of several the Trace keeps the first."""
+        self.answered = answers[0]
+        if self.answered.trimmed:
             self.warnings.append(TRIMMED)
 
     def failed(self, error: Exception) -> None:
@@ -105,4 +112,10 @@ class Exchange:
             error=prediction.error,
             route=self.chosen.route,
             ttft_ms=self.first_ms,
+            asked=self._asked(),
         )
+
+    def _asked(self) -> dict[str, Any]:
+        """The wishes that were not the usual ones."""
+        options = {name: value for name, value in asdict(self.options).items() if value}
+        return options | ({"n": self.count} if self.count > 1 else {})

@@ -1,12 +1,13 @@
 """From what was trained to a served file: the parity gate, and the loaded model that answers."""
 
-from inhouse.deploy.asking import Ask, Piece, conversation_of, inputs_of
+from inhouse.deploy.asking import LIKELIEST, Ask, Options, Piece, conversation_of, inputs_of
 from inhouse.deploy.dispatch import Chosen, Dispatcher
 from inhouse.deploy.parity import MIN_AGREEMENT, MIN_LABELS, MIN_TOKENS, compare, compare_labels
 from inhouse.deploy.runtime import Runtime
 from inhouse.deploy.served import Answered, Served, ServedClassifier, ServedModel, form_of, open_served
 
 __all__ = [
+    "LIKELIEST",
     "MIN_AGREEMENT",
     "MIN_LABELS",
     "MIN_TOKENS",
@@ -14,6 +15,7 @@ __all__ = [
     "Ask",
     "Chosen",
     "Dispatcher",
+    "Options",
     "Piece",
     "Runtime",
     "Served",

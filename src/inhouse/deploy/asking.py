@@ -4,27 +4,58 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from hashlib import blake2b
 
 from inhouse.core import ModelVersion
 from inhouse.core.json_schema import compact
+from inhouse.engine.protocol import Sampling
 from inhouse.errors import InputError
+
+_SEEDS = 2**63
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How the caller wants a text to be written; nothing here changes a label or an object of a task.
+
+    Attributes:
+        most: fewer tokens than an answer may take.
+        stop: strings that end the text and are no part of it.
+        sampling: None for the likeliest text.
+    """
+
+    most: int | None = None
+    stop: tuple[str, ...] = ()
+    sampling: Sampling | None = None
+
+    def of_choice(self, choice: int) -> Options:
+        """The same for one of several answers: each has a seed of its own, which that of the next request is not."""
+        if self.sampling is None or choice == 0:
+            return self
+        mixed = blake2b(f"{self.sampling.seed} {choice}".encode(), digest_size=8).digest()
+        return replace(self, sampling=replace(self.sampling, seed=int.from_bytes(mixed) % _SEEDS))
+
+
+LIKELIEST = Options()
 
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """One request: the input's fields, and fewer tokens than an answer may take, where the caller says so."""
+    """One request: the input's fields, how the answer is to be, and how many answers there are to be."""
 
     version: ModelVersion
     inputs: Mapping[str, str]
-    most: int | None = None
+    options: Options = LIKELIEST
+    count: int = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """What an answer has grown by."""
+    """What one of the answers has grown by."""
 
     text: str
+    choice: int = 0
 
 
 def inputs_of(version: ModelVersion, content: str) -> dict[str, str]:

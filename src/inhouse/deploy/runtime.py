@@ -27,13 +27,13 @@ class Runtime:
         self._threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="inhouse-answer")
 
     async def answer(self, ask: Ask, hear: Callable[[Piece], None] | None = None) -> tuple[Answered, ...]:
-        """The answers to one request. Cancelled, it lets the model go at the next token.
+        """The answers to one request, as many as it asks for. Cancelled, it lets the model go at the next token.
 
         Args:
             hear: is told every piece in the event loop, the last one before this returns.
 
         Raises:
-            InputError: the input is empty, or too long.
+            InputError: the input is empty, or too long, or the engine cannot do what is wished.
             ModelUnavailable: the version cannot be loaded.
             EngineFault: the engine failed.
         """
@@ -43,27 +43,32 @@ class Runtime:
             assert hear is not None
             loop.call_soon_threadsafe(hear, piece)
 
+        told = None if hear is None else tell
+        choices = [
+            loop.run_in_executor(self._threads, self._answer, ask, choice, told, left.is_set)
+            for choice in range(ask.count)
+        ]
         try:
-            told = None if hear is None else tell
-            return await loop.run_in_executor(self._threads, self._answer, ask, told, left.is_set)
+            return tuple(await asyncio.gather(*choices))
         finally:
             left.set()
 
-    def _answer(self, ask: Ask, tell: Callable[[Piece], None] | None, left: Callable[[], bool]) -> tuple[Answered, ...]:
+    def _answer(
+        self, ask: Ask, choice: int, tell: Callable[[Piece], None] | None, left: Callable[[], bool]
+    ) -> Answered:
         with self._pool.using(ask.version) as model:
-            question = model.question(ask.inputs)
-            sent, last = "", None
-            with closing(model.stream(question, ask.most, every_token=tell is not None)) as parts:
+            question, options = model.question(ask.inputs), ask.options.of_choice(choice)
+            sent, last = 0, None
+            with closing(model.stream(question, options, every_token=tell is not None)) as parts:
                 for text, answered in parts:
                     last = answered
                     if left():
                         raise EngineFault("nobody waits for the answer any more")
-                    whole = text.rstrip("\ufffd")  # half a character: the rest comes with the next token
-                    if tell is not None and len(whole) > len(sent):
-                        tell(Piece(whole[len(sent) :]))
-                        sent = whole
+                    if tell is not None and len(text) > sent:
+                        tell(Piece(text[sent:], choice))
+                        sent = len(text)
             assert last is not None
-            return (replace(last, trimmed=question.trimmed),)
+            return replace(last, trimmed=question.trimmed)
 
     def close(self) -> None:
         """Free every model; requests under way end with a fault."""

@@ -6,6 +6,7 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -13,6 +14,7 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
 from inhouse.core import ModelVersion, Outline, Prediction, calibrated_parts, render_input
+from inhouse.deploy.asking import LIKELIEST, Options
 from inhouse.engine import Base, get_base, served_file
 from inhouse.engine.answers import AnswerForm, Question, answer_all, answer_form, as_prediction, doubtful
 from inhouse.engine.chat_template import ChatTemplate
@@ -22,7 +24,8 @@ from inhouse.engine.gguf_fields import context_length, read_fields
 from inhouse.engine.linear_archive import LINEAR_ENGINE
 from inhouse.engine.prompt_file import read_frame
 from inhouse.engine.prompts import trained_messages
-from inhouse.engine.protocol import Generation, Grammar, Progress, StreamingEngine
+from inhouse.engine.protocol import Generation, Progress, StreamingEngine, Wishes
+from inhouse.engine.stop_strings import NO_STOPS, StopStrings
 from inhouse.errors import InputError
 from inhouse.scoring import outline_checks
 from inhouse.scoring.mentions import mentioned_fields
@@ -95,13 +98,18 @@ class Served(ABC):
 
     @abstractmethod
     def stream(
-        self, question: Question, most: int | None = None, *, every_token: bool = True
+        self, question: Question, options: Options = LIKELIEST, *, every_token: bool = True
     ) -> Generator[tuple[str, Answered | None]]:
         """The text so far, again and again, and with the last one the answer as a whole.
 
+        What was told of a text stays: half a character, and what a stop string may begin with, come later.
+
         Args:
-            most: fewer tokens than an answer may take; not for what is no answer until it is whole.
+            options: for texts; a label or an object is the likeliest, and none until it is whole.
             every_token: False where nobody reads along: the whole alone.
+
+        Raises:
+            InputError: the engine cannot do what is wished.
         """
 
     @abstractmethod
@@ -207,32 +215,66 @@ class ServedModel(Served):
         return answer_all(self.engine, questions, self.form, self.template.decode, progress)
 
     def stream(
-        self, question: Question, most: int | None = None, *, every_token: bool = True
+        self, question: Question, options: Options = LIKELIEST, *, every_token: bool = True
     ) -> Generator[tuple[str, Answered | None]]:
-        """See `Served.stream`. Where the input has a grammar of its own there is but the whole, as it may have to be
+        """See `Served.stream`."""
+        whole = self._text if self.form.partial else self._fixed
+        return whole(question, options, every_token=every_token)
+
+    def _fixed(
+        self, question: Question, _options: Options, *, every_token: bool
+    ) -> Generator[tuple[str, Answered | None]]:
+        """A label or an object. Where the input has a grammar of its own there is but the whole, as it may have to be
         asked twice."""
         form = self.form
-        most = min(form.max_tokens, most) if most is not None and form.partial else form.max_tokens
         grammar = form.grammar_of(question.text)
         own = grammar is not form.grammar
-        last = yield from self._parts(question, most, grammar, silent=own or not every_token)
+        wishes = Wishes(form.max_tokens, grammar)
+        last, _ = yield from self._parts(question, wishes, silent=own or not every_token)
         prediction = as_prediction(last, len(question.prompt), form, self.template.decode)
         if own and prediction.error:
-            last = yield from self._parts(question, most, form.grammar, silent=True)
+            last, _ = yield from self._parts(question, replace(wishes, grammar=form.grammar), silent=True)
             prediction = doubtful(as_prediction(last, len(question.prompt), form, self.template.decode))
         yield self.template.decode(last.ids), self.judged(prediction)
 
+    def _text(
+        self, question: Question, options: Options, *, every_token: bool
+    ) -> Generator[tuple[str, Answered | None]]:
+        """A text, written as the caller wants it."""
+        wishes = Wishes(min(self.form.max_tokens, options.most or self.form.max_tokens), None, options.sampling)
+        stops = StopStrings(options.stop) if options.stop else NO_STOPS
+        last, end = yield from self._parts(question, wishes, stops, silent=not every_token)
+        text = self.template.decode(last.ids)[:end]
+        given = replace(last, finished=last.finished or end is not None)
+        prediction = as_prediction(given, len(question.prompt), self.form, lambda _: text)
+        if end is not None and prediction.target is None:
+            prediction = prediction.model_copy(update={"target": text})  # of nothing: the caller wanted no more
+        yield text, self.judged(prediction)
+
     def _parts(
-        self, question: Question, most: int, grammar: Grammar | None, *, silent: bool
-    ) -> Generator[tuple[str, None], None, Generation]:
-        """The answer as it grows, and at its end."""
-        last = None
-        for last in self.engine.stream(question.prompt, max_new_tokens=most, grammar=grammar, every_token=not silent):
-            if not silent:
-                yield self.template.decode(last.ids), None
+        self, question: Question, wishes: Wishes, stops: StopStrings = NO_STOPS, *, silent: bool
+    ) -> Generator[tuple[str, None], None, tuple[Generation, int | None]]:
+        """The answer as it grows, and at its end; with where its text is cut, if it is."""
+        last, end = None, None
+        with closing(
+            self.engine.stream(
+                question.prompt,
+                max_new_tokens=wishes.most,
+                grammar=wishes.grammar,
+                sampling=wishes.sampling,
+                every_token=not silent or stops is not NO_STOPS,
+            )
+        ) as parts:
+            for last in parts:
+                text = self.template.decode(last.ids)
+                if (end := stops.end(text)) is not None:
+                    break
+                if not silent:
+                    whole = text.rstrip("\ufffd")  # half a character: the rest comes with the next token
+                    yield whole[: stops.certain(whole)], None
         if last is None:
             raise InputError("the model gave no answer", "send the request again")
-        return last
+        return last, end
 
     def renew(self, version: ModelVersion) -> bool:
         """See `Served.renew`."""
@@ -295,7 +337,7 @@ class ServedClassifier(Served):
         return self.classifier.answer(questions, progress)
 
     def stream(
-        self, question: Question, most: int | None = None, *, every_token: bool = True
+        self, question: Question, options: Options = LIKELIEST, *, every_token: bool = True
     ) -> Generator[tuple[str, Answered | None]]:
         """See `Served.stream`: a label comes as a whole."""
         answer: Future[Prediction] = Future()

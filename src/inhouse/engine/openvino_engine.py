@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import queue
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -14,7 +14,18 @@ from typing import Any
 
 import numpy as np
 
-from inhouse.engine.protocol import Generation, Grammar, Grammars, Hear, Progress, Ticket, Wishes, heard, of_each
+from inhouse.engine.protocol import (
+    Generation,
+    Grammar,
+    Grammars,
+    Hear,
+    Progress,
+    Sampling,
+    Ticket,
+    Wishes,
+    heard,
+    of_each,
+)
 from inhouse.engine.quiet import settle
 from inhouse.engine.signal_stack import usual_signal_stack
 from inhouse.errors import EngineFault, ModelUnavailable
@@ -124,10 +135,16 @@ class OpenVinoEngine:
         return request
 
     def stream(
-        self, prompt: Sequence[int], *, max_new_tokens: int, grammar: Grammar | None = None, every_token: bool = True
-    ) -> Iterator[Generation]:
+        self,
+        prompt: Sequence[int],
+        *,
+        max_new_tokens: int,
+        grammar: Grammar | None = None,
+        sampling: Sampling | None = None,
+        every_token: bool = True,
+    ) -> Generator[Generation]:
         """See `StreamingEngine.stream`."""
-        wishes = Wishes(max_new_tokens, grammar)
+        wishes = Wishes(max_new_tokens, grammar, sampling)
         return heard(lambda hear: self.submit(prompt, wishes, hear, every_token=every_token))
 
     def close(self) -> None:
@@ -277,7 +294,10 @@ class OpenVinoEngine:
     def _config(self, wishes: Wishes) -> Any:  # noqa: ANN401
         config = self._genai.GenerationConfig()
         config.max_new_tokens = wishes.most
-        config.do_sample = False
+        config.do_sample = wishes.sampling is not None
+        if wishes.sampling is not None:
+            config.temperature, config.top_p = wishes.sampling.temperature, wishes.sampling.top_p
+            config.rng_seed = wishes.sampling.seed
         config.eos_token_id = self._end_of_turn
         config.stop_token_ids = {self._end_of_turn}
         config.logprobs = 1  # without it every score reads 0.0

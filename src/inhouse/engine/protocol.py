@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import repeat
 from queue import SimpleQueue
@@ -73,11 +73,31 @@ class Engine(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Sampling:
+    """Tokens drawn by chance instead of the likeliest.
+
+    Attributes:
+        temperature: above 0; what the logits are divided by.
+        top_p: above 0, at most 1: draw among the likeliest tokens that have so much of the chances together.
+        seed: from 0 to 2**63 - 1. The same request with the same seed gives the same answer, as far as the engine's
+            arithmetic does not differ with what else it computes.
+    """
+
+    temperature: float
+    top_p: float
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
 class Wishes:
-    """How one request is to be answered: with at most so many tokens, kept inside the `grammar` where there is one."""
+    """How one request is to be answered: with at most so many tokens, kept inside the `grammar` where there is one.
+
+    Without `sampling` each token is the likeliest.
+    """
 
     most: int
     grammar: Grammar | None = None
+    sampling: Sampling | None = None
 
 
 # Who waits for a request: told the answer so far, and at last None, or the fault that ended it. The engine's own thread
@@ -104,17 +124,24 @@ class StreamingEngine(Engine, Protocol):
 
         Raises:
             EngineFault: the engine is closed.
+            InputError: the engine cannot do what is wished.
         """
         ...
 
     def stream(
-        self, prompt: Sequence[int], *, max_new_tokens: int, grammar: Grammar | None = None, every_token: bool = True
-    ) -> Iterator[Generation]:
+        self,
+        prompt: Sequence[int],
+        *,
+        max_new_tokens: int,
+        grammar: Grammar | None = None,
+        sampling: Sampling | None = None,
+        every_token: bool = True,
+    ) -> Generator[Generation]:
         """One answer as it grows, for a thread that waits: each item holds the ids so far. See `submit`."""
         ...
 
 
-def heard(submit: Callable[[Hear], Ticket]) -> Iterator[Generation]:
+def heard(submit: Callable[[Hear], Ticket]) -> Generator[Generation]:
     """What is told of a request, for a thread that waits; one that stops waiting cancels the request.
 
     Raises:

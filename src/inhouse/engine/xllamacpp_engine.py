@@ -15,14 +15,25 @@ import shutil
 import tempfile
 import threading
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
 from inhouse.engine.gguf_fields import context_length, read_fields
-from inhouse.engine.protocol import Generation, Grammar, Grammars, Hear, Progress, Ticket, Wishes, heard, of_each
+from inhouse.engine.protocol import (
+    Generation,
+    Grammar,
+    Grammars,
+    Hear,
+    Progress,
+    Sampling,
+    Ticket,
+    Wishes,
+    heard,
+    of_each,
+)
 from inhouse.errors import EngineFault, InputError, ModelUnavailable
 
 CACHE_GIB = 1
@@ -98,8 +109,15 @@ class XLlamaCppEngine:
         """See `StreamingEngine.submit`.
 
         Raises:
-            InputError: the prompt is empty or does not fit into the context.
+            InputError: the prompt is empty or does not fit into the context, or the answer is to be sampled: a token
+                that llama.cpp does not report (see above) can only be found again where it was the likeliest.
         """
+        if wishes.sampling is not None:
+            raise InputError(
+                f"a temperature of {wishes.sampling.temperature:g} cannot be had: the engine xllamacpp, which runs "
+                "this model, gives the likeliest answer alone",
+                "leave `temperature` out, or set it to 0",
+            )
         request = self._request(prompt, wishes.most, wishes.grammar)
         self._refuse_when_closed()
         ticket = _Ticket()
@@ -120,10 +138,16 @@ class XLlamaCppEngine:
         return ticket
 
     def stream(
-        self, prompt: Sequence[int], *, max_new_tokens: int, grammar: Grammar | None = None, every_token: bool = True
-    ) -> Iterator[Generation]:
+        self,
+        prompt: Sequence[int],
+        *,
+        max_new_tokens: int,
+        grammar: Grammar | None = None,
+        sampling: Sampling | None = None,
+        every_token: bool = True,
+    ) -> Generator[Generation]:
         """See `StreamingEngine.stream`."""
-        wishes = Wishes(max_new_tokens, grammar)
+        wishes = Wishes(max_new_tokens, grammar, sampling)
         return heard(lambda hear: self.submit(prompt, wishes, hear, every_token=every_token))
 
     def close(self) -> None:

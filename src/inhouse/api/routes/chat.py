@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing
 from typing import Any
 
@@ -15,7 +15,6 @@ from inhouse.api.errors import ApiError, error_body
 from inhouse.api.exchange import Exchange
 from inhouse.api.shapes.chat import (
     DONE,
-    WITHOUT_EFFECT,
     ChatRequest,
     Head,
     chunk,
@@ -24,6 +23,7 @@ from inhouse.api.shapes.chat import (
     last_chunk,
     usage_chunk,
 )
+from inhouse.api.shapes.wishes import answers_of, not_supported
 from inhouse.api.streaming import EventStream, pieces
 from inhouse.core import ModelVersion
 from inhouse.deploy import Answered, Ask, Chosen, conversation_of, inputs_of
@@ -43,41 +43,25 @@ async def chat_completions(body: ChatRequest, request: Request) -> JSONResponse 
         await held.enter_async_context(exchange.traced(state.traces))
         ask = _read(exchange, body)
         if body.stream:
-            usage = bool((body.stream_options or {}).get("include_usage"))
-            return EventStream(_events(state, exchange, ask, include_usage=usage), held.pop_all())
-        (answered,) = await state.runtime.answer(ask)
-        exchange.ended(answered)
-    if answered.prediction.target is None:
-        raise _no_answer(answered)
-    return JSONResponse(completion(exchange.head, answered, exchange.warnings))
+            return EventStream(_events(state, exchange, ask, body), held.pop_all())
+        answers = await state.runtime.answer(ask)
+        exchange.ended(answers)
+    if none := _none_of(answers):
+        raise none
+    return JSONResponse(completion(exchange.head, answers, exchange.warnings))
 
 
 def _refuse_what_is_not_done(body: ChatRequest, version: ModelVersion) -> None:
     """Say no, rather than ignore what the caller counts on."""
     for param, asked in (
-        ("n", body.n not in (None, 1)),
         ("logprobs", bool(body.logprobs) or bool(body.top_logprobs)),
         ("tools", bool(body.tools)),
-        ("stop", bool(body.stop) and version.kind == "generate"),  # a label or an object ends of its own
         ("response_format", not _keeps_format(body.response_format or {}, version)),
     ):
         if asked:
-            raise ApiError(
-                400,
-                f"`{param}` is not supported as asked: {_ANSWERS[version.kind]}",
-                code="unsupported_value",
-                param=param,
-            )
-    for name, value in (body.model_extra or {}).items():
-        if name not in WITHOUT_EFFECT and value is not None:
-            raise ApiError(400, f"Unrecognized request argument: {name}", code="unknown_parameter", param=name)
-
-
-_ANSWERS = {
-    "classify": "a classify model answers with one label",
-    "extract": "an extract model answers with one JSON object of its own schema",
-    "generate": "a generate model answers with one text",
-}
+            raise not_supported(param, answers_of(version))
+    body.refuse_steering(version)
+    body.refuse_what_is_unknown()
 
 
 def _keeps_format(wanted: Mapping[str, Any], version: ModelVersion) -> bool:
@@ -91,11 +75,12 @@ def _keeps_format(wanted: Mapping[str, Any], version: ModelVersion) -> bool:
 def _begun(body: ChatRequest, chosen: Chosen) -> Exchange:
     """The request before anything of it was looked at."""
     raw = "\n\n".join(m.text for m in body.messages if m.role == "user")
-    warnings = []
+    warnings = body.unused(chosen.version)
     told = any(m.role in ("system", "developer") and m.text.strip() for m in body.messages)
     if told and not chosen.version.chat:
         warnings.append("the system message was not used: the model was trained without one")
-    return Exchange(Head(body.model, chosen.version), chosen, inputs={"": raw}, warnings=warnings)
+    head = Head(body.model, chosen.version)
+    return Exchange(head, chosen, inputs={"": raw}, warnings=warnings, options=body.options(), count=body.count)
 
 
 def _read(exchange: Exchange, body: ChatRequest) -> Ask:
@@ -103,7 +88,7 @@ def _read(exchange: Exchange, body: ChatRequest) -> Ask:
     version = exchange.chosen.version
     if version.chat:
         exchange.inputs = conversation_of(version, [(m.role, m.text) for m in body.messages])
-        return Ask(version, exchange.inputs, body.most)
+        return exchange.ask()
     users = [m for m in body.messages if m.role == "user"]
     others = sorted({m.role for m in body.messages} - {"user", "system", "developer"})
     if len(users) != 1 or others:
@@ -115,45 +100,51 @@ def _read(exchange: Exchange, body: ChatRequest) -> Ask:
             param="messages",
         )
     exchange.inputs = inputs_of(version, users[0].text)
-    return Ask(version, exchange.inputs, body.most)
+    return exchange.ask()
 
 
-def _no_answer(answered: Answered) -> ApiError:
-    return ApiError(500, str(answered.prediction.error), code="no_answer")
+def _none_of(answers: Sequence[Answered]) -> ApiError | None:
+    """What to say where one of the answers is none."""
+    none = next((answered.prediction for answered in answers if answered.prediction.target is None), None)
+    return None if none is None else ApiError(500, str(none.error), code="no_answer")
 
 
-async def _events(state: State, exchange: Exchange, ask: Ask, *, include_usage: bool) -> AsyncGenerator[str]:
+async def _events(state: State, exchange: Exchange, ask: Ask, body: ChatRequest) -> AsyncGenerator[str]:
     """Chunks as the official client expects them, ended by `[DONE]`."""
-    head = exchange.head
-    role = event(chunk(head, {"role": "assistant", "content": "", "refusal": None}))
+    head, begun = exchange.head, set[int]()
+    answers: tuple[Answered, ...] = ()
+
+    def role(choice: int) -> str:
+        """The first chunk of a choice; nothing where it was sent."""
+        if choice in begun:
+            return ""
+        begun.add(choice)
+        return event(chunk(head, {"role": "assistant", "content": "", "refusal": None}, choice))
+
     try:
         async with aclosing(pieces(state.runtime, ask)) as parts:
             async for piece in parts:
                 if isinstance(piece, tuple):
-                    exchange.ended(*piece)
+                    answers = piece
                     continue
-                if exchange.first_ms is None:
-                    yield role
                 exchange.heard()
-                yield event(chunk(head, {"content": piece.text}))
+                yield role(piece.choice) + event(chunk(head, {"content": piece.text}, piece.choice))
     except InhouseError as error:
-        if exchange.first_ms is None:
+        if not begun:
             raise  # nothing was sent: it has a status of its own
         exchange.failed(error)
         await exchange.keep(state.traces)
         yield event(error_body(500, error.what, code="engine"))
         return
-    answered = exchange.answered
-    assert answered is not None
+    exchange.ended(answers)
     await exchange.keep(state.traces)  # before the client can know of it
-    if answered.prediction.target is None:
-        if exchange.first_ms is None:
-            raise _no_answer(answered)
-        yield event(error_body(500, str(answered.prediction.error), code="no_answer"))
+    if none := _none_of(answers):
+        if not begun:
+            raise none
+        yield event(error_body(500, none.message, code=none.code))
         return
-    if exchange.first_ms is None:
-        yield role
-    yield event(last_chunk(head, answered, exchange.warnings))
-    if include_usage:
-        yield event(usage_chunk(head, answered))
+    for choice, answered in enumerate(answers):
+        yield role(choice) + event(last_chunk(head, answered, exchange.warnings, choice))
+    if body.includes_usage:
+        yield event(usage_chunk(head, answers))
     yield DONE

@@ -11,30 +11,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from inhouse.api.shapes.wishes import Wishes
 from inhouse.core import ModelVersion
 from inhouse.deploy import Answered
-
-# Fields of the official client that cannot change an answer, which is always greedy. Only texts can be cut short
-# (`max_tokens`): a label or an object is none until it is whole.
-WITHOUT_EFFECT = {
-    "temperature",
-    "top_p",
-    "seed",
-    "user",
-    "metadata",
-    "store",
-    "presence_penalty",
-    "frequency_penalty",
-    "stream_options",
-    "parallel_tool_calls",
-    "service_tier",
-    "safety_identifier",
-    "prompt_cache_key",
-    "reasoning_effort",
-    "verbosity",
-    "logit_bias",
-    "modalities",
-}
 
 
 class TextPart(BaseModel):
@@ -60,27 +39,19 @@ class ChatMessage(BaseModel):
         return self.content or ""
 
 
-class ChatRequest(BaseModel):
-    """The body. Fields that are neither here nor known to be without effect are refused by name."""
+class ChatRequest(Wishes):
+    """The body."""
 
-    model_config = ConfigDict(extra="allow")
-
-    model: str
     messages: list[ChatMessage]
-    stream: bool | None = False
-    n: int | None = 1
     logprobs: bool | None = False
     top_logprobs: int | None = None
     response_format: dict[str, Any] | None = None
-    max_tokens: int | None = Field(default=None, ge=1)
     max_completion_tokens: int | None = Field(default=None, ge=1)
     tools: list[Any] | None = None
-    stop: str | list[str] | None = None
-    stream_options: dict[str, Any] | None = None
 
     @property
     def most(self) -> int | None:
-        """The most tokens that the caller wants."""
+        """See `Wishes.most`."""
         return self.max_completion_tokens or self.max_tokens
 
 
@@ -108,34 +79,43 @@ class Head:
         }
 
 
-def completion(head: Head, answered: Answered, warnings: Sequence[str]) -> dict[str, Any]:
-    """An answer as a whole."""
-    message = {"role": "assistant", "content": answered.prediction.target, "refusal": None}
-    choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": _finish(answered)}
-    ours = _ours(head, answered, warnings)
-    return {**head.of("chat.completion"), "choices": [choice], "usage": usage(answered), **ours}
+def completion(head: Head, answers: Sequence[Answered], warnings: Sequence[str]) -> dict[str, Any]:
+    """One or more answers as a whole."""
+    choices = [
+        {
+            "index": index,
+            "message": {"role": "assistant", "content": answered.prediction.target, "refusal": None},
+            "logprobs": None,
+            "finish_reason": finish(answered),
+            **(_ours(head, answered, ()) if len(answers) > 1 else {}),
+        }
+        for index, answered in enumerate(answers)
+    ]
+    ours = _ours(head, answers[0], warnings)
+    return {**head.of("chat.completion"), "choices": choices, "usage": usage(answers), **ours}
 
 
-def chunk(head: Head, delta: Mapping[str, Any]) -> dict[str, Any]:
+def chunk(head: Head, delta: Mapping[str, Any], choice: int = 0) -> dict[str, Any]:
     """A piece of an answer."""
-    return {**head.of("chat.completion.chunk"), "choices": [_choice(delta)]}
+    return {**head.of("chat.completion.chunk"), "choices": [_choice(delta, choice)]}
 
 
-def last_chunk(head: Head, answered: Answered, warnings: Sequence[str]) -> dict[str, Any]:
+def last_chunk(head: Head, answered: Answered, warnings: Sequence[str], choice: int = 0) -> dict[str, Any]:
     """The end of an answer that came in pieces."""
-    ended = {**head.of("chat.completion.chunk"), "choices": [_choice({}, _finish(answered))]}
+    ended = {**head.of("chat.completion.chunk"), "choices": [_choice({}, choice, finish(answered))]}
     return {**ended, **_ours(head, answered, warnings)}
 
 
-def usage_chunk(head: Head, answered: Answered) -> dict[str, Any]:
+def usage_chunk(head: Head, answers: Sequence[Answered]) -> dict[str, Any]:
     """What `include_usage` asks for."""
-    return {**head.of("chat.completion.chunk"), "choices": [], "usage": usage(answered)}
+    return {**head.of("chat.completion.chunk"), "choices": [], "usage": usage(answers)}
 
 
-def usage(answered: Answered) -> dict[str, int]:
-    """How many tokens were read and written."""
-    prompt, answer = answered.prediction.prompt_tokens, answered.prediction.answer_tokens
-    return {"prompt_tokens": prompt, "completion_tokens": answer, "total_tokens": prompt + answer}
+def usage(answers: Sequence[Answered]) -> dict[str, int]:
+    """How many tokens were read, once for all answers, and written."""
+    prompt = answers[0].prediction.prompt_tokens
+    written = sum(answered.prediction.answer_tokens for answered in answers)
+    return {"prompt_tokens": prompt, "completion_tokens": written, "total_tokens": prompt + written}
 
 
 def event(payload: Mapping[str, Any]) -> str:
@@ -146,11 +126,11 @@ def event(payload: Mapping[str, Any]) -> str:
 DONE = "data: [DONE]\n\n"
 
 
-def _choice(delta: Mapping[str, Any], finish: str | None = None) -> dict[str, Any]:
-    return {"index": 0, "delta": dict(delta), "logprobs": None, "finish_reason": finish}
+def _choice(delta: Mapping[str, Any], choice: int, finish: str | None = None) -> dict[str, Any]:
+    return {"index": choice, "delta": dict(delta), "logprobs": None, "finish_reason": finish}
 
 
-def _finish(answered: Answered) -> str:
+def finish(answered: Answered) -> str:
     """Why the answer ended: of its own, or cut off."""
     return "stop" if answered.prediction.finished else "length"
 
