@@ -74,8 +74,9 @@ def traces(folder):
 
 def test_models(client):
     names = [model.id for model in client.models.list()]
-    assert names == ["intents", "intents@candidate", "intents@1", "intents@2"]
-    for name in names:
+    assert names[-4:] == ["intents", "intents@candidate", "intents@1", "intents@2"]
+    assert "tiny" in names[:-4]  # the bases first
+    for name in names[-4:]:
         model = client.models.retrieve(name)
         assert (model.id, model.object, model.owned_by) == (name, "model", "inhouse")
         assert abs(time.time() - model.created) < 3600
@@ -207,8 +208,8 @@ def test_a_script_of_either_line_of_the_official_client(server, line):
     told = run_script("chat.py", line, server.url, "intents", "where is my card now")
     assert told.pop("version").split(".")[0] == line
     usage = told.pop("usage")
+    assert told.pop("models")[-4:] == ["intents", "intents@candidate", "intents@1", "intents@2"]
     assert told == {
-        "models": ["intents", "intents@candidate", "intents@1", "intents@2"],
         "retrieved": "intents",
         "answer": "card_arrival",
         "finish": "stop",
@@ -619,7 +620,7 @@ def test_a_version_that_failed_parity_is_not_served(inside):
     parity = version.parity.model_copy(update={"passed": False, "reason": "they differ"})
     registry.add_version(workspace, version.model_copy(update={"parity": parity}))
     registry.move_alias(workspace, "intents", registry.CANDIDATE, 2, action="evaluate")
-    assert [m["id"] for m in client.get("/v1/models").json()["data"]] == ["intents", "intents@1"]
+    assert [m["id"] for m in client.get("/v1/models").json()["data"]][-2:] == ["intents", "intents@1"]
     for name in ("intents@2", "intents@candidate"):
         answer = client.post("/v1/chat/completions", json={**BODY, "model": name})
         assert (answer.status_code, answer.json()["error"]["code"]) == (403, "parity_failed")

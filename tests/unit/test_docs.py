@@ -204,7 +204,7 @@ def test_every_file_format():
 
 def test_every_endpoint_and_field_without_effect():
     from inhouse.api.routes import ROUTERS
-    from inhouse.api.shapes.chat import WITHOUT_EFFECT
+    from inhouse.api.shapes.wishes import WITHOUT_EFFECT
 
     page = read("serve.md")
     told = set(re.findall(r"^\| `([A-Z]+ /[^`]*)`", page, flags=re.MULTILINE))

@@ -28,7 +28,8 @@ PASSED = Parity(
 
 
 @pytest.fixture
-def workspace(tmp_path):
+def workspace(tmp_path, monkeypatch):
+    monkeypatch.setenv("INHOUSE_MODELS_DIR", str(tmp_path / "models"))  # no base is here
     workspace = Workspace(tmp_path / "workspace")
     workspace.create()
     yield workspace

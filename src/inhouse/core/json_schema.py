@@ -32,6 +32,11 @@ _OF_TYPE: dict[str, set[str]] = {
 }
 
 
+# Of a schema that a request brings: a grammar has a rule for each item and each letter that may still come.
+DEEPEST_WISHED = 16
+_MOST_WISHED = {"minItems": 200, "maxItems": 200, "minLength": 1000, "maxLength": 1000}
+
+
 def validate(schema: Mapping[str, Any], value: object) -> str:
     """Why `value` does not meet `schema` (Draft 2020-12), in one sentence with its path; empty where it does.
 
@@ -67,6 +72,35 @@ def check_schema(schema: Mapping[str, Any]) -> str:
     if not schema.get("properties"):
         return "schema.properties is empty: there is nothing to extract"
     return next(_unsupported(schema, "schema"), "")
+
+
+def check_wished(schema: Mapping[str, Any]) -> str:
+    """Why an answer cannot be held to a schema that a request brings, in one sentence; empty where it can.
+
+    As `check_schema`, and small enough to be compiled while others wait.
+    """
+    if _depth(schema) > DEEPEST_WISHED:
+        return f"schema is nested deeper than {DEEPEST_WISHED} levels"
+    return check_schema(schema) or next(_too_large(schema, "schema"), "")
+
+
+def _depth(schema: Any) -> int:  # noqa: ANN401 - any JSON value
+    """How many levels of objects and lists there are; counted no further than it matters."""
+    level, depth = [schema], 0
+    while level and depth <= 3 * DEEPEST_WISHED:
+        inner = [one.values() if isinstance(one, Mapping) else one for one in level if isinstance(one, Mapping | list)]
+        level, depth = [value for values in inner for value in values], depth + 1
+    return depth // 2  # a level of the schema is one of `properties`, and one of what stands in it
+
+
+def _too_large(schema: Mapping[str, Any], place: str) -> Iterator[str]:
+    for key, most in _MOST_WISHED.items():
+        if schema.get(key, 0) > most:
+            yield f"{place}.{key} is {schema[key]}: {most} at most"
+    for name, part in schema.get("properties", {}).items():
+        yield from _too_large(part, f"{place}.properties.{name}")
+    if isinstance(schema.get("items"), Mapping):
+        yield from _too_large(schema["items"], f"{place}.items")
 
 
 def types_of(schema: Mapping[str, Any]) -> tuple[str, ...]:

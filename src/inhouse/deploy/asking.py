@@ -6,9 +6,11 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import blake2b
+from typing import Any
 
 from inhouse.core import ModelVersion
 from inhouse.core.json_schema import compact
+from inhouse.deploy.bases import BaseVersion
 from inhouse.engine.protocol import Sampling
 from inhouse.errors import InputError
 
@@ -23,11 +25,13 @@ class Options:
         most: fewer tokens than an answer may take.
         stop: strings that end the text and are no part of it.
         sampling: None for the likeliest text.
+        schema: the JSON Schema that the text is held to, `{}` for any object; None where it is free.
     """
 
     most: int | None = None
     stop: tuple[str, ...] = ()
     sampling: Sampling | None = None
+    schema: Mapping[str, Any] | None = None
 
     def of_choice(self, choice: int) -> Options:
         """The same for one of several answers: each has a seed of its own, which that of the next request is not."""
@@ -88,7 +92,8 @@ def conversation_of(version: ModelVersion, messages: Sequence[tuple[str, str]]) 
         InputError: a role that the model was not trained with, or the last word is not the user's.
     """
     roles = {"developer": "system"}
-    told = [{"role": roles.get(role, role), "content": text.strip()} for role, text in messages]
+    as_it_is = isinstance(version, BaseVersion)  # a task's texts were read without the space around them
+    told = [{"role": roles.get(role, role), "content": text if as_it_is else text.strip()} for role, text in messages]
     odd = sorted({m["role"] for m in told} - {"system", "user", "assistant"})
     if odd:
         raise InputError(f"messages with the role {odd[0]!r} are not read", "send system, user and assistant messages")

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from inhouse.core import ModelVersion
+from inhouse.deploy.bases import Bases
 from inhouse.errors import ModelNotFound, NotFound, ParityFailed, UsageError
-from inhouse.store import Workspace, check_name, registry
+from inhouse.store import Workspace, check_name, is_name, registry
 
-Route = Literal["champion", "candidate", "version"]
+Route = Literal["champion", "candidate", "version", "base"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +22,9 @@ class Chosen:
 
 
 class Dispatcher:
-    """The models of a workspace by name: `task` (its champion), `task@candidate`, `task@3`.
+    """The models of a workspace by name: `task` (its champion), `task@candidate`, `task@3`, or a base's own name.
+
+    A task goes before a base of the same name.
 
     A name is looked up on every request, so a promotion in another process takes effect at once; a version is read
     again only when its record has changed.
@@ -29,6 +32,7 @@ class Dispatcher:
 
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
+        self._bases = Bases(workspace.settings)
         self._known: dict[tuple[str, int], tuple[str, ModelVersion]] = {}
 
     def choose(self, name: str) -> Chosen:
@@ -40,8 +44,10 @@ class Dispatcher:
         """
         task, _, which = name.partition("@")
         try:
-            check_name(task)
-            if not self._workspace.has_task(task):
+            if not self._is_task(task):
+                if (base := self._bases.find(name)) is not None:
+                    return Chosen(base, "base")
+                check_name(task)
                 raise NotFound(f"there is no task {task!r}")
             chosen = self._chosen(task, which)
         except (NotFound, UsageError) as error:
@@ -54,8 +60,10 @@ class Dispatcher:
         return chosen
 
     def models(self) -> list[tuple[str, ModelVersion]]:
-        """Every name that can be asked for, and the version that it means."""
-        found = []
+        """Every name that can be asked for, and the version that it means: the bases first."""
+        found: list[tuple[str, ModelVersion]] = [
+            (base.name, base) for base in self._bases.versions() if not self._is_task(base.name)
+        ]
         for task in self._workspace.task_names():
             served = {v.number: v for v in registry.versions(self._workspace, task) if v.parity.passed}
             for alias, suffix in ((registry.CHAMPION, ""), (registry.CANDIDATE, "@candidate")):
@@ -64,6 +72,9 @@ class Dispatcher:
                     found.append((f"{task}{suffix}", served[number]))
             found += [(v.name, v) for v in served.values()]
         return found
+
+    def _is_task(self, name: str) -> bool:
+        return is_name(name) and self._workspace.has_task(name)
 
     def _chosen(self, task: str, which: str) -> Chosen:
         if which == "":

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from inhouse.core import ModelVersion, Outline, Prediction, calibrated_parts, render_input
 from inhouse.deploy.asking import LIKELIEST, Options
+from inhouse.deploy.bases import USUAL_TOKENS, BaseVersion
 from inhouse.engine import Base, get_base, served_file
 from inhouse.engine.answers import AnswerForm, Question, answer_all, answer_form, as_prediction, doubtful
 from inhouse.engine.chat_template import ChatTemplate
@@ -23,8 +24,9 @@ from inhouse.engine.classifier import ENGINE, TEXTS_AT_ONCE
 from inhouse.engine.gguf_fields import context_length, read_fields
 from inhouse.engine.linear_archive import LINEAR_ENGINE
 from inhouse.engine.prompt_file import read_frame
-from inhouse.engine.prompts import trained_messages
+from inhouse.engine.prompts import conversation, trained_messages
 from inhouse.engine.protocol import Generation, Progress, StreamingEngine, Wishes
+from inhouse.engine.schema_grammar import wished_grammar
 from inhouse.engine.stop_strings import NO_STOPS, StopStrings
 from inhouse.errors import InputError
 from inhouse.scoring import outline_checks
@@ -51,6 +53,8 @@ class Answered:
 
 def form_of(version: ModelVersion) -> AnswerForm:
     """What the answers of a version look like."""
+    if isinstance(version, BaseVersion):
+        return AnswerForm(None, USUAL_TOKENS, lambda _: "", partial=True)
     return answer_form(
         version.kind,
         labels=version.labels,
@@ -241,7 +245,8 @@ class ServedModel(Served):
         self, question: Question, options: Options, *, every_token: bool
     ) -> Generator[tuple[str, Answered | None]]:
         """A text, written as the caller wants it."""
-        wishes = Wishes(min(self.form.max_tokens, options.most or self.form.max_tokens), None, options.sampling)
+        grammar = None if options.schema is None else wished_grammar(options.schema)
+        wishes = Wishes(self._room(question, options), grammar, options.sampling)
         stops = StopStrings(options.stop) if options.stop else NO_STOPS
         last, end = yield from self._parts(question, wishes, stops, silent=not every_token)
         text = self.template.decode(last.ids)[:end]
@@ -250,6 +255,10 @@ class ServedModel(Served):
         if end is not None and prediction.target is None:
             prediction = prediction.model_copy(update={"target": text})  # of nothing: the caller wanted no more
         yield text, self.judged(prediction)
+
+    def _room(self, _question: Question, options: Options) -> int:
+        """How many tokens a text may have."""
+        return min(self.form.max_tokens, options.most or self.form.max_tokens)
 
     def _parts(
         self, question: Question, wishes: Wishes, stops: StopStrings = NO_STOPS, *, silent: bool
@@ -313,6 +322,37 @@ class ServedPrompt(ServedModel):
         if len(ids) > self._most:
             raise InputError(f"the prompt takes {len(ids)} tokens, of {self._most} at most", "shorten the input")
         return ids
+
+
+class ServedBase(ServedModel):
+    """A base model as it is, which reads the caller's whole conversation by its own chat template.
+
+    Args: those of `ServedModel`.
+    """
+
+    version: BaseVersion
+
+    def __init__(self, workspace: Workspace, version: BaseVersion) -> None:
+        super().__init__(workspace, version)
+        self._context = context_length(read_fields(self._base(workspace).gguf))
+
+    def _base(self, workspace: Workspace) -> Base:
+        return get_base(self.version.base, workspace.settings, sha256=self.version.file_sha256)
+
+    def _file(self, _workspace: Workspace, base: Base) -> Path:
+        return served_file(base, self.version.engine)
+
+    def _prompt(self, inputs: Mapping[str, str]) -> list[int]:
+        ids = self.template.prompt_ids(conversation(inputs))
+        if len(ids) >= self._context:
+            raise InputError(
+                f"the conversation takes {len(ids)} tokens, and prompt and answer have {self._context} together",
+                "shorten it",
+            )
+        return ids
+
+    def _room(self, question: Question, options: Options) -> int:
+        return min(self._context - len(question.prompt), options.most or USUAL_TOKENS)
 
 
 class ServedClassifier(Served):
@@ -379,6 +419,8 @@ class ServedClassifier(Served):
 
 def open_served(workspace: Workspace, version: ModelVersion) -> Served:
     """A version, whichever kind of model it is."""
+    if isinstance(version, BaseVersion):
+        return ServedBase(workspace, version)
     if version.engine in (ENGINE, LINEAR_ENGINE):
         return ServedClassifier(workspace, version)
     return (ServedPrompt if is_prompted(version) else ServedModel)(workspace, version)

@@ -294,6 +294,34 @@ def pulled_bases(settings: Settings) -> list[Base]:
     return [_as_kept(_hub_spec(name), folder) for name, folder in sorted(_pulled(settings).items())]
 
 
+def bases_here(settings: Settings) -> list[Base]:
+    """Every model on this machine, in the order of their own names; of several of one name the one converted last."""
+    found = {}
+    for file in sorted(settings.models_dir.expanduser().glob(f"*/{_DONE}"), key=lambda file: file.stat().st_mtime):
+        base = _base_in(file.parent)
+        found[base.spec.name] = base
+    return [found[name] for name in sorted(found)]
+
+
+def converted_at(folder: Path) -> float:
+    """When a base was converted, in seconds since 1970."""
+    return (folder / _DONE).stat().st_mtime
+
+
+def _base_in(folder: Path) -> Base:
+    """The base that a folder holds."""
+    facts = _facts(folder)
+    name, sha256 = str(facts["name"]), str(facts["sha256"])
+    known = catalogue().get(name)
+    if facts.get("hub"):
+        spec = _hub_spec(facts["hub"])
+    elif known is not None and known.sha256 == sha256:
+        spec = known
+    else:
+        spec = BaseSpec(name=name, kind="causal", title=name, sha256=sha256, limits=LOCAL_LIMITS)
+    return _as_kept(spec, folder)
+
+
 def _facts(folder: Path) -> dict[str, Any]:
     """What was written down when a base was converted."""
     found: dict[str, Any] = json.loads((folder / _DONE).read_text("utf-8"))

@@ -18,6 +18,7 @@ from inhouse.engine.protocol import Grammar
 LONGEST_COUNTED = 1000
 LONGEST_TEXT = 500
 MOST_ITEMS = 200
+DEEPEST_ANY = 6
 
 # JSON of its own accord escapes no character that it need not, and neither do the training targets, so no answer may.
 # Without \uXXXX for anything but control characters there is no half of a surrogate pair either.
@@ -61,11 +62,47 @@ def _schema_grammar(schema: str) -> Grammar:
     return Grammar(_Rules({}).written(json.loads(schema)))
 
 
-class _Rules:
-    """The rules of one grammar, each written once."""
+@lru_cache(maxsize=64)
+def _wished_grammar(schema: str) -> Grammar:
+    return Grammar(_Rules({}, bounded=False).written(json.loads(schema)))
 
-    def __init__(self, choices: Choices) -> None:
-        self._choices = choices
+
+def wished_grammar(schema: Mapping[str, Any]) -> Grammar:
+    """The grammar of compact JSON that a request asks for: an object that meets `schema`, or any where it is empty.
+
+    Others wait while it is compiled, so that only the bounds that the schema names are counted; an answer may go on
+    until it is cut off.
+
+    Args:
+        schema: see `core.json_schema.check_wished`.
+    """
+    return _wished_grammar(compact(schema)) if schema else _ANY_OBJECT
+
+
+def _any_object() -> Grammar:
+    """Any JSON object, nested `DEEPEST_ANY` levels deep: without an end to that, a model may open brackets for ever."""
+    scalar = 'text | number | "true" | "false" | "null"'
+    rules = [f"letter ::= {_LETTER}", r'text ::= "\"" letter* "\""', f"number ::= {_NUMBER}", f"value0 ::= {scalar}"]
+    for level in range(DEEPEST_ANY):
+        value = f"value{level}"
+        rules += [
+            f'object{level} ::= "{{" (text ":" {value} ("," text ":" {value})*)? "}}"',
+            f'list{level} ::= "[" ({value} ("," {value})*)? "]"',
+            f"value{level + 1} ::= {scalar} | object{level} | list{level}",
+        ]
+    return Grammar("\n".join([f"root ::= object{DEEPEST_ANY - 1}", *rules]))
+
+
+class _Rules:
+    """The rules of one grammar, each written once.
+
+    Args:
+        bounded: whether a text or a list ends where the schema says nothing of that.
+    """
+
+    def __init__(self, choices: Choices, *, bounded: bool = True) -> None:
+        self._choices, self._bounded = choices, bounded
+        self._longest = LONGEST_TEXT if bounded else LONGEST_COUNTED + 1
         self._rules: dict[str, str] = {}
         self._values: dict[tuple[str, str], str] = {}
         self._lists: dict[tuple[str, ...], str] = {}
@@ -103,7 +140,7 @@ class _Rules:
         if name != "null" and (values := self._chosen(name, held_to or ())):
             return self._listed(values)
         if name == "string":
-            return self._text(schema.get("minLength", 0), schema.get("maxLength", LONGEST_TEXT))
+            return self._text(schema.get("minLength", 0), schema.get("maxLength", self._longest))
         fixed = {"integer": _INTEGER, "number": _NUMBER, "boolean": '"true" | "false"', "null": '"null"'}
         return self._once(name, fixed[name])
 
@@ -144,7 +181,7 @@ class _Rules:
         least, most = schema.get("minItems", 0), schema.get("maxItems", max(MOST_ITEMS, schema.get("minItems", 0)))
         name = f"list{len(self._rules)}"
         self._rules[name] = ""
-        if self._choices:
+        if self._choices or not (self._bounded or "maxItems" in schema):
             more = self._once(f"{name}more", f'"," {item}')
             items = f"{item} {f'{more} ' * (least - 1)}{more}*"
             self._rules[name] = f'"[" {items} "]"' if least else f'"[" ({items})? "]"'
@@ -187,3 +224,6 @@ class _Rules:
 
     def _add(self, stem: str, body: str) -> str:
         return self._once(f"{stem}{len(self._rules)}", body)
+
+
+_ANY_OBJECT = _any_object()

@@ -18,6 +18,7 @@ from inhouse.store import database as db
 from inhouse.store import tables
 from inhouse.store.paths import write_bytes
 from inhouse.store.records import GOES_ON, PARQUET, dataset_bytes
+from inhouse.store.traffic import NO_TASK
 from inhouse.store.workspace import Workspace
 
 HTML = ".html"
@@ -145,6 +146,8 @@ def remove_traces(
 ) -> int:
     """Remove served requests with the feedback on them and what else was answered to them; how many.
 
+    Those of no task are looked at too: a person may have been asked about there as well.
+
     Args:
         is_of: whether a trace is of something forgotten, by its id and inputs.
         holds: whether a text is: of what was asked, answered, or said of the answer.
@@ -153,10 +156,11 @@ def remove_traces(
     gone = 0
     with workspace.database.begin() as connection:
         said: dict[str, list[str]] = {}
-        opinions = select(feedback).join(traces, traces.c.id == feedback.c.trace).where(traces.c.task == task)
+        of_task = traces.c.task.in_((task, NO_TASK))
+        opinions = select(feedback).join(traces, traces.c.id == feedback.c.trace).where(of_task)
         for row in connection.execute(opinions).mappings():
             said.setdefault(row["trace"], []).extend((row["correction"] or "", row["comment"]))
-        for row in connection.execute(select(traces).where(traces.c.task == task)).mappings().all():
+        for row in connection.execute(select(traces).where(of_task)).mappings().all():
             texts = [*row["inputs"].values(), row["output"] or "", row["error"] or "", *said.get(row["id"], ())]
             texts += [_json_text(row["asked"]), _json_text(row["tags"])]
             if is_of(row["id"], row["inputs"]) or any(holds(text) for text in texts):

@@ -13,6 +13,9 @@ from inhouse.store import database as db
 from inhouse.store import tables
 from inhouse.store.workspace import Workspace
 
+# The task of what a base model answered by its own name; no task can be called so.
+NO_TASK = ""
+
 
 def add_traces(workspace: Workspace, traces: Sequence[Trace]) -> None:
     """Store one or more served requests with their answers, all or none."""

@@ -187,9 +187,14 @@ class Workspace:
             yield
 
 
+def is_name(name: str) -> bool:
+    """Whether `name` can name a task, a folder and a served model at once."""
+    return _NAME.fullmatch(name) is not None
+
+
 def check_name(name: str) -> None:
     """Raise `UsageError` unless `name` can name a task, a folder and a served model at once."""
-    if not _NAME.fullmatch(name):
+    if not is_name(name):
         raise UsageError(
             f"{name!r} cannot name a task",
             "use up to 63 of a-z, 0-9, - and _, beginning with a letter or digit, such as `invoice-lines`",

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack, aclosing
-from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, StreamingResponse
@@ -23,10 +22,11 @@ from inhouse.api.shapes.chat import (
     last_chunk,
     usage_chunk,
 )
+from inhouse.api.shapes.formats import wished_schema
 from inhouse.api.shapes.wishes import answers_of, not_supported
 from inhouse.api.streaming import EventStream, pieces
 from inhouse.core import ModelVersion
-from inhouse.deploy import Answered, Ask, Chosen, conversation_of, inputs_of
+from inhouse.deploy import Answered, Ask, Chosen, Options, conversation_of, inputs_of
 from inhouse.errors import InhouseError
 
 router = APIRouter()
@@ -38,7 +38,8 @@ async def chat_completions(body: ChatRequest, request: Request) -> JSONResponse 
     state = request.app.state
     chosen: Chosen = await run_in_threadpool(state.dispatcher.choose, body.model)
     _refuse_what_is_not_done(body, chosen.version)
-    exchange = _begun(body, chosen)
+    options = body.options(wished_schema(body.response_format, chosen.version))
+    exchange = _begun(body, chosen, options)
     async with AsyncExitStack() as held:
         await held.enter_async_context(exchange.traced(state.traces))
         ask = _read(exchange, body)
@@ -56,7 +57,6 @@ def _refuse_what_is_not_done(body: ChatRequest, version: ModelVersion) -> None:
     for param, asked in (
         ("logprobs", bool(body.logprobs) or bool(body.top_logprobs)),
         ("tools", bool(body.tools)),
-        ("response_format", not _keeps_format(body.response_format or {}, version)),
     ):
         if asked:
             raise not_supported(param, answers_of(version))
@@ -64,15 +64,7 @@ def _refuse_what_is_not_done(body: ChatRequest, version: ModelVersion) -> None:
     body.refuse_what_is_unknown()
 
 
-def _keeps_format(wanted: Mapping[str, Any], version: ModelVersion) -> bool:
-    """Whether the version's answers have the format that the caller counts on."""
-    kind = wanted.get("type", "text")
-    if kind == "json_schema":
-        return version.kind == "extract" and wanted.get("json_schema", {}).get("schema") == version.json_schema
-    return kind == "text" or (kind == "json_object" and version.kind == "extract")
-
-
-def _begun(body: ChatRequest, chosen: Chosen) -> Exchange:
+def _begun(body: ChatRequest, chosen: Chosen, options: Options) -> Exchange:
     """The request before anything of it was looked at."""
     raw = "\n\n".join(m.text for m in body.messages if m.role == "user")
     warnings = body.unused(chosen.version)
@@ -80,7 +72,7 @@ def _begun(body: ChatRequest, chosen: Chosen) -> Exchange:
     if told and not chosen.version.chat:
         warnings.append("the system message was not used: the model was trained without one")
     head = Head(body.model, chosen.version)
-    return Exchange(head, chosen, inputs={"": raw}, warnings=warnings, options=body.options(), count=body.count)
+    return Exchange(head, chosen, inputs={"": raw}, warnings=warnings, options=options, count=body.count)
 
 
 def _read(exchange: Exchange, body: ChatRequest) -> Ask:

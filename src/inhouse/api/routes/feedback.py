@@ -33,6 +33,8 @@ def _keep(workspace: Workspace, body: FeedbackRequest) -> Feedback:
     trace = traffic.find_trace(workspace, body.id)
     if "" in trace.inputs:
         raise ApiError(400, "that request was refused unread: there is nothing to judge", code="invalid_value")
+    if trace.task == traffic.NO_TASK:
+        raise ApiError(400, "that is the answer of a base model: no task learns from it", code="invalid_value")
     correction = body.correction.strip() if body.correction is not None else None
     if correction is None and body.accepted is None:
         raise ApiError(400, "give `correction` or `accepted`", code="missing", param="correction")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -84,13 +85,17 @@ class Wishes(BaseModel):
         given = {name: getattr(self, name) for name in neutral}
         return {name: value for name, value in given.items() if value is not None and value != neutral[name]}
 
-    def options(self) -> Options:
-        """The same for the model. A text is sampled only where `temperature` is above 0."""
+    def options(self, schema: Mapping[str, Any] | None = None) -> Options:
+        """The same for the model. A text is sampled only where `temperature` is above 0.
+
+        Args:
+            schema: that the text is to be held to.
+        """
         sampling = None
         if self.temperature and self.top_p != 0:
             seed = secrets.randbelow(_SEEDS) if self.seed is None else self.seed % _SEEDS
             sampling = Sampling(self.temperature, 1.0 if self.top_p is None else self.top_p, seed)
-        return Options(self.most, self.stops, sampling)
+        return Options(self.most, self.stops, sampling, schema)
 
     def refuse_what_is_unknown(self) -> None:
         """Say no to a field that has no effect here, and is not known to be without any.
