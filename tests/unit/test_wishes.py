@@ -7,9 +7,17 @@ from pathlib import Path
 
 import pytest
 from clients import CLIENTS, run_script
+from hypothesis import given
+from hypothesis import strategies as st
 from servers import start
 
-from inhouse.core import Task
+from inhouse.api.errors import ApiError
+from inhouse.api.shapes.logprobs import check_chances
+from inhouse.core import ModelVersion, Task
+from inhouse.deploy import Options
+from inhouse.deploy.token_chances import Chances
+from inhouse.engine.chat_template import ChatTemplate
+from inhouse.engine.choice import open_engine
 from inhouse.store import Workspace, registry, traffic
 
 TEXT = "where is my card now"
@@ -35,6 +43,11 @@ def server(tmp_path_factory, trained, environment):
     server = start(folder, environment)
     yield server
     server.kill()
+
+
+@pytest.fixture(scope="module")
+def template(tiny_base):
+    return ChatTemplate(tiny_base.folder)
 
 
 def traces(folder):
@@ -94,3 +107,66 @@ def test_labels_stay_the_likeliest_and_say_so(server, stream):
         return
     assert [choice["message"]["content"] for choice in answer["choices"]] == ["card_arrival"] * 2
     assert answer["inhouse"]["warnings"] == [said, "n = 2 answers were written alike: each is the likeliest"]
+
+
+# ---------------------------------------------------------------------- how likely tokens were
+
+
+@pytest.mark.parametrize("line", CLIENTS)
+def test_the_chances_of_tokens_through_either_line_of_the_official_client(server, tiny_base, line):
+    told = run_script("logprobs.py", line, server.url, "letters", "intents", TEXT)
+    for name in ("whole", "sampled", "cut", "label", "sampled streamed"):
+        said, tokens = told[name]["text"], told[name]["tokens"]
+        joined = b"".join(bytes(one) for _, _, one, _ in tokens)
+        assert joined.decode("utf-8", "replace").startswith(said)
+        assert all(logprob <= 0 for _, logprob, _, _ in tokens)
+        assert all(bytes(one).decode("utf-8", "backslashreplace") == token for token, _, one, _ in tokens)
+        assert all(top == [] for _, _, _, top in tokens)
+        if name != "cut":
+            assert joined.decode("utf-8", "replace") == said
+    assert [token for token, *_ in told["streamed"]["tokens"]] == [token for token, *_ in told["whole"]["tokens"]]
+    assert told["streamed"]["text"] == told["whole"]["text"]
+    assert told["cut streamed"]["text"] == told["cut"]["text"]
+    assert [token for token, *_ in told["cut streamed"]["tokens"]] == [token for token, *_ in told["cut"]["tokens"]]
+    assert len(told["cut"]["tokens"]) < len(told["whole"]["tokens"])
+    assert [top for *_, top in told["best"]["tokens"]] == [[[t, p]] for t, p, _, _ in told["best"]["tokens"]]
+    assert told["without"] is None
+    assert told["refused"] == [[400, "top_logprobs"]] * 3
+
+
+@given(st.text())
+def test_the_bytes_of_tokens_are_those_of_the_text(template, text):
+    assert b"".join(map(template.token_bytes, template.text_ids(text))) == text.encode()
+
+
+def test_chances_are_those_of_the_next_token(tiny_base, template):
+    engine = open_engine("openvino-genai", tiny_base.gguf, template.end_of_turn, threads=1, exact=True)
+    prompt = template.prompt_ids([{"role": "user", "content": TEXT}])
+    (answer,) = engine.generate([prompt], max_new_tokens=12)
+    tokens = Chances(template).of(answer)
+    assert len(tokens) == 12
+    ids, logprobs = engine.next_tokens([[*prompt, *answer.ids[:n]] for n in range(12)])
+    engine.close()
+    assert ids == answer.ids
+    assert [one.logprob for one in tokens] == pytest.approx(logprobs, abs=0.02)
+    starts = [one.start for one in tokens]
+    assert starts == sorted(starts)
+
+
+def test_sentence_piece_tokens_have_their_bytes(tmp_path):
+    from tokenizers import Tokenizer, decoders, models
+
+    vocab = {"<unk>": 0, "\u2581hi": 1, "<0xC3>": 2, "<0xA9>": 3, "</s>": 4}
+    made = Tokenizer(models.BPE(vocab, [], unk_token="<unk>", byte_fallback=True))
+    made.decoder = decoders.Sequence([decoders.Replace("\u2581", " "), decoders.ByteFallback(), decoders.Fuse()])
+    made.add_special_tokens(["</s>"])
+    made.save(str(tmp_path / "tokenizer.json"))
+    (tmp_path / "chat_template.jinja").write_text("{% for m in messages %}{{ m.content }}</s>{% endfor %}")
+    template = ChatTemplate(tmp_path)
+    assert [template.token_bytes(n) for n in (1, 2, 3, 4)] == [b" hi", b"\xc3", b"\xa9", b"</s>"]
+
+
+def test_a_classifier_has_no_tokens_to_tell_of():
+    version = ModelVersion.model_construct(kind="classify", engine="openvino")
+    with pytest.raises(ApiError, match="it writes no tokens"):
+        check_chances("top_logprobs", 0, version, Options())

@@ -117,5 +117,5 @@ class Exchange:
 
     def _asked(self) -> dict[str, Any]:
         """The wishes that were not the usual ones."""
-        options = {name: value for name, value in asdict(self.options).items() if value not in (None, ())}
+        options = {name: value for name, value in asdict(self.options).items() if value not in (None, (), False)}
         return options | ({"n": self.count} if self.count > 1 else {})

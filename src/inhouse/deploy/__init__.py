@@ -4,7 +4,8 @@ from inhouse.deploy.asking import LIKELIEST, Ask, Options, Piece, conversation_o
 from inhouse.deploy.dispatch import Chosen, Dispatcher
 from inhouse.deploy.parity import MIN_AGREEMENT, MIN_LABELS, MIN_TOKENS, compare, compare_labels
 from inhouse.deploy.runtime import Runtime
-from inhouse.deploy.served import Answered, Served, ServedClassifier, ServedModel, form_of, open_served
+from inhouse.deploy.served import Answered, Served, ServedClassifier, ServedModel, form_of, is_classifier, open_served
+from inhouse.deploy.token_chances import TokenChance
 
 __all__ = [
     "LIKELIEST",
@@ -21,10 +22,12 @@ __all__ = [
     "Served",
     "ServedClassifier",
     "ServedModel",
+    "TokenChance",
     "compare",
     "compare_labels",
     "conversation_of",
     "form_of",
     "inputs_of",
+    "is_classifier",
     "open_served",
 ]

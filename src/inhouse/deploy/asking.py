@@ -11,6 +11,7 @@ from typing import Any
 from inhouse.core import ModelVersion
 from inhouse.core.json_schema import compact
 from inhouse.deploy.bases import BaseVersion
+from inhouse.deploy.token_chances import TokenChance
 from inhouse.engine.protocol import Sampling
 from inhouse.errors import InputError
 
@@ -25,6 +26,7 @@ class Options:
         most: fewer tokens than an answer may take.
         stop: strings that end the text and are no part of it.
         sampling: None for the likeliest text.
+        chances: tell how likely each token was; of a label or an object too, if a language model writes it.
         schema: the JSON Schema that the text is held to, `{}` for any object; None where it is free.
     """
 
@@ -32,6 +34,7 @@ class Options:
     stop: tuple[str, ...] = ()
     sampling: Sampling | None = None
     schema: Mapping[str, Any] | None = None
+    chances: bool = False
 
     def of_choice(self, choice: int) -> Options:
         """The same for one of several answers: each has a seed of its own, which that of the next request is not."""
@@ -56,10 +59,11 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """What one of the answers has grown by."""
+    """What one of the answers has grown by, and the tokens that begin in it, where they were asked for."""
 
     text: str
     choice: int = 0
+    tokens: tuple[TokenChance, ...] = ()
 
 
 def inputs_of(version: ModelVersion, content: str) -> dict[str, str]:

@@ -58,15 +58,17 @@ class Runtime:
     ) -> Answered:
         with self._pool.using(ask.version) as model:
             question, options = model.question(ask.inputs), ask.options.of_choice(choice)
-            sent, last = 0, None
+            sent, told, last = 0, 0, None
             with closing(model.stream(question, options, every_token=tell is not None)) as parts:
-                for text, answered in parts:
-                    last = answered
+                for text, state in parts:
+                    last = state if isinstance(state, Answered) else None
                     if left():
                         raise EngineFault("nobody waits for the answer any more")
+                    tokens = state.tokens if isinstance(state, Answered) else state or ()
                     if tell is not None and len(text) > sent:
-                        tell(Piece(text[sent:], choice))
-                        sent = len(text)
+                        new = [token for token in tokens[told:] if last is not None or token.start < len(text)]
+                        tell(Piece(text[sent:], choice, tuple(new)))
+                        sent, told = len(text), told + len(new)
             assert last is not None
             return replace(last, trimmed=question.trimmed)
 

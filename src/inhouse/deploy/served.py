@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from inhouse.core import ModelVersion, Outline, Prediction, calibrated_parts, render_input
 from inhouse.deploy.asking import LIKELIEST, Options
 from inhouse.deploy.bases import USUAL_TOKENS, BaseVersion
+from inhouse.deploy.token_chances import Chances, TokenChance
 from inhouse.engine import Base, get_base, served_file
 from inhouse.engine.answers import AnswerForm, Question, answer_all, answer_form, as_prediction, doubtful
 from inhouse.engine.chat_template import ChatTemplate
@@ -44,11 +45,16 @@ PROMPT = ".prompt"
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """A prediction, whether a person should look at it, and whether its input was longer than is read and trimmed."""
+    """A prediction, whether a person should look at it, whether its input was longer than is read and trimmed, and its
+    tokens, where they were asked for."""
 
     prediction: Prediction
     needs_review: bool
     trimmed: bool = False
+    tokens: tuple[TokenChance, ...] = ()
+
+
+Tokens = tuple[TokenChance, ...]
 
 
 def form_of(version: ModelVersion) -> AnswerForm:
@@ -103,8 +109,9 @@ class Served(ABC):
     @abstractmethod
     def stream(
         self, question: Question, options: Options = LIKELIEST, *, every_token: bool = True
-    ) -> Generator[tuple[str, Answered | None]]:
-        """The text so far, again and again, and with the last one the answer as a whole.
+    ) -> Generator[tuple[str, Answered | Tokens | None]]:
+        """The text so far, again and again, with its tokens where they are asked for; with the last one the answer as a
+        whole.
 
         What was told of a text stays: half a character, and what a stop string may begin with, come later.
 
@@ -220,51 +227,56 @@ class ServedModel(Served):
 
     def stream(
         self, question: Question, options: Options = LIKELIEST, *, every_token: bool = True
-    ) -> Generator[tuple[str, Answered | None]]:
+    ) -> Generator[tuple[str, Answered | Tokens | None]]:
         """See `Served.stream`."""
         whole = self._text if self.form.partial else self._fixed
         return whole(question, options, every_token=every_token)
 
     def _fixed(
-        self, question: Question, _options: Options, *, every_token: bool
-    ) -> Generator[tuple[str, Answered | None]]:
+        self, question: Question, options: Options, *, every_token: bool
+    ) -> Generator[tuple[str, Answered | Tokens | None]]:
         """A label or an object. Where the input has a grammar of its own there is but the whole, as it may have to be
         asked twice."""
         form = self.form
         grammar = form.grammar_of(question.text)
         own = grammar is not form.grammar
         wishes = Wishes(form.max_tokens, grammar)
-        last, _ = yield from self._parts(question, wishes, silent=own or not every_token)
+        last, _ = yield from self._parts(question, wishes, options, silent=own or not every_token)
         prediction = as_prediction(last, len(question.prompt), form, self.template.decode)
         if own and prediction.error:
-            last, _ = yield from self._parts(question, replace(wishes, grammar=form.grammar), silent=True)
+            last, _ = yield from self._parts(question, replace(wishes, grammar=form.grammar), options, silent=True)
             prediction = doubtful(as_prediction(last, len(question.prompt), form, self.template.decode))
-        yield self.template.decode(last.ids), self.judged(prediction)
+        tokens = self._tokens(last, options)
+        yield self.template.decode(last.ids), replace(self.judged(prediction), tokens=tokens)
 
     def _text(
         self, question: Question, options: Options, *, every_token: bool
-    ) -> Generator[tuple[str, Answered | None]]:
+    ) -> Generator[tuple[str, Answered | Tokens | None]]:
         """A text, written as the caller wants it."""
         grammar = None if options.schema is None else wished_grammar(options.schema)
         wishes = Wishes(self._room(question, options), grammar, options.sampling)
         stops = StopStrings(options.stop) if options.stop else NO_STOPS
-        last, end = yield from self._parts(question, wishes, stops, silent=not every_token)
+        last, end = yield from self._parts(question, wishes, options, stops, silent=not every_token)
         text = self.template.decode(last.ids)[:end]
         given = replace(last, finished=last.finished or end is not None)
         prediction = as_prediction(given, len(question.prompt), self.form, lambda _: text)
         if end is not None and prediction.target is None:
             prediction = prediction.model_copy(update={"target": text})  # of nothing: the caller wanted no more
-        yield text, self.judged(prediction)
+        tokens = tuple(token for token in self._tokens(last, options) if end is None or token.start < end)
+        yield text, replace(self.judged(prediction), tokens=tokens)
+
+    def _tokens(self, given: Generation, options: Options) -> Tokens:
+        return Chances(self.template).of(given) if options.chances else ()
 
     def _room(self, _question: Question, options: Options) -> int:
         """How many tokens a text may have."""
         return min(self.form.max_tokens, options.most or self.form.max_tokens)
 
     def _parts(
-        self, question: Question, wishes: Wishes, stops: StopStrings = NO_STOPS, *, silent: bool
-    ) -> Generator[tuple[str, None], None, tuple[Generation, int | None]]:
+        self, question: Question, wishes: Wishes, options: Options, stops: StopStrings = NO_STOPS, *, silent: bool
+    ) -> Generator[tuple[str, Tokens | None], None, tuple[Generation, int | None]]:
         """The answer as it grows, and at its end; with where its text is cut, if it is."""
-        last, end = None, None
+        last, end, chances = None, None, Chances(self.template)
         with closing(
             self.engine.stream(
                 question.prompt,
@@ -280,7 +292,7 @@ class ServedModel(Served):
                     break
                 if not silent:
                     whole = text.rstrip("\ufffd")  # half a character: the rest comes with the next token
-                    yield whole[: stops.certain(whole)], None
+                    yield whole[: stops.certain(whole)], chances.of(last) if options.chances else None
         if last is None:
             raise InputError("the model gave no answer", "send the request again")
         return last, end
@@ -378,7 +390,7 @@ class ServedClassifier(Served):
 
     def stream(
         self, question: Question, options: Options = LIKELIEST, *, every_token: bool = True
-    ) -> Generator[tuple[str, Answered | None]]:
+    ) -> Generator[tuple[str, Answered | Tokens | None]]:
         """See `Served.stream`: a label comes as a whole."""
         answer: Future[Prediction] = Future()
         self._waiting.put((question, answer))
@@ -421,9 +433,14 @@ def open_served(workspace: Workspace, version: ModelVersion) -> Served:
     """A version, whichever kind of model it is."""
     if isinstance(version, BaseVersion):
         return ServedBase(workspace, version)
-    if version.engine in (ENGINE, LINEAR_ENGINE):
+    if is_classifier(version):
         return ServedClassifier(workspace, version)
     return (ServedPrompt if is_prompted(version) else ServedModel)(workspace, version)
+
+
+def is_classifier(version: ModelVersion) -> bool:
+    """Whether a version is no language model: it writes no tokens."""
+    return version.engine in (ENGINE, LINEAR_ENGINE)
 
 
 def is_prompted(version: ModelVersion) -> bool:

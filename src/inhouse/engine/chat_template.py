@@ -7,6 +7,7 @@ special tokens off. So `<|im_end|>` inside a user's text stays eight characters 
 from __future__ import annotations
 
 import json
+import re
 import uuid
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
@@ -23,6 +24,20 @@ Message = Mapping[str, Any]
 
 # Before a text, it makes its tokens those of a text that is not the first. Two tokens where a space is put first.
 _START = "\n"
+
+
+# SentencePiece's tokens of one byte.
+_BYTE_TOKEN = re.compile(r"<0x([0-9A-Fa-f]{2})>")
+
+
+def _byte_letters() -> dict[str, int]:
+    """The letters that byte-level tokenizers write bytes as: itself where it shows, else one from U+0100 on."""
+    shown = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    hidden = [byte for byte in range(256) if byte not in shown]
+    return {chr(byte): byte for byte in shown} | {chr(0x100 + n): byte for n, byte in enumerate(hidden)}
+
+
+_BYTE_OF = _byte_letters()
 
 
 def _fail(message: str) -> None:
@@ -97,6 +112,17 @@ class ChatTemplate:
     def decode(self, ids: Sequence[int]) -> str:
         """The text of an answer's ids, without the token that ends it."""
         return self._tokenizer.decode([i for i in ids if i != self.end_of_turn], skip_special_tokens=False)
+
+    def token_bytes(self, token: int) -> bytes:
+        """What a token stands for: a part of a letter where several tokens make one."""
+        text = self._tokenizer.id_to_token(token) or ""
+        if token in self._tokenizer.get_added_tokens_decoder():
+            return text.encode()
+        if "ByteLevel" in str(self._tokenizer.decoder):
+            return bytes(_BYTE_OF[letter] for letter in text)
+        if found := _BYTE_TOKEN.fullmatch(text):
+            return bytes([int(found[1], 16)])
+        return text.replace("\u2581", " ").encode()  # SentencePiece writes a space so
 
     def _template_ids(self, text: str, first: bool) -> list[int]:
         if first:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack, aclosing
+from dataclasses import replace
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, StreamingResponse
@@ -23,6 +24,7 @@ from inhouse.api.shapes.chat import (
     usage_chunk,
 )
 from inhouse.api.shapes.formats import wished_schema
+from inhouse.api.shapes.logprobs import check_chances, of_chat, require_logprobs
 from inhouse.api.shapes.wishes import answers_of, not_supported
 from inhouse.api.streaming import EventStream, pieces
 from inhouse.core import ModelVersion
@@ -38,7 +40,7 @@ async def chat_completions(body: ChatRequest, request: Request) -> JSONResponse 
     state = request.app.state
     chosen: Chosen = await run_in_threadpool(state.dispatcher.choose, body.model)
     _refuse_what_is_not_done(body, chosen.version)
-    options = body.options(wished_schema(body.response_format, chosen.version))
+    options = _options(body, chosen.version)
     exchange = _begun(body, chosen, options)
     async with AsyncExitStack() as held:
         await held.enter_async_context(exchange.traced(state.traces))
@@ -49,19 +51,29 @@ async def chat_completions(body: ChatRequest, request: Request) -> JSONResponse 
         exchange.ended(answers)
     if none := _none_of(answers):
         raise none
-    return JSONResponse(completion(exchange.head, answers, exchange.warnings))
+    return JSONResponse(completion(exchange.head, answers, exchange.warnings, body.top))
 
 
 def _refuse_what_is_not_done(body: ChatRequest, version: ModelVersion) -> None:
     """Say no, rather than ignore what the caller counts on."""
-    for param, asked in (
-        ("logprobs", bool(body.logprobs) or bool(body.top_logprobs)),
-        ("tools", bool(body.tools)),
-    ):
-        if asked:
-            raise not_supported(param, answers_of(version))
+    if body.tools:
+        raise not_supported("tools", answers_of(version))
     body.refuse_steering(version)
     body.refuse_what_is_unknown()
+
+
+def _options(body: ChatRequest, version: ModelVersion) -> Options:
+    """How the answer is to be written.
+
+    Raises:
+        ApiError: it cannot be written so.
+    """
+    options = body.options(wished_schema(body.response_format, version))
+    require_logprobs(body.logprobs, body.top_logprobs)
+    if body.top is None:
+        return options
+    check_chances("top_logprobs", body.top, version, options)
+    return replace(options, chances=True)
 
 
 def _begun(body: ChatRequest, chosen: Chosen, options: Options) -> Exchange:
@@ -120,7 +132,8 @@ async def _events(state: State, exchange: Exchange, ask: Ask, body: ChatRequest)
                     answers = piece
                     continue
                 exchange.heard()
-                yield role(piece.choice) + event(chunk(head, {"content": piece.text}, piece.choice))
+                logprobs = None if body.top is None else of_chat(piece.tokens, body.top)
+                yield role(piece.choice) + event(chunk(head, {"content": piece.text}, piece.choice, logprobs))
     except InhouseError as error:
         if not begun:
             raise  # nothing was sent: it has a status of its own

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from inhouse.api.shapes.logprobs import of_chat
 from inhouse.api.shapes.wishes import Wishes
 from inhouse.core import ModelVersion
 from inhouse.deploy import Answered
@@ -44,7 +45,7 @@ class ChatRequest(Wishes):
 
     messages: list[ChatMessage]
     logprobs: bool | None = False
-    top_logprobs: int | None = None
+    top_logprobs: int | None = Field(default=None, ge=0, le=20)
     response_format: dict[str, Any] | None = None
     max_completion_tokens: int | None = Field(default=None, ge=1)
     tools: list[Any] | None = None
@@ -53,6 +54,11 @@ class ChatRequest(Wishes):
     def most(self) -> int | None:
         """See `Wishes.most`."""
         return self.max_completion_tokens or self.max_tokens
+
+    @property
+    def top(self) -> int | None:
+        """How many of the likeliest tokens to tell at each place; None where not even the chosen one's chance is."""
+        return (self.top_logprobs or 0) if self.logprobs else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,13 +85,19 @@ class Head:
         }
 
 
-def completion(head: Head, answers: Sequence[Answered], warnings: Sequence[str]) -> dict[str, Any]:
-    """One or more answers as a whole."""
+def completion(
+    head: Head, answers: Sequence[Answered], warnings: Sequence[str], top: int | None = None
+) -> dict[str, Any]:
+    """One or more answers as a whole.
+
+    Args:
+        top: see `ChatRequest.top`.
+    """
     choices = [
         {
             "index": index,
             "message": {"role": "assistant", "content": answered.prediction.target, "refusal": None},
-            "logprobs": None,
+            "logprobs": None if top is None else of_chat(answered.tokens, top),
             "finish_reason": finish(answered),
             **(_ours(head, answered, ()) if len(answers) > 1 else {}),
         }
@@ -95,9 +107,11 @@ def completion(head: Head, answers: Sequence[Answered], warnings: Sequence[str])
     return {**head.of("chat.completion"), "choices": choices, "usage": usage(answers), **ours}
 
 
-def chunk(head: Head, delta: Mapping[str, Any], choice: int = 0) -> dict[str, Any]:
+def chunk(
+    head: Head, delta: Mapping[str, Any], choice: int = 0, logprobs: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """A piece of an answer."""
-    return {**head.of("chat.completion.chunk"), "choices": [_choice(delta, choice)]}
+    return {**head.of("chat.completion.chunk"), "choices": [_choice(delta, choice, logprobs=logprobs)]}
 
 
 def last_chunk(head: Head, answered: Answered, warnings: Sequence[str], choice: int = 0) -> dict[str, Any]:
@@ -126,8 +140,10 @@ def event(payload: Mapping[str, Any]) -> str:
 DONE = "data: [DONE]\n\n"
 
 
-def _choice(delta: Mapping[str, Any], choice: int, finish: str | None = None) -> dict[str, Any]:
-    return {"index": choice, "delta": dict(delta), "logprobs": None, "finish_reason": finish}
+def _choice(
+    delta: Mapping[str, Any], choice: int, finish: str | None = None, logprobs: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    return {"index": choice, "delta": dict(delta), "logprobs": logprobs, "finish_reason": finish}
 
 
 def finish(answered: Answered) -> str:
