@@ -9,29 +9,19 @@ import pytest
 from clients import CLIENTS, run_script
 from hypothesis import given
 from hypothesis import strategies as st
+from letters import add_letters
 from servers import start
 
 from inhouse.api.errors import ApiError
 from inhouse.api.shapes.logprobs import check_chances
-from inhouse.core import ModelVersion, Task
+from inhouse.core import ModelVersion
 from inhouse.deploy import Options
 from inhouse.deploy.token_chances import Chances
 from inhouse.engine.chat_template import ChatTemplate
 from inhouse.engine.choice import open_engine
-from inhouse.store import Workspace, registry, traffic
+from inhouse.store import Workspace, traffic
 
 TEXT = "where is my card now"
-
-
-def add_letters(workspace):
-    """A task whose texts are written by the file that `intents` learned to answer with labels."""
-    version = registry.find_version(workspace, "intents", 1)
-    task = workspace.load_task("intents")
-    workspace.save_task(Task(name="letters", kind="generate", input=task.input, base_model=task.base_model))
-    free = {"task": "letters", "kind": "generate", "labels": (), "answer_tokens": 40, "calibrator": None}
-    free |= {"exact": True}  # else what else is in the batch, or in the cache, tips the scales every now and then
-    registry.add_version(workspace, version.model_copy(update=free))
-    registry.move_alias(workspace, "letters", registry.CHAMPION, 1, action="promote")
 
 
 @pytest.fixture(scope="module")

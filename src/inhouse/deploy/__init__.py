@@ -1,6 +1,6 @@
 """From what was trained to a served file: the parity gate, and the loaded model that answers."""
 
-from inhouse.deploy.asking import LIKELIEST, Ask, Options, Piece, conversation_of, inputs_of
+from inhouse.deploy.asking import LIKELIEST, Ask, Options, Piece, conversation_of, inputs_of, prompt_of
 from inhouse.deploy.dispatch import Chosen, Dispatcher
 from inhouse.deploy.parity import MIN_AGREEMENT, MIN_LABELS, MIN_TOKENS, compare, compare_labels
 from inhouse.deploy.runtime import Runtime
@@ -30,4 +30,5 @@ __all__ = [
     "inputs_of",
     "is_classifier",
     "open_served",
+    "prompt_of",
 ]

@@ -106,6 +106,19 @@ def conversation_of(version: ModelVersion, messages: Sequence[tuple[str, str]]) 
     return {version.fields[0]: compact(told)}
 
 
+_PROMPT = "prompt"
+
+
+def prompt_of(text: str) -> dict[str, str]:
+    """A text that a base is to continue, as its input."""
+    return {_PROMPT: text}
+
+
+def prompt_in(inputs: Mapping[str, str]) -> str | None:
+    """The text that a base is to continue; None where it has a conversation."""
+    return inputs.get(_PROMPT)
+
+
 def _from_json(content: str) -> dict[str, str] | None:
     try:
         value = json.loads(content)

@@ -14,7 +14,7 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
 from inhouse.core import ModelVersion, Outline, Prediction, calibrated_parts, render_input
-from inhouse.deploy.asking import LIKELIEST, Options
+from inhouse.deploy.asking import LIKELIEST, Options, prompt_in
 from inhouse.deploy.bases import USUAL_TOKENS, BaseVersion
 from inhouse.deploy.token_chances import Chances, TokenChance
 from inhouse.engine import Base, get_base, served_file
@@ -355,10 +355,11 @@ class ServedBase(ServedModel):
         return served_file(base, self.version.engine)
 
     def _prompt(self, inputs: Mapping[str, str]) -> list[int]:
-        ids = self.template.prompt_ids(conversation(inputs))
+        text = prompt_in(inputs)
+        ids = self.template.prompt_ids(conversation(inputs)) if text is None else self.template.plain_ids(text)
         if len(ids) >= self._context:
             raise InputError(
-                f"the conversation takes {len(ids)} tokens, and prompt and answer have {self._context} together",
+                f"the prompt takes {len(ids)} tokens, and prompt and answer have {self._context} together",
                 "shorten it",
             )
         return ids

@@ -104,6 +104,11 @@ class ChatTemplate:
         """Token ids of user text: special tokens inside it stay text."""
         return self._inner_ids(self._user_tokenizer, text)
 
+    def plain_ids(self, text: str) -> list[int]:
+        """Token ids of a text that stands alone, with what the tokenizer puts before one; no turns are made of it."""
+        ids: list[int] = self._user_tokenizer.encode(text).ids
+        return ids
+
     @property
     def special_tokens(self) -> frozenset[str]:
         """The tokens that are control and no text: beginnings, ends, roles."""

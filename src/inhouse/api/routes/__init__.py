@@ -2,6 +2,6 @@
 
 from fastapi import APIRouter
 
-from inhouse.api.routes import chat, feedback, health, models
+from inhouse.api.routes import chat, completions, feedback, health, models
 
-ROUTERS: tuple[APIRouter, ...] = (health.router, models.router, chat.router, feedback.router)
+ROUTERS: tuple[APIRouter, ...] = (health.router, models.router, chat.router, completions.router, feedback.router)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import replace
 
@@ -21,6 +21,7 @@ from inhouse.api.shapes.chat import (
     completion,
     event,
     last_chunk,
+    none_among,
     usage_chunk,
 )
 from inhouse.api.shapes.formats import wished_schema
@@ -49,7 +50,7 @@ async def chat_completions(body: ChatRequest, request: Request) -> JSONResponse 
             return EventStream(_events(state, exchange, ask, body), held.pop_all())
         answers = await state.runtime.answer(ask)
         exchange.ended(answers)
-    if none := _none_of(answers):
+    if none := none_among(answers):
         raise none
     return JSONResponse(completion(exchange.head, answers, exchange.warnings, body.top))
 
@@ -107,12 +108,6 @@ def _read(exchange: Exchange, body: ChatRequest) -> Ask:
     return exchange.ask()
 
 
-def _none_of(answers: Sequence[Answered]) -> ApiError | None:
-    """What to say where one of the answers is none."""
-    none = next((answered.prediction for answered in answers if answered.prediction.target is None), None)
-    return None if none is None else ApiError(500, str(none.error), code="no_answer")
-
-
 async def _events(state: State, exchange: Exchange, ask: Ask, body: ChatRequest) -> AsyncGenerator[str]:
     """Chunks as the official client expects them, ended by `[DONE]`."""
     head, begun = exchange.head, set[int]()
@@ -143,7 +138,7 @@ async def _events(state: State, exchange: Exchange, ask: Ask, body: ChatRequest)
         return
     exchange.ended(answers)
     await exchange.keep(state.traces)  # before the client can know of it
-    if none := _none_of(answers):
+    if none := none_among(answers):
         if not begun:
             raise none
         yield event(error_body(500, none.message, code=none.code))

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from inhouse.api.errors import ApiError
 from inhouse.api.shapes.logprobs import of_chat
 from inhouse.api.shapes.wishes import Wishes
 from inhouse.core import ModelVersion
@@ -99,12 +100,12 @@ def completion(
             "message": {"role": "assistant", "content": answered.prediction.target, "refusal": None},
             "logprobs": None if top is None else of_chat(answered.tokens, top),
             "finish_reason": finish(answered),
-            **(_ours(head, answered, ()) if len(answers) > 1 else {}),
+            **(ours(head, answered, ()) if len(answers) > 1 else {}),
         }
         for index, answered in enumerate(answers)
     ]
-    ours = _ours(head, answers[0], warnings)
-    return {**head.of("chat.completion"), "choices": choices, "usage": usage(answers), **ours}
+    first = ours(head, answers[0], warnings)
+    return {**head.of("chat.completion"), "choices": choices, "usage": usage_of([answers]), **first}
 
 
 def chunk(
@@ -117,19 +118,25 @@ def chunk(
 def last_chunk(head: Head, answered: Answered, warnings: Sequence[str], choice: int = 0) -> dict[str, Any]:
     """The end of an answer that came in pieces."""
     ended = {**head.of("chat.completion.chunk"), "choices": [_choice({}, choice, finish(answered))]}
-    return {**ended, **_ours(head, answered, warnings)}
+    return {**ended, **ours(head, answered, warnings)}
 
 
 def usage_chunk(head: Head, answers: Sequence[Answered]) -> dict[str, Any]:
     """What `include_usage` asks for."""
-    return {**head.of("chat.completion.chunk"), "choices": [], "usage": usage(answers)}
+    return {**head.of("chat.completion.chunk"), "choices": [], "usage": usage_of([answers])}
 
 
-def usage(answers: Sequence[Answered]) -> dict[str, int]:
-    """How many tokens were read, once for all answers, and written."""
-    prompt = answers[0].prediction.prompt_tokens
-    written = sum(answered.prediction.answer_tokens for answered in answers)
+def usage_of(answers: Sequence[Sequence[Answered]]) -> dict[str, int]:
+    """How many tokens were read, once of each prompt whatever the number of its answers, and written."""
+    prompt = sum(of_prompt[0].prediction.prompt_tokens for of_prompt in answers)
+    written = sum(answered.prediction.answer_tokens for of_prompt in answers for answered in of_prompt)
     return {"prompt_tokens": prompt, "completion_tokens": written, "total_tokens": prompt + written}
+
+
+def none_among(answers: Sequence[Answered]) -> ApiError | None:
+    """What to say where one of the answers is none."""
+    none = next((answered.prediction for answered in answers if answered.prediction.target is None), None)
+    return None if none is None else ApiError(500, str(none.error), code="no_answer")
 
 
 def event(payload: Mapping[str, Any]) -> str:
@@ -151,7 +158,7 @@ def finish(answered: Answered) -> str:
     return "stop" if answered.prediction.finished else "length"
 
 
-def _ours(head: Head, answered: Answered, warnings: Sequence[str]) -> dict[str, Any]:
+def ours(head: Head, answered: Answered, warnings: Sequence[str]) -> dict[str, Any]:
     """What OpenAI's shape has no place for."""
     prediction = answered.prediction
     return {
