@@ -13,6 +13,7 @@ from inhouse.api import errors
 from inhouse.api.middleware import Surrounding
 from inhouse.api.routes import ROUTERS
 from inhouse.deploy import Dispatcher, Runtime
+from inhouse.deploy.embedding import Embedder
 from inhouse.errors import InhouseError
 from inhouse.store import Workspace
 from inhouse.store.trace_writer import TraceWriter
@@ -29,19 +30,20 @@ def make_app(
         hosts: names that requests may be addressed to; others are refused, so that a web page opened on this machine
             cannot reach the API by a name of its own (DNS rebinding).
     """
-    runtime, traces = Runtime(workspace), TraceWriter(workspace)
+    runtime, traces, embedder = Runtime(workspace), TraceWriter(workspace), Embedder(workspace.settings)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         yield
         runtime.close()
+        embedder.close()
         traces.close()
         workspace.close()
 
     # No interactive docs: their page loads scripts from the internet.
     app = FastAPI(title="inhouse", docs_url=None, redoc_url=None, lifespan=lifespan)
     app.state.workspace, app.state.dispatcher = workspace, Dispatcher(workspace)
-    app.state.runtime, app.state.traces = runtime, traces
+    app.state.runtime, app.state.traces, app.state.embedder = runtime, traces, embedder
     for router in ROUTERS:
         app.include_router(router)
     app.add_middleware(Surrounding, hosts=hosts, most_bytes=MOST_BYTES)

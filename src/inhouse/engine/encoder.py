@@ -32,6 +32,15 @@ class SentenceEncoder:
         self._tokens = TextTokens.of_folder(folder, min(MAX_TOKENS, self._facts.longest), self._facts.prefix)
         self._forward = partial(pooled, load_encoder(folder), pooling=self._facts.pooling)
 
+    @property
+    def longest(self) -> int:
+        """How many tokens of a text it reads; the rest is left out."""
+        return self._tokens.longest
+
+    def counts(self, texts: Sequence[str]) -> list[int]:
+        """How many tokens each text has, uncut."""
+        return self._tokens.counts(texts)
+
     def embed(self, texts: Sequence[str], progress: Progress | None = None) -> NDArray[np.float32]:
         """Unit vectors, one row per text, in order."""
         return vectors_of(self._forward, self._tokens.ids(texts), self._facts.pad, progress)

@@ -2,6 +2,13 @@
 
 from fastapi import APIRouter
 
-from inhouse.api.routes import chat, completions, feedback, health, models
+from inhouse.api.routes import chat, completions, embeddings, feedback, health, models
 
-ROUTERS: tuple[APIRouter, ...] = (health.router, models.router, chat.router, completions.router, feedback.router)
+ROUTERS: tuple[APIRouter, ...] = (
+    health.router,
+    models.router,
+    chat.router,
+    completions.router,
+    embeddings.router,
+    feedback.router,
+)

@@ -9,22 +9,44 @@ from fastapi import APIRouter, Request
 from starlette.concurrency import run_in_threadpool
 
 from inhouse.core import ModelVersion
+from inhouse.deploy.bases import BaseVersion
+from inhouse.engine import Base
+from inhouse.engine.bases import converted_at
+from inhouse.errors import ModelNotFound
 
 router = APIRouter()
 
 
 @router.get("/v1/models")
 async def list_models(request: Request) -> dict[str, Any]:
-    """Every model name that can be asked for."""
-    found = await run_in_threadpool(request.app.state.dispatcher.models)
-    return {"object": "list", "data": [_model(name, version) for name, version in found]}
+    """Every model name that can be asked for: base models, sentence encoders, then the tasks' versions."""
+    state = request.app.state
+    found = await run_in_threadpool(state.dispatcher.models)
+    bases = [_model(name, version) for name, version in found if isinstance(version, BaseVersion)]
+    encoders = [_encoder(base) for base in await run_in_threadpool(state.embedder.bases)]
+    others = [_model(name, version) for name, version in found if not isinstance(version, BaseVersion)]
+    return {"object": "list", "data": [*bases, *encoders, *others]}
 
 
 @router.get("/v1/models/{name:path}")
 async def get_model(name: str, request: Request) -> dict[str, Any]:
     """One model."""
-    chosen = await run_in_threadpool(request.app.state.dispatcher.choose, name)
+    state = request.app.state
+    try:
+        chosen = await run_in_threadpool(state.dispatcher.choose, name)
+    except ModelNotFound:
+        try:
+            return _encoder(await run_in_threadpool(state.embedder.find, name), name)
+        except ModelNotFound:
+            pass
+        raise
     return _model(name, chosen.version)
+
+
+def _encoder(base: Base, name: str = "") -> dict[str, Any]:
+    created = int(converted_at(base.folder))
+    own = base.spec.name
+    return {"id": name or own, "object": "model", "created": created, "owned_by": "inhouse", "root": own}
 
 
 def _model(name: str, version: ModelVersion) -> dict[str, Any]:

@@ -1,0 +1,26 @@
+"""`POST /v1/embeddings`: texts in, vectors out. Nothing is answered, so nothing is kept as a Trace."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from fastapi import APIRouter, Request
+from starlette.concurrency import run_in_threadpool
+
+from inhouse.api.shapes.embeddings import EmbeddingRequest, embeddings
+from inhouse.api.shapes.wishes import not_supported
+from inhouse.deploy.embedding import Embedder
+
+router = APIRouter()
+
+
+@router.post("/v1/embeddings")
+async def embed(body: EmbeddingRequest, request: Request) -> dict[str, Any]:
+    """The vectors of one or more texts."""
+    embedder: Embedder = request.app.state.embedder
+    base = await run_in_threadpool(embedder.find, body.model)
+    texts, width = body.texts, base.shape.width
+    if body.dimensions not in (None, width):
+        raise not_supported("dimensions", f"this encoder's vectors have {width}, and none of them can be left out")
+    return embeddings(body, await asyncio.wrap_future(embedder.embed(base, texts)))
