@@ -16,12 +16,13 @@ KIND = "text_completion"
 # What OpenAI cuts a text off at where the request names no bound.
 USUAL_TOKENS = 16
 _Prompts = Annotated[list[StrictStr], Field(min_length=1, max_length=128)]
+_Ids = Annotated[list[StrictInt], Field(min_length=1)]
 
 
 class CompletionRequest(Wishes):
     """The body."""
 
-    prompt: StrictStr | _Prompts | list[StrictInt] | list[list[StrictInt]]
+    prompt: StrictStr | _Prompts | _Ids | Annotated[list[_Ids], Field(min_length=1)]
     logprobs: int | None = Field(default=None, ge=0, le=5)
     echo: bool | None = None
     suffix: str | None = None

@@ -15,6 +15,7 @@ from inhouse.deploy.embedding import Embedded
 
 MOST_TEXTS = 2048
 _Texts = Annotated[list[StrictStr], Field(min_length=1, max_length=MOST_TEXTS)]
+_Ids = Annotated[list[StrictInt], Field(min_length=1)]
 
 
 class EmbeddingRequest(BaseModel):
@@ -23,7 +24,7 @@ class EmbeddingRequest(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     model: str
-    input: StrictStr | _Texts | list[StrictInt] | list[list[StrictInt]]
+    input: StrictStr | _Texts | _Ids | Annotated[list[_Ids], Field(min_length=1)]
     encoding_format: Literal["float", "base64"] | None = "float"
     dimensions: int | None = Field(default=None, ge=1)
     user: str | None = None
@@ -38,10 +39,8 @@ class EmbeddingRequest(BaseModel):
         found = [self.input] if isinstance(self.input, str) else self.input
         texts = [one for one in found if isinstance(one, str)]
         if not texts or len(texts) < len(found):
-            raise not_supported(
-                "input",
-                "send texts: token ids are those of one tokenizer (LangChain: check_embedding_ctx_length=False)",
-            )
+            advice = "send texts: token ids are those of one tokenizer (LangChain: check_embedding_ctx_length=False)"
+            raise not_supported("input", advice)
         if not all(text.strip() for text in texts):
             raise ApiError(400, "an input is empty", code="invalid_value", param="input")
         return texts
