@@ -33,7 +33,7 @@ Floats = NDArray[np.float64]
 # A label counts where it is among so many of the likeliest.
 TOP = (3, 5)
 # Contenders beside the fine-tuned ones that `promote` can make a version of: linear ones, and prompts of the base.
-PROMPTED = ("prompted", "few-shot", "prompted-best")
+PROMPTED = ("prompted", "few-shot", "prompted-best", "retrieval")
 SERVABLE = ("tfidf-linear", "embedding-linear", *PROMPTED)
 
 
