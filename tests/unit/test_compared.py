@@ -176,6 +176,7 @@ def test_of_a_sample_everything_says_so_and_it_is_promoted_by_what_it_was_asked(
     workspace, _ = compared
     tests = len(records.load_dataset(workspace, "intents").of("test"))
     monkeypatch.setattr(asking, "SAMPLED", tests // 2)
+    monkeypatch.setattr(asking, "SAMPLED_OF_BEST_PROMPT", tests // 2)
     found = inhouse.evaluate(workspace, "intents")
     by_name = {c.name: c for c in found.contenders}
     some = [c.name for c in found.contenders if c.asked]
