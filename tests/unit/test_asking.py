@@ -211,10 +211,11 @@ def test_of_a_large_test_only_the_best_alternative_is_asked_all(monkeypatch):
     assert sorted(given.notes) == ["1 of ten", "4 of ten", "6 of ten", "9 of ten"]
 
 
-def test_where_a_classical_model_leads_nobody_who_writes_is_asked_all(monkeypatch):
+def test_where_a_classical_model_leads_who_writes_and_is_behind_is_asked_a_sample(monkeypatch):
     given, ask = of_many(monkeypatch, linear=8, poor=4, good=6)
     ask_all(given)
-    assert [len(some) for some in ask["good"].asked] == [320]
+    assert [len(some) for some in ask["poor"].asked] == [320]
+    assert [len(some) for some in ask["good"].asked] == [320, 920]  # a thousand would be hardly less than all
 
 
 def test_who_is_named_is_asked_all_and_a_small_test_is_asked_whole(monkeypatch):
@@ -239,6 +240,19 @@ def test_where_there_is_no_time_for_all_the_best_alternative_keeps_its_sample_an
     found = {a.name: a for a in ask_all(given, budget=TimeBudget(3 / 60))}
     assert sum(p.asked for p in found["good"].test) == 300
     assert any("`inhouse evaluate t --contender good` asks all" in note for note in given.notes)
+
+
+def test_the_best_way_of_prompting_is_asked_a_thousand_where_another_leads(monkeypatch):
+    given, ask = of_many(monkeypatch, tests=3000, linear=8, poor=4, good=6)
+    found = {a.name: a for a in ask_all(given)}
+    assert [len(some) for some in ask["good"].asked] == [320, 1020]
+    assert [len(some) for some in ask["poor"].asked] == [320]
+    assert sum(p.asked for p in found["good"].test) == 1000
+    first, more = (set(some[20:]) for some in ask["good"].asked)
+    assert first < more
+    given, ask = of_many(monkeypatch, tests=3000, linear=1, poor=4, good=6)
+    ask_all(given)
+    assert [len(some) for some in ask["good"].asked] == [320, 3020]  # it is the best alternative too: all at once
 
 
 def test_a_verdict_compares_what_both_were_asked(monkeypatch):

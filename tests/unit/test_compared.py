@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 from importlib import import_module
 from pathlib import Path
 
+import numpy as np
 import pytest
 from conftest import many_intents, write_csv, write_encoder
 
@@ -15,6 +17,7 @@ from inhouse.cli.show import evaluated as told
 from inhouse.core import Silent
 from inhouse.deploy import open_served
 from inhouse.deploy.served import PROMPT, ServedPrompt
+from inhouse.engine.prompt_file import read_frame
 from inhouse.errors import Refused, UsageError
 from inhouse.pipeline.release import enough as usual_contender
 from inhouse.store import predictions, records, registry
@@ -173,6 +176,7 @@ def test_of_a_sample_everything_says_so_and_it_is_promoted_by_what_it_was_asked(
     workspace, _ = compared
     tests = len(records.load_dataset(workspace, "intents").of("test"))
     monkeypatch.setattr(asking, "SAMPLED", tests // 2)
+    monkeypatch.setattr(asking, "SAMPLED_OF_BEST_PROMPT", tests // 2)
     found = inhouse.evaluate(workspace, "intents")
     by_name = {c.name: c for c in found.contenders}
     some = [c.name for c in found.contenders if c.asked]
@@ -202,7 +206,7 @@ def test_of_a_sample_everything_says_so_and_it_is_promoted_by_what_it_was_asked(
     inhouse.promote(workspace, "intents", which="1", contender="fine-tuned-encoder", force=True, reason="for the test")
 
 
-@pytest.mark.parametrize("name", ["prompted", "few-shot"])
+@pytest.mark.parametrize("name", ["prompted", "few-shot", "retrieval", "prompted-best"])
 def test_a_prompt_that_is_enough_is_promoted_and_answers_as_it_was_judged(compared, tmp_path, name):
     workspace, found = compared
     enough(workspace, name)
@@ -242,9 +246,11 @@ def test_the_champion_stands_among_the_contenders(compared):
     assert "champion" not in {c.theirs for c in found.comparisons}
 
 
-def test_what_is_forgotten_goes_out_of_a_prompt_too(compared):
+@pytest.mark.parametrize("name", ["retrieval", "few-shot"])
+def test_what_is_forgotten_goes_out_of_a_prompt_too(compared, name):
     workspace, _ = compared
-    serve(workspace, "few-shot")
+    inhouse.evaluate(workspace, "intents")  # of the data as it is now
+    serve(workspace, name)
     before = registry.find_version(workspace, "intents", "champion")
     frame = json.loads(workspace.blobs.path(before.file_sha256, PROMPT).read_text("utf-8"))
     shown = frame["shots"][0][0]["content"]
@@ -253,6 +259,17 @@ def test_what_is_forgotten_goes_out_of_a_prompt_too(compared):
     after = registry.find_version(workspace, "intents", before.number)
     assert shown not in workspace.blobs.path(after.file_sha256, PROMPT).read_text("utf-8")
     assert not workspace.blobs.location(before.file_sha256, PROMPT).exists()
+    left = read_frame(workspace.blobs.path(after.file_sha256, PROMPT))
+    assert len(left.shots) == len(frame["shots"]) - 1
+    if name == "retrieval":
+        was = np.frombuffer(base64.b64decode(frame["look_up"]["vectors"]), np.float32).reshape(len(frame["shots"]), -1)
+        assert np.array_equal(left.look_up.matrix, was[1:])
+        served = open_served(workspace, after)
+        try:
+            (answer,) = served.answer([records.load_dataset(workspace, "intents").of("test")[0].inputs])
+        finally:
+            served.close()
+        assert answer.prediction.error is None
 
 
 def test_a_remote_model_is_not_served(compared):

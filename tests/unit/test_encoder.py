@@ -41,7 +41,7 @@ from inhouse.engine.label_head import LabelHead, NGrams
 from inhouse.engine.lora import copy_state
 from inhouse.errors import ConfigError, EngineFault, ModelUnavailable, NotFound, Refused, TooFewExamples, UsageError
 from inhouse.pipeline import classifier, classifier_packaging, curve_shares
-from inhouse.pipeline.curve import kept_curve
+from inhouse.pipeline.curve import curve_of_today, kept_curve
 from inhouse.pipeline.curve_shares import encoder_parts
 from inhouse.store import Settings, predictions, records, registry
 from inhouse.train import encoder_loop
@@ -591,6 +591,8 @@ def test_the_curve_of_an_encoder_ends_with_what_its_version_is_judged_by(encoder
     assert "69 more examples would bring accuracy about" in found.reason
     assert Path(found.chart).read_text("utf-8").startswith("<svg")
     assert kept_curve(workspace, "intents") == found
+    # It speaks of the data that it was drawn of, give or take a tenth.
+    assert [curve_of_today(workspace, "intents", n) == found for n in (60, 63, 76, 90)] == [False, True, True, False]
     assert registry.versions(workspace, "intents") == []
     assert not list((workspace.paths.root / "runs").glob("*"))
 

@@ -414,10 +414,11 @@ class Evaluation(Frozen):
         some = [c for c in self.contenders if c.asked is not None]
         if not some:
             return ""
+        counts = dict.fromkeys(c.asked for c in some)
+        told = "; ".join(f"{', '.join(c.name for c in some if c.asked == n)}: {n:,}" for n in counts)
         return (
-            f"{', '.join(c.name for c in some)}: asked {some[0].asked:,} of {self.test_examples:,} test examples, "
-            f"drawn by chance, as another one is ahead on validation; `inhouse evaluate {self.task} --contender NAME` "
-            "asks all"
+            f"asked a part of the {self.test_examples:,} test examples, drawn by chance, as another one is ahead on "
+            f"validation: {told} (`inhouse evaluate {self.task} --contender NAME` asks all)"
         )
 
     def _primary(self, contender: ContenderResult) -> float:

@@ -24,9 +24,10 @@ from inhouse.engine.choice import open_engine
 from inhouse.engine.classifier import ENGINE, TEXTS_AT_ONCE
 from inhouse.engine.gguf_fields import context_length, read_fields
 from inhouse.engine.linear_archive import LINEAR_ENGINE
-from inhouse.engine.prompt_file import read_frame
+from inhouse.engine.prompt_file import LookUp, read_frame
 from inhouse.engine.prompts import conversation, trained_messages
 from inhouse.engine.protocol import Generation, Progress, StreamingEngine, Wishes
+from inhouse.engine.retrieval import DEPTH, fitting, most_alike, room_for_shots
 from inhouse.engine.schema_grammar import wished_grammar
 from inhouse.engine.stop_strings import NO_STOPS, StopStrings
 from inhouse.errors import InputError
@@ -201,8 +202,11 @@ class ServedModel(Served):
         """The weights that answer."""
         return workspace.blobs.path(self.version.file_sha256, GGUF)
 
-    def _prompt(self, inputs: Mapping[str, str]) -> list[int]:
+    def _prompt(self, inputs: Mapping[str, str], _whole: Mapping[str, str]) -> list[int]:
         """What it reads of an input.
+
+        Args:
+            inputs: shortened where that is needed; `_whole` is what was asked.
 
         Raises:
             InputError: it is longer than what it reads.
@@ -220,7 +224,7 @@ class ServedModel(Served):
         whole, trimming = inputs, self.version.trimming
         if trimming is not None:
             inputs = trimming(inputs, lambda text: len(self.template.text_ids(text)))
-        return Question(self._prompt(inputs), render_input(inputs), trimmed=inputs != whole)
+        return Question(self._prompt(inputs, whole), render_input(inputs), trimmed=inputs != whole)
 
     def _answers(self, questions: Sequence[Question], progress: Progress | None) -> list[Prediction]:
         return answer_all(self.engine, questions, self.form, self.template.decode, progress)
@@ -311,6 +315,37 @@ class ServedModel(Served):
         self.engine.close()
 
 
+class _Nearest:
+    """Finds the solved examples that are most similar to a question.
+
+    Raises:
+        ModelUnavailable: the sentence encoder is not here.
+    """
+
+    def __init__(self, workspace: Workspace, look_up: LookUp) -> None:
+        from inhouse.engine.encoder import SentenceEncoder
+
+        self._how, self._vectors = look_up, look_up.matrix
+        base = get_base(look_up.encoder, workspace.settings, sha256=look_up.encoder_sha256)
+        self._encoder = SentenceEncoder(base.folder)
+        self._one_at_a_time = threading.Lock()
+
+    def of(self, text: str, room: int, prompt: int) -> list[int]:
+        """Places of the examples that a question is shown, the nearest last.
+
+        Args:
+            room: tokens of the longest prompt; `prompt` those of the question's without examples.
+        """
+        how = self._how
+        if not how.costs:
+            return []
+        with self._one_at_a_time:
+            vector = self._encoder.embed([text])
+        (ranked,) = most_alike(vector, self._vectors, DEPTH)
+        budget = room_for_shots(room, prompt, how.tokens)
+        return fitting(ranked, [how.costs[place] for place in ranked], how.count, budget)[::-1]
+
+
 class ServedPrompt(ServedModel):
     """The untrained base, asked by a prompt that an evaluation judged.
 
@@ -321,6 +356,7 @@ class ServedPrompt(ServedModel):
         super().__init__(workspace, version)
         self._frame = read_frame(workspace.blobs.path(version.file_sha256, PROMPT))
         self._most = context_length(read_fields(self._base(workspace).gguf)) - self.form.max_tokens
+        self._shots = _Nearest(workspace, self._frame.look_up) if self._frame.look_up else None
 
     def _base(self, workspace: Workspace) -> Base:
         lineage = self.version.lineage
@@ -329,8 +365,12 @@ class ServedPrompt(ServedModel):
     def _file(self, _workspace: Workspace, base: Base) -> Path:
         return served_file(base, self.version.engine)
 
-    def _prompt(self, inputs: Mapping[str, str]) -> list[int]:
-        ids = self.template.prompt_ids(self._frame.messages(inputs, chat=self.version.chat))
+    def _prompt(self, inputs: Mapping[str, str], whole: Mapping[str, str]) -> list[int]:
+        shown: Sequence[int] | None = None
+        if self._shots is not None:
+            alone = self.template.prompt_ids(self._frame.messages(inputs, [], chat=self.version.chat))
+            shown = self._shots.of(render_input(whole), self._most, len(alone))
+        ids = self.template.prompt_ids(self._frame.messages(inputs, shown, chat=self.version.chat))
         if len(ids) > self._most:
             raise InputError(f"the prompt takes {len(ids)} tokens, of {self._most} at most", "shorten the input")
         return ids

@@ -96,6 +96,25 @@ def fused(rankings: Sequence[Sequence[int]], count: int) -> list[int]:
     return sorted(worth, key=lambda place: (-worth[place], place))[:count]
 
 
+def room_for_shots(room: int, prompt: int, most: int) -> int:
+    """Tokens left for what is looked up, `most` at most: of `room` for a prompt that has `prompt` without it."""
+    return min(most, room - prompt - 10)
+
+
+def fitting(places: Sequence[int], costs: Sequence[int], count: int, budget: int) -> list[int]:
+    """The first of the places, in their order, that have room together; what is too long is passed over.
+
+    Args:
+        costs: tokens of each place's text, in the order of `places`.
+    """
+    kept: list[int] = []
+    for place, cost in zip(places, costs, strict=True):
+        if cost <= budget and len(kept) < count:
+            kept.append(place)
+            budget -= cost
+    return kept
+
+
 def _best(scores: NDArray[Any], count: int, above: float = -np.inf) -> list[list[int]]:
     """The places of the highest scores of each row, the highest first; equal ones in their order."""
     count = min(count, scores.shape[1])

@@ -116,10 +116,10 @@ def _of_examples(workspace: Workspace, task: Task, dataset: Dataset) -> Evidence
     """What the task and its training examples say, whoever is asked."""
     from inhouse.evaluate.advice import Evidence
     from inhouse.evaluate.evidence import contradicting, facts_outside, form_kept
-    from inhouse.pipeline.curve import kept_curve
+    from inhouse.pipeline.curve import curve_of_today
 
     train = dataset.of("train")
-    curve = kept_curve(workspace, task.name)
+    curve = curve_of_today(workspace, task.name, len(train))
     return Evidence(
         task=task.name,
         kind=task.kind,

@@ -137,28 +137,35 @@ def _prompted(
     """The untrained base with the prompt that was judged."""
     from inhouse.deploy.served import PROMPT
     from inhouse.engine.prompt_file import frame_of
-    from inhouse.engine.prompts import USUAL_FORM
+    from inhouse.engine.prompts import USUAL_FORM, PromptForm
     from inhouse.evaluate.contenders.registry import NotCompared
     from inhouse.evaluate.contenders.searching import best_form
-    from inhouse.evaluate.contenders.shots import choose_shots
+    from inhouse.evaluate.contenders.shots import NEAREST, choose_shots, look_up_of
 
     versions = _compared(workspace, evaluated, evaluation)
-    writer, _ = writer_and_picker(versions)
+    writer, picker = writer_and_picker(versions)
     base, engine = base_of(task, writer, workspace.settings)
     given = make_field(workspace, task, dataset, reporter, versions)
-    form, shots = USUAL_FORM, list[Example]()
+    form, shots, look_up = USUAL_FORM, list[Example](), None
+    lineage = {"base": base.spec.name, "prompted": base.spec.name, "prompted_sha256": base.spec.sha256}
     try:
         if name == "few-shot":
             shots = choose_shots(given)
         elif name == "prompted-best":  # what was answered while it was searched is kept
             form, shots = best_form(given)
+        elif name == "retrieval":
+            form, shots = PromptForm(choice="nearest", shots=NEAREST), list(given.train)
+        if form.choice == "nearest":
+            encoder_name, sha256 = encoder_of(task, picker)
+            encoder = get_base(encoder_name, workspace.settings, sha256=sha256).spec
+            look_up = look_up_of(given, form.shots, encoder.name, encoder.sha256)
+            lineage |= {"encoder": encoder.name, "encoder_sha256": encoder.sha256}
     except NotCompared as error:
         raise Refused(f"{name} cannot be served yet: {error}", "promote another contender, by its name") from error
     finally:
         given.close()
-    frame = frame_of(given.task, shots, form)
+    frame = frame_of(given.task, shots, form, look_up)
     blob = workspace.blobs.put(frame.model_dump_json().encode("utf-8"), PROMPT)
-    lineage = {"base": base.spec.name, "prompted": base.spec.name, "prompted_sha256": base.spec.sha256}
     return _Made(blob, engine, lineage, writer.trimming if writer else None)
 
 

@@ -21,6 +21,8 @@ from inhouse.train import finishing_the_step
 AHEAD = (2, 4)
 # A smaller gain than this from doubling the data is not worth the work of collecting it.
 WORTH = 0.01
+# A curve that ends at fewer of the training examples than this share was drawn when there were fewer.
+_OF_TODAY = 0.9
 
 
 def train_curve(
@@ -87,6 +89,15 @@ def kept_curve(workspace: Workspace, name: str) -> CurveResult | None:
         return CurveResult.model_validate_json(workspace.paths.curve_result(name).read_bytes())
     except (FileNotFoundError, ValidationError):
         return None
+
+
+def curve_of_today(workspace: Workspace, name: str, train_examples: int) -> CurveResult | None:
+    """The whole curve of about as many training examples as there are now; None where it was drawn of others."""
+    kept = kept_curve(workspace, name)
+    if kept is None or kept.interrupted:
+        return None
+    learned = max((p.examples for p in kept.points if p.measured), default=0)
+    return kept if _OF_TODAY * train_examples <= learned <= train_examples / _OF_TODAY else None
 
 
 def _folder(workspace: Workspace, task: Task, recipe: AnyRecipe) -> Path:

@@ -17,6 +17,7 @@ from inhouse.evaluate.contenders.registry import (
     NEEDED,
     PAID,
     QUICK,
+    WRITING,
     Answers,
     Contender,
     Field,
@@ -30,7 +31,8 @@ PROBED = 8
 LEARNED = 300
 # Test examples that one who writes its answers is asked at first: the share of right ones is known to six points, and
 # whoever is 13 points behind is so beyond p = 0.001 (docs/design/verdict.md). Of a test that is hardly larger, all are.
-SAMPLED = 300
+# The best way of prompting the base is asked more: that a few hundred examples beat it is what is to be shown.
+SAMPLED, SAMPLED_OF_BEST_PROMPT = 300, 1000
 UNASKED = Prediction(target=None, asked=False)
 
 
@@ -76,8 +78,8 @@ def ask_all(
     """Ask every contender; those that are not asked go to `given.left_out`, each with the reason.
 
     One that writes its answers and was not fine-tuned is asked all validation examples, and of many test examples a
-    sample. The best alternative on validation, which is what a verdict compares, is then asked the whole test. A remote
-    one that fails is left out with a note.
+    sample. The best alternative on validation, which is what a verdict compares, is then asked the whole test, and the
+    best of those that prompt the base a larger sample. A remote one that fails is left out with a note.
 
     Args:
         names: of those to ask, beside the fine-tuned ones and the floor, and these in whole; all where there are none.
@@ -99,7 +101,7 @@ def ask_all(
         notes[one.name] = asked.notes if asked is not given else []
         if one.fine_tuned:
             given.release("tuned")
-    _ask_leader(given, {c.name: c for c in there if c.name in answers}, answers, notes, budget)
+    _ask_more(given, {c.name: c for c in there if c.name in answers}, answers, notes, budget)
     given.notes += [note for some in notes.values() for note in some]
     if skipped:
         without = ", ".join(one.contender for one in skipped)
@@ -110,9 +112,16 @@ def ask_all(
 
 def _field_of(given: Field, one: Contender, names: Sequence[str]) -> Field:
     """What a contender is asked at first: the field, or one with a sample of its test."""
-    if one.turn in (NEEDED, QUICK) or one.name in names or not given.validation or len(given.test) <= 1.5 * SAMPLED:
+    if one.turn in (NEEDED, QUICK) or one.name in names or not given.validation:
         return given
-    return given.of_tests([given.test[i] for i in by_chance(given.test, SAMPLED)])
+    return _sample_of(given, SAMPLED)
+
+
+def _sample_of(given: Field, count: int) -> Field:
+    """The field with so many of its tests by chance, or itself where it has hardly more."""
+    if len(given.test) <= 1.5 * count:
+        return given
+    return given.of_tests([given.test[i] for i in by_chance(given.test, count)])
 
 
 def _over_test(given: Field, asked: Field, found: Answers) -> Answers:
@@ -123,35 +132,40 @@ def _over_test(given: Field, asked: Field, found: Answers) -> Answers:
     return replace(found, test=[known.get(e.id, UNASKED) for e in given.test])
 
 
-def _ask_leader(
+def _ask_more(
     given: Field,
     there: Mapping[str, Contender],
     answers: dict[str, Answers],
     notes: dict[str, list[str]],
     budget: TimeBudget,
 ) -> None:
-    """Ask the best alternative on validation the rest of the test, as far as there is time.
+    """Ask more of the test, as far as there is time: the best way of prompting the base, and the best alternative.
 
     Args:
         there: the contenders that answered, in the order of reports.
         notes: on those that were asked a sample, by their names.
     """
-    others = [name for name, c in there.items() if not c.fine_tuned]
-    if not any(map(_sampled, answers.values())) or not others:
+    if not any(map(_sampled, answers.values())):
         return
-    best = max(others, key=lambda name: _on_validation(given, answers[name]))
-    if not _sampled(answers[best]):
-        return
-    minutes = sum(not p.asked for p in answers[best].test) / answers[best].rate / 60
-    if budget.left < minutes:
-        given.notes.append(
-            f"{best}, the best alternative, was asked {SAMPLED} of {len(given.test):,} test examples, as all would "
-            f"take {_minutes(minutes)} more: `inhouse evaluate {given.task.name} --contender {best}` asks all"
-        )
-        return
-    given.reporter.say(f"{best} is the best alternative on validation: it is asked the whole test")
-    if (found := _answers_of(given, there[best])) is not None:
-        answers[best], notes[best] = found, []
+    ahead = {name: _on_validation(given, answers[name]) for name, c in there.items() if not c.fine_tuned}
+    prompting = {name: value for name, value in ahead.items() if there[name].turn == WRITING}
+    wanted = {max(prompting, key=prompting.__getitem__): _sample_of(given, SAMPLED_OF_BEST_PROMPT)} if prompting else {}
+    wanted |= {max(ahead, key=ahead.__getitem__): given} if ahead else {}
+    for name, asked in wanted.items():
+        before = answers[name]
+        if sum(p.asked for p in before.test) >= len(asked.test):
+            continue
+        minutes = (len(asked.test) - sum(p.asked for p in before.test)) / before.rate / 60
+        if budget.left < minutes:
+            given.notes.append(
+                f"{name} was asked {SAMPLED} of {len(given.test):,} test examples, as {len(asked.test):,} would take "
+                f"{_minutes(minutes)} more: `inhouse evaluate {given.task.name} --contender {name}` asks all"
+            )
+            continue
+        given.reporter.say(f"{name} is ahead on validation: it is asked {len(asked.test):,} test examples")
+        if (found := _answers_of(asked, there[name])) is not None:
+            answers[name] = _over_test(given, asked, found)
+            notes[name] = asked.notes if asked is not given else []
 
 
 def _sampled(one: Answers) -> bool:

@@ -8,14 +8,13 @@ from collections.abc import Sequence
 from inhouse.core import Prediction, render_input
 from inhouse.core.documents import Passage
 from inhouse.engine.prompts import prompted_messages
-from inhouse.engine.retrieval import DEPTH, Texts
+from inhouse.engine.retrieval import DEPTH, Texts, fitting
 from inhouse.evaluate.contenders.generating import generate, room
 from inhouse.evaluate.contenders.registry import Field, NotCompared, contender
 from inhouse.evaluate.contenders.shots import (
     NEAREST,
     bare_prompts,
     embedded,
-    fitting,
     left,
     nearest_shots,
     tell_bare,

@@ -55,15 +55,13 @@ def prompted_best(given: Field) -> list[Prediction]:
 
 
 def best_form(given: Field) -> tuple[PromptForm, list[Example]]:
-    """The form that does best, and the solved examples that it shows.
+    """The form that does best, and the solved examples that it shows, or finds the most similar ones among.
 
     Raises:
-        NotCompared: there is nothing to choose by, or the examples are others for each question.
+        NotCompared: there is nothing to choose by.
     """
     form = _search(given)[0].form
-    if form.choice == "nearest":
-        raise NotCompared("its best prompt shows other examples for each question")
-    return form, _shots(given, form, [0])[0]
+    return form, list(given.train) if form.choice == "nearest" else _shots(given, form, [0])[0]
 
 
 def _search(given: Field) -> list[Tried]:

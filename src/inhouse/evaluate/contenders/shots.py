@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inhouse.core import Example, canonical_hash, render_input
+from inhouse.engine.prompt_file import LookUp, as_text
 from inhouse.engine.prompts import USUAL_FORM, PromptForm, prompted_messages
-from inhouse.engine.retrieval import DEPTH, most_alike
+from inhouse.engine.retrieval import DEPTH, fitting, most_alike, room_for_shots
 from inhouse.errors import ModelUnavailable
 from inhouse.evaluate.contenders.generating import room
 from inhouse.evaluate.contenders.registry import Field, NotCompared
@@ -145,17 +146,24 @@ def _belongs(example: Example, question: Example) -> bool:
 
 def left(given: Field, alone: Sequence[int], most: int) -> int:
     """Tokens that a prompt leaves for what is shown, `most` at most."""
-    return min(most, room(given) - len(alone) - 10)
+    return room_for_shots(room(given), len(alone), most)
 
 
-def fitting(places: Sequence[int], costs: Sequence[int], count: int, budget: int) -> list[int]:
-    """The first of the places, in their order, that have room together; what is too long is passed over."""
-    kept: list[int] = []
-    for place, cost in zip(places, costs, strict=True):
-        if cost <= budget and len(kept) < count:
-            kept.append(place)
-            budget -= cost
-    return kept
+def look_up_of(given: Field, count: int, encoder: str, encoder_sha256: str) -> LookUp:
+    """How `nearest_shots` finds examples among those that were learned from, to be served so.
+
+    Args:
+        count: the most examples that are shown.
+        encoder, encoder_sha256: what `given.vectors` are made by.
+    """
+    return LookUp(
+        count=count,
+        tokens=NEAREST_TOKENS,
+        encoder=encoder,
+        encoder_sha256=encoder_sha256,
+        costs=tuple(shot_cost(given, example) for example in given.train),
+        vectors=as_text(given.vectors.of([render_input(e.inputs) for e in given.train])),
+    )
 
 
 def tell_bare(given: Field, name: str, shown: Sequence[Sequence[object]], what: str) -> None:

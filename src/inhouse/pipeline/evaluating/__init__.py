@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from inhouse.clean import leaked_tests
-from inhouse.core import Dataset, Evaluation, ModelVersion, Reporter, Silent, Task, TrainResult
+from inhouse.core import Comparison, Dataset, Evaluation, ModelVersion, Reporter, Silent, Task, TrainResult, Verdict
 from inhouse.engine import require_base
 from inhouse.errors import NotFound
 from inhouse.pipeline.evaluating.answers import keep_answers, keep_changed
@@ -22,14 +23,17 @@ from inhouse.pipeline.evaluating.forgotten import forgotten
 from inhouse.pipeline.evaluating.judged import metrics_of, prompts_of, result_of, top_k
 from inhouse.pipeline.evaluating.model_judge import judged_by_model, require_judge
 from inhouse.pipeline.evaluating.reports import write_report
-from inhouse.pipeline.evaluating.review import reviewed, target_errors_of
+from inhouse.pipeline.evaluating.review import Reviewed, reviewed, target_errors_of
 from inhouse.pipeline.evaluating.similar import similarities
 from inhouse.pipeline.evaluating.suspects import suspects_of, without
 from inhouse.pipeline.evaluating.warnings import warnings_of
 from inhouse.pipeline.learning_data import to_learn_from
 from inhouse.pipeline.preparation import require_minutes
-from inhouse.scoring import confusions, label_results, units_of
+from inhouse.scoring import Judged, confusions, label_results, units_of
 from inhouse.store import Workspace, disk_guard, records, registry
+
+if TYPE_CHECKING:
+    from inhouse.evaluate.contenders import Answers, Field
 
 __all__ = ["evaluate"]
 
@@ -103,9 +107,7 @@ def _evaluate(
     names: Sequence[str],
     grades: Path | None,
 ) -> Evaluation:
-    from inhouse.evaluate.contenders import SHOWN_EXAMPLES, TimeBudget, ask_all
-    from inhouse.evaluate.signal import lift_of
-    from inhouse.evaluate.verdict import ContenderAnswers, decide
+    from inhouse.evaluate.contenders import TimeBudget, ask_all
 
     task = version.answers_as(task)
     versions, untrained = compared_with(workspace, version)
@@ -123,30 +125,7 @@ def _evaluate(
     judged = {a.name: judging(test, a.test) for a in answers}
     on_validation = {a.name: judging(validation, a.validation) for a in answers}
     primary = task.metrics.primary
-    verdict, comparisons = decide(
-        [
-            ContenderAnswers(
-                name=a.name,
-                fine_tuned=a.fine_tuned,
-                validation=[p.target for p in a.validation],
-                test=[p.target for p in a.test],
-                validation_scores=on_validation[a.name].scores.get(primary),
-                test_scores=judged[a.name].scores.get(primary),
-                served=a.name != SHOWN_EXAMPLES,
-                asked=judged[a.name].asked,
-            )
-            for a in answers
-        ],
-        expected_test=expected,
-        expected_validation=[e.target for e in validation],
-        metrics=task.metrics,
-        test_groups=groups,
-        leaked=len(leaked_tests(dataset)),
-        mend=f"inhouse clean {task.name} --apply leakage",
-        curve=cache(lambda: curve_seen(workspace, given)),
-        train_examples=len(dataset.of("train")),
-        lift=lambda: lift_of(given),
-    )
+    verdict, comparisons = _decided(workspace, dataset, given, answers, on_validation, judged)
     version = models[comparisons[0].ours]
     keep_answers(workspace, version, versions, dataset, answers, given)
     confidence = reviewed(task, dataset, answers, on_validation, judged)
@@ -221,19 +200,71 @@ def _evaluate(
     )
     trained = TrainResult.model_validate(version.training or records.run_result(workspace, version.run))
     report = write_report(workspace, task, version, trained, dataset, evaluation, asked, judged, confidence, suspects)
-    for one in versions:
-        own = {"report": report, "field_calibrators": dict(by_field.calibrators)} if one is version else {}
-        registry.update_version(
-            workspace,
-            one.model_copy(
-                update={
-                    **own,
-                    "evaluation": evaluation.model_dump(mode="json"),
-                    "calibrator": confidence.calibrators.get(one.contender),
-                    "threshold": confidence.threshold_of(one.contender, target_errors_of(task)),
-                }
-            ),
-        )
-    if version.parity.passed and registry.alias_number(workspace, task.name, registry.CHAMPION) != version.number:
-        registry.move_alias(workspace, task.name, registry.CANDIDATE, version.number, action="evaluate")
+    registered = version.model_copy(update={"report": report, "field_calibrators": dict(by_field.calibrators)})
+    _register(workspace, task, [registered if v is version else v for v in versions], evaluation, confidence)
     return evaluation
+
+
+def _decided(
+    workspace: Workspace,
+    dataset: Dataset,
+    given: Field,
+    answers: Sequence[Answers],
+    on_validation: Mapping[str, Judged],
+    on_test: Mapping[str, Judged],
+) -> tuple[Verdict, tuple[Comparison, ...]]:
+    """The verdict, and every comparison; what it asks beside the answers is found only when it is asked.
+
+    Args:
+        on_validation, on_test: by the contender's name, what its answers are worth.
+    """
+    from inhouse.evaluate.contenders import SHOWN_EXAMPLES
+    from inhouse.evaluate.signal import lift_of
+    from inhouse.evaluate.verdict import ContenderAnswers, decide
+
+    task, test = given.task, dataset.of("test")
+    primary = task.metrics.primary
+    return decide(
+        [
+            ContenderAnswers(
+                name=a.name,
+                fine_tuned=a.fine_tuned,
+                validation=[p.target for p in a.validation],
+                test=[p.target for p in a.test],
+                validation_scores=on_validation[a.name].scores.get(primary),
+                test_scores=on_test[a.name].scores.get(primary),
+                served=a.name != SHOWN_EXAMPLES,
+                asked=on_test[a.name].asked,
+            )
+            for a in answers
+        ],
+        expected_test=[e.target for e in test],
+        expected_validation=[e.target for e in dataset.of("validation")],
+        metrics=task.metrics,
+        test_groups=units_of([e.group for e in test], len(test)),
+        leaked=len(leaked_tests(dataset)),
+        mend=f"inhouse clean {task.name} --apply leakage",
+        curve=cache(lambda: curve_seen(workspace, given)),
+        train_examples=len(dataset.of("train")),
+        lift=lambda: lift_of(given),
+    )
+
+
+def _register(
+    workspace: Workspace,
+    task: Task,
+    versions: Sequence[ModelVersion],
+    evaluation: Evaluation,
+    confidence: Reviewed,
+) -> None:
+    """Keep with each version the evaluation, and what marks its answers; the one it speaks of becomes the candidate."""
+    for one in versions:
+        told = {
+            "evaluation": evaluation.model_dump(mode="json"),
+            "calibrator": confidence.calibrators.get(one.contender),
+            "threshold": confidence.threshold_of(one.contender, target_errors_of(task)),
+        }
+        registry.update_version(workspace, one.model_copy(update=told))
+    (best,) = (v for v in versions if v.name == evaluation.model_version)
+    if best.parity.passed and registry.alias_number(workspace, task.name, registry.CHAMPION) != best.number:
+        registry.move_alias(workspace, task.name, registry.CANDIDATE, best.number, action="evaluate")

@@ -33,7 +33,7 @@ Floats = NDArray[np.float64]
 # A label counts where it is among so many of the likeliest.
 TOP = (3, 5)
 # Contenders beside the fine-tuned ones that `promote` can make a version of: linear ones, and prompts of the base.
-PROMPTED = ("prompted", "few-shot", "prompted-best")
+PROMPTED = ("prompted", "few-shot", "prompted-best", "retrieval")
 SERVABLE = ("tfidf-linear", "embedding-linear", *PROMPTED)
 
 
@@ -114,7 +114,7 @@ def result_of(
         answer_tokens=sum(p.answer_tokens for p in test) / len(test) if generated else None,
         unanswered=sum(p.target is None for p in test),
         cost_per_thousand=1000 * price / len(asked) if price is not None and asked else None,
-        fit_seconds=fit_seconds,
+        fit_seconds=max(0.0, fit_seconds),  # less than none where another one had paid for the embeddings
         cached=answers.asked.cached if answers.asked else 0,
         servable=model is not None or answers.name in SERVABLE,
         asked=len(test) if len(test) < len(answers.test) else None,
