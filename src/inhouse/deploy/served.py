@@ -394,7 +394,7 @@ class ServedBase(ServedModel):
     def _file(self, _workspace: Workspace, base: Base) -> Path:
         return served_file(base, self.version.engine)
 
-    def _prompt(self, inputs: Mapping[str, str]) -> list[int]:
+    def _prompt(self, inputs: Mapping[str, str], _whole: Mapping[str, str]) -> list[int]:
         text = prompt_in(inputs)
         ids = self.template.prompt_ids(conversation(inputs)) if text is None else self.template.plain_ids(text)
         if len(ids) >= self._context:
