@@ -10,6 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from inhouse.api import errors
+from inhouse.api.caller import Access, require_guards
 from inhouse.api.middleware import Surrounding
 from inhouse.api.routes import ROUTERS
 from inhouse.deploy import Dispatcher, Runtime
@@ -45,7 +46,9 @@ def make_app(
     app.state.workspace, app.state.dispatcher = workspace, Dispatcher(workspace)
     app.state.runtime, app.state.traces, app.state.embedder = runtime, traces, embedder
     for router in ROUTERS:
+        require_guards(router.routes)
         app.include_router(router)
+    app.add_middleware(Access, workspace=workspace)
     app.add_middleware(Surrounding, hosts=hosts, most_bytes=MOST_BYTES)
     app.add_exception_handler(errors.ApiError, errors.on_api_error)
     app.add_exception_handler(InhouseError, errors.on_inhouse_error)

@@ -10,7 +10,7 @@ from inhouse.api.app import make_app
 from inhouse.api.middleware import ANY_HOST
 from inhouse.core import Reporter
 from inhouse.errors import InputError
-from inhouse.store import Workspace, is_loopback
+from inhouse.store import Workspace, is_loopback, keys
 
 
 def serve(workspace: Workspace, reporter: Reporter, *, host: str = "", port: int | None = None) -> None:
@@ -21,30 +21,41 @@ def serve(workspace: Workspace, reporter: Reporter, *, host: str = "", port: int
 
     Raises:
         NotFound: the folder is no workspace.
-        InputError: the address cannot be used.
+        InputError: the address cannot be used, or is reached from other machines while no key is in force.
     """
     workspace.require()
     settings = workspace.settings.serve
     host = host or settings.host
-    listener = _listen(host, settings.port if port is None else port)
+    listener = _bound(host, settings.port if port is None else port)
     written = f"[{host}]" if ":" in host else host
     hosts: tuple[str, ...] = ("127.0.0.1", "localhost", "[::1]", written.lower())
-    if not is_loopback(host):
-        reporter.warn(f"{host} can be reached from other machines, and this version asks nobody for a key")
+    if not is_loopback(listener.getsockname()[0]):  # what a name stands for, and "" for every address
+        _require_key(workspace, host, listener)
+        reporter.warn(f"{host} can be reached from other machines, where keys and texts travel in clear")
         hosts = (ANY_HOST,)
+    listener.listen(2048)  # at once: a client that comes before the server is ready waits
     app = make_app(workspace, hosts)
     reporter.say(f"serving on http://{written}:{listener.getsockname()[1]}/v1  (stop with Ctrl-C)")
     config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=10)
     uvicorn.Server(config).run(sockets=[listener])
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def _require_key(workspace: Workspace, host: str, listener: socket.socket) -> None:
+    """Whoever reaches the server could use it without one."""
+    if not any(key.in_force for key in keys.every(workspace)):
+        listener.close()
+        raise InputError(
+            f"{host} can be reached from other machines, and no access key is in force",
+            "make one first: inhouse keys create NAME; or listen on 127.0.0.1",
+        )
+
+
+def _bound(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
-        listener.listen(2048)  # at once: a client that comes before the server is ready waits
     except (OSError, OverflowError) as error:
         listener.close()
         raise InputError(

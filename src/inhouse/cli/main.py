@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from inhouse.cli.commands import advice, data, journey, model, service
+from inhouse.cli.commands import access, advice, data, journey, model, service
 from inhouse.errors import ConfigError, InhouseError
 from inhouse.launched import process_rank
 
@@ -21,8 +21,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for part in (data, advice, model, service, journey):
+for part in (data, advice, model, service, access, journey):
     app.add_typer(part.app)
+app.add_typer(access.keys_app, name="keys")
 app.add_typer(journey.models_app, name="models")
 
 

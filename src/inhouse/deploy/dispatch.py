@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal
 
@@ -35,8 +36,11 @@ class Dispatcher:
         self._bases = Bases(workspace.settings)
         self._known: dict[tuple[str, int], tuple[str, ModelVersion]] = {}
 
-    def choose(self, name: str) -> Chosen:
+    def choose(self, name: str, tasks: Collection[str] | None = None) -> Chosen:
         """The version that a model's name means.
+
+        Args:
+            tasks: whose names a refusal may tell; None: of all, and the bases'.
 
         Raises:
             ModelNotFound: there is none, with those that there are.
@@ -51,7 +55,7 @@ class Dispatcher:
                 raise NotFound(f"there is no task {task!r}")
             chosen = self._chosen(task, which)
         except (NotFound, UsageError) as error:
-            known = ", ".join(known for known, _ in self.models()) or "none"
+            known = ", ".join(known for known, _ in self.models(tasks)) or "none"
             raise ModelNotFound(f"The model `{name}` does not exist: {error.what}", f"Models here: {known}") from error
         if not chosen.version.parity.passed:
             raise ParityFailed(
@@ -59,12 +63,18 @@ class Dispatcher:
             )
         return chosen
 
-    def models(self) -> list[tuple[str, ModelVersion]]:
-        """Every name that can be asked for, and the version that it means: the bases first."""
+    def models(self, tasks: Collection[str] | None = None) -> list[tuple[str, ModelVersion]]:
+        """Every name that can be asked for, and the version that it means: the bases first.
+
+        Args:
+            tasks: only those of these tasks, and no base; None: all.
+        """
         found: list[tuple[str, ModelVersion]] = [
-            (base.name, base) for base in self._bases.versions() if not self._is_task(base.name)
+            (base.name, base) for base in self._bases.versions() if tasks is None and not self._is_task(base.name)
         ]
         for task in self._workspace.task_names():
+            if tasks is not None and task not in tasks:
+                continue
             served = {v.number: v for v in registry.versions(self._workspace, task) if v.parity.passed}
             for alias, suffix in ((registry.CHAMPION, ""), (registry.CANDIDATE, "@candidate")):
                 number = registry.alias_number(self._workspace, task, alias)

@@ -23,7 +23,7 @@ from inhouse.pipeline.differences import TEST_CHANGED
 from inhouse.pipeline.masking import forget_originals, kept_originals, placeholders_in, stands_for
 from inhouse.pipeline.versions import FORGOT, form_follows
 from inhouse.sources import SOURCE_NOTES, name_of
-from inhouse.store import Workspace, disk_guard, erase, pool, records, registry, sha256_of, write_bytes
+from inhouse.store import Workspace, audit, disk_guard, erase, pool, records, registry, sha256_of, write_bytes
 from inhouse.store.database import now
 from inhouse.store.pool import PoolRecord
 
@@ -153,7 +153,10 @@ def forget(
         _untrained(workspace, name),
         workspace.changing_data(),
     ):
-        return _erase(workspace, name, _look(workspace, name, wanted, reporter), reporter)
+        found = _look(workspace, name, wanted, reporter)
+        # Before anything goes, so that nothing is erased without it; never what was named, as that is to be forgotten.
+        audit.note(workspace, "forget", name, {"rows": len(found.remains.places), "pooled": found.pooled})
+        return _erase(workspace, name, found, reporter)
 
 
 def _wanted(name: str, source: Path | str | None, match: str) -> Wanted:

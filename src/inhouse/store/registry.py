@@ -8,8 +8,8 @@ from sqlalchemy import Connection, func, insert, select, update
 
 from inhouse.core import ModelVersion
 from inhouse.errors import NotFound
+from inhouse.store import audit, tables
 from inhouse.store import database as db
-from inhouse.store import tables
 from inhouse.store.workspace import Workspace
 
 CHAMPION = "champion"
@@ -32,6 +32,8 @@ def add_version(workspace: Workspace, version: ModelVersion) -> ModelVersion:
                 changed_at=version.created_at,
             )
         )
+        action = "make" if "compared_with" in version.lineage else "train"
+        audit.note_in(connection, action, version.name, {"contender": version.contender, "run": version.run})
     return version
 
 
@@ -143,6 +145,9 @@ def _move(
             created_at=db.now(),
         )
     )
+    if alias == CHAMPION:
+        detail = {"before": before, "forced": forced, "reason": reason}
+        audit.note_in(connection, action, f"{task}@{number}", detail)
     return before
 
 

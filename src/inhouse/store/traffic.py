@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from sqlalchemy import func, insert, select
 
@@ -28,15 +28,18 @@ def add_trace(workspace: Workspace, trace: Trace) -> None:
     add_traces(workspace, [trace])
 
 
-def find_trace(workspace: Workspace, trace: str) -> Trace:
+def find_trace(workspace: Workspace, trace: str, tasks: Collection[str] | None = None) -> Trace:
     """The trace with that id.
+
+    Args:
+        tasks: only where it is of one of them; None: of any.
 
     Raises:
         NotFound: no such answer was served.
     """
     with workspace.database.read() as connection:
         row = connection.execute(select(tables.traces).where(tables.traces.c.id == trace)).mappings().first()
-    if row is None:
+    if row is None or (tasks is not None and row["task"] not in tasks):
         raise NotFound(f"no answer with the id {trace!r} was served here", "use the `id` of a chat completion")
     return Trace.model_validate(dict(row))
 

@@ -11,6 +11,7 @@ from fastapi.responses import JSONResponse, StreamingResponse
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import State
 
+from inhouse.api.caller import caller_of, require
 from inhouse.api.errors import ApiError, error_body
 from inhouse.api.exchange import Exchange
 from inhouse.api.shapes.chat import (
@@ -32,14 +33,16 @@ from inhouse.core import ModelVersion
 from inhouse.deploy import Answered, Ask, Chosen, Options, conversation_of, inputs_of
 from inhouse.errors import InhouseError
 
-router = APIRouter()
+router = APIRouter(dependencies=[require("infer")])
 
 
 @router.post("/v1/chat/completions", response_model=None)
 async def chat_completions(body: ChatRequest, request: Request) -> JSONResponse | StreamingResponse:
     """Answer one message, whole or as a stream of server-sent events."""
     state = request.app.state
-    chosen: Chosen = await run_in_threadpool(state.dispatcher.choose, body.model)
+    caller = caller_of(request)
+    caller.require_model(body.model)
+    chosen: Chosen = await run_in_threadpool(state.dispatcher.choose, body.model, caller.tasks)
     _refuse_what_is_not_done(body, chosen.version)
     options = _options(body, chosen.version)
     exchange = _begun(body, chosen, options)

@@ -13,6 +13,7 @@ from fastapi.responses import JSONResponse, StreamingResponse
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import State
 
+from inhouse.api.caller import caller_of, require
 from inhouse.api.errors import error_body
 from inhouse.api.exchange import Exchange
 from inhouse.api.shapes.chat import DONE, Head, event, none_among
@@ -23,14 +24,16 @@ from inhouse.core import ModelVersion
 from inhouse.deploy import Answered, Ask, Chosen, Options, Runtime, conversation_of, inputs_of, prompt_of
 from inhouse.errors import InhouseError
 
-router = APIRouter()
+router = APIRouter(dependencies=[require("infer")])
 
 
 @router.post("/v1/completions", response_model=None)
 async def completions(body: CompletionRequest, request: Request) -> JSONResponse | StreamingResponse:
     """Answer one or more prompts, whole or as a stream of server-sent events."""
     state = request.app.state
-    chosen: Chosen = await run_in_threadpool(state.dispatcher.choose, body.model)
+    caller = caller_of(request)
+    caller.require_model(body.model)
+    chosen: Chosen = await run_in_threadpool(state.dispatcher.choose, body.model, caller.tasks)
     body.refuse_what_is_not_done()
     body.refuse_steering(chosen.version)
     exchanges = _begun(body, chosen, _options(body, chosen.version))

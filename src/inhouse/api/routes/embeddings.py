@@ -8,16 +8,18 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.concurrency import run_in_threadpool
 
+from inhouse.api.caller import caller_of, require
 from inhouse.api.shapes.embeddings import EmbeddingRequest, embeddings
 from inhouse.api.shapes.wishes import not_supported
 from inhouse.deploy.embedding import Embedder
 
-router = APIRouter()
+router = APIRouter(dependencies=[require("infer")])
 
 
 @router.post("/v1/embeddings")
 async def embed(body: EmbeddingRequest, request: Request) -> dict[str, Any]:
     """The vectors of one or more texts."""
+    caller_of(request).require_everything()  # an encoder belongs to no task
     embedder: Embedder = request.app.state.embedder
     base = await run_in_threadpool(embedder.find, body.model)
     texts, width = body.texts, base.shape.width

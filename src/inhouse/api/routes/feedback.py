@@ -7,30 +7,31 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.concurrency import run_in_threadpool
 
+from inhouse.api.caller import Caller, caller_of, require
 from inhouse.api.errors import ApiError
 from inhouse.api.shapes.feedback import FeedbackRequest
 from inhouse.core import Feedback, Task
 from inhouse.core.json_schema import parse_object, validate
 from inhouse.store import Workspace, traffic
 
-router = APIRouter()
+router = APIRouter(dependencies=[require("review")])
 
 
 @router.post("/v1/feedback")
 async def give_feedback(body: FeedbackRequest, request: Request) -> dict[str, Any]:
     """Attach a Correction, or an acceptance, to the answer with that id."""
-    kept = await run_in_threadpool(_keep, request.app.state.workspace, body)
+    kept = await run_in_threadpool(_keep, request.app.state.workspace, body, caller_of(request))
     return {"object": "feedback", **kept.model_dump()}
 
 
-def _keep(workspace: Workspace, body: FeedbackRequest) -> Feedback:
+def _keep(workspace: Workspace, body: FeedbackRequest, caller: Caller) -> Feedback:
     """Store the opinion, if it is one on that answer.
 
     Raises:
         NotFound: there is no such answer.
         ApiError: it says nothing, contradicts itself, or corrects to what is no answer of the task.
     """
-    trace = traffic.find_trace(workspace, body.id)
+    trace = traffic.find_trace(workspace, body.id, caller.tasks)
     if "" in trace.inputs:
         raise ApiError(400, "that request was refused unread: there is nothing to judge", code="invalid_value")
     if trace.task == traffic.NO_TASK:

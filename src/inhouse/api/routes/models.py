@@ -8,22 +8,24 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.concurrency import run_in_threadpool
 
+from inhouse.api.caller import caller_of, require
 from inhouse.core import ModelVersion
 from inhouse.deploy.bases import BaseVersion
 from inhouse.engine import Base
 from inhouse.engine.bases import converted_at
 from inhouse.errors import ModelNotFound
 
-router = APIRouter()
+router = APIRouter(dependencies=[require("infer")])
 
 
 @router.get("/v1/models")
 async def list_models(request: Request) -> dict[str, Any]:
     """Every model name that can be asked for: base models, sentence encoders, then the tasks' versions."""
     state = request.app.state
-    found = await run_in_threadpool(state.dispatcher.models)
+    tasks = caller_of(request).tasks
+    found = await run_in_threadpool(state.dispatcher.models, tasks)
     bases = [_model(name, version) for name, version in found if isinstance(version, BaseVersion)]
-    encoders = [_encoder(base) for base in await run_in_threadpool(state.embedder.bases)]
+    encoders = [_encoder(base) for base in await run_in_threadpool(state.embedder.bases)] if tasks is None else []
     others = [_model(name, version) for name, version in found if not isinstance(version, BaseVersion)]
     return {"object": "list", "data": [*bases, *encoders, *others]}
 
@@ -31,9 +33,10 @@ async def list_models(request: Request) -> dict[str, Any]:
 @router.get("/v1/models/{name:path}")
 async def get_model(name: str, request: Request) -> dict[str, Any]:
     """One model."""
-    state = request.app.state
+    state, caller = request.app.state, caller_of(request)
+    caller.require_model(name)
     try:
-        chosen = await run_in_threadpool(state.dispatcher.choose, name)
+        chosen = await run_in_threadpool(state.dispatcher.choose, name, caller.tasks)
     except ModelNotFound:
         try:
             return _encoder(await run_in_threadpool(state.embedder.find, name), name)
