@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import re
 import subprocess
 import sys
 import time
@@ -51,5 +52,5 @@ def start(folder: Path, environment: dict[str, str], *arguments: str) -> Server:
     deadline = time.monotonic() + 60
     while not (line := log.read_text()).endswith("\n") and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.02)
-    assert line.startswith("serving on http://127.0.0."), line
+    assert re.match("serving on https?://127.0.0.", line), line
     return Server(process, folder, line.split()[2])

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any
+from urllib.parse import quote
 
 from anyio import CancelScope
 from sqlalchemy.exc import SQLAlchemyError
@@ -89,6 +90,15 @@ class Exchange:
             self.error = error.what
         else:
             self.error = error.message if isinstance(error, ApiError) else f"{type(error).__name__}: {error}"
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Which version answers, by which way, and how sure it was, once that is known."""
+        told = {"x-inhouse-model": quote(self.chosen.version.name, safe="@/:"), "x-inhouse-route": self.chosen.route}
+        if self.answered is not None:
+            told["x-inhouse-confidence"] = f"{self.answered.prediction.confidence:.4f}"
+            told["x-inhouse-needs-review"] = str(self.answered.needs_review).lower()
+        return told
 
     def _elapsed_ms(self) -> float:
         return (time.perf_counter() - self.begun) * 1000

@@ -15,10 +15,16 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from inhouse.api.errors import error_response
 
 ANY_HOST = "*"
+# Answers are data for the one who asked: nothing keeps them, guesses their type, or shows them as a page.
+_HEADERS = {
+    "cache-control": "no-store",
+    "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
+    "x-content-type-options": "nosniff",
+}
 
 
 class Surrounding:
-    """Gives every answer, whoever wrote it, an `x-request-id` and the time it took.
+    """Gives every answer, whoever wrote it, an `x-request-id`, the time it took, and what browsers must know.
 
     Args:
         hosts: names that requests may be addressed to, in lower case, an IPv6 address in brackets; `ANY_HOST` for all.
@@ -40,6 +46,7 @@ class Surrounding:
             if message["type"] == "http.response.start":
                 started = True
                 headers = MutableHeaders(scope=message)
+                headers.update(_HEADERS)
                 headers["x-request-id"] = name
                 headers["openai-processing-ms"] = str(round((time.perf_counter() - begun) * 1000))
             await send(message)

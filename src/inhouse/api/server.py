@@ -3,40 +3,65 @@
 from __future__ import annotations
 
 import socket
+from pathlib import Path
 
 import uvicorn
 
 from inhouse.api.app import make_app
 from inhouse.api.middleware import ANY_HOST
+from inhouse.api.tls import tls_files
 from inhouse.core import Reporter
 from inhouse.errors import InputError
 from inhouse.store import Workspace, is_loopback, keys
 
 
-def serve(workspace: Workspace, reporter: Reporter, *, host: str = "", port: int | None = None) -> None:
+def serve(
+    workspace: Workspace,
+    reporter: Reporter,
+    *,
+    host: str = "",
+    port: int | None = None,
+    tls_cert: Path | None = None,
+    tls_key: Path | None = None,
+) -> None:
     """Serve the workspace until interrupted.
 
     Args:
         host, port: instead of those in the settings; port 0 takes a free one.
+        tls_cert, tls_key: PEM files, instead of those in the settings.
 
     Raises:
         NotFound: the folder is no workspace.
-        InputError: the address cannot be used, or is reached from other machines while no key is in force.
+        InputError: the address cannot be used, or is reached from other machines while no key is in force, or the
+            TLS files cannot be used.
+        UsageError: one TLS file without the other.
     """
     workspace.require()
     settings = workspace.settings.serve
     host = host or settings.host
+    tls = tls_files(workspace, tls_cert, tls_key)
     listener = _bound(host, settings.port if port is None else port)
     written = f"[{host}]" if ":" in host else host
     hosts: tuple[str, ...] = ("127.0.0.1", "localhost", "[::1]", written.lower())
     if not is_loopback(listener.getsockname()[0]):  # what a name stands for, and "" for every address
         _require_key(workspace, host, listener)
-        reporter.warn(f"{host} can be reached from other machines, where keys and texts travel in clear")
+        if tls is None:
+            reporter.warn(
+                f"{host} can be reached from other machines, and keys and texts travel in clear: see --tls-cert"
+            )
         hosts = (ANY_HOST,)
     listener.listen(2048)  # at once: a client that comes before the server is ready waits
     app = make_app(workspace, hosts)
-    reporter.say(f"serving on http://{written}:{listener.getsockname()[1]}/v1  (stop with Ctrl-C)")
-    config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=10)
+    kind = "http" if tls is None else "https"
+    reporter.say(f"serving on {kind}://{written}:{listener.getsockname()[1]}/v1  (stop with Ctrl-C)")
+    config = uvicorn.Config(
+        app,
+        log_level="warning",
+        access_log=False,
+        timeout_graceful_shutdown=10,
+        ssl_certfile=None if tls is None else tls.certificate,
+        ssl_keyfile=None if tls is None else tls.key,
+    )
     uvicorn.Server(config).run(sockets=[listener])
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import AsyncExitStack
 
 from anyio import CancelScope
@@ -19,8 +19,8 @@ class EventStream(StreamingResponse):
     The status is sent with the first event: what fails before it has a status of its own.
     """
 
-    def __init__(self, events: AsyncGenerator[str], held: AsyncExitStack) -> None:
-        super().__init__(events, media_type="text/event-stream", headers={"cache-control": "no-cache"})
+    def __init__(self, events: AsyncGenerator[str], held: AsyncExitStack, headers: Mapping[str, str]) -> None:
+        super().__init__(events, media_type="text/event-stream", headers=headers)
         self._events, self._held = events, held
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -50,12 +50,12 @@ async def chat_completions(body: ChatRequest, request: Request) -> JSONResponse 
         await held.enter_async_context(exchange.traced(state.traces))
         ask = _read(exchange, body)
         if body.stream:
-            return EventStream(_events(state, exchange, ask, body), held.pop_all())
+            return EventStream(_events(state, exchange, ask, body), held.pop_all(), exchange.headers)
         answers = await state.runtime.answer(ask)
         exchange.ended(answers)
     if none := none_among(answers):
         raise none
-    return JSONResponse(completion(exchange.head, answers, exchange.warnings, body.top))
+    return JSONResponse(completion(exchange.head, answers, exchange.warnings, body.top), headers=exchange.headers)
 
 
 def _refuse_what_is_not_done(body: ChatRequest, version: ModelVersion) -> None:

@@ -42,7 +42,7 @@ async def completions(body: CompletionRequest, request: Request) -> JSONResponse
             await held.enter_async_context(exchange.traced(state.traces))
         asks = [_read(exchange) for exchange in exchanges]
         if body.stream:
-            return EventStream(_events(state, exchanges, asks, body), held.pop_all())
+            return EventStream(_events(state, exchanges, asks, body), held.pop_all(), exchanges[0].headers)
         answers = await _all(state, asks)
         for exchange, of_prompt in zip(exchanges, answers, strict=True):
             exchange.ended(of_prompt)
@@ -50,7 +50,7 @@ async def completions(body: CompletionRequest, request: Request) -> JSONResponse
         if none := none_among(of_prompt):
             raise none
     heads, warnings = [one.head for one in exchanges], [one.warnings for one in exchanges]
-    return JSONResponse(whole(heads, answers, warnings, body.logprobs))
+    return JSONResponse(whole(heads, answers, warnings, body.logprobs), headers=exchanges[0].headers)
 
 
 def _options(body: CompletionRequest, version: ModelVersion) -> Options:

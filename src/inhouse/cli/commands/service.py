@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -16,15 +17,22 @@ app = typer.Typer()
 def serve(
     host: Annotated[str, typer.Option("--host", help="address to listen on (inhouse.toml: serve.host)")] = "",
     port: Annotated[int | None, typer.Option("--port", help="0 takes a free one (inhouse.toml: serve.port)")] = None,
+    tls_cert: Annotated[
+        Path | None,
+        typer.Option("--tls-cert", metavar="FILE", help="certificate, PEM (inhouse.toml: serve.tls_cert)"),
+    ] = None,
+    tls_key: Annotated[
+        Path | None, typer.Option("--tls-key", metavar="FILE", help="its key, PEM (inhouse.toml: serve.tls_key)")
+    ] = None,
     workspace: Folder = HERE,
 ) -> None:
-    """Serve the champions to any OpenAI client, on this machine only."""
+    """Serve the champions to any OpenAI client; on this machine only, unless you say otherwise."""
     from inhouse import api
     from inhouse.cli.terminal import Terminal
     from inhouse.store import Workspace
 
     require_one_process()
-    api.serve(Workspace(workspace), Terminal(), host=host, port=port)
+    api.serve(Workspace(workspace), Terminal(), host=host, port=port, tls_cert=tls_cert, tls_key=tls_key)
 
 
 @app.command(epilog="inhouse monitor tickets")
