@@ -9,10 +9,12 @@ from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
+from inhouse import __version__
 from inhouse.api import errors
 from inhouse.api.caller import Access, require_guards
 from inhouse.api.middleware import Surrounding
 from inhouse.api.routes import ROUTERS
+from inhouse.api.telemetry import Metrics
 from inhouse.deploy import Dispatcher, Runtime
 from inhouse.deploy.embedding import Embedder
 from inhouse.errors import InhouseError
@@ -31,7 +33,9 @@ def make_app(
         hosts: names that requests may be addressed to; others are refused, so that a web page opened on this machine
             cannot reach the API by a name of its own (DNS rebinding).
     """
-    runtime, traces, embedder = Runtime(workspace), TraceWriter(workspace), Embedder(workspace.settings)
+    runtime, embedder, metrics = Runtime(workspace), Embedder(workspace.settings), Metrics()
+    traces = TraceWriter(workspace, metrics.answered)
+    metrics.watch(runtime, traces)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -42,14 +46,22 @@ def make_app(
         workspace.close()
 
     # No interactive docs: their page loads scripts from the internet.
-    app = FastAPI(title="inhouse", docs_url=None, redoc_url=None, lifespan=lifespan)
+    app = FastAPI(
+        title="inhouse",
+        version=__version__,
+        docs_url=None,
+        redoc_url=None,
+        lifespan=lifespan,
+        responses={"default": {"model": errors.ErrorBody, "description": "refused, or failed: what is wrong"}},
+    )
     app.state.workspace, app.state.dispatcher = workspace, Dispatcher(workspace)
     app.state.runtime, app.state.traces, app.state.embedder = runtime, traces, embedder
+    app.state.metrics = metrics
     for router in ROUTERS:
         require_guards(router.routes)
         app.include_router(router)
     app.add_middleware(Access, workspace=workspace)
-    app.add_middleware(Surrounding, hosts=hosts, most_bytes=MOST_BYTES)
+    app.add_middleware(Surrounding, hosts=hosts, most_bytes=MOST_BYTES, ended=metrics.ended)
     app.add_exception_handler(errors.ApiError, errors.on_api_error)
     app.add_exception_handler(InhouseError, errors.on_inhouse_error)
     app.add_exception_handler(RequestValidationError, errors.on_invalid_request)

@@ -41,6 +41,11 @@ class Caller:
         return f"key {self.key.name} ({self.key.id})" if self.key else "no key"
 
     @property
+    def key_id(self) -> str:
+        """The key's id; empty without one."""
+        return self.key.id if self.key else ""
+
+    @property
     def tasks(self) -> tuple[str, ...] | None:
         """The tasks that it may use; None for all, and for what belongs to no task."""
         return self.key.tasks if self.key else None

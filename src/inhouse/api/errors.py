@@ -7,6 +7,7 @@ from typing import Any
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from inhouse.errors import (
@@ -36,6 +37,21 @@ _STATUSES: tuple[tuple[type[InhouseError], int, str | None], ...] = (
     (ParityFailed, 403, "parity_failed"),
     (Refused, 403, None),
 )
+
+
+class ErrorObject(BaseModel):
+    """What is wrong."""
+
+    message: str
+    type: str
+    param: str | None
+    code: str | None
+
+
+class ErrorBody(BaseModel):
+    """The body of every answer that is none, as the OpenAPI document has it."""
+
+    error: ErrorObject
 
 
 class ApiError(Exception):

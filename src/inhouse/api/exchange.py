@@ -32,7 +32,8 @@ _log = logging.getLogger("inhouse")
 class Exchange:
     """A request as far as it has come; however it ends, it becomes a Trace.
 
-    `inputs` holds the raw text under no field's name until it was read as the task's input.
+    `inputs` holds the raw text under no field's name until it was read as the task's input; `key` is the id of the key
+    that asks.
     """
 
     head: Head
@@ -46,6 +47,7 @@ class Exchange:
     answered: Answered | None = None
     error: str | None = None
     kept: bool = False
+    key: str = ""
 
     @asynccontextmanager
     async def traced(self, writer: TraceWriter) -> AsyncIterator[None]:
@@ -121,6 +123,7 @@ class Exchange:
             created_at=now(),
             error=prediction.error,
             route=self.chosen.route,
+            key=self.key,
             ttft_ms=self.first_ms,
             asked=self._asked(),
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from ipaddress import AddressValueError, IPv6Address
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -13,6 +13,7 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from inhouse.api.errors import error_response
+from inhouse.api.telemetry import Done
 
 ANY_HOST = "*"
 # Answers are data for the one who asked: nothing keeps them, guesses their type, or shows them as a page.
@@ -29,39 +30,44 @@ class Surrounding:
     Args:
         hosts: names that requests may be addressed to, in lower case, an IPv6 address in brackets; `ANY_HOST` for all.
         most_bytes: how large a body may be.
+        ended: is told of each request at its end; a status of 0: the client left before there was one.
     """
 
-    def __init__(self, app: ASGIApp, hosts: Collection[str], most_bytes: int) -> None:
-        self._app, self._hosts, self._most_bytes = app, hosts, most_bytes
+    def __init__(
+        self, app: ASGIApp, hosts: Collection[str], most_bytes: int, ended: Callable[[Done], None] = lambda _: None
+    ) -> None:
+        self._app, self._hosts, self._most_bytes, self._ended = app, hosts, most_bytes, ended
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass an HTTP request on, unless it is addressed to another host or too large."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        begun, name, started = time.perf_counter(), f"req_{uuid.uuid4().hex}", False
+        begun, name, status, model = time.perf_counter(), f"req_{uuid.uuid4().hex}", 0, ""
 
         async def named(message: Message) -> None:
-            nonlocal started
+            nonlocal status, model
             if message["type"] == "http.response.start":
-                started = True
                 headers = MutableHeaders(scope=message)
+                status, model = message["status"], headers.get("x-inhouse-model", "")
                 headers.update(_HEADERS)
                 headers["x-request-id"] = name
                 headers["openai-processing-ms"] = str(round((time.perf_counter() - begun) * 1000))
             await send(message)
 
-        refusal = self._refusal(Headers(scope=scope))
-        if refusal is not None:
-            await refusal(scope, receive, named)
-            return
         try:
+            refusal = self._refusal(Headers(scope=scope))
+            if refusal is not None:
+                await refusal(scope, receive, named)
+                return
             await self._app(scope, self._measured(receive), named)
         except Exception:
-            if not started:
+            if not status:
                 fault = "inhouse failed on this request; the server's log says why"
                 await error_response(500, fault, code="internal_error")(scope, receive, named)
             raise  # the server logs it
+        finally:
+            self._ended(Done.of(scope, name, status, time.perf_counter() - begun, model))
 
     def _refusal(self, headers: Headers) -> JSONResponse | None:
         """What its head alone is refused for."""

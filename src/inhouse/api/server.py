@@ -9,6 +9,7 @@ import uvicorn
 
 from inhouse.api.app import make_app
 from inhouse.api.middleware import ANY_HOST
+from inhouse.api.telemetry import json_logging
 from inhouse.api.tls import tls_files
 from inhouse.core import Reporter
 from inhouse.errors import InputError
@@ -56,6 +57,7 @@ def serve(
     reporter.say(f"serving on {kind}://{written}:{listener.getsockname()[1]}/v1  (stop with Ctrl-C)")
     config = uvicorn.Config(
         app,
+        log_config=json_logging() if settings.log == "json" else uvicorn.config.LOGGING_CONFIG,
         log_level="warning",
         access_log=False,
         timeout_graceful_shutdown=10,

@@ -25,6 +25,7 @@ class Runtime:
     def __init__(self, workspace: Workspace) -> None:
         self._pool = Pool(workspace)
         self._threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="inhouse-answer")
+        self._asked = 0  # answers that somebody waits for; only the event loop counts
 
     async def answer(self, ask: Ask, hear: Callable[[Piece], None] | None = None) -> tuple[Answered, ...]:
         """The answers to one request, as many as it asks for. Cancelled, it lets the model go at the next token.
@@ -48,10 +49,12 @@ class Runtime:
             loop.run_in_executor(self._threads, self._answer, ask, choice, told, left.is_set)
             for choice in range(ask.count)
         ]
+        self._asked += ask.count
         try:
             return tuple(await asyncio.gather(*choices))
         finally:
             left.set()
+            self._asked -= ask.count
 
     def _answer(
         self, ask: Ask, choice: int, tell: Callable[[Piece], None] | None, left: Callable[[], bool]
@@ -71,6 +74,10 @@ class Runtime:
                         sent, told = len(text), told + len(new)
             assert last is not None
             return replace(last, trimmed=question.trimmed)
+
+    def load(self) -> tuple[int, int]:
+        """How many answers are being written, and how many wait for their turn."""
+        return min(self._asked, AT_ONCE), max(0, self._asked - AT_ONCE)
 
     def close(self) -> None:
         """Free every model; requests under way end with a fault."""

@@ -32,6 +32,9 @@ class ServeSettings(BaseModel):
 
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=0, le=65535)
+    log: Literal["text", "json"] = Field(
+        default="text", description="text: faults; json: each request too, a line each"
+    )
     tls_cert: str = Field(default="", description="certificate with its chain, PEM; relative to the workspace")
     tls_key: str = Field(default="", description="its key, PEM, without a passphrase; relative to the workspace")
 
@@ -104,7 +107,7 @@ class Settings(BaseModel):
 
     Environment variables: `INHOUSE_DATABASE`, `INHOUSE_MODELS_DIR`, `INHOUSE_OFFLINE`, `INHOUSE_INDEX_URL`,
     `INHOUSE_THREADS`, `INHOUSE_SERVE__HOST`, `INHOUSE_SERVE__PORT`, `INHOUSE_SERVE__TLS_CERT`,
-    `INHOUSE_SERVE__TLS_KEY`, `INHOUSE_COST__WATTS`, `INHOUSE_COST__KWH`, `INHOUSE_COST__HOUR`,
+    `INHOUSE_SERVE__TLS_KEY`, `INHOUSE_SERVE__LOG`, `INHOUSE_COST__WATTS`, `INHOUSE_COST__KWH`, `INHOUSE_COST__HOUR`,
     `INHOUSE_TRACKING__TO`, `INHOUSE_TRACKING__MLFLOW_URI`, `INHOUSE_REMOTES` (as JSON).
     """
 

@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from inhouse.core import Trace
 from inhouse.store import traffic
 from inhouse.store.workspace import Workspace
 
+FAILING_SECONDS = 30.0
+
 
 class TraceWriter:
-    """Writes traces in one thread: all that came while some were written are the next group, with one commit."""
+    """Writes traces in one thread: all that came while some were written are the next group, with one commit.
 
-    def __init__(self, workspace: Workspace) -> None:
-        self._workspace = workspace
+    Args:
+        hear: is told every trace at once, whether or not it can be kept.
+
+    Attributes:
+        lost: how many could not be kept.
+    """
+
+    def __init__(self, workspace: Workspace, hear: Callable[[Trace], None] = lambda _: None) -> None:
+        self._workspace, self._hear = workspace, hear
+        self._failed_at = float("-inf")
+        self.lost = 0
         self._waiting: deque[tuple[Trace, Future[None]]] = deque()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="inhouse-traces")
 
@@ -25,11 +38,17 @@ class TraceWriter:
             DiskFull: no space is left.
             SQLAlchemyError: the database cannot be written.
         """
+        self._hear(trace)
         kept: Future[None] = Future()
         kept.set_running_or_notify_cancel()
         self._waiting.append((trace, kept))
         self._thread.submit(self._write)
         return kept
+
+    @property
+    def failing(self) -> bool:
+        """Whether one could not be kept of late; then others may be again, and a request must try."""
+        return time.monotonic() - self._failed_at < FAILING_SECONDS
 
     def close(self) -> None:
         """Write what waits, and end."""
@@ -53,6 +72,8 @@ class TraceWriter:
         try:
             traffic.add_traces(self._workspace, [trace])
         except Exception as error:  # noqa: BLE001 - whatever it is, the one who waits must hear of it
+            self.lost += 1
+            self._failed_at = time.monotonic()
             kept.set_exception(error)
         else:
             kept.set_result(None)

@@ -46,6 +46,7 @@ async def chat_completions(body: ChatRequest, request: Request) -> JSONResponse 
     _refuse_what_is_not_done(body, chosen.version)
     options = _options(body, chosen.version)
     exchange = _begun(body, chosen, options)
+    exchange.key = caller.key_id
     async with AsyncExitStack() as held:
         await held.enter_async_context(exchange.traced(state.traces))
         ask = _read(exchange, body)

@@ -39,6 +39,7 @@ async def completions(body: CompletionRequest, request: Request) -> JSONResponse
     exchanges = _begun(body, chosen, _options(body, chosen.version))
     async with AsyncExitStack() as held:
         for exchange in exchanges:
+            exchange.key = caller.key_id
             await held.enter_async_context(exchange.traced(state.traces))
         asks = [_read(exchange) for exchange in exchanges]
         if body.stream:
