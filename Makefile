@@ -9,6 +9,7 @@ INDEX ?=
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 DEMO ?= demo
 MINUTES ?= 60
+EXAMPLES ?= 1000
 # A test process for each core. The tests of a file stay in one of them, as its fixtures train models; files start in
 # the order of their names, so that the journeys, which take longest, are not what all wait for at the end.
 WORKERS ?= -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
@@ -19,7 +20,7 @@ ifneq ($(INDEX),)
 export INHOUSE_INDEX_URL := $(INDEX)
 endif
 
-.PHONY: demo install check lint types layers unit test fuzz bench bench-train bench-encoder bench-data bench-evaluate example clean
+.PHONY: demo install check lint types layers unit test fuzz fuzz-api bench bench-train bench-encoder bench-data bench-evaluate example clean
 
 demo: install
 	$(VENV)/bin/python examples/ledger/demo.py $(DEMO)
@@ -57,6 +58,11 @@ test: install
 # Breaks good files and documents of every format for MINUTES, and reads them: rows, a text or an error of ours.
 fuzz: install
 	PYTHONPATH=tests $(VENV)/bin/python -m fuzz.sources $(MINUTES)
+
+# Thousands of requests made of the OpenAPI document, right and wrong ones, to a server of the tiny model; the tests send a
+# few of them.
+fuzz-api: install
+	FUZZ_EXAMPLES=$(EXAMPLES) $(VENV)/bin/pytest tests/unit/test_api_fuzz.py
 
 bench: install
 	$(VENV)/bin/python benchmarks/journey.py
