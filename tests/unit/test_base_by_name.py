@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from clients import CLIENTS, run_script
-from servers import start
+from servers import served_copy
 
 from inhouse.core import Trace
 from inhouse.core.json_schema import parse_object, validate
@@ -41,10 +41,9 @@ def own_models(tmp_path_factory, tiny_base):
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory, trained, environment, own_models):
-    folder = Path(shutil.copytree(trained, tmp_path_factory.mktemp("bases") / "workspace"))
-    server = start(folder, {**environment, "INHOUSE_MODELS_DIR": str(own_models)})
-    yield server
-    server.kill()
+    there = {**environment, "INHOUSE_MODELS_DIR": str(own_models)}
+    with served_copy(trained, tmp_path_factory.mktemp("bases"), there) as server:
+        yield server
 
 
 @pytest.fixture(scope="module")
