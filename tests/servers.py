@@ -5,14 +5,18 @@ from __future__ import annotations
 import http.client
 import json
 import re
+import shutil
 import subprocess
 import sys
 import time
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+
+from inhouse.store import Workspace
 
 
 @dataclass
@@ -41,6 +45,21 @@ class Server:
         assert self.process is not None
         self.process.kill()
         self.process.communicate(timeout=30)
+
+
+@contextmanager
+def served_copy(
+    trained: Path, folder: Path, environment: dict[str, str], change: Callable[[Workspace], None] | None = None
+) -> Iterator[Server]:
+    """A server over a copy of a workspace in a folder, changed before it starts where `change` is given."""
+    copy = Path(shutil.copytree(trained, folder / "workspace"))
+    if change is not None:
+        workspace = Workspace(copy)
+        change(workspace)
+        workspace.close()
+    server = start(copy, environment)
+    yield server
+    server.kill()
 
 
 def start(folder: Path, environment: dict[str, str], *arguments: str) -> Server:

@@ -12,7 +12,6 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import openai
@@ -20,7 +19,7 @@ import pytest
 import uvicorn
 from clients import CLIENTS, run_script
 from conftest import many_intents
-from servers import Server, start
+from servers import Server, served_copy, start
 from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
 from starlette.testclient import TestClient
@@ -40,16 +39,13 @@ TRUTH = {row["text"]: row["category"] for row in many_intents()}
 @pytest.fixture(scope="module")
 def server(tmp_path_factory, trained, environment):
     """A server over a copy of `trained`, with a second version of the same file."""
-    import shutil
 
-    folder = Path(shutil.copytree(trained, tmp_path_factory.mktemp("served") / "workspace"))
-    workspace = Workspace(folder)
-    registry.add_version(workspace, registry.find_version(workspace, "intents", 1))
-    registry.move_alias(workspace, "intents", registry.CANDIDATE, 2, action="evaluate")
-    workspace.close()
-    server = start(folder, environment)
-    yield server
-    server.kill()
+    def second(workspace):
+        registry.add_version(workspace, registry.find_version(workspace, "intents", 1))
+        registry.move_alias(workspace, "intents", registry.CANDIDATE, 2, action="evaluate")
+
+    with served_copy(trained, tmp_path_factory.mktemp("served"), environment, second) as server:
+        yield server
 
 
 @pytest.fixture(scope="module")

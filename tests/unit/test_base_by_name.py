@@ -8,15 +8,17 @@ from pathlib import Path
 
 import pytest
 from clients import CLIENTS, run_script
-from servers import start
+from conftest import write_encoder
+from servers import served_copy
 
 from inhouse.core import Trace
 from inhouse.core.json_schema import parse_object, validate
 from inhouse.deploy import Dispatcher
+from inhouse.engine import get_base
 from inhouse.engine.chat_template import ChatTemplate
 from inhouse.engine.choice import open_engine
 from inhouse.errors import ModelNotFound
-from inhouse.store import Workspace, erase, registry, traffic
+from inhouse.store import Settings, Workspace, erase, registry, traffic
 
 HUB = "Tiny-Org/Tiny-0.1M-Instruct"
 TASKS = ["intents", "intents@1"]
@@ -30,21 +32,21 @@ TURNS = [
 
 @pytest.fixture(scope="module")
 def own_models(tmp_path_factory, tiny_base):
-    """A folder with the tiny base, and the same once more as a model of the hub."""
+    """A folder with the tiny base, the same once more as a model of the hub, and an encoder of the tiny base's name."""
     folder = tmp_path_factory.mktemp("models")
     (folder / tiny_base.folder.name).symlink_to(tiny_base.folder)
     hub = Path(shutil.copytree(tiny_base.folder, folder / f"{HUB.replace('/', '--')}-{'e' * 12}"))
     facts = json.loads((hub / "complete.json").read_text())
     (hub / "complete.json").write_text(json.dumps({**facts, "name": HUB, "hub": HUB, "sha256": "e" * 64}))
+    get_base(str(write_encoder(tmp_path_factory.mktemp("made") / "tiny")), Settings(models_dir=folder))
     return folder
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory, trained, environment, own_models):
-    folder = Path(shutil.copytree(trained, tmp_path_factory.mktemp("bases") / "workspace"))
-    server = start(folder, {**environment, "INHOUSE_MODELS_DIR": str(own_models)})
-    yield server
-    server.kill()
+    there = {**environment, "INHOUSE_MODELS_DIR": str(own_models)}
+    with served_copy(trained, tmp_path_factory.mktemp("bases"), there) as server:
+        yield server
 
 
 @pytest.fixture(scope="module")

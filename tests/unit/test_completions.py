@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import shutil
-from pathlib import Path
-
 import pytest
 from clients import CLIENTS, run_script
 from letters import add_letters
-from servers import start
+from servers import served_copy
 
 from inhouse.engine.chat_template import ChatTemplate
 from inhouse.engine.choice import open_engine
@@ -19,13 +16,8 @@ TEXT = "where is my card now"
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory, trained, environment):
-    folder = Path(shutil.copytree(trained, tmp_path_factory.mktemp("completions") / "workspace"))
-    workspace = Workspace(folder)
-    add_letters(workspace)
-    workspace.close()
-    server = start(folder, environment)
-    yield server
-    server.kill()
+    with served_copy(trained, tmp_path_factory.mktemp("completions"), environment, add_letters) as server:
+        yield server
 
 
 @pytest.mark.parametrize("line", CLIENTS)

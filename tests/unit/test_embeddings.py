@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import base64
-import shutil
-from pathlib import Path
 
 import numpy as np
 import pytest
 from clients import CLIENTS, run_script
 from conftest import write_encoder
-from servers import start
+from servers import served_copy
 
 from inhouse.engine import get_base
 from inhouse.engine.encoder import SentenceEncoder
@@ -30,10 +28,9 @@ def base(tmp_path_factory, tiny_base):
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory, trained, environment, base):
-    folder = Path(shutil.copytree(trained, tmp_path_factory.mktemp("embeddings") / "workspace"))
-    server = start(folder, {**environment, "INHOUSE_MODELS_DIR": str(base.folder.parent)})
-    yield server
-    server.kill()
+    there = {**environment, "INHOUSE_MODELS_DIR": str(base.folder.parent)}
+    with served_copy(trained, tmp_path_factory.mktemp("embeddings"), there) as server:
+        yield server
 
 
 @pytest.mark.parametrize("line", CLIENTS)

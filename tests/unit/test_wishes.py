@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
-from pathlib import Path
-
 import pytest
 from clients import CLIENTS, run_script
 from hypothesis import given
 from hypothesis import strategies as st
 from letters import add_letters
-from servers import start
+from servers import served_copy
 
 from inhouse.api.errors import ApiError
 from inhouse.api.shapes.logprobs import check_chances
@@ -26,13 +23,8 @@ TEXT = "where is my card now"
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory, trained, environment):
-    folder = Path(shutil.copytree(trained, tmp_path_factory.mktemp("letters") / "workspace"))
-    workspace = Workspace(folder)
-    add_letters(workspace)
-    workspace.close()
-    server = start(folder, environment)
-    yield server
-    server.kill()
+    with served_copy(trained, tmp_path_factory.mktemp("letters"), environment, add_letters) as server:
+        yield server
 
 
 @pytest.fixture(scope="module")

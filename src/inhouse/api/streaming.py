@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, aclosing
 
 from anyio import CancelScope
 from fastapi.responses import StreamingResponse
+from starlette.datastructures import State
 from starlette.types import Receive, Scope, Send
 
+from inhouse.api.errors import error_body
+from inhouse.api.exchange import Exchange
+from inhouse.api.shapes.chat import event, none_among
 from inhouse.deploy import Answered, Ask, Piece, Runtime
+from inhouse.errors import InhouseError
 
 
 class EventStream(StreamingResponse):
@@ -42,6 +47,53 @@ async def _all(first: str, others: AsyncIterator[str]) -> AsyncIterator[str]:
     yield first
     async for one in others:
         yield one
+
+
+class Broken(Exception):
+    """A stream that failed when something of it was sent already.
+
+    Args:
+        event: that tells the client why, the last one.
+    """
+
+    def __init__(self, event: str) -> None:
+        super().__init__(event)
+        self.event = event
+
+
+async def told(
+    state: State, exchange: Exchange, ask: Ask, *, begun: bool = False
+) -> AsyncGenerator[Piece | tuple[Answered, ...]]:
+    """An answer piece by piece, and at last as a whole, once its Trace is kept: before the client can know of it.
+
+    Args:
+        begun: something was sent already, before any piece of this answer.
+
+    Raises:
+        Broken: there is no answer, and something was sent.
+        InhouseError, ApiError: there is none, and nothing was: it has a status of its own.
+    """
+    answers: tuple[Answered, ...] = ()
+    try:
+        async with aclosing(pieces(state.runtime, ask)) as parts:
+            async for piece in parts:
+                if isinstance(piece, tuple):
+                    answers = piece
+                    continue
+                exchange.heard()
+                begun = True
+                yield piece
+    except InhouseError as error:
+        if not begun:
+            raise
+        exchange.failed(error)
+        await exchange.keep(state.traces)
+        raise Broken(event(error_body(500, error.what, code="engine"))) from error
+    exchange.ended(answers)
+    await exchange.keep(state.traces)
+    if none := none_among(answers):
+        raise Broken(event(error_body(500, none.message, code=none.code))) if begun else none
+    yield answers
 
 
 async def pieces(runtime: Runtime, ask: Ask) -> AsyncGenerator[Piece | tuple[Answered, ...]]:

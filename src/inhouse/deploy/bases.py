@@ -54,7 +54,7 @@ class Bases:
 
     def versions(self) -> list[BaseVersion]:
         """All of them, in the order of their names."""
-        found = (self._version(base) for base in bases_here(self._settings) if base.spec.kind == "causal")
+        found = (self._version(base) for base in bases_here(self._settings, "causal"))
         return [version for version in found if version is not None]
 
     def find(self, name: str) -> BaseVersion | None:

@@ -38,7 +38,7 @@ class Embedder:
 
     def bases(self) -> list[Base]:
         """The encoders on this machine, in the order of their names."""
-        return [base for base in bases_here(self._settings) if base.spec.kind == "encoder"]
+        return bases_here(self._settings, "encoder")
 
     def find(self, name: str) -> Base:
         """The encoder with that name, or that id on the hub.

@@ -294,12 +294,13 @@ def pulled_bases(settings: Settings) -> list[Base]:
     return [_as_kept(_hub_spec(name), folder) for name, folder in sorted(_pulled(settings).items())]
 
 
-def bases_here(settings: Settings) -> list[Base]:
-    """Every model on this machine, in the order of their own names; of several of one name the one converted last."""
+def bases_here(settings: Settings, kind: str) -> list[Base]:
+    """Every model of a kind on this machine, in the order of their names; of several of one the one converted last."""
     found = {}
     for file in sorted(settings.models_dir.expanduser().glob(f"*/{_DONE}"), key=lambda file: file.stat().st_mtime):
         base = _base_in(file.parent)
-        found[base.spec.name] = base
+        if base.spec.kind == kind:
+            found[base.spec.name] = base
     return [found[name] for name in sorted(found)]
 
 

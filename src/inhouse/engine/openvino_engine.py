@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import queue
 import threading
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -16,14 +16,12 @@ import numpy as np
 
 from inhouse.engine.protocol import (
     Generation,
-    Grammar,
     Grammars,
     Hear,
     Progress,
-    Sampling,
+    StreamingEngine,
     Ticket,
     Wishes,
-    heard,
     of_each,
 )
 from inhouse.engine.quiet import settle
@@ -67,7 +65,7 @@ class _Request:
             self.left = True
 
 
-class OpenVinoEngine:
+class OpenVinoEngine(StreamingEngine):
     """One GGUF model in a continuous-batching pipeline with prefix caching.
 
     Args:
@@ -133,19 +131,6 @@ class OpenVinoEngine:
         request = _Request(list(prompt), wishes, hear, every_token)
         self._hand_over(request)
         return request
-
-    def stream(
-        self,
-        prompt: Sequence[int],
-        *,
-        max_new_tokens: int,
-        grammar: Grammar | None = None,
-        sampling: Sampling | None = None,
-        every_token: bool = True,
-    ) -> Generator[Generation]:
-        """See `StreamingEngine.stream`."""
-        wishes = Wishes(max_new_tokens, grammar, sampling)
-        return heard(lambda hear: self.submit(prompt, wishes, hear, every_token=every_token))
 
     def close(self) -> None:
         """See `Engine.close`. Requests under way end with an `EngineFault`."""

@@ -137,22 +137,20 @@ class StreamingEngine(Engine, Protocol):
         sampling: Sampling | None = None,
         every_token: bool = True,
     ) -> Generator[Generation]:
-        """One answer as it grows, for a thread that waits: each item holds the ids so far. See `submit`."""
-        ...
+        """One answer as it grows, for a thread that waits: each item holds the ids so far. See `submit`.
 
+        One that stops waiting cancels the request.
 
-def heard(submit: Callable[[Hear], Ticket]) -> Generator[Generation]:
-    """What is told of a request, for a thread that waits; one that stops waiting cancels the request.
-
-    Raises:
-        EngineFault: the one that ended it.
-    """
-    box: SimpleQueue[Generation | EngineFault | None] = SimpleQueue()
-    ticket = submit(box.put)
-    try:
-        while (item := box.get()) is not None:
-            if isinstance(item, EngineFault):
-                raise item
-            yield item
-    finally:
-        ticket.cancel()
+        Raises:
+            EngineFault: the one that ended it.
+        """
+        box: SimpleQueue[Generation | EngineFault | None] = SimpleQueue()
+        wishes = Wishes(max_new_tokens, grammar, sampling)
+        ticket = self.submit(prompt, wishes, box.put, every_token=every_token)
+        try:
+            while (item := box.get()) is not None:
+                if isinstance(item, EngineFault):
+                    raise item
+                yield item
+        finally:
+            ticket.cancel()

@@ -15,7 +15,7 @@ import shutil
 import tempfile
 import threading
 import weakref
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -28,10 +28,9 @@ from inhouse.engine.protocol import (
     Grammars,
     Hear,
     Progress,
-    Sampling,
+    StreamingEngine,
     Ticket,
     Wishes,
-    heard,
     of_each,
 )
 from inhouse.errors import EngineFault, InputError, ModelUnavailable
@@ -53,7 +52,7 @@ Asked = TypeVar("Asked")
 Answer = TypeVar("Answer")
 
 
-class XLlamaCppEngine:
+class XLlamaCppEngine(StreamingEngine):
     """One GGUF model in llama.cpp's continuous batching, each of its slots keeping the prompt it read last.
 
     Args:
@@ -136,19 +135,6 @@ class XLlamaCppEngine:
 
         threading.Thread(target=work, name="inhouse-engine", daemon=True).start()
         return ticket
-
-    def stream(
-        self,
-        prompt: Sequence[int],
-        *,
-        max_new_tokens: int,
-        grammar: Grammar | None = None,
-        sampling: Sampling | None = None,
-        every_token: bool = True,
-    ) -> Generator[Generation]:
-        """See `StreamingEngine.stream`."""
-        wishes = Wishes(max_new_tokens, grammar, sampling)
-        return heard(lambda hear: self.submit(prompt, wishes, hear, every_token=every_token))
 
     def close(self) -> None:
         """See `Engine.close`. Requests under way end with an `EngineFault` at their next token."""

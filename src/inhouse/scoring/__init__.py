@@ -16,7 +16,7 @@ from inhouse.scoring.power import exact_power, examples_to_tell
 from inhouse.scoring.review import EVERYTHING_TO_A_PERSON, Confidences, certified_review, examples_to_certify
 from inhouse.scoring.shares import MAX_PER_SIDE, permutation_p, shares_differ
 from inhouse.scoring.summary import summarise
-from inhouse.scoring.units import Groups, some, some_texts, units_of
+from inhouse.scoring.units import Groups, some, some_of, units_of
 
 __all__ = [
     "EVERYTHING_TO_A_PERSON",
@@ -60,7 +60,7 @@ __all__ = [
     "right_metric",
     "shares_differ",
     "some",
-    "some_texts",
+    "some_of",
     "summarise",
     "units_of",
     "wilson",

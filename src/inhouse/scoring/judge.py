@@ -15,7 +15,7 @@ from inhouse.scoring.facts import FactFinder
 from inhouse.scoring.objects import field_paths, field_scores, fields_exact, object_exact
 from inhouse.scoring.outlines import check_names, outline_checks
 from inhouse.scoring.texts import chrf, rouge_l
-from inhouse.scoring.units import some_texts
+from inhouse.scoring.units import some_of
 
 Scores = dict[str, float]
 Scorer = Callable[[Task, Example, str | None, FactFinder | None], Scores]
@@ -41,7 +41,7 @@ class Judged:
     def part(self, kept: NDArray[np.bool_]) -> Judged:
         """Some of the examples."""
         return Judged(
-            tuple(some_texts(self.answers, kept)),
+            tuple(some_of(self.answers, kept)),
             {name: scores[kept] for name, scores in self.scores.items()},
             None if self.asked is None else self.asked[kept],
         )

@@ -11,7 +11,7 @@ from inhouse.core import Example, Prediction, Task
 from inhouse.scoring.facts import FactFinder
 from inhouse.scoring.judge import Judged, judge
 from inhouse.scoring.own import OwnScorer
-from inhouse.scoring.units import some_texts
+from inhouse.scoring.units import some_of
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Judging:
         asked = np.array([p.asked for p in predictions], dtype=bool)
         if asked.all():
             return self._judged(examples, [p.target for p in predictions])
-        found = self._judged(some_texts(examples, asked), [p.target for p in predictions if p.asked])
+        found = self._judged(some_of(examples, asked), [p.target for p in predictions if p.asked])
         scores = {name: np.full(len(asked), np.nan) for name in found.scores}
         for name, those in found.scores.items():
             scores[name][asked] = those

@@ -13,7 +13,7 @@ from inhouse.scoring.f1 import macro_f1
 from inhouse.scoring.intervals import score_interval
 from inhouse.scoring.judge import Judged
 from inhouse.scoring.paired import is_binary
-from inhouse.scoring.units import Floats, Groups, Z, design_effect, some, some_texts, units_of
+from inhouse.scoring.units import Floats, Groups, Z, design_effect, some, some_of, units_of
 
 
 def summarise(judged: Judged, expected: Sequence[str], name: str, groups: Groups = None) -> Metric:
@@ -30,7 +30,7 @@ def summarise(judged: Judged, expected: Sequence[str], name: str, groups: Groups
     if name == "macro_f1":
         if judged.asked is not None:
             known = judged.asked
-            judged, expected, groups = judged.part(known), some_texts(expected, known), some(groups, known)
+            judged, expected, groups = judged.part(known), some_of(expected, known), some(groups, known)
         return macro_f1(judged.answers, expected, groups=groups)
     scores = judged.scores[name]
     known = ~np.isnan(scores)

@@ -54,12 +54,12 @@ def some(groups: Groups, known: NDArray[np.bool_]) -> Groups:
     """The groups of the examples that are known."""
     if isinstance(groups, np.ndarray):
         return groups[known]
-    return None if groups is None else some_texts(groups, known)
+    return None if groups is None else some_of(groups, known)
 
 
-def some_texts(texts: Sequence[T], known: NDArray[np.bool_]) -> list[T]:
+def some_of(items: Sequence[T], known: NDArray[np.bool_]) -> list[T]:
     """What belongs to the examples that are known."""
-    return [text for text, k in zip(texts, known, strict=True) if k]
+    return [item for item, k in zip(items, known, strict=True) if k]
 
 
 def design_effect(values: Floats, groups: Groups) -> float:

@@ -12,7 +12,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import State
 
 from inhouse.api.caller import caller_of, require
-from inhouse.api.errors import ApiError, error_body
+from inhouse.api.errors import ApiError
 from inhouse.api.exchange import Exchange
 from inhouse.api.shapes.chat import (
     DONE,
@@ -28,10 +28,9 @@ from inhouse.api.shapes.chat import (
 from inhouse.api.shapes.formats import wished_schema
 from inhouse.api.shapes.logprobs import check_chances, of_chat, require_logprobs
 from inhouse.api.shapes.wishes import answers_of, not_supported
-from inhouse.api.streaming import EventStream, pieces
+from inhouse.api.streaming import Broken, EventStream, told
 from inhouse.core import ModelVersion
 from inhouse.deploy import Answered, Ask, Chosen, Options, conversation_of, inputs_of
-from inhouse.errors import InhouseError
 
 router = APIRouter(dependencies=[require("infer")])
 
@@ -125,27 +124,15 @@ async def _events(state: State, exchange: Exchange, ask: Ask, body: ChatRequest)
         return event(chunk(head, {"role": "assistant", "content": "", "refusal": None}, choice))
 
     try:
-        async with aclosing(pieces(state.runtime, ask)) as parts:
+        async with aclosing(told(state, exchange, ask)) as parts:
             async for piece in parts:
                 if isinstance(piece, tuple):
                     answers = piece
                     continue
-                exchange.heard()
                 logprobs = None if body.top is None else of_chat(piece.tokens, body.top)
                 yield role(piece.choice) + event(chunk(head, {"content": piece.text}, piece.choice, logprobs))
-    except InhouseError as error:
-        if not begun:
-            raise  # nothing was sent: it has a status of its own
-        exchange.failed(error)
-        await exchange.keep(state.traces)
-        yield event(error_body(500, error.what, code="engine"))
-        return
-    exchange.ended(answers)
-    await exchange.keep(state.traces)  # before the client can know of it
-    if none := none_among(answers):
-        if not begun:
-            raise none
-        yield event(error_body(500, none.message, code=none.code))
+    except Broken as broken:
+        yield broken.event
         return
     for choice, answered in enumerate(answers):
         yield role(choice) + event(last_chunk(head, answered, exchange.warnings, choice))

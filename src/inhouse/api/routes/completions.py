@@ -14,15 +14,13 @@ from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import State
 
 from inhouse.api.caller import caller_of, require
-from inhouse.api.errors import error_body
 from inhouse.api.exchange import Exchange
 from inhouse.api.shapes.chat import DONE, Head, event, none_among
 from inhouse.api.shapes.completions import CompletionRequest, chunk, last_chunk, usage_chunk, whole
 from inhouse.api.shapes.logprobs import check_chances
-from inhouse.api.streaming import EventStream, pieces
+from inhouse.api.streaming import Broken, EventStream, told
 from inhouse.core import ModelVersion
 from inhouse.deploy import Answered, Ask, Chosen, Options, Runtime, conversation_of, inputs_of, prompt_of
-from inhouse.errors import InhouseError
 
 router = APIRouter(dependencies=[require("infer")])
 
@@ -105,34 +103,20 @@ async def _events(
     state: State, exchanges: Sequence[Exchange], asks: Sequence[Ask], body: CompletionRequest
 ) -> AsyncGenerator[str]:
     """Chunks as the official client expects them, prompt after prompt, ended by `[DONE]`."""
-    head, begun = exchanges[0].head, False
+    head = exchanges[0].head
     all_answers: list[tuple[Answered, ...]] = []
     for exchange, ask in zip(exchanges, asks, strict=True):
         place, answers = len(all_answers) * body.count, tuple[Answered, ...]()
         try:
-            async with aclosing(pieces(state.runtime, ask)) as parts:
+            async with aclosing(told(state, exchange, ask, begun=bool(all_answers))) as parts:
                 async for piece in parts:
                     if isinstance(piece, tuple):
                         answers = piece
                         continue
-                    exchange.heard()
-                    begun = True
                     yield event(chunk(head, piece, place + piece.choice, body.logprobs))
-        except InhouseError as error:
-            if not begun:
-                raise  # nothing was sent: it has a status of its own
-            exchange.failed(error)
-            await exchange.keep(state.traces)
-            yield event(error_body(500, error.what, code="engine"))
+        except Broken as broken:
+            yield broken.event
             return
-        exchange.ended(answers)
-        await exchange.keep(state.traces)  # before the client can know of it
-        if none := none_among(answers):
-            if not begun:
-                raise none
-            yield event(error_body(500, none.message, code=none.code))
-            return
-        begun = True
         for choice, answered in enumerate(answers):
             yield event(last_chunk(head, answered, place + choice, exchange.warnings))
         all_answers.append(answers)

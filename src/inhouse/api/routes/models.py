@@ -20,12 +20,14 @@ router = APIRouter(dependencies=[require("infer")])
 
 @router.get("/v1/models")
 async def list_models(request: Request) -> dict[str, Any]:
-    """Every model name that can be asked for: base models, sentence encoders, then the tasks' versions."""
+    """Every model name that can be asked for, once: base models, sentence encoders, then the tasks' versions."""
     state = request.app.state
     tasks = caller_of(request).tasks
     found = await run_in_threadpool(state.dispatcher.models, tasks)
     bases = [_model(name, version) for name, version in found if isinstance(version, BaseVersion)]
-    encoders = [_encoder(base) for base in await run_in_threadpool(state.embedder.bases)] if tasks is None else []
+    named = {name for name, _ in found}
+    here = await run_in_threadpool(state.embedder.bases) if tasks is None else []
+    encoders = [_encoder(base) for base in here if base.spec.name not in named]
     others = [_model(name, version) for name, version in found if not isinstance(version, BaseVersion)]
     return {"object": "list", "data": [*bases, *encoders, *others]}
 

@@ -145,7 +145,7 @@ def _ask_more(
         there: the contenders that answered, in the order of reports.
         notes: on those that were asked a sample, by their names.
     """
-    if not any(map(_sampled, answers.values())):
+    if not any(one.sampled for one in answers.values()):
         return
     ahead = {name: _on_validation(given, answers[name]) for name, c in there.items() if not c.fine_tuned}
     prompting = {name: value for name, value in ahead.items() if there[name].turn == WRITING}
@@ -153,9 +153,9 @@ def _ask_more(
     wanted |= {max(ahead, key=ahead.__getitem__): given} if ahead else {}
     for name, asked in wanted.items():
         before = answers[name]
-        if sum(p.asked for p in before.test) >= len(asked.test):
+        if before.tested >= len(asked.test):
             continue
-        minutes = (len(asked.test) - sum(p.asked for p in before.test)) / before.rate / 60
+        minutes = (len(asked.test) - before.tested) / before.rate / 60
         if budget.left < minutes:
             given.notes.append(
                 f"{name} was asked {SAMPLED} of {len(given.test):,} test examples, as {len(asked.test):,} would take "
@@ -166,10 +166,6 @@ def _ask_more(
         if (found := _answers_of(asked, there[name])) is not None:
             answers[name] = _over_test(given, asked, found)
             notes[name] = asked.notes if asked is not given else []
-
-
-def _sampled(one: Answers) -> bool:
-    return any(not p.asked for p in one.test)
 
 
 def _on_validation(given: Field, one: Answers) -> float:

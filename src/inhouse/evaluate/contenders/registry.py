@@ -218,7 +218,17 @@ class Answers:
     @property
     def rate(self) -> float:
         """Questions answered per second."""
-        return (len(self.validation) + sum(p.asked for p in self.test)) / max(self.seconds, 1e-9)
+        return (len(self.validation) + self.tested) / max(self.seconds, 1e-9)
+
+    @property
+    def tested(self) -> int:
+        """How many of the test examples it was asked."""
+        return sum(p.asked for p in self.test)
+
+    @property
+    def sampled(self) -> bool:
+        """Whether it was asked a part of the test alone."""
+        return self.tested < len(self.test)
 
 
 Ask = Callable[[Field], list[Prediction]]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from inhouse.core import Comparison, Metric, MetricsSection
 from inhouse.errors import NoMetric, UsageError
-from inhouse.scoring import Groups, compare_scores, f1_value, holm, paired_f1_difference, some, some_texts
+from inhouse.scoring import Groups, compare_scores, f1_value, holm, paired_f1_difference, some, some_of
 
 SIGNIFICANT = 0.05
 FLOOR = "majority"
@@ -161,8 +161,8 @@ def weigh(
 
     def compare(a: ContenderAnswers, b: ContenderAnswers) -> Gain:
         both = asked_of((a, b), expected)
-        ours, theirs = (some_texts(c.test, both) for c in (a, b))
-        said, own_groups = some_texts(expected, both), some(groups, both)
+        ours, theirs = (some_of(c.test, both) for c in (a, b))
+        said, own_groups = some_of(expected, both), some(groups, both)
         if by_f1:
             return Gain(*paired_f1_difference(ours, theirs, said, groups=own_groups))
         of = [scores(c.test, c.test_scores, expected)[both] for c in (a, b)]
@@ -178,13 +178,13 @@ def weigh(
     chosen = [best(side) for side in (tuned, others) if side]
     # What the sides are worth is told on what both were asked, so that the figures of a sentence belong together.
     told = asked_of(chosen, expected)
-    told_of = some_texts(expected, told)
+    told_of = some_of(expected, told)
 
     def on_test(c: ContenderAnswers) -> Floats:
         return scores(c.test, c.test_scores, expected)[told]
 
     def value_of(c: ContenderAnswers) -> float:
-        return f1_value(some_texts(c.test, told), told_of) if by_f1 else mean(on_test(c))
+        return f1_value(some_of(c.test, told), told_of) if by_f1 else mean(on_test(c))
 
     above = [c for c in chosen if c.name != floor.name]
     over_floor = adjusted([compare(c, floor) for c in above])

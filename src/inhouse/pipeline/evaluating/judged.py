@@ -117,5 +117,5 @@ def result_of(
         fit_seconds=max(0.0, fit_seconds),  # less than none where another one had paid for the embeddings
         cached=answers.asked.cached if answers.asked else 0,
         servable=model is not None or answers.name in SERVABLE,
-        asked=len(test) if len(test) < len(answers.test) else None,
+        asked=answers.tested if answers.sampled else None,
     )

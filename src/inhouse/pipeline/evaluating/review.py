@@ -17,7 +17,7 @@ from inhouse.scoring import (
     fit_calibrator,
     reliability,
     right_metric,
-    some_texts,
+    some_of,
 )
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ def _answered(answers: Sequence[Prediction], judged: Judged, right: str, example
     return Confidences(
         np.array([p.confidence if p.error is None else -1.0 for p in answers if p.asked], dtype=float),
         np.asarray(judged.scores[right][asked] == 1.0, dtype=bool),
-        [e.group for e in some_texts(examples, asked)],
+        [e.group for e in some_of(examples, asked)],
     )
 
 

@@ -27,14 +27,15 @@ def warnings_of(
     for one in answers:
         cut = sum(not p.finished for p in one.test)
         if cut and one.fine_tuned:
-            count = sum(p.asked for p in one.test)
-            warnings.append(f"{one.name}: {cut} of {count} answers were cut off after {version.answer_tokens} tokens")
+            warnings.append(
+                f"{one.name}: {cut} of {one.tested} answers were cut off after {version.answer_tokens} tokens"
+            )
     labelled = task.kind == "classify"
     if out_of_reach := out_of_reach_of(version, dataset.of("test")):
-        missing = sum(out_of_reach.values())
+        count = sum(out_of_reach.values())
         whats = "carry labels that no training example has" if labelled else "do not meet the schema"
         named = "; ".join(f"{what} ({times})" for what, times in out_of_reach.most_common(5))
-        warnings.append(f"{missing} test examples {whats}: they can only be answered wrongly: {named}")
+        warnings.append(f"{count} test examples {whats}: they can only be answered wrongly: {named}")
     schemas = (task.json_schema, task.from_input or {}), (version.json_schema, version.from_input)
     if set(task.labels) != set(version.labels) or schemas[0] != schemas[1]:
         what = "labels have" if labelled else "schema, or what is taken from the input, has"
