@@ -1,0 +1,1 @@
+"""Work that a client of the HTTP API asks for, and that is done later."""
