@@ -14,14 +14,27 @@ from inhouse.api import errors
 from inhouse.api.caller import Access, require_guards
 from inhouse.api.middleware import Surrounding
 from inhouse.api.routes import ROUTERS
+from inhouse.api.routes.uploads import MOST_PART_BYTES
 from inhouse.api.telemetry import Metrics
 from inhouse.deploy import Dispatcher, Runtime
 from inhouse.deploy.embedding import Embedder
 from inhouse.errors import InhouseError
 from inhouse.store import Workspace
+from inhouse.store.files import MOST_FILE_BYTES
 from inhouse.store.trace_writer import TraceWriter
 
 MOST_BYTES = 4 * 2**20
+# What a form has beside the file in it.
+_AROUND = 2**20
+
+
+def most_bytes(method: str, path: str) -> int:
+    """How large a body may be."""
+    if (method, path) == ("POST", "/v1/files"):
+        return MOST_FILE_BYTES + _AROUND
+    if method == "POST" and path.startswith("/v1/uploads/") and path.endswith("/parts"):
+        return MOST_PART_BYTES + _AROUND
+    return MOST_BYTES
 
 
 def make_app(
@@ -61,7 +74,7 @@ def make_app(
         require_guards(router.routes)
         app.include_router(router)
     app.add_middleware(Access, workspace=workspace)
-    app.add_middleware(Surrounding, hosts=hosts, most_bytes=MOST_BYTES, ended=metrics.ended)
+    app.add_middleware(Surrounding, hosts=hosts, most_bytes=most_bytes, ended=metrics.ended)
     app.add_exception_handler(errors.ApiError, errors.on_api_error)
     app.add_exception_handler(InhouseError, errors.on_inhouse_error)
     app.add_exception_handler(RequestValidationError, errors.on_invalid_request)

@@ -6,7 +6,8 @@ import csv
 import io
 import json
 import shutil
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+import sys
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
@@ -15,7 +16,7 @@ from sqlalchemy import MetaData, delete, select, update
 
 from inhouse.core import Dataset, TrainedModel
 from inhouse.store import database as db
-from inhouse.store import tables
+from inhouse.store import files, tables, uploads
 from inhouse.store.paths import write_bytes
 from inhouse.store.records import GOES_ON, PARQUET, dataset_bytes
 from inhouse.store.traffic import NO_TASK
@@ -211,6 +212,66 @@ def without_texts(value: Any, holds: Holds) -> Any:  # noqa: ANN401 - any JSON
     if isinstance(value, Mapping):
         return {name: without_texts(one, holds) for name, one in value.items()}
     return [without_texts(one, holds) for one in value] if isinstance(value, list) else value
+
+
+def forget_files(workspace: Workspace, is_source: Callable[[str, str], bool], holds: Holds) -> int:
+    """Take lines that hold something forgotten out of the files of the HTTP API, and forgotten files whole; how many
+    lines.
+
+    Uploads that are not whole yet are ended: a part may end amid what is looked for.
+
+    Args:
+        is_source: whether a file is to be forgotten, by its id and checksum. Its name does not count: others' files may
+            be called so.
+    """
+    uploads.end_all(workspace)
+    gone = 0
+    for file in files.files(workspace, limit=sys.maxsize):
+        with files.receiving(workspace) as folder:
+            left, lines = folder / "content", 0
+            whole = is_source(file.id, file.blob)
+            if not whole:
+                lines = _without_lines(files.open_file(workspace, file.id), left, holds)
+            if whole or (lines and not left.stat().st_size):
+                files.delete_file(workspace, file.id)
+            elif lines:
+                files.replace_content(workspace, file, left)
+        gone += lines
+    for table in (tables.api_files, tables.uploads):
+        with workspace.database.begin() as connection:
+            for row in connection.execute(select(table.c.id, table.c.filename)).all():
+                if holds(row.filename):
+                    connection.execute(update(table).where(table.c.id == row.id).values(filename=FORGOTTEN))
+    return gone
+
+
+def _without_lines(path: Path, to: Path, holds: Holds) -> int:
+    """Write the lines of a file that hold nothing forgotten; how many do."""
+    gone = 0
+    with path.open("rb") as file, to.open("wb") as left:
+        for line in file:
+            text = line.decode("utf-8", "replace")
+            if holds(text) or any(holds(one) for one in _strings_in(text)):
+                gone += 1
+            else:
+                left.write(line)
+    return gone
+
+
+def _strings_in(text: str) -> Iterator[str]:
+    """The strings of a JSON text, at any depth; none where it is no JSON."""
+    try:
+        waiting: list[Any] = [json.loads(text)]
+    except (ValueError, RecursionError):
+        return
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, str):
+            yield value
+        elif isinstance(value, Mapping):
+            waiting += [*value, *value.values()]
+        elif isinstance(value, list):
+            waiting += value
 
 
 def remove_rejects(

@@ -36,6 +36,11 @@ class Paths:
     def blobs(self) -> Path:
         return self.root / "blobs"
 
+    @property
+    def receiving(self) -> Path:
+        """Where uploads lie until they are whole."""
+        return self.root / "receiving"
+
     def task_folder(self, task: str) -> Path:
         return self.root / "tasks" / task
 

@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter
 
-from inhouse.api.routes import chat, completions, embeddings, feedback, health, models
+from inhouse.api.routes import chat, completions, embeddings, feedback, files, health, models, uploads
 
 ROUTERS: tuple[APIRouter, ...] = (
     health.router,
@@ -11,4 +11,6 @@ ROUTERS: tuple[APIRouter, ...] = (
     completions.router,
     embeddings.router,
     feedback.router,
+    files.router,
+    uploads.router,
 )
