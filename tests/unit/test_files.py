@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from datetime import UTC, datetime, timedelta
 
 import psutil
@@ -114,6 +115,21 @@ def test_an_expired_file_is_gone_with_its_content(client, workspace):
     assert client.get(f"/v1/files/{made['id']}").status_code == 404
     assert client.get("/v1/files").json()["data"] == []
     assert left(workspace) == []
+
+
+def test_what_expires_goes_also_when_nobody_asks(workspace, monkeypatch):
+    monkeypatch.setattr(app_module, "EXPIRE_SECONDS", 0.02)
+    with TestClient(api.make_app(workspace)) as client:
+        post(client)
+        part(client, announce(client), ROWS[:10])
+        past = (datetime.now(UTC) - timedelta(seconds=1)).isoformat(timespec="microseconds")
+        with workspace.database.begin() as connection:
+            for table in (tables.api_files, tables.uploads):
+                connection.execute(update(table).values(expires_at=past))
+        deadline = time.monotonic() + 10
+        while left(workspace) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert left(workspace) == []
 
 
 @pytest.mark.parametrize(

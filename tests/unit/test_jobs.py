@@ -115,7 +115,7 @@ def test_nobody_works_on_a_job_without_a_lease(workspace, monkeypatch):
 # ---------------------------------------------------------------------- the worker, in processes of its own
 
 # Counts to a number that its request has, a file for each step, and goes on where it was; or does what else it says.
-COUNTER = '''
+COUNTER = """
 import os, sys, time
 from inhouse.errors import Busy
 from inhouse.store import jobs
@@ -133,8 +133,8 @@ def count(workspace, job):
             time.sleep(0.1)
             (folder / str(step)).touch()
     jobs.finish(workspace, job.id, "completed", owner=job.lease_owner)
-'''
-WORKER = '''
+"""
+WORKER = """
 import sys
 from pathlib import Path
 from inhouse.cli.terminal import Terminal
@@ -147,7 +147,7 @@ if len(sys.argv) > 2:
 else:
     command = lambda w, job: [sys.executable, __file__, str(folder), job.id]
     worker.work(Workspace(folder), Terminal(), once=True, kinds=("batch",), command=command)
-'''
+"""
 
 
 @pytest.fixture

@@ -278,6 +278,7 @@ def _erase(workspace: Workspace, name: str, found: _Found, reporter: Reporter) -
     traces = erase.remove_traces(workspace, name, partial(_is_of, remains), holds)
     rejected = erase.remove_rejects(workspace, name, wanted.is_source, quotes, SOURCE_NOTES)
     file_lines = erase.forget_files(workspace, wanted.is_source, quotes)
+    erase.forget_jobs(workspace, quotes)
     runs = erase.end_runs(workspace, name, found.held)
     sections = _drop_sections(workspace, name, wanted)
     names = erase.forget_sources(workspace, name, wanted.is_source, wanted.holds)

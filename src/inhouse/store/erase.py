@@ -8,6 +8,7 @@ import json
 import shutil
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
@@ -17,6 +18,7 @@ from sqlalchemy import MetaData, delete, select, update
 from inhouse.core import Dataset, TrainedModel
 from inhouse.store import database as db
 from inhouse.store import files, tables, uploads
+from inhouse.store.batch_answers import forget_lines
 from inhouse.store.paths import write_bytes
 from inhouse.store.records import GOES_ON, PARQUET, dataset_bytes
 from inhouse.store.traffic import NO_TASK
@@ -225,7 +227,7 @@ def forget_files(workspace: Workspace, is_source: Callable[[str, str], bool], ho
             be called so.
     """
     uploads.end_all(workspace)
-    gone = 0
+    gone = sum(forget_lines(path, partial(_line_holds, holds=holds)) for path in workspace.paths.batches.glob("*"))
     for file in files.files(workspace, limit=sys.maxsize):
         with files.receiving(workspace) as folder:
             left, lines = folder / "content", 0
@@ -245,17 +247,31 @@ def forget_files(workspace: Workspace, is_source: Callable[[str, str], bool], ho
     return gone
 
 
+def forget_jobs(workspace: Workspace, holds: Holds) -> None:
+    """Put `FORGOTTEN` for texts in what was asked of jobs and said of them that hold something forgotten."""
+    for table, columns in ((tables.jobs, ("request", "error", "result")), (tables.job_events, ("message", "data"))):
+        with workspace.database.begin() as connection:
+            for row in connection.execute(select(table)).mappings().all():
+                told = {name: without_texts(row[name], holds) for name in columns}
+                if any(told[name] != row[name] for name in columns):
+                    connection.execute(update(table).where(table.c.id == row["id"]).values(**told))
+
+
 def _without_lines(path: Path, to: Path, holds: Holds) -> int:
     """Write the lines of a file that hold nothing forgotten; how many do."""
     gone = 0
     with path.open("rb") as file, to.open("wb") as left:
         for line in file:
-            text = line.decode("utf-8", "replace")
-            if holds(text) or any(holds(one) for one in _strings_in(text)):
+            if _line_holds(line, holds):
                 gone += 1
             else:
                 left.write(line)
     return gone
+
+
+def _line_holds(line: bytes, holds: Holds) -> bool:
+    text = line.decode("utf-8", "replace")
+    return holds(text) or any(holds(one) for one in _strings_in(text))
 
 
 def _strings_in(text: str) -> Iterator[str]:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, and_, delete, insert, or_, select, update
@@ -213,7 +213,12 @@ def remove_expired(workspace: Workspace) -> None:
 
 def in_seconds(seconds: float) -> str:
     """The moment in so many seconds, as the database has it."""
-    return (datetime.now(UTC) + timedelta(seconds=seconds)).isoformat(timespec="microseconds")
+    return later(db.now(), seconds)
+
+
+def later(moment: str, seconds: float) -> str:
+    """The moment so many seconds after another."""
+    return (datetime.fromisoformat(moment) + timedelta(seconds=seconds)).isoformat(timespec="microseconds")
 
 
 def _erase(workspace: Workspace, gone: Collection[ApiFile], action: str) -> None:

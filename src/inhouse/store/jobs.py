@@ -17,7 +17,7 @@ from sqlalchemy import ColumnElement, Connection, and_, insert, or_, select, upd
 
 from inhouse.errors import NotFound
 from inhouse.store import database as db
-from inhouse.store import tables
+from inhouse.store import tables, webhooks
 from inhouse.store.workspace import Workspace
 
 JobKind = Literal["fine-tune", "batch", "webhook"]
@@ -194,18 +194,26 @@ def change(workspace: Workspace, job: str, *, owner: str = "", **values: Any) ->
     Args:
         owner: only while this one holds the lease.
     """
-    table = tables.jobs
     with workspace.database.begin() as connection:
-        here = [table.c.id == job, table.c.finished_at.is_(None), *([table.c.lease_owner == owner] if owner else [])]
-        if connection.execute(update(table).where(*here).values(**values)).rowcount == 0:
-            return None
-        return _find(connection, job)
+        return _change_in(connection, job, owner, values)
+
+
+def _change_in(connection: Connection, job: str, owner: str, values: Mapping[str, Any]) -> Job | None:
+    table = tables.jobs
+    here = [table.c.id == job, table.c.finished_at.is_(None), *([table.c.lease_owner == owner] if owner else [])]
+    if connection.execute(update(table).where(*here).values(**values)).rowcount == 0:
+        return None
+    return _find(connection, job)
 
 
 def finish(workspace: Workspace, job: str, status: str, *, owner: str = "", **values: Any) -> Job | None:  # noqa: ANN401
-    """End an open job with its last status; None where it has ended already. See `change`."""
+    """End an open job with its last status, and tell webhooks; None where it has ended already. See `change`."""
     free = {"finished_at": db.now(), "lease_owner": None, "lease_until": None, "wish": ""}
-    return change(workspace, job, owner=owner, status=status, **free, **values)
+    with workspace.database.begin() as connection:
+        ended = _change_in(connection, job, owner, {"status": status, **free, **values})
+        if ended is not None:
+            webhooks.announce_in(connection, ended.kind, ended.id, status)
+    return ended
 
 
 # ---------------------------------------------------------------------- leases
@@ -216,9 +224,7 @@ def new_owner(workspace: Workspace) -> str:
     return f"{_owners_here(workspace)}{uuid.uuid4().hex[:12]}"
 
 
-def lease(
-    workspace: Workspace, owner: str, kinds: Collection[JobKind], seconds: float = LEASE_SECONDS
-) -> Job | None:
+def lease(workspace: Workspace, owner: str, kinds: Collection[JobKind], seconds: float = LEASE_SECONDS) -> Job | None:
     """The oldest open job that nobody works on, now leased to `owner`; None where there is none."""
     table = tables.jobs
     free = _free(kinds)
@@ -329,7 +335,9 @@ def events(workspace: Workspace, job: str, *, after: str = "", limit: int = 20) 
         if after:
             number = _number(after)
             if connection.scalar(select(table.c.id).where(table.c.job == job, table.c.id == number)) is None:
-                raise NotFound(f"there is no event {after!r} of the job {job}", "take the id of the last event you have")
+                raise NotFound(
+                    f"there is no event {after!r} of the job {job}", "take the id of the last event you have"
+                )
             query = query.where(table.c.id < number)
         rows = connection.execute(query).mappings().all()
     return page_of([_event(row) for row in rows], limit)

@@ -41,6 +41,11 @@ class Paths:
         """Where uploads lie until they are whole."""
         return self.root / "receiving"
 
+    @property
+    def batches(self) -> Path:
+        """Where the answers to batches under way are kept."""
+        return self.root / "batches"
+
     def task_folder(self, task: str) -> Path:
         return self.root / "tasks" / task
 

@@ -91,7 +91,7 @@ def find(workspace: Workspace, upload: str, sight: Sight = EVERYTHING) -> Upload
     Raises:
         NotFound: there is none of a file in sight.
     """
-    _expire(workspace)
+    expire(workspace)
     with workspace.database.read() as connection:
         row = connection.execute(select(tables.uploads).where(tables.uploads.c.id == upload)).mappings().first()
     if row is None or row["purpose"] not in sight.purposes or sight.key not in (None, row["key"]):
@@ -201,7 +201,8 @@ def end_all(workspace: Workspace) -> int:
     return len(rows)
 
 
-def _expire(workspace: Workspace) -> None:
+def expire(workspace: Workspace) -> None:
+    """Let uploads be over that were open too long."""
     table = tables.uploads
     with workspace.database.read() as connection:
         over = (table.c.status == PENDING, table.c.expires_at <= db.now())

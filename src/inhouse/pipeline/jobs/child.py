@@ -15,7 +15,7 @@ from inhouse.store.jobs import Job, JobKind
 
 # What does a job of each kind, as module and function: the worker itself loads none of them. It takes an open job that
 # is leased, and ends it (`jobs.finish`); what it raises counts as broken off, and is begun again.
-HANDLERS: dict[JobKind, str] = {}
+HANDLERS: dict[JobKind, str] = {"batch": "inhouse.api.batches:answer_batch"}
 # A job whose task another command works on waits so long before it is begun again.
 WAIT_SECONDS = 20.0
 # A job gives way to whatever else the machine does, answers first of all.
@@ -35,7 +35,9 @@ def do_job(workspace: Workspace, job_id: str, handlers: Mapping[JobKind, str] = 
     os.nice(NICE)
     job = jobs.find(workspace, job_id)
     if not (job.is_open and job.is_leased):
-        raise UsageError(f"the job {job_id} is not leased", "start `inhouse worker`, which takes it when its turn comes")
+        raise UsageError(
+            f"the job {job_id} is not leased", "start `inhouse worker`, which takes it when its turn comes"
+        )
     try:
         _handler(handlers[job.kind])(workspace, job)
     except Busy:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from inhouse.core import Provenance, Record
 from inhouse.core.json_schema import parse_object
@@ -53,17 +53,25 @@ class Fault:
     line: int | None = None
 
 
+class Line(NamedTuple):
+    """A line of a file that is not blank: its number, where in the file it begins, and its bytes."""
+
+    number: int
+    start: int
+    content: bytes
+
+
 def check_lines(path: Path) -> str:
     """Why a file is none with one JSON object per line, in OpenAI's words; empty where it is one.
 
     A byte-order mark at its beginning is passed over, and so are blank lines.
     """
     count = 0
-    for number, line in _lines(path):
+    for line in lines_of(path):
         count += 1
-        if fault := _line_fault(line):
+        if fault := _line_fault(line.content):
             head = "Expected file to have JSONL format, where every line is a JSON dictionary."
-            return f"{head} Line {number} {fault}"
+            return f"{head} Line {line.number} {fault}"
     return "" if count else "File is empty."
 
 
@@ -79,10 +87,10 @@ def check_file(path: Path, method: Method = "supervised", *, validation: bool = 
     name, param = ("validation", "validation_file") if validation else ("training", "training_file")
     head = f"The job failed due to a file format error in the {name} file. Invalid file format."
     faults, count = list[Fault](), 0
-    for number, line in _lines(path):
+    for line in lines_of(path):
         count += 1
-        if len(faults) < MOST_FAULTS and (fault := _example_fault(line, method, number)):
-            faults.append(Fault("invalid_file_format", f"{head} Example {count} {fault}.", param, number))
+        if len(faults) < MOST_FAULTS and (fault := _example_fault(line, method)):
+            faults.append(Fault("invalid_file_format", f"{head} Example {count} {fault}.", param, line.number))
     least = 1 if validation else LEAST_EXAMPLES
     if count < least:
         told = f"{name.capitalize()} file has {count} example(s), but must have at least {least} examples"
@@ -90,19 +98,21 @@ def check_file(path: Path, method: Method = "supervised", *, validation: bool = 
     return faults
 
 
-def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
-    """Every line that is not blank, with its number; of one that is too long its beginning."""
+def lines_of(path: Path) -> Iterator[Line]:
+    """Every line that is not blank, without the byte-order mark of the file; of one that is too long its beginning."""
     with path.open("rb") as file:
         number = 0
-        while line := file.readline(MOST_LINE_BYTES + 1):
-            number += 1
-            if number == 1:
-                line = line.removeprefix(_BOM)
-            end = line
+        if file.read(len(_BOM)) != _BOM:
+            file.seek(0)
+        while True:
+            start, content = file.tell(), file.readline(MOST_LINE_BYTES + 1)
+            if not content:
+                return
+            number, end = number + 1, content
             while len(end) > MOST_LINE_BYTES and not end.endswith(b"\n"):
                 end = file.readline(MOST_LINE_BYTES + 1)
-            if line.strip():
-                yield number, line
+            if content.strip():
+                yield Line(number, start, content)
 
 
 def _line_fault(line: bytes) -> str:
@@ -119,18 +129,18 @@ def _line_fault(line: bytes) -> str:
     return f'is not a dictionary (HINT: line starts with: "{start}").'
 
 
-def _example_fault(line: bytes, method: Method, number: int) -> str:
+def _example_fault(line: Line, method: Method) -> str:
     """Why a line is no example, as the end of a sentence."""
-    if fault := _line_fault(line):
+    if fault := _line_fault(line.content):
         return fault.rstrip(".")
-    text = line.decode("utf-8").strip()
+    text = line.content.decode("utf-8").strip()
     row = parse_object(text) or {}
     prompted = method == "supervised" and MESSAGES not in row and _PROMPTED[0] in row
     fault = _key_fault(row, method, prompted=prompted) or _token_fault(row)
     if fault or prompted:
         return fault or _prompt_fault(row)
     try:
-        record = record_of(DECODER.decode(text), Provenance("", number))
+        record = record_of(DECODER.decode(text), Provenance("", line.number))
         return _conversation_fault(record, method)
     except (ValueError, RecursionError) as error:
         return f"cannot be used: {plain_reason(error)}"
