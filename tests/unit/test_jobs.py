@@ -115,7 +115,7 @@ def test_nobody_works_on_a_job_without_a_lease(workspace, monkeypatch):
 # ---------------------------------------------------------------------- the worker, in processes of its own
 
 # Counts to a number that its request has, a file for each step, and goes on where it was; or does what else it says.
-COUNTER = '''
+COUNTER = """
 import os, sys, time
 from inhouse.errors import Busy
 from inhouse.store import jobs
@@ -133,8 +133,8 @@ def count(workspace, job):
             time.sleep(0.1)
             (folder / str(step)).touch()
     jobs.finish(workspace, job.id, "completed", owner=job.lease_owner)
-'''
-WORKER = '''
+"""
+WORKER = """
 import sys
 from pathlib import Path
 from inhouse.cli.terminal import Terminal
@@ -147,7 +147,7 @@ if len(sys.argv) > 2:
 else:
     command = lambda w, job: [sys.executable, __file__, str(folder), job.id]
     worker.work(Workspace(folder), Terminal(), once=True, kinds=("batch",), command=command)
-'''
+"""
 
 
 @pytest.fixture
@@ -237,7 +237,7 @@ def test_a_job_waits_while_another_command_has_its_task(workspace, start_worker)
 
 
 def test_cancel_pause_and_stop(workspace, start_worker):
-    cancelled, paused = counting(workspace, "a", 1000), counting(workspace, "b", 6)
+    cancelled, paused = counting(workspace, "a", 1000), counting(workspace, "b", 50)
     with workspace.database.begin() as connection:
         row = {"id": "run-a", "task": "t", "dataset": 1, "recipe": {}, "status": "running", "created_at": ""}
         connection.execute(insert(tables.runs).values(**row))
@@ -264,4 +264,4 @@ def test_cancel_pause_and_stop(workspace, start_worker):
     assert (job.is_open, job.lease_owner, job.attempts) == (True, None, 0)
     assert start_worker().wait(60) == 0
     assert jobs.find(workspace, "b").status == "completed"
-    assert json.loads(json.dumps(job.request)) == {"to": 6}
+    assert json.loads(json.dumps(job.request)) == {"to": 50}

@@ -216,9 +216,7 @@ def new_owner(workspace: Workspace) -> str:
     return f"{_owners_here(workspace)}{uuid.uuid4().hex[:12]}"
 
 
-def lease(
-    workspace: Workspace, owner: str, kinds: Collection[JobKind], seconds: float = LEASE_SECONDS
-) -> Job | None:
+def lease(workspace: Workspace, owner: str, kinds: Collection[JobKind], seconds: float = LEASE_SECONDS) -> Job | None:
     """The oldest open job that nobody works on, now leased to `owner`; None where there is none."""
     table = tables.jobs
     free = _free(kinds)
@@ -329,7 +327,9 @@ def events(workspace: Workspace, job: str, *, after: str = "", limit: int = 20) 
         if after:
             number = _number(after)
             if connection.scalar(select(table.c.id).where(table.c.job == job, table.c.id == number)) is None:
-                raise NotFound(f"there is no event {after!r} of the job {job}", "take the id of the last event you have")
+                raise NotFound(
+                    f"there is no event {after!r} of the job {job}", "take the id of the last event you have"
+                )
             query = query.where(table.c.id < number)
         rows = connection.execute(query).mappings().all()
     return page_of([_event(row) for row in rows], limit)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import threading
 from collections.abc import Callable, Mapping
 from importlib import import_module
@@ -35,7 +34,9 @@ def do_job(workspace: Workspace, job_id: str, handlers: Mapping[JobKind, str] = 
     os.nice(NICE)
     job = jobs.find(workspace, job_id)
     if not (job.is_open and job.is_leased):
-        raise UsageError(f"the job {job_id} is not leased", "start `inhouse worker`, which takes it when its turn comes")
+        raise UsageError(
+            f"the job {job_id} is not leased", "start `inhouse worker`, which takes it when its turn comes"
+        )
     try:
         _handler(handlers[job.kind])(workspace, job)
     except Busy:
@@ -51,5 +52,6 @@ def _handler(place: str) -> Handler:
 
 def _end_with_worker() -> None:
     """The worker holds the other end of standard input: when that is gone, so is this process and all it started."""
-    sys.stdin.buffer.read()
+    while os.read(0, 1):  # not by `sys.stdin`, whose lock would be held when the interpreter ends
+        pass
     os.killpg(0, signal.SIGKILL)

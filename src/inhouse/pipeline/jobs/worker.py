@@ -103,9 +103,7 @@ class _Child:
 class _Worker:
     """The jobs that are being worked on."""
 
-    def __init__(
-        self, workspace: Workspace, reporter: Reporter, kinds: Collection[JobKind], command: Command
-    ) -> None:
+    def __init__(self, workspace: Workspace, reporter: Reporter, kinds: Collection[JobKind], command: Command) -> None:
         self._workspace, self._reporter, self._kinds, self._command = workspace, reporter, kinds, command
         self._owner = jobs.new_owner(workspace)
         self._children: dict[str, _Child] = {}
