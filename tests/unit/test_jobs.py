@@ -237,7 +237,7 @@ def test_a_job_waits_while_another_command_has_its_task(workspace, start_worker)
 
 
 def test_cancel_pause_and_stop(workspace, start_worker):
-    cancelled, paused = counting(workspace, "a", 1000), counting(workspace, "b", 6)
+    cancelled, paused = counting(workspace, "a", 1000), counting(workspace, "b", 50)
     with workspace.database.begin() as connection:
         row = {"id": "run-a", "task": "t", "dataset": 1, "recipe": {}, "status": "running", "created_at": ""}
         connection.execute(insert(tables.runs).values(**row))
@@ -264,4 +264,4 @@ def test_cancel_pause_and_stop(workspace, start_worker):
     assert (job.is_open, job.lease_owner, job.attempts) == (True, None, 0)
     assert start_worker().wait(60) == 0
     assert jobs.find(workspace, "b").status == "completed"
-    assert json.loads(json.dumps(job.request)) == {"to": 6}
+    assert json.loads(json.dumps(job.request)) == {"to": 50}

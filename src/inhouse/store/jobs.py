@@ -13,7 +13,7 @@ from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
 from typing import Any, Generic, Literal, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, and_, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, and_, insert, or_, select, update
 
 from inhouse.errors import NotFound
 from inhouse.store import database as db
@@ -343,7 +343,7 @@ def events(workspace: Workspace, job: str, *, after: str = "", limit: int = 20) 
     return page_of([_event(row) for row in rows], limit)
 
 
-def _event(row: Mapping[str, Any]) -> Event:
+def _event(row: RowMapping) -> Event:
     kept = {name: row[name] for name in ("level", "type", "message", "data", "created_at")}
     return Event(id=f"{_EVENT}{row['id']:024d}", **kept)
 
@@ -391,7 +391,7 @@ def _find(connection: Connection, job: str) -> Job | None:
     return None if row is None else _job(row)
 
 
-def _job(row: Mapping[str, Any]) -> Job:
+def _job(row: RowMapping) -> Job:
     return Job(**{field.name: row[field.name] for field in fields(Job)})
 
 

@@ -38,7 +38,9 @@ def serve(
 @app.command(epilog="inhouse worker")
 def worker(
     once: Annotated[bool, typer.Option("--once", help="end when no job waits")] = False,
-    job: Annotated[str, typer.Option("--job", metavar="ID", help="what the worker starts for one job", hidden=True)] = "",
+    job: Annotated[
+        str, typer.Option("--job", metavar="ID", help="what the worker starts for one job", hidden=True)
+    ] = "",
     workspace: Folder = HERE,
 ) -> None:
     """Work on the jobs that were asked for over the API; `serve` starts one by itself when jobs wait."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import threading
 from collections.abc import Callable, Mapping
 from importlib import import_module
@@ -53,5 +52,6 @@ def _handler(place: str) -> Handler:
 
 def _end_with_worker() -> None:
     """The worker holds the other end of standard input: when that is gone, so is this process and all it started."""
-    sys.stdin.buffer.read()
+    while os.read(0, 1):  # not by `sys.stdin`, whose lock would be held when the interpreter ends
+        pass
     os.killpg(0, signal.SIGKILL)

@@ -11,7 +11,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from types import FrameType
 from typing import IO
@@ -81,10 +81,8 @@ class _Child:
 
     def kill(self) -> None:
         """End it and all that it started: what it did is in checkpoints."""
-        try:
+        with suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
         self.process.wait()
         self.close()
 
@@ -103,9 +101,7 @@ class _Child:
 class _Worker:
     """The jobs that are being worked on."""
 
-    def __init__(
-        self, workspace: Workspace, reporter: Reporter, kinds: Collection[JobKind], command: Command
-    ) -> None:
+    def __init__(self, workspace: Workspace, reporter: Reporter, kinds: Collection[JobKind], command: Command) -> None:
         self._workspace, self._reporter, self._kinds, self._command = workspace, reporter, kinds, command
         self._owner = jobs.new_owner(workspace)
         self._children: dict[str, _Child] = {}
