@@ -43,7 +43,7 @@ def worker(
     ] = "",
     workspace: Folder = HERE,
 ) -> None:
-    """Work on the jobs that were asked for over the API; `serve` starts one by itself when jobs wait."""
+    """Work on the jobs that were asked for over the API, until Ctrl-C."""
     from inhouse.cli.terminal import Terminal
     from inhouse.pipeline.jobs.child import do_job
     from inhouse.pipeline.jobs.worker import work
