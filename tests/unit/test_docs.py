@@ -206,8 +206,8 @@ def test_every_endpoint_and_field_without_effect():
     from inhouse.api.routes import ROUTERS
     from inhouse.api.shapes.wishes import WITHOUT_EFFECT
 
-    page = read("serve.md")
-    told = set(re.findall(r"^\| `([A-Z]+ /[^`]*)`", page, flags=re.MULTILINE))
+    pages = "".join(read(path.name) for path in DOCS.glob("*.md"))
+    told = set(re.findall(r"^\| `([A-Z]+ /[^`]*)`", pages, flags=re.MULTILINE))
     routes = {
         f"{method} {re.sub(':path', '', route.path)}"
         for router in ROUTERS
@@ -215,7 +215,7 @@ def test_every_endpoint_and_field_without_effect():
         for method in route.methods
     }
     assert told == routes
-    assert all(f"`{name}`" in page for name in WITHOUT_EFFECT)
+    assert all(f"`{name}`" in pages for name in WITHOUT_EFFECT)
 
 
 def test_figures_that_the_code_fixes():

@@ -24,7 +24,18 @@ from inhouse.core import Feedback, Finding, ModelVersion, Parity, Prediction, Re
 from inhouse.dataset.forget import Remains, Wanted
 from inhouse.engine.classifier import forget_in_classifier
 from inhouse.errors import Busy, ConfigError, InputError, NotFound, UsageError
-from inhouse.store import Workspace, erase, predictions, records, registry, tables, traffic, write_bytes
+from inhouse.store import (
+    Workspace,
+    erase,
+    files,
+    predictions,
+    records,
+    registry,
+    tables,
+    traffic,
+    uploads,
+    write_bytes,
+)
 from inhouse.store import database as db
 from inhouse.store.vault import mask_key, read_map
 
@@ -137,6 +148,14 @@ def full(workspace, tmp_path):
         )  # fmt: skip
         traffic.add_trace(workspace, trace)
         traffic.add_feedback(workspace, Feedback(trace=trace.id, accepted=False, correction="b", comment="no"))
+    lines = [{"messages": [{"role": "user", "content": e.inputs["text"]}]} for e in (*of_hers[:2], dataset.examples[0])]
+    uploaded = b"".join(json.dumps(line).encode() + b"\n" for line in lines)
+    files.add_file(workspace, uploaded, "some of hers.jsonl", "fine-tune")
+    files.add_file(workspace, json.dumps(lines[0]).encode(), "all of hers.jsonl", "batch")
+    upload = uploads.begin(workspace, "parts.jsonl", "batch", 1000, "text")
+    with files.receiving(workspace) as folder:
+        (folder / "part").write_bytes(uploaded[:100])
+        uploads.add_part(workspace, upload, folder / "part")
     run = records.open_run(workspace, "t", 2, RECIPE)
     write_bytes(workspace.paths.run(run.id) / "checkpoint", b"what was learned")
     write_bytes(workspace.paths.curve_run("t", "encoder") / "0123" / "16" / "checkpoint", b"and for a curve")
@@ -195,7 +214,10 @@ def test_not_a_byte_of_it_is_left(full, which, tmp_path):
     done = pipeline.forget(full, "t", reporter, **which, yes=True)
     assert_forgotten(full)
     assert (done.done, done.rows, done.versions, done.new_dataset) == (True, 20, (2, 3, 5), 6)
-    assert (done.traces, done.rejected, done.runs) == (1, 1, 1)
+    assert (done.traces, done.rejected, done.file_lines, done.runs) == (1, 1, 3, 1)
+    (kept,) = files.files(full, limit=9)
+    (line,) = files.open_file(full, kept.id).read_bytes().splitlines()
+    assert "message 0" in json.loads(line)["messages"][0]["content"]
     assert done.findings >= 20
     assert (done.reports, done.classifiers, done.models) == (("t@1", "t@2"), ("t@2",), ("t@1", "t@2"))
     assert (done.elsewhere, done.remaining) == ((), ())
@@ -210,6 +232,18 @@ def test_not_a_byte_of_it_is_left(full, which, tmp_path):
     undone = pipeline.undo(full, "t")  # to before the third file, still without Jane
     assert undone.equals in (1, 2, 4)
     assert holding(full.paths.root, SECRET) == set()
+
+
+def test_a_file_of_the_api_goes_by_its_id_and_its_name_by_the_text(full):
+    pipeline.forget(full, "t", match=SECRET, yes=True)
+    lines = json.dumps({"text": "nobody asked to forget this line"}).encode()
+    named = files.add_file(full, lines, f"of {SECRET}.jsonl", "batch")
+    other = files.add_file(full, lines + b"\n", "other.jsonl", "batch")
+    pipeline.forget(full, "t", match=SECRET, yes=True)
+    assert files.find_file(full, named.id).filename == "(forgotten)"
+    pipeline.forget(full, "t", source=other.id, yes=True)
+    ids = {one.id for one in files.files(full, limit=9)}
+    assert (named.id in ids, other.id in ids) == (True, False)
 
 
 def test_a_forgotten_file_is_not_added_again_unseen(full, tmp_path):

@@ -2,36 +2,80 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Collection
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext, suppress
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
+from sqlalchemy.exc import SQLAlchemyError
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
 from inhouse import __version__
 from inhouse.api import errors
-from inhouse.api.caller import Access, require_guards
+from inhouse.api.caller import Access, Caller, require_guards
+from inhouse.api.deliveries import Deliverer
 from inhouse.api.middleware import Surrounding
 from inhouse.api.routes import ROUTERS
+from inhouse.api.routes.uploads import MOST_PART_BYTES
 from inhouse.api.telemetry import Metrics
 from inhouse.deploy import Dispatcher, Runtime
 from inhouse.deploy.embedding import Embedder
 from inhouse.errors import InhouseError
-from inhouse.store import Workspace
+from inhouse.store import Workspace, files, uploads
+from inhouse.store.files import MOST_FILE_BYTES
 from inhouse.store.trace_writer import TraceWriter
 
 MOST_BYTES = 4 * 2**20
+# How often it is looked for what expired.
+EXPIRE_SECONDS = 60.0
+# What a form has beside the file in it.
+_AROUND = 2**20
+
+
+def most_bytes(method: str, path: str) -> int:
+    """How large a body may be."""
+    if (method, path) == ("POST", "/v1/files"):
+        return MOST_FILE_BYTES + _AROUND
+    if method == "POST" and path.startswith("/v1/uploads/") and path.endswith("/parts"):
+        return MOST_PART_BYTES + _AROUND
+    return MOST_BYTES
+
+
+@asynccontextmanager
+async def _beside(workspace: Workspace) -> AsyncIterator[None]:
+    """What a server does beside answering."""
+    deliverer, expiring = Deliverer(workspace), asyncio.create_task(_expiring(workspace))
+    try:
+        yield
+    finally:
+        expiring.cancel()
+        with suppress(asyncio.CancelledError):
+            await expiring
+        await run_in_threadpool(deliverer.close)
+
+
+async def _expiring(workspace: Workspace) -> None:
+    """Erase files and uploads whose time is over, also when nobody asks for any."""
+    while True:
+        with suppress(InhouseError, SQLAlchemyError):  # it is tried again
+            await run_in_threadpool(files.remove_expired, workspace)
+            await run_in_threadpool(uploads.expire, workspace)
+        await asyncio.sleep(EXPIRE_SECONDS)
 
 
 def make_app(
-    workspace: Workspace, hosts: Collection[str] = ("127.0.0.1", "localhost", "[::1]", "testserver")
+    workspace: Workspace,
+    hosts: Collection[str] = ("127.0.0.1", "localhost", "[::1]", "testserver"),
+    caller: Caller | None = None,
 ) -> FastAPI:
     """The ASGI application over one workspace.
 
     Args:
         hosts: names that requests may be addressed to; others are refused, so that a web page opened on this machine
             cannot reach the API by a name of its own (DNS rebinding).
+        caller: who makes all requests, and need show no key; None: whoever shows one.
     """
     runtime, embedder, metrics = Runtime(workspace), Embedder(workspace.settings), Metrics()
     traces = TraceWriter(workspace, metrics.answered)
@@ -39,7 +83,8 @@ def make_app(
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        yield
+        async with _beside(workspace) if caller is None else nullcontext():
+            yield
         runtime.close()
         embedder.close()
         traces.close()
@@ -60,8 +105,8 @@ def make_app(
     for router in ROUTERS:
         require_guards(router.routes)
         app.include_router(router)
-    app.add_middleware(Access, workspace=workspace)
-    app.add_middleware(Surrounding, hosts=hosts, most_bytes=MOST_BYTES, ended=metrics.ended)
+    app.add_middleware(Access, workspace=workspace, caller=caller)
+    app.add_middleware(Surrounding, hosts=hosts, most_bytes=most_bytes, ended=metrics.ended)
     app.add_exception_handler(errors.ApiError, errors.on_api_error)
     app.add_exception_handler(InhouseError, errors.on_inhouse_error)
     app.add_exception_handler(RequestValidationError, errors.on_invalid_request)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -22,9 +22,17 @@ from inhouse.api.errors import ApiError, error_response
 from inhouse.api.limits import Buckets, Left
 from inhouse.errors import InhouseError
 from inhouse.store import Workspace, audit, keys
+from inhouse.store.files import Sight
 
 # What anybody may ask: whether the server lives, which a supervisor must know without a secret.
 OPEN_PATHS = frozenset({"/health", "/ready"})
+# The scope of the work that a file is for.
+PURPOSES: Mapping[str, keys.Scope] = {
+    "fine-tune": "train",
+    "fine-tune-results": "train",
+    "batch": "infer",
+    "batch_output": "infer",
+}
 # How old what is known of the keys may be, in seconds: so long a revoked one still opens.
 FRESH = 1.0
 
@@ -54,6 +62,20 @@ class Caller:
         """Whether it may do what needs this scope."""
         return self.key is None or scope in self.key.scopes or "admin" in self.key.scopes
 
+    def require(self, *scopes: str) -> None:
+        """Refuse who has none of these scopes.
+
+        Raises:
+            ApiError: 403.
+        """
+        if not any(map(self.may, scopes)):
+            has = ", ".join(self.key.scopes if self.key else ())
+            message = (
+                "You have insufficient permissions for this operation. "
+                f"Missing scope: {' or '.join(scopes)}; this key has {has}"
+            )
+            raise ApiError(403, message, code="missing_scope")
+
     def require_model(self, name: str) -> None:
         """Refuse a model of another task, whether or not there is one of that name.
 
@@ -62,6 +84,12 @@ class Caller:
         """
         if self.tasks is not None and name.partition("@")[0] not in self.tasks:
             raise ApiError(403, f"this key may not use the model `{name}`", code="model_not_allowed", param="model")
+
+    @property
+    def sight(self) -> Sight:
+        """The files that it sees: those of the work that its scopes open; bound to tasks, those that it made."""
+        purposes = tuple(purpose for purpose, scope in PURPOSES.items() if self.may(scope))
+        return Sight(purposes, None if self.tasks is None else self.key_id)
 
     def require_everything(self) -> None:
         """Refuse a key that is bound to tasks what tells of all of them.
@@ -97,15 +125,22 @@ class Keyring:
 
 
 class Access:
-    """Lets in who shows a key, before anything of the body is read; what they may do there, `require` says."""
+    """Lets in who shows a key, before anything of the body is read; what they may do there, `require` says.
 
-    def __init__(self, app: ASGIApp, workspace: Workspace) -> None:
-        self._app, self._keyring, self._buckets = app, Keyring(workspace), Buckets()
+    Args:
+        caller: who makes all requests, and need show none.
+    """
+
+    def __init__(self, app: ASGIApp, workspace: Workspace, caller: Caller | None = None) -> None:
+        self._app, self._keyring, self._buckets, self._caller = app, Keyring(workspace), Buckets(), caller
 
     async def __call__(self, scope: Connection, receive: Receive, send: Send) -> None:
         """Pass a request on, with who makes it."""
         if scope["type"] != "http" or scope["path"] in OPEN_PATHS:
             await self._app(scope, receive, send)
+            return
+        if self._caller is not None:
+            await self._let_in(self._caller, scope, receive, send)
             return
         secret = _secret(Headers(scope=scope))
         try:
@@ -121,6 +156,9 @@ class Access:
                 await _too_many(left)(scope, receive, send)
                 return
             send = _telling(send, left)
+        await self._let_in(caller, scope, receive, send)
+
+    async def _let_in(self, caller: Caller, scope: Connection, receive: Receive, send: Send) -> None:
         scope.setdefault("state", {})["caller"] = caller
         with audit.acting_as(caller.actor):
             await self._app(scope, receive, send)
@@ -169,19 +207,12 @@ async def _permitted(
     wanted: SecurityScopes,
     _shown: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)],
 ) -> None:
-    caller = caller_of(request)
-    for scope in wanted.scopes:
-        if not caller.may(scope):
-            has = ", ".join(caller.key.scopes if caller.key else ())
-            message = (
-                f"You have insufficient permissions for this operation. Missing scope: {scope}; this key has {has}"
-            )
-            raise ApiError(403, message, code="missing_scope")
+    caller_of(request).require(*wanted.scopes)
 
 
-def require(scope: keys.Scope) -> Any:  # noqa: ANN401 - FastAPI's own type is not public
-    """The dependency by which a route, or all of a router, asks its caller for a scope."""
-    return Security(_permitted, scopes=[scope])
+def require(*scopes: keys.Scope) -> Any:  # noqa: ANN401 - FastAPI's own type is not public
+    """The dependency by which a route, or all of a router, asks its caller for a scope, or for one of several."""
+    return Security(_permitted, scopes=scopes)
 
 
 def caller_of(request: Request) -> Caller:

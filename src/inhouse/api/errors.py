@@ -94,7 +94,7 @@ async def on_invalid_request(_request: Request, error: Exception) -> JSONRespons
     """Handler of a body that does not fit: names the first field at fault."""
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
-    place = ".".join(str(p) for p in first["loc"] if p != "body")
+    place = ".".join(str(p) for p in first["loc"] if p not in ("body", "query"))
     message = f"{place or 'body'}: {first['msg']}"
     return error_response(400, message, code="invalid_value", param=place or None)
 

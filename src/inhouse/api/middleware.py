@@ -29,12 +29,16 @@ class Surrounding:
 
     Args:
         hosts: names that requests may be addressed to, in lower case, an IPv6 address in brackets; `ANY_HOST` for all.
-        most_bytes: how large a body may be.
+        most_bytes: how large a body may be, by method and path.
         ended: is told of each request at its end; a status of 0: the client left before there was one.
     """
 
     def __init__(
-        self, app: ASGIApp, hosts: Collection[str], most_bytes: int, ended: Callable[[Done], None] = lambda _: None
+        self,
+        app: ASGIApp,
+        hosts: Collection[str],
+        most_bytes: Callable[[str, str], int],
+        ended: Callable[[Done], None] = lambda _: None,
     ) -> None:
         self._app, self._hosts, self._most_bytes, self._ended = app, hosts, most_bytes, ended
 
@@ -56,11 +60,12 @@ class Surrounding:
             await send(message)
 
         try:
-            refusal = self._refusal(Headers(scope=scope))
+            most = self._most_bytes(scope["method"], scope["path"])
+            refusal = self._refusal(Headers(scope=scope), most)
             if refusal is not None:
                 await refusal(scope, receive, named)
                 return
-            await self._app(scope, self._measured(receive), named)
+            await self._app(scope, _measured(receive, most), named)
         except Exception:
             if not status:
                 fault = "inhouse failed on this request; the server's log says why"
@@ -69,32 +74,33 @@ class Surrounding:
         finally:
             self._ended(Done.of(scope, name, status, time.perf_counter() - begun, model))
 
-    def _refusal(self, headers: Headers) -> JSONResponse | None:
+    def _refusal(self, headers: Headers, most: int) -> JSONResponse | None:
         """What its head alone is refused for."""
         host, length = headers.get("host", ""), headers.get("content-length", "0")
         if ANY_HOST not in self._hosts and name_of(host) not in self._hosts:
             return error_response(400, f"this server is not reached as {host[:100]!r}", code="invalid_host")
-        if length.isdecimal() and int(length) > self._most_bytes:
-            return error_response(413, self._too_large)
+        if length.isdecimal() and int(length) > most:
+            return error_response(413, _too_large(most))
         return None
 
-    def _measured(self, receive: Receive) -> Receive:
-        """Stops reading a body that is too large, whether or not it told its length beforehand."""
-        read = 0
 
-        async def measured() -> Message:
-            nonlocal read
-            message = await receive()
-            read += len(message.get("body", b""))
-            if read > self._most_bytes:
-                raise HTTPException(413, self._too_large)
-            return message
+def _measured(receive: Receive, most: int) -> Receive:
+    """Stops reading a body that is too large, whether or not it told its length beforehand."""
+    read = 0
 
-        return measured
+    async def measured() -> Message:
+        nonlocal read
+        message = await receive()
+        read += len(message.get("body", b""))
+        if read > most:
+            raise HTTPException(413, _too_large(most))
+        return message
 
-    @property
-    def _too_large(self) -> str:
-        return f"the body is over {self._most_bytes // 2**20} MiB"
+    return measured
+
+
+def _too_large(most: int) -> str:
+    return f"the body is over {most // 2**20} MiB"
 
 
 def name_of(host: str) -> str:

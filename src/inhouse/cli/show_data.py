@@ -82,6 +82,7 @@ def forgotten(result: Forgotten, *, again: str) -> str:
             "findings": result.findings,
             "served requests": result.traces,
             "rejected rows": result.rejected,
+            "lines of uploaded files": result.file_lines,
             "unfinished trainings": result.runs,
             "left-over files": result.strays,
         }

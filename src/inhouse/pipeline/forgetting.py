@@ -49,8 +49,9 @@ class Forgotten:
         places: where they come from, `LISTED` of them; `sources` says how many of which source.
         versions: the dataset versions that held them; `new_dataset` is the one without them, where one was made.
         pooled: records without a target, and answers to them, that were (or would be) removed from the pool.
-        predictions, findings, traces, rejected, runs, strays: kept answers, findings, served requests, rejected rows,
-            unfinished trainings and left-over files that were removed.
+        predictions, findings, traces, rejected, file_lines, runs, strays: kept answers, findings, served requests,
+            rejected rows, lines of uploaded and answered files, unfinished trainings and left-over files that were
+            removed.
         reports: the model versions whose report was erased.
         classifiers: the model versions whose file, of a classifier or a prompt, had kept something in clear or under a
             hash.
@@ -78,6 +79,7 @@ class Forgotten:
     findings: int = 0
     traces: int = 0
     rejected: int = 0
+    file_lines: int = 0
     runs: int = 0
     strays: int = 0
     reports: tuple[str, ...] = ()
@@ -275,6 +277,8 @@ def _erase(workspace: Workspace, name: str, found: _Found, reporter: Reporter) -
     findings = erase.remove_findings(workspace, name, found.held, quotes)
     traces = erase.remove_traces(workspace, name, partial(_is_of, remains), holds)
     rejected = erase.remove_rejects(workspace, name, wanted.is_source, quotes, SOURCE_NOTES)
+    file_lines = erase.forget_files(workspace, wanted.is_source, quotes)
+    erase.forget_jobs(workspace, quotes)
     runs = erase.end_runs(workspace, name, found.held)
     sections = _drop_sections(workspace, name, wanted)
     names = erase.forget_sources(workspace, name, wanted.is_source, wanted.holds)
@@ -299,6 +303,7 @@ def _erase(workspace: Workspace, name: str, found: _Found, reporter: Reporter) -
         findings=findings,
         traces=traces,
         rejected=rejected,
+        file_lines=file_lines,
         runs=runs,
         strays=strays,
         reports=tuple(reports),

@@ -9,14 +9,16 @@ from dataclasses import dataclass, replace
 from inhouse.core import Record, Rejection
 from inhouse.core.json_schema import compact
 from inhouse.sources.chat import BESIDE, MESSAGES, OF_TOOLS, REJECTED
-from inhouse.sources.preferences import CHOSEN, OPENAI, TRL, with_pairs
+from inhouse.sources.preferences import CHOSEN, OPENAI, OPENAI_BEFORE, TRL, with_pairs
 from inhouse.sources.registry import Source
 
 CONVERSATIONS = "conversations"
 COMPLETION = "completion"
 INSTRUCTION, INPUT, OUTPUT, SYSTEM, HISTORY = "instruction", "input", "output", "system", "history"
 # Keys whose lists belong to one row: none of them is a list of rows.
-IN_CHAT_FORMS = frozenset({MESSAGES, CONVERSATIONS, COMPLETION, HISTORY, "tools", "functions", *OPENAI, *TRL})
+IN_CHAT_FORMS = frozenset(
+    {MESSAGES, CONVERSATIONS, COMPLETION, HISTORY, "tools", "functions", *OPENAI, *OPENAI_BEFORE, *TRL}
+)
 
 _SPEAKERS = {
     "system": "system",

@@ -15,6 +15,8 @@ from inhouse.sources.registry import Source
 CHOSEN = "chosen"
 # Where the parts of a pair stand: question, the better answer, the worse one.
 OPENAI = ("input", "preferred_output", "non_preferred_output")
+# As an older form of it called them.
+OPENAI_BEFORE = ("input", "preferred_completion", "non_preferred_completion")
 TRL = ("prompt", CHOSEN, REJECTED)
 
 _Parts = tuple[list[Any], list[Any], list[Any]]
@@ -23,11 +25,12 @@ _Parts = tuple[list[Any], list[Any], list[Any]]
 def with_pairs(source: Source) -> Source:
     """The source with its pairs of conversations as `messages` (with the better answer) and `rejected` (the worse one).
 
-    OpenAI's rows are `{"input": {"messages": [...]}, "preferred_output": [...], "non_preferred_output": [...]}`, TRL's
-    `{"prompt": [...], "chosen": [...], "rejected": [...]}`; without a prompt both of its answers are whole
-    conversations. A row that is none is rejected with its reason. Other sources are given back as they are.
+    OpenAI's rows are `{"input": {"messages": [...]}, "preferred_output": [...], "non_preferred_output": [...]}`
+    (formerly `preferred_completion`, `non_preferred_completion`), TRL's `{"prompt": [...], "chosen": [...],
+    "rejected": [...]}`; without a prompt both of its answers are whole conversations. A row that is none is rejected
+    with its reason. Other sources are given back as they are.
     """
-    for names, parts_of in ((OPENAI, _openai), (TRL, _trl)):
+    for names, parts_of in ((OPENAI, _openai), (OPENAI_BEFORE, _openai_before), (TRL, _trl)):
         wanted = set(names[1:]) if names is TRL else set(names)
         if wanted <= source.nested:
             return _converted(source, names, parts_of)
@@ -66,15 +69,19 @@ def _converted(source: Source, names: tuple[str, str, str], parts_of: Callable[[
     return replace(source, columns=columns, records=records, rejections=rejections, nested=nested)
 
 
-def _openai(record: Record) -> _Parts:
-    asked = _json(record, OPENAI[0])
+def _openai(record: Record, names: tuple[str, str, str] = OPENAI) -> _Parts:
+    asked = _json(record, names[0])
     if not isinstance(asked, Mapping):
-        raise ValueError(f"{OPENAI[0]!r} is not an object with messages")  # noqa: TRY004 - a fault of the data
+        raise ValueError(f"{names[0]!r} is not an object with messages")  # noqa: TRY004 - a fault of the data
     for key, value in asked.items():
         if key not in (MESSAGES, "parallel_tool_calls") and value not in (None, [], {}):
-            raise ValueError(f"{OPENAI[0]!r} has the key {key!r}: leave it out")
-    question, chosen, rejected = asked.get(MESSAGES), _json(record, OPENAI[1]), _json(record, OPENAI[2])
-    return _messages(question, "input.messages"), _messages(chosen, OPENAI[1]), _messages(rejected, OPENAI[2])
+            raise ValueError(f"{names[0]!r} has the key {key!r}: leave it out")
+    question, chosen, rejected = asked.get(MESSAGES), _json(record, names[1]), _json(record, names[2])
+    return _messages(question, "input.messages"), _messages(chosen, names[1]), _messages(rejected, names[2])
+
+
+def _openai_before(record: Record) -> _Parts:
+    return _openai(record, OPENAI_BEFORE)
 
 
 def _trl(record: Record) -> _Parts:

@@ -6,7 +6,9 @@ import csv
 import io
 import json
 import shutil
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+import sys
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
@@ -15,7 +17,8 @@ from sqlalchemy import MetaData, delete, select, update
 
 from inhouse.core import Dataset, TrainedModel
 from inhouse.store import database as db
-from inhouse.store import tables
+from inhouse.store import files, tables, uploads
+from inhouse.store.batch_answers import forget_lines
 from inhouse.store.paths import write_bytes
 from inhouse.store.records import GOES_ON, PARQUET, dataset_bytes
 from inhouse.store.traffic import NO_TASK
@@ -211,6 +214,80 @@ def without_texts(value: Any, holds: Holds) -> Any:  # noqa: ANN401 - any JSON
     if isinstance(value, Mapping):
         return {name: without_texts(one, holds) for name, one in value.items()}
     return [without_texts(one, holds) for one in value] if isinstance(value, list) else value
+
+
+def forget_files(workspace: Workspace, is_source: Callable[[str, str], bool], holds: Holds) -> int:
+    """Take lines that hold something forgotten out of the files of the HTTP API, and forgotten files whole; how many
+    lines.
+
+    Uploads that are not whole yet are ended: a part may end amid what is looked for.
+
+    Args:
+        is_source: whether a file is to be forgotten, by its id and checksum. Its name does not count: others' files may
+            be called so.
+    """
+    uploads.end_all(workspace)
+    gone = sum(forget_lines(path, partial(_line_holds, holds=holds)) for path in workspace.paths.batches.glob("*"))
+    for file in files.files(workspace, limit=sys.maxsize):
+        with files.receiving(workspace) as folder:
+            left, lines = folder / "content", 0
+            whole = is_source(file.id, file.blob)
+            if not whole:
+                lines = _without_lines(files.open_file(workspace, file.id), left, holds)
+            if whole or (lines and not left.stat().st_size):
+                files.delete_file(workspace, file.id)
+            elif lines:
+                files.replace_content(workspace, file, left)
+        gone += lines
+    for table in (tables.api_files, tables.uploads):
+        with workspace.database.begin() as connection:
+            for row in connection.execute(select(table.c.id, table.c.filename)).all():
+                if holds(row.filename):
+                    connection.execute(update(table).where(table.c.id == row.id).values(filename=FORGOTTEN))
+    return gone
+
+
+def forget_jobs(workspace: Workspace, holds: Holds) -> None:
+    """Put `FORGOTTEN` for texts in what was asked of jobs and said of them that hold something forgotten."""
+    for table, columns in ((tables.jobs, ("request", "error", "result")), (tables.job_events, ("message", "data"))):
+        with workspace.database.begin() as connection:
+            for row in connection.execute(select(table)).mappings().all():
+                told = {name: without_texts(row[name], holds) for name in columns}
+                if any(told[name] != row[name] for name in columns):
+                    connection.execute(update(table).where(table.c.id == row["id"]).values(**told))
+
+
+def _without_lines(path: Path, to: Path, holds: Holds) -> int:
+    """Write the lines of a file that hold nothing forgotten; how many do."""
+    gone = 0
+    with path.open("rb") as file, to.open("wb") as left:
+        for line in file:
+            if _line_holds(line, holds):
+                gone += 1
+            else:
+                left.write(line)
+    return gone
+
+
+def _line_holds(line: bytes, holds: Holds) -> bool:
+    text = line.decode("utf-8", "replace")
+    return holds(text) or any(holds(one) for one in _strings_in(text))
+
+
+def _strings_in(text: str) -> Iterator[str]:
+    """The strings of a JSON text, at any depth; none where it is no JSON."""
+    try:
+        waiting: list[Any] = [json.loads(text)]
+    except (ValueError, RecursionError):
+        return
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, str):
+            yield value
+        elif isinstance(value, Mapping):
+            waiting += [*value, *value.values()]
+        elif isinstance(value, list):
+            waiting += value
 
 
 def remove_rejects(

@@ -36,6 +36,16 @@ class Paths:
     def blobs(self) -> Path:
         return self.root / "blobs"
 
+    @property
+    def receiving(self) -> Path:
+        """Where uploads lie until they are whole."""
+        return self.root / "receiving"
+
+    @property
+    def batches(self) -> Path:
+        """Where the answers to batches under way are kept."""
+        return self.root / "batches"
+
     def task_folder(self, task: str) -> Path:
         return self.root / "tasks" / task
 

@@ -75,6 +75,14 @@ class TrackingSettings(BaseModel):
         return [word.strip() for word in value.split(",") if word.strip()] if isinstance(value, str) else value
 
 
+class JobsSettings(BaseModel):
+    """How jobs of the API are worked on."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    at_once: int = Field(default=1, ge=1, le=64, description="jobs that are worked on at the same time")
+
+
 def on_this_machine(uri: str) -> bool:
     """Whether the place that a URI names is a file of, or a server on, this machine."""
     parts = urlsplit(uri)
@@ -108,7 +116,7 @@ class Settings(BaseModel):
     Environment variables: `INHOUSE_DATABASE`, `INHOUSE_MODELS_DIR`, `INHOUSE_OFFLINE`, `INHOUSE_INDEX_URL`,
     `INHOUSE_THREADS`, `INHOUSE_SERVE__HOST`, `INHOUSE_SERVE__PORT`, `INHOUSE_SERVE__TLS_CERT`,
     `INHOUSE_SERVE__TLS_KEY`, `INHOUSE_SERVE__LOG`, `INHOUSE_COST__WATTS`, `INHOUSE_COST__KWH`, `INHOUSE_COST__HOUR`,
-    `INHOUSE_TRACKING__TO`, `INHOUSE_TRACKING__MLFLOW_URI`, `INHOUSE_REMOTES` (as JSON).
+    `INHOUSE_JOBS__AT_ONCE`, `INHOUSE_TRACKING__TO`, `INHOUSE_TRACKING__MLFLOW_URI`, `INHOUSE_REMOTES` (as JSON).
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -123,6 +131,7 @@ class Settings(BaseModel):
     threads: int = Field(default=0, ge=0, description="CPU threads; 0: every core that this process may use")
     serve: ServeSettings = ServeSettings()
     cost: CostSettings = CostSettings()
+    jobs: JobsSettings = JobsSettings()
     tracking: TrackingSettings = TrackingSettings()
     remotes: dict[str, RemoteSettings] = Field(default={}, description="remote models by the names that tasks use")
 

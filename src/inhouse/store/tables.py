@@ -189,7 +189,6 @@ api_files = Table(
     Column("key", String, nullable=False, server_default=""),
     Column("created_at", String, nullable=False),
     Column("expires_at", String),
-    Column("deleted_at", String),
     Index("api_files_by_time", "created_at"),
 )
 uploads = Table(

@@ -89,25 +89,16 @@ def read_map(path: Path, key: MaskKey) -> dict[str, str]:
     Raises:
         InputError: the file was written with another key, or is damaged.
     """
-    from cryptography.exceptions import InvalidTag
-    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-
     if not path.is_file():
         return {}
-    content = path.read_bytes()
-    head = len(_MAGIC) + _SALT + _NONCE
-    salt, nonce = content[len(_MAGIC) : head - _NONCE], content[head - _NONCE : head]
-    try:
-        if not content.startswith(_MAGIC) or len(content) <= head:
-            raise InvalidTag
-        plain = AESGCM(_derived(key, salt)).decrypt(nonce, content[head:], _MAGIC)
-    except InvalidTag as error:
+    plain = unseal(path.read_bytes(), key, _MAGIC)
+    if plain is None:
         raise InputError(
             f"the map of masks cannot be read with the key of {key.source}: it is another key, or the file is damaged",
             f"set {KEY_VARIABLE} to the key that it was made with, or drop the map: delete the file (`clean --no-map` "
             "does so too); then nobody can tell any more what a placeholder stands for",
             file=path,
-        ) from error
+        )
     return {str(original): str(mask) for original, mask in json.loads(plain).items()}
 
 
@@ -117,11 +108,31 @@ def write_map(path: Path, key: MaskKey, originals: Mapping[str, str]) -> None:
     Raises:
         DiskFull
     """
+    plain = json.dumps(dict(originals), ensure_ascii=False).encode("utf-8", "surrogatepass")
+    write_bytes(path, seal(plain, key, _MAGIC))
+
+
+def seal(plain: bytes, key: MaskKey, magic: bytes) -> bytes:
+    """Bytes that only the owner of the key can read, behind a `magic` that says what they are."""
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
     salt, nonce = os.urandom(_SALT), os.urandom(_NONCE)
-    plain = json.dumps(dict(originals), ensure_ascii=False).encode("utf-8", "surrogatepass")
-    write_bytes(path, _MAGIC + salt + nonce + AESGCM(_derived(key, salt)).encrypt(nonce, plain, _MAGIC))
+    return magic + salt + nonce + AESGCM(_derived(key, salt)).encrypt(nonce, plain, magic)
+
+
+def unseal(sealed: bytes, key: MaskKey, magic: bytes) -> bytes | None:
+    """What was sealed; None: with another key, or it is damaged."""
+    from cryptography.exceptions import InvalidTag
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+    head = len(magic) + _SALT + _NONCE
+    if not sealed.startswith(magic) or len(sealed) <= head:
+        return None
+    salt, nonce = sealed[len(magic) : head - _NONCE], sealed[head - _NONCE : head]
+    try:
+        return AESGCM(_derived(key, salt)).decrypt(nonce, sealed[head:], magic)
+    except InvalidTag:
+        return None
 
 
 def _derived(key: MaskKey, salt: bytes) -> bytes:

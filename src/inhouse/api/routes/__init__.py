@@ -2,7 +2,18 @@
 
 from fastapi import APIRouter
 
-from inhouse.api.routes import chat, completions, embeddings, feedback, health, models
+from inhouse.api.routes import (
+    batches,
+    chat,
+    completions,
+    embeddings,
+    feedback,
+    files,
+    health,
+    models,
+    uploads,
+    webhooks,
+)
 
 ROUTERS: tuple[APIRouter, ...] = (
     health.router,
@@ -10,5 +21,9 @@ ROUTERS: tuple[APIRouter, ...] = (
     chat.router,
     completions.router,
     embeddings.router,
+    batches.router,
     feedback.router,
+    files.router,
+    uploads.router,
+    webhooks.router,
 )

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any
 
 from fastapi import APIRouter, Request
 from starlette.concurrency import run_in_threadpool
 
 from inhouse.api.caller import caller_of, require
+from inhouse.api.shapes.times import unix
 from inhouse.core import ModelVersion
 from inhouse.deploy.bases import BaseVersion
 from inhouse.engine import Base
@@ -55,5 +55,5 @@ def _encoder(base: Base, name: str = "") -> dict[str, Any]:
 
 
 def _model(name: str, version: ModelVersion) -> dict[str, Any]:
-    created = int(datetime.fromisoformat(version.created_at).timestamp())
+    created = unix(version.created_at)
     return {"id": name, "object": "model", "created": created, "owned_by": "inhouse", "root": version.name}

@@ -35,6 +35,31 @@ def serve(
     api.serve(Workspace(workspace), Terminal(), host=host, port=port, tls_cert=tls_cert, tls_key=tls_key)
 
 
+@app.command(epilog="inhouse worker")
+def worker(
+    once: Annotated[bool, typer.Option("--once", help="end when no job waits")] = False,
+    job: Annotated[
+        str, typer.Option("--job", metavar="ID", help="what the worker starts for one job", hidden=True)
+    ] = "",
+    workspace: Folder = HERE,
+) -> None:
+    """Work on the jobs that were asked for over the API, until Ctrl-C."""
+    from inhouse.cli.terminal import Terminal
+    from inhouse.pipeline.jobs.child import do_job
+    from inhouse.pipeline.jobs.worker import work
+    from inhouse.store import Workspace
+
+    require_one_process()
+    opened = Workspace(workspace)
+    try:
+        if job:
+            do_job(opened, job)
+        else:
+            work(opened, Terminal(), once=once)
+    finally:
+        opened.close()
+
+
 @app.command(epilog="inhouse monitor tickets")
 def monitor(task: TaskName, workspace: Folder = HERE, as_json: AsJson = False) -> None:
     """Quality and drift of what was served; keep, collect, retrain or go back."""

@@ -39,7 +39,6 @@ def _jobs() -> None:
         sa.Column("key", sa.String, nullable=False, server_default=""),
         sa.Column("created_at", sa.String, nullable=False),
         sa.Column("expires_at", sa.String),
-        sa.Column("deleted_at", sa.String),
         sa.Index("api_files_by_time", "created_at"),
     )
     op.create_table(

@@ -1,0 +1,90 @@
+"""`/v1/batches`: files of requests that are answered when there is time."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request
+from starlette.concurrency import run_in_threadpool
+
+from inhouse.api.caller import Caller, caller_of, require
+from inhouse.api.errors import ApiError
+from inhouse.api.shapes.batches import CANCEL, BatchRequest, batch_object, status_of
+from inhouse.core.json_schema import compact
+from inhouse.errors import NotFound
+from inhouse.store import Workspace, files, jobs
+from inhouse.store.jobs import Job
+
+MOST_LISTED = 100
+
+router = APIRouter(dependencies=[require("infer")])
+
+
+@router.post("/v1/batches")
+async def create_batch(body: BatchRequest, request: Request) -> dict[str, Any]:
+    """Put a batch into the queue."""
+    workspace, caller = request.app.state.workspace, caller_of(request)
+    sent_again = request.headers.get("x-stainless-retry-count", "0") != "0"
+    return batch_object(await run_in_threadpool(_create, workspace, body, caller, sent_again=sent_again))
+
+
+def _create(workspace: Workspace, body: BatchRequest, caller: Caller, *, sent_again: bool) -> Job:
+    file = files.find_file(workspace, body.input_file_id, caller.sight)
+    if file.purpose != "batch":
+        told = f"the file {file.id} is for {file.purpose}; upload it with the purpose batch"
+        raise ApiError(400, told, code="invalid_purpose", param="input_file_id")
+    asked = body.model_dump()
+    digest = hashlib.sha256(compact(["batch", caller.key_id, asked]).encode("utf-8")).hexdigest()
+    job = Job(jobs.new_id("batch_"), "batch", "validating", asked, digest, key=caller.key_id)
+    return jobs.add(workspace, job, sent_again=sent_again)[0]
+
+
+@router.get("/v1/batches")
+async def list_batches(
+    request: Request, limit: Annotated[int, Query(ge=1, le=MOST_LISTED)] = 20, after: str = ""
+) -> dict[str, Any]:
+    """The batches, newest first."""
+    workspace, caller = request.app.state.workspace, caller_of(request)
+    found = await run_in_threadpool(
+        jobs.newest, workspace, "batch", after=after, limit=limit, matches=lambda job: _is_seen(job, caller)
+    )
+    data = [batch_object(job) for job in found.rows]
+    ends = {"first_id": data[0]["id"] if data else None, "last_id": data[-1]["id"] if data else None}
+    return {"object": "list", "data": data, "has_more": found.has_more, **ends}
+
+
+@router.get("/v1/batches/{batch}")
+async def get_batch(batch: str, request: Request) -> dict[str, Any]:
+    """One batch, and how far it is."""
+    return batch_object(await run_in_threadpool(_find, request, batch))
+
+
+@router.post("/v1/batches/{batch}/cancel")
+async def cancel_batch(batch: str, request: Request) -> dict[str, Any]:
+    """Begin no further request of it; what was answered is kept."""
+    return batch_object(await run_in_threadpool(_cancel, request, batch))
+
+
+def _cancel(request: Request, batch: str) -> Job:
+    job = _find(request, batch)
+    changed = jobs.change(request.app.state.workspace, job.id, wish=CANCEL)
+    if changed is None:
+        status = status_of(_find(request, batch))
+        raise ApiError(409, f"Cannot cancel a batch with status '{status}'.", code="invalid_status")
+    return changed
+
+
+def _find(request: Request, batch: str) -> Job:
+    try:
+        job = jobs.find(request.app.state.workspace, batch, "batch")
+    except NotFound:
+        job = None
+    if job is None or not _is_seen(job, caller_of(request)):
+        raise NotFound(f"No batch found with id '{batch}'.")
+    return job
+
+
+def _is_seen(job: Job, caller: Caller) -> bool:
+    """A key that is bound to tasks sees what it made itself."""
+    return caller.tasks is None or job.key == caller.key_id
