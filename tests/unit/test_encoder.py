@@ -969,6 +969,14 @@ def test_an_exported_folder_answers_as_the_served_file_without_inhouse(trained_e
     answers = [line.split("\t") for line in ran.stdout.splitlines()]
     assert [label for label, _ in answers] == [p.target for p in expected]
     assert np.allclose([float(chance) for _, chance in answers], [p.confidence for p in expected], atol=0.01)
+    assert "python check.py" in (out / "README.md").read_text("utf-8")
+    checked = [sys.executable, str(out / "check.py")]
+    ran = subprocess.run(checked, capture_output=True, text=True, check=True, env={"PATH": os.environ["PATH"]})
+    told = json.loads((out / "check.json").read_text("utf-8"))
+    assert f"{len(told['cases'])} of {len(told['cases'])} answers are the same" in ran.stdout
+    told["cases"] = [{**case, "answer": "another"} for case in told["cases"]]
+    (out / "check.json").write_text(json.dumps(told))
+    assert subprocess.run(checked, capture_output=True, check=False, env={"PATH": os.environ["PATH"]}).returncode == 1
     with pytest.raises(UsageError, match="is a fine-tuned encoder, which is not exported to gguf"):
         inhouse.export(workspace, "intents", to="gguf", out=tmp_path / "no", which="latest")
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import many_intents
+from conftest import dataset, many_intents
 from unit.test_hub_bases import BY_NAME, make_folder
 
 from inhouse.core import ModelVersion, Parity, Recipe
@@ -27,7 +27,8 @@ from inhouse.engine.xllamacpp_engine import XLlamaCppEngine
 from inhouse.errors import Refused, UsageError
 from inhouse.store import Workspace, records, registry
 
-KINDS = ["gguf", "ollama", "adapter", "merged"]
+KINDS = ["gguf", "ollama", "openvino", "adapter", "merged", "vllm"]
+CARD = "# the card"
 TEXTS = ["where is my card", "my transfer failed again", "exchange rate was wrong", "new pin, please"]
 PASSED = Parity(
     passed=True, tokens=500, top1_agreement=1.0, mean_logprob_difference=0.0, worst_logprob_difference=0.0,
@@ -40,7 +41,10 @@ FAILED = PASSED.model_copy(update={"passed": False, "reason": "only 3 of 500 ans
 def workspace(tmp_path_factory, models_dir) -> Workspace:
     folder = tmp_path_factory.mktemp("exports")
     (folder / "inhouse.toml").write_text(f'models_dir = "{models_dir}"\noffline = true\nthreads = 1\n')
-    return Workspace(folder)
+    workspace = Workspace(folder)
+    rows = [({"text": text}, "an answer", "validation") for text in TEXTS]
+    records.save_dataset(workspace, replace(dataset(*rows), task="tickets"))
+    return workspace
 
 
 def make_version(
@@ -91,7 +95,7 @@ def served(workspace, version):
 @pytest.fixture
 def exported(workspace, version, tmp_path):
     def export(to: str) -> Path:
-        return export_version(workspace, version, to, tmp_path / to).folder
+        return export_version(workspace, version, to, tmp_path / to, CARD).folder
 
     return export
 
@@ -148,7 +152,7 @@ def test_peft_answers_with_the_adapter_as_the_served_model_does(learned, tiny_ba
     from transformers import AutoModelForCausalLM
 
     workspace, version, prompts, answers = learned
-    folder = export_version(workspace, version, "adapter", tmp_path / "adapter").folder
+    folder = export_version(workspace, version, "adapter", tmp_path / "adapter", CARD).folder
     named = json.loads((folder / "adapter_config.json").read_text())["base_model_name_or_path"]
     assert named == str(tiny_base.folder)
     model = AutoModelForCausalLM.from_pretrained(named, dtype=torch.float32)
@@ -178,20 +182,20 @@ def test_an_adapter_names_its_base_by_what_is_found_everywhere_or_says_so(
 ):
     base = kind(replace(tiny_base.spec, hub=hub), tiny_base.folder)
     monkeypatch.setattr("inhouse.deploy.export.get_base", lambda *_, **__: base)
-    written = export_version(workspace, version, "adapter", tmp_path / "out")
+    written = export_version(workspace, version, "adapter", tmp_path / "out", CARD)
     config = json.loads((written.folder / "adapter_config.json").read_text())
     assert config["base_model_name_or_path"] == (named or str(tiny_base.folder))
     assert f'from_pretrained("{named or tiny_base.folder}")' in written.next[0]
     assert [doubt in found for found in written.doubts] == ([True] if doubt else [])
     assert all(found in (written.folder / "README.md").read_text("utf-8") for found in written.doubts)
-    assert export_version(workspace, version, "merged", tmp_path / "merged").doubts == ()
+    assert export_version(workspace, version, "merged", tmp_path / "merged", CARD).doubts == ()
 
 
 def test_transformers_answers_with_the_merged_folder_as_the_served_model_does(learned, tmp_path):
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     workspace, version, prompts, answers = learned
-    folder = export_version(workspace, version, "merged", tmp_path / "merged").folder
+    folder = export_version(workspace, version, "merged", tmp_path / "merged", CARD).folder
     model = AutoModelForCausalLM.from_pretrained(folder)
     assert model.dtype == torch.bfloat16
     assert [
@@ -381,7 +385,7 @@ def test_the_token_that_ollama_puts_first_is_there_once_or_it_is_refused(
 def test_what_failed_the_parity_gate_is_not_exported(to, workspace, version, tmp_path):
     bad = version.model_copy(update={"parity": FAILED})
     with pytest.raises(Refused, match="only 3 of 500 answer tokens agree") as caught:
-        export_version(workspace, bad, to, tmp_path / "out")
+        export_version(workspace, bad, to, tmp_path / "out", CARD)
     assert caught.value.exit_code == 4
     assert list(tmp_path.iterdir()) == []
 
@@ -390,7 +394,7 @@ def test_nothing_that_is_there_is_overwritten(workspace, version, tmp_path):
     (tmp_path / "mine.txt").write_text("keep me")
     for place in (tmp_path, tmp_path / "mine.txt"):
         with pytest.raises(UsageError, match="there is something at") as caught:
-            export_version(workspace, version, "gguf", place)
+            export_version(workspace, version, "gguf", place, CARD)
         assert caught.value.exit_code == 2
     assert (tmp_path / "mine.txt").read_text() == "keep me"
     assert [p.name for p in tmp_path.iterdir()] == ["mine.txt"]
@@ -399,7 +403,7 @@ def test_nothing_that_is_there_is_overwritten(workspace, version, tmp_path):
 def test_an_empty_folder_is_filled_and_folders_above_are_made(workspace, version, tmp_path):
     (tmp_path / "empty").mkdir()
     for place in (tmp_path / "empty", tmp_path / "a" / "b"):
-        written = export_version(workspace, version, "adapter", place)
+        written = export_version(workspace, version, "adapter", place, CARD)
         assert sorted(p.name for p in place.iterdir()) == list(written.files)
         assert {"README.md", "adapter_model.safetensors", "adapter_config.json"} <= set(written.files)
         assert [p.name for p in place.parent.glob(".part-*")] == []
@@ -407,22 +411,23 @@ def test_an_empty_folder_is_filled_and_folders_above_are_made(workspace, version
 
 def test_an_unknown_kind_names_those_that_are(workspace, version, tmp_path):
     with pytest.raises(UsageError, match="'onnx' is nothing") as caught:
-        export_version(workspace, version, "onnx", tmp_path / "out")
+        export_version(workspace, version, "onnx", tmp_path / "out", CARD)
     assert all(kind in caught.value.remedy for kind in KINDS)
 
 
 def test_an_export_that_fails_leaves_nothing(workspace, version, tmp_path):
     broken = version.model_copy(update={"lineage": {"recipe": {**version.lineage["recipe"], "max_tokens": None}}})
     with pytest.raises(TypeError):
-        export_version(workspace, broken, "ollama", tmp_path / "out")
+        export_version(workspace, broken, "ollama", tmp_path / "out", CARD)
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("to", KINDS)
 def test_the_readme_says_how_it_is_loaded_and_what_to_send(to, exported, workspace, version, tmp_path):
-    written = export_version(workspace, version, to, tmp_path / "again")
+    written = export_version(workspace, version, to, tmp_path / "again", CARD)
     text = (written.folder / "README.md").read_text("utf-8")
-    assert all(line in text for line in written.next)
+    assert all(line in text for line in written.next[:-1])
+    assert written.next[-1] == f"python {written.folder}/check.py"
     assert str(written.folder) in text
     assert ".part-" not in text
     assert "system message that is empty" in text
@@ -432,9 +437,11 @@ def test_the_readme_says_how_it_is_loaded_and_what_to_send(to, exported, workspa
 def test_a_tokenizer_that_cuts_whole_prompts_otherwise_is_told(workspace, version, tmp_path):
     """SentencePiece puts a space before each part of a prompt; other programs cut the whole prompt at once."""
     base = get_base(str(make_folder(BY_NAME["llama2"], tmp_path / "llama2")), workspace.settings)
-    written = export_version(workspace, make_version(workspace, base), "ollama", tmp_path / "out")
+    written = export_version(
+        workspace, make_version(workspace, base, engine="xllamacpp"), "ollama", tmp_path / "out", CARD
+    )
     assert any("cuts a whole prompt in another way" in line for line in written.doubts)
-    plain = export_version(workspace, version, "ollama", tmp_path / "plain")
+    plain = export_version(workspace, version, "ollama", tmp_path / "plain", CARD)
     assert plain.doubts == ()
     stop = read_modelfile((written.folder / "Modelfile").read_text())["PARAMETER"][0]
     assert stop == 'stop "</s>"'
@@ -452,7 +459,7 @@ def test_the_verb_says_what_was_written(copy_of_trained, tmp_path):
         "model_version": "intents@1",
         "to": "ollama",
         "out": str(tmp_path / "out"),
-        "files": ("Modelfile", "README.md", "model.gguf"),
-        "next": f"ollama create intents -f {tmp_path}/out/Modelfile; ollama run intents",
+        "files": ("MODEL_CARD.md", "Modelfile", "README.md", "check.json", "check.py", "model.gguf"),
+        "next": f"ollama create intents -f {tmp_path}/out/Modelfile; ollama run intents; python {tmp_path}/out/check.py",
     }
     workspace.close()

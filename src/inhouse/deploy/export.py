@@ -1,6 +1,7 @@
-"""A version as files for other programs: a GGUF file, an Ollama model, a PEFT adapter, a transformers model.
+"""A version as files for other programs: for llama.cpp, Ollama, OpenVINO, PEFT, transformers and vLLM.
 
-A fine-tuned encoder has its own module, `export_classifier`.
+A fine-tuned encoder has its own module, `export_classifier`. With every folder comes a model card, and a check that
+asks the model there what it was asked here (`export_check`).
 
 What is written answers as the served file does: the same weights, the same chat template, the same end of an answer.
 """
@@ -19,6 +20,7 @@ from typing import Any
 from tokenizers import Tokenizer
 
 from inhouse.core import ModelVersion, Recipe
+from inhouse.deploy.export_check import CHECK, CHECK_NOTE, require_same, write_check
 from inhouse.deploy.export_classifier import TARGET, write_openvino_folder
 from inhouse.deploy.served import GGUF, is_prompted
 from inhouse.engine import Base, get_base
@@ -31,6 +33,10 @@ from inhouse.store import Workspace, disk_guard
 
 ADAPTER = ".safetensors"
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
+CARD = "MODEL_CARD.md"
+_OPENVINO = "openvino-genai"
+# What vLLM can be told of the greatest rank of its adapters.
+_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
 # Where a file does not say whether a first token is added, llama.cpp adds one for these.
 _ADDS_FIRST = ("llama-bpe", "llama3", "llama-v3", "tekken")
 _ANSWER_ROOM = 256
@@ -42,12 +48,14 @@ _GREEDY = ("temperature 0", "top_k 1", "repeat_penalty 1")
 
 @dataclass(frozen=True)
 class Written:
-    """A folder that was written, its files, what to do with it, and what to know before."""
+    """A folder that was written, its files, what to do with it, what to know before, and how many inputs of the task it
+    holds in clear."""
 
     folder: Path
     files: tuple[str, ...]
     next: tuple[str, ...]
     doubts: tuple[str, ...]
+    in_clear: int
 
 
 @dataclass(frozen=True)
@@ -95,31 +103,34 @@ def writer(name: str) -> Callable[[Writer], Writer]:
     return register
 
 
-def export_version(workspace: Workspace, version: ModelVersion, to: str, out: Path) -> Written:
+def export_version(workspace: Workspace, version: ModelVersion, to: str, out: Path, card: str) -> Written:
     """Write `version` to the folder `out`, whole or not at all.
 
     Args:
-        to: one of `WRITERS`, or of a fine-tuned encoder `openvino`.
+        to: one of `WRITERS`; of a fine-tuned encoder `openvino`.
+        card: the model card, as Markdown.
 
     Raises:
         UsageError: `to` is not known or this version has none of it, or there is something at `out`.
-        Refused: the version failed the parity gate, or Ollama would put a token first that it was trained without.
-        NotFound, ModelUnavailable: its files or its base model are gone.
+        Refused: the version failed the parity gate, Ollama would put a token first that it was trained without, or the
+            files that OpenVINO made answer otherwise than the served one.
+        NotFound, ModelUnavailable: its files, its data or its base model are gone.
         DiskFull
     """
     if version.engine == LINEAR_ENGINE:
         raise UsageError(
-            f"{version.name} is a linear model, which is not exported",
+            f"{version.name} is a linear model over n-grams or sentence vectors, which no other program reads",
             "serve it: `inhouse serve`, or `inhouse predict`",
         )
     if is_prompted(version):
         raise UsageError(
-            f"{version.name} is an untrained base with a prompt, of which nothing is to be exported",
+            f"{version.name} is an untrained base with a prompt: its weights are those that were published, and the "
+            "prompt, which may show other examples for each input, is made by inhouse",
             "serve it: `inhouse serve`, or `inhouse predict`",
         )
     known = [TARGET] if version.engine == ENGINE else list(WRITERS)
-    if to not in (*WRITERS, TARGET):
-        raise UsageError(f"{to!r} is nothing that can be exported to", f"known are {', '.join((*WRITERS, TARGET))}")
+    if to not in WRITERS:
+        raise UsageError(f"{to!r} is nothing that can be exported to", f"known are {', '.join(WRITERS)}")
     if to not in known:
         what = "a fine-tuned encoder" if version.engine == ENGINE else "a causal model"
         raise UsageError(f"{version.name} is {what}, which is not exported to {to}", f"give --to {' or '.join(known)}")
@@ -139,11 +150,15 @@ def export_version(workspace: Workspace, version: ModelVersion, to: str, out: Pa
             following, doubts = write_openvino_folder(workspace, version, part, str(out)), tuple[str, ...]()
         else:
             following, doubts = _write(_source(workspace, version), to, part, str(out))
+        (part / CARD).write_text(card, "utf-8")
+        in_clear = write_check(workspace, version, to, part)
+        if to == TARGET and version.engine != ENGINE:
+            require_same(part, version.name)
         files = tuple(sorted(file.name for file in part.iterdir()))
         if out.exists():
             out.rmdir()
         part.rename(out)
-    return Written(out, files, following, doubts)
+    return Written(out, files, (*following, f"python {out}/{CHECK}"), doubts, in_clear)
 
 
 def _write(source: Source, to: str, folder: Path, place: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -165,7 +180,7 @@ def _source(workspace: Workspace, version: ModelVersion) -> Source:
     )
 
 
-# ---------------------------------------------------------------------- the four kinds
+# ---------------------------------------------------------------------- the kinds
 
 
 @writer("gguf")
@@ -180,6 +195,26 @@ def _ollama(source: Source, folder: Path, place: str) -> tuple[str, ...]:
     shutil.copyfile(source.gguf, folder / "model.gguf")
     task = source.version.task
     return (f"ollama create {task} -f {place}/Modelfile", f"ollama run {task}")
+
+
+@writer(TARGET)
+def _openvino(source: Source, folder: Path, place: str) -> tuple[str, ...]:
+    from inhouse.engine.openvino_engine import properties, save_model
+
+    version = source.version
+    if version.engine != _OPENVINO:
+        raise UsageError(
+            f"{version.name} is served by {version.engine}, and was not compared with the trained model in {_OPENVINO}",
+            f"export --to gguf, or train again with engine = {json.dumps(_OPENVINO)} if it reads this base model",
+        )
+    save_model(source.gguf, folder)
+    shutil.copyfile(source.base.folder / "chat_template.jinja", folder / "chat_template.jinja")
+    _write_generation(source, folder)
+    wishes = "".join(f', {name}="{value}"' for name, value in properties(0, exact=version.exact).items())
+    return (
+        f'pipeline = openvino_genai.LLMPipeline("{place}", "CPU"{wishes})',
+        "pipeline.generate(openvino_genai.ChatHistory(messages))",
+    )
 
 
 @writer("adapter")
@@ -223,11 +258,37 @@ def _merged(source: Source, folder: Path, place: str) -> tuple[str, ...]:
     tensors = ((name, torch.from_numpy(weight)) for name, weight in merged)
     write_bfloat16(folder / "model.safetensors", shapes_of(weights), tensors)
     shutil.copyfile(source.base.folder / "config.json", folder / "config.json")
+    _write_generation(source, folder)
+    _copy_tokenizer(source, folder)
+    return (f'transformers.pipeline("text-generation", "{place}")',)
+
+
+@writer("vllm")
+def _vllm(source: Source, folder: Path, place: str) -> tuple[str, ...]:
+    """An adapter beside its base, of which vLLM serves many at once; the merged weights where it cannot be so."""
+    form, task = _form(source), source.version.task
+    if form["method"] in ("full", "dora") or not source.base.hub_id:
+        _merged(source, folder, place)
+        wishes = [f"--served-model-name {task}"]
+        weights = '"$PWD"'
+    else:
+        _adapter(source, folder, place)
+        rank = next((rank for rank in _RANKS if rank >= form["rank"]), form["rank"])
+        wishes = ["--enable-lora", f"--max-lora-rank {rank}", f'--lora-modules {task}="$PWD"']
+        weights = _name_of_base(source.base)
+    greedy = "--generation-config vllm --override-generation-config '{\"temperature\": 0}'"
+    lines = [f"exec vllm serve {weights}", *wishes, "--chat-template chat_template.jinja", greedy, '"$@"']
+    script = ["#!/bin/sh", f"# {source.version.name}", 'cd "$(dirname "$0")" || exit', " \\\n    ".join(lines)]
+    (folder / "launch.sh").write_text("\n".join(script) + "\n", "utf-8")
+    (folder / "launch.sh").chmod(0o755)
+    return (f"{place}/launch.sh",)
+
+
+def _write_generation(source: Source, folder: Path) -> None:
+    """How answers are written: each token the likeliest, up to the one that ends the turn."""
     end = source.template.end_of_turn
     generation = {"do_sample": False, "eos_token_id": end, "pad_token_id": end}
     (folder / "generation_config.json").write_text(json.dumps(generation, indent=1), "utf-8")
-    _copy_tokenizer(source, folder)
-    return (f'transformers.pipeline("text-generation", "{place}")', f"or: vllm serve {place}")
 
 
 def _copy_tokenizer(source: Source, folder: Path) -> None:
@@ -392,7 +453,7 @@ def _without_first(source: Source, text: str) -> str:
 
 def _doubts(source: Source, to: str) -> tuple[str, ...]:
     """What the user should know, where another program or machine gives other answers than inhouse, or none."""
-    of_base = _doubt_of_base(source.base) if to == "adapter" else ""
+    of_base = _doubt_of_base(source.base) if to == "adapter" or (to == "vllm" and source.base.hub_id) else ""
     return tuple(doubt for doubt in (of_base, _doubt_of_tokens(source), _doubt_of_trimming(source.version)) if doubt)
 
 
@@ -465,4 +526,6 @@ The chat template comes with the files{", in Ollama as the TEMPLATE of the Model
 - served file: sha256 {version.file_sha256}
 
 No grammar holds answers to {form} here, as `inhouse serve` does: check them.
+
+{CHECK_NOTE} With `--url http://127.0.0.1:8000/v1` it asks a server in OpenAI's shape.
 """

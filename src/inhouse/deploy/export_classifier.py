@@ -8,6 +8,7 @@ import zipfile
 from pathlib import Path
 
 from inhouse.core import ModelVersion
+from inhouse.deploy.export_check import CHECK_NOTE
 from inhouse.deploy.served import CLASSIFIER
 from inhouse.engine import find_spec
 from inhouse.engine.classifier import HEAD, IR, META, TOKENIZER, WEIGHTS
@@ -83,4 +84,6 @@ Where it comes from:
 - encoder: {recipe["base_model"]} (sha256 {recipe["base_sha256"]}), licence {licence or "its own"}
 - trained on: dataset version {version.lineage.get("dataset", "?")}, run {version.run}
 - served file: sha256 {version.file_sha256}
+
+{CHECK_NOTE}
 """

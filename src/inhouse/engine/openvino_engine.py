@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import queue
+import shutil
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -88,7 +89,7 @@ class OpenVinoEngine(StreamingEngine):
         self._end_of_turn = end_of_turn
         self._ids = itertools.count(1)
         self._lock = threading.Lock()
-        self._open = partial(_open, openvino_genai, gguf, _properties(threads, exact=exact))
+        self._open = partial(_open, openvino_genai, gguf, properties(threads, exact=exact))
         self._pipeline = self._open()
         self._grammars: set[int] = set()  # the hashes of those that the pipeline knows
         self._letters = 0  # and how long they are together
@@ -299,20 +300,49 @@ class OpenVinoEngine(StreamingEngine):
         return Generation(ids, sum(logprobs), bool(ids) and ids[-1] == self._end_of_turn, logprobs)
 
 
-def _properties(threads: int, *, exact: bool) -> dict[str, str]:
+def properties(threads: int, *, exact: bool) -> dict[str, str]:
     """What OpenVINO is told of a model."""
-    properties = {"INFERENCE_NUM_THREADS": str(threads)} if threads else {}
+    told = {"INFERENCE_NUM_THREADS": str(threads)} if threads else {}
     if exact:
-        properties |= {
+        told |= {
             "INFERENCE_PRECISION_HINT": "f32",
             "DYNAMIC_QUANTIZATION_GROUP_SIZE": "0",
             # Not f32: with it a prompt whose beginning is in the cache gets wrong answers (docs/design/engines.md).
             "KV_CACHE_PRECISION": "f16",
         }
-    return properties
+    return told
 
 
-def _open(genai: Any, gguf: Path, properties: dict[str, str]) -> Any:  # noqa: ANN401 - an untyped library
+def save_model(gguf: Path, folder: Path) -> None:
+    """Write what openvino-genai makes of a GGUF file: `openvino_model.xml`, a tokenizer with the chat template.
+
+    Raises:
+        ModelUnavailable: it cannot read the file, or does not write it.
+    """
+    settle()
+    import openvino_genai
+
+    copy = folder / gguf.name  # it writes beside what it reads
+    shutil.copyfile(gguf, copy)
+    try:
+        with usual_signal_stack():
+            openvino_genai.LLMPipeline(str(copy), "CPU", enable_save_ov_model=True)
+    except (RuntimeError, IndexError, ValueError) as error:
+        raise _unreadable(gguf, error) from error
+    copy.unlink()
+    written = {f"openvino_{part}.{end}" for part in ("model", "tokenizer", "detokenizer") for end in ("xml", "bin")}
+    if missing := written - {file.name for file in folder.iterdir()}:
+        raise ModelUnavailable(f"openvino-genai did not write {min(missing)}", "export --to gguf")
+
+
+def _unreadable(gguf: Path, error: Exception) -> ModelUnavailable:
+    reason = str(error).strip().splitlines()[-1][:200]
+    return ModelUnavailable(
+        f"openvino-genai cannot read {gguf.name}: {reason}", "use a base model of the llama, qwen2 or qwen3 family"
+    )
+
+
+def _open(genai: Any, gguf: Path, told: dict[str, str]) -> Any:  # noqa: ANN401 - an untyped library
     """A pipeline with the model loaded."""
     scheduler = genai.SchedulerConfig()
     scheduler.cache_size = CACHE_GIB
@@ -321,13 +351,9 @@ def _open(genai: Any, gguf: Path, properties: dict[str, str]) -> Any:  # noqa: A
     scheduler.max_num_seqs = SEQUENCES
     try:
         with usual_signal_stack():
-            return genai.ContinuousBatchingPipeline(str(gguf), scheduler, "CPU", properties)
+            return genai.ContinuousBatchingPipeline(str(gguf), scheduler, "CPU", told)
     except (RuntimeError, IndexError, ValueError) as error:
-        reason = str(error).strip().splitlines()[-1][:200]
-        raise ModelUnavailable(
-            f"openvino-genai cannot read {gguf.name}: {reason}",
-            "use a base model of the llama, qwen2 or qwen3 family",
-        ) from error
+        raise _unreadable(gguf, error) from error
 
 
 def _fault(error: BaseException) -> EngineFault:

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from inhouse.core import Reporter, Silent
+from inhouse.core import ModelVersion, Reporter, Silent, counted
 from inhouse.store import Workspace, registry
 
 
@@ -38,7 +38,7 @@ def export(
     """Write a version of a task for another program to load.
 
     Args:
-        to: `gguf`, `ollama`, `adapter` or `merged`; of a fine-tuned encoder `openvino`.
+        to: `gguf`, `ollama`, `openvino`, `adapter`, `merged` or `vllm`; of a fine-tuned encoder `openvino`.
         out: the folder that is made; it may be there, if it is empty.
         which: the version's number, `champion`, `candidate` or `latest`.
 
@@ -54,7 +54,20 @@ def export(
     workspace.load_task(name)
     version = registry.find_version(workspace, name, which)
     reporter.say(f"writing {version.name} as {to} to {out}")
-    written = export_version(workspace, version, to, Path(out))
+    written = export_version(workspace, version, to, Path(out), _card(workspace, version))
     for doubt in written.doubts:
         reporter.warn(doubt)
+    if written.in_clear:
+        reporter.warn(
+            f"check.json holds {counted(written.in_clear, 'input')} of the task {name} in clear, for check.py to ask: "
+            "delete it before the folder goes to who may not read them"
+        )
     return Exported(name, version.name, to, str(written.folder), written.files, "; ".join(written.next))
+
+
+def _card(workspace: Workspace, version: ModelVersion) -> str:
+    """The model card that the evaluation wrote; a sentence where there was none."""
+    file = workspace.paths.beside_report(version.task, version.number)["card_markdown"]
+    if file.is_file():
+        return file.read_text("utf-8")
+    return f"# {version.name}: model card\n\nIt was not evaluated: nobody has measured how good it is.\n"

@@ -209,7 +209,7 @@ def export(
     task: TaskName,
     to: Annotated[
         str,
-        typer.Option("--to", help="gguf, ollama, adapter (PEFT) or merged (transformers); of an encoder: openvino"),
+        typer.Option("--to", help="gguf, ollama, openvino, adapter (PEFT), merged (transformers) or vllm"),
     ],
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="the folder to write")],
     which: Which = "champion",
