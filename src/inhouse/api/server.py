@@ -13,6 +13,7 @@ from inhouse.api.telemetry import json_logging
 from inhouse.api.tls import tls_files
 from inhouse.core import Reporter
 from inhouse.errors import InputError
+from inhouse.pipeline.jobs.keeper import workers_started
 from inhouse.store import Workspace, is_loopback, keys
 
 
@@ -64,7 +65,8 @@ def serve(
         ssl_certfile=None if tls is None else tls.certificate,
         ssl_keyfile=None if tls is None else tls.key,
     )
-    uvicorn.Server(config).run(sockets=[listener])
+    with workers_started(workspace):
+        uvicorn.Server(config).run(sockets=[listener])
 
 
 def _require_key(workspace: Workspace, host: str, listener: socket.socket) -> None:
