@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -227,34 +228,35 @@ def test_who_is_named_is_asked_all_and_a_small_test_is_asked_whole(monkeypatch):
     assert [len(some) for some in ask["poor"].asked] == [470]
 
 
-def test_where_there_is_no_time_for_all_the_best_alternative_keeps_its_sample_and_that_is_said(monkeypatch):
+def asked_in(monkeypatch, minutes):
+    """How many tests a contender answers that takes a second for each, by a clock of its own, and what is told."""
     given, ask = of_many(monkeypatch, tests=30_000, good=6)
+    seconds = 0.0
 
     def slowly(asked):
-        time.sleep(0.0002 * len(asked.questions))
+        nonlocal seconds
+        seconds += len(asked.questions)
         return ask["good"](asked)
 
+    clock = SimpleNamespace(monotonic=lambda: seconds, perf_counter=lambda: seconds)
+    monkeypatch.setattr(asking, "time", clock)  # else a busy machine would decide how many are asked
     slow = [*asking.contenders_of(given.task)]
     slow[1] = Contender("good", slowly)
     monkeypatch.setattr(asking, "contenders_of", lambda task: slow)
-    found = {a.name: a for a in ask_all(given, budget=TimeBudget(3 / 60))}
-    assert sum(p.asked for p in found["good"].test) == 300
-    assert any("`inhouse evaluate t --contender good` asks all" in note for note in given.notes)
+    found = {a.name: a for a in ask_all(given, budget=TimeBudget(minutes))}
+    return sum(p.asked for p in found["good"].test), given.notes
+
+
+def test_where_there_is_no_time_for_all_the_best_alternative_keeps_its_sample_and_that_is_said(monkeypatch):
+    asked, notes = asked_in(monkeypatch, minutes=15)  # six for the sample, twelve more for a thousand
+    assert asked == 300
+    assert any("`inhouse evaluate t --contender good` asks all" in note for note in notes)
 
 
 def test_where_there_is_time_for_a_thousand_and_not_for_all_a_thousand_are_asked(monkeypatch):
-    given, ask = of_many(monkeypatch, tests=30_000, good=6)
-
-    def slowly(asked):
-        time.sleep(0.001 * len(asked.questions))
-        return ask["good"](asked)
-
-    slow = [*asking.contenders_of(given.task)]
-    slow[1] = Contender("good", slowly)
-    monkeypatch.setattr(asking, "contenders_of", lambda task: slow)
-    found = {a.name: a for a in ask_all(given, budget=TimeBudget(8 / 60))}
-    assert sum(p.asked for p in found["good"].test) == 1000
-    assert any(note.startswith("good was asked 1,000 of 30,000 test examples") for note in given.notes)
+    asked, notes = asked_in(monkeypatch, minutes=30)
+    assert asked == 1000
+    assert any(note.startswith("good was asked 1,000 of 30,000 test examples") for note in notes)
 
 
 def test_the_best_way_of_prompting_is_asked_a_thousand_where_another_leads(monkeypatch):
