@@ -16,7 +16,7 @@ from sqlalchemy import insert
 from inhouse.errors import Busy, NotFound, UsageError
 from inhouse.pipeline.jobs.child import do_job
 from inhouse.pipeline.jobs.worker import MOST_ATTEMPTS
-from inhouse.store import Workspace, jobs, tables
+from inhouse.store import Workspace, database, jobs, tables
 from inhouse.store.jobs import Job
 
 KINDS = ("batch",)
@@ -62,7 +62,7 @@ def test_a_lease_that_is_not_renewed_is_anybodys(workspace):
 
 
 def test_what_waits_or_is_paused_is_left(workspace):
-    queued(workspace, "later", not_before=jobs.from_now(60))
+    queued(workspace, "later", not_before=database.from_now(60))
     queued(workspace, "paused", wish="pause")
     assert jobs.lease(workspace, "me", KINDS) is None
     assert jobs.any_open(workspace, KINDS)  # the one that waits

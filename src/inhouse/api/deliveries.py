@@ -20,7 +20,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from inhouse.core.json_schema import compact
 from inhouse.errors import InhouseError, InputError, NotFound
-from inhouse.store import Workspace, is_loopback, jobs, require_outbound, webhooks
+from inhouse.store import Workspace, database, is_loopback, jobs, require_outbound, webhooks
 from inhouse.store.jobs import Job
 from inhouse.store.webhooks import Endpoint
 
@@ -167,5 +167,5 @@ class Deliverer:
             _log.warning("a message to the webhook endpoint %s was given up: %s", endpoint.id, told["message"])
             jobs.finish(self._workspace, job.id, "failed", owner=self._owner, attempts=attempts, error=told)
             return
-        again = jobs.from_now(DELAYS[attempts - 1])
+        again = database.from_now(DELAYS[attempts - 1])
         jobs.release(self._workspace, job.id, self._owner, attempts=attempts, not_before=again, error=told)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
+from sqlalchemy import Connection, Engine, Select, Table, and_, create_engine, event, inspect, or_, text
 
 from inhouse.errors import Busy, ConfigError
 from inhouse.store.paths import disk_guard
@@ -19,7 +19,31 @@ SCHEMA_VERSION = "0006"
 
 def now() -> str:
     """The present moment in UTC, ISO 8601 with microseconds: sorts as text."""
-    return datetime.now(UTC).isoformat(timespec="microseconds")
+    return from_now(0)
+
+
+def from_now(seconds: float) -> str:
+    """The moment in so many seconds, as `now` writes it."""
+    return (datetime.now(UTC) + timedelta(seconds=seconds)).isoformat(timespec="microseconds")
+
+
+def later(moment: str, seconds: float) -> str:
+    """The moment so many seconds after another."""
+    return (datetime.fromisoformat(moment) + timedelta(seconds=seconds)).isoformat(timespec="microseconds")
+
+
+def paged(query: Select[Any], table: Table, last: Any = None, *, newest_first: bool = True) -> Select[Any]:  # noqa: ANN401
+    """Rows of a table in the order of their making, from behind one of them on.
+
+    Args:
+        last: has `created_at` and `id` of the last row of the page before; None for the first page.
+    """
+    time, id_ = table.c.created_at, table.c.id
+    if last is not None and newest_first:
+        query = query.where(or_(time < last.created_at, and_(time == last.created_at, id_ < last.id)))
+    elif last is not None:
+        query = query.where(or_(time > last.created_at, and_(time == last.created_at, id_ > last.id)))
+    return query.order_by(*((time.desc(), id_.desc()) if newest_first else (time, id_)))
 
 
 class Database:

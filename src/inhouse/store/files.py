@@ -11,10 +11,9 @@ import time
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from pathlib import Path
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, and_, delete, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, delete, insert, or_, select, update
 
 from inhouse.errors import Busy, NotFound
 from inhouse.store import audit, tables
@@ -120,7 +119,7 @@ def add_file(
         status="processed",
         key=key,
         created_at=db.now(),
-        expires_at=None if expires_after is None else in_seconds(expires_after),
+        expires_at=None if expires_after is None else db.from_now(expires_after),
     )
     with workspace.database.begin() as connection:
         if not workspace.blobs.location(blob, suffix).is_file():  # it was another's too, who deleted it just now
@@ -166,18 +165,10 @@ def files(
     """
     remove_expired(workspace)
     table = tables.api_files
-    query = select(table).where(*_seen(sight))
-    if after:
-        last = find_file(workspace, after, sight)
-        time_, id_ = table.c.created_at, table.c.id
-        if newest_first:
-            further = or_(time_ < last.created_at, and_(time_ == last.created_at, id_ < last.id))
-        else:
-            further = or_(time_ > last.created_at, and_(time_ == last.created_at, id_ > last.id))
-        query = query.where(further)
-    order = [one.desc() if newest_first else one.asc() for one in (table.c.created_at, table.c.id)]
+    last = find_file(workspace, after, sight) if after else None
+    query = db.paged(select(table).where(*_seen(sight)), table, last, newest_first=newest_first)
     with workspace.database.read() as connection:
-        return [_file(row) for row in connection.execute(query.order_by(*order).limit(limit)).mappings()]
+        return [_file(row) for row in connection.execute(query.limit(limit)).mappings()]
 
 
 def replace_content(workspace: Workspace, file: ApiFile, source: Path) -> None:
@@ -209,16 +200,6 @@ def remove_expired(workspace: Workspace) -> None:
     for left in workspace.paths.receiving.glob(".part-*"):
         if _changed(left) < time.time() - STALE_SECONDS:
             shutil.rmtree(left, ignore_errors=True)
-
-
-def in_seconds(seconds: float) -> str:
-    """The moment in so many seconds, as the database has it."""
-    return later(db.now(), seconds)
-
-
-def later(moment: str, seconds: float) -> str:
-    """The moment so many seconds after another."""
-    return (datetime.fromisoformat(moment) + timedelta(seconds=seconds)).isoformat(timespec="microseconds")
 
 
 def _erase(workspace: Workspace, gone: Collection[ApiFile], action: str) -> None:

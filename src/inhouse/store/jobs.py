@@ -10,7 +10,6 @@ import socket
 import uuid
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, fields
-from datetime import UTC, datetime, timedelta
 from typing import Any, Generic, Literal, TypeVar
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, and_, insert, or_, select, update
@@ -134,7 +133,7 @@ def add(workspace: Workspace, job: Job, *, sent_again: bool = False) -> tuple[Jo
     table = tables.jobs
     with workspace.database.begin() as connection:
         if sent_again and job.digest:
-            recent = and_(table.c.digest == job.digest, table.c.created_at > from_now(-SAME_SECONDS))
+            recent = and_(table.c.digest == job.digest, table.c.created_at > db.from_now(-SAME_SECONDS))
             row = connection.execute(select(table).where(recent).order_by(table.c.created_at.desc())).mappings().first()
             if row is not None:
                 return _job(row), False
@@ -173,11 +172,8 @@ def newest(
         NotFound: there is no job `after`.
     """
     table = tables.jobs
-    query = select(table).where(table.c.kind == kind).order_by(table.c.created_at.desc(), table.c.id.desc())
-    if after:
-        last = find(workspace, after, kind)
-        earlier = and_(table.c.created_at == last.created_at, table.c.id < last.id)
-        query = query.where(or_(table.c.created_at < last.created_at, earlier))
+    last = find(workspace, after, kind) if after else None
+    query = db.paged(select(table).where(table.c.kind == kind), table, last)
     found: list[Job] = []
     with workspace.database.read() as connection:
         for row in connection.execute(query).mappings():
@@ -236,14 +232,14 @@ def lease(workspace: Workspace, owner: str, kinds: Collection[JobKind], seconds:
         job = connection.scalar(query.with_for_update(skip_locked=True))
         if job is None:
             return None
-        leased = {"lease_owner": owner, "lease_until": from_now(seconds)}
+        leased = {"lease_owner": owner, "lease_until": db.from_now(seconds)}
         connection.execute(update(table).where(table.c.id == job).values(**leased))
         return _find(connection, job)
 
 
 def beat(workspace: Workspace, job: str, owner: str, seconds: float = LEASE_SECONDS) -> bool:
     """Renew a lease; False where it is another's by now, or the job has ended: the work on it is to stop."""
-    return change(workspace, job, owner=owner, lease_until=from_now(seconds)) is not None
+    return change(workspace, job, owner=owner, lease_until=db.from_now(seconds)) is not None
 
 
 def release(workspace: Workspace, job: str, owner: str, **values: Any) -> Job | None:  # noqa: ANN401 - columns
@@ -393,8 +389,3 @@ def _find(connection: Connection, job: str) -> Job | None:
 
 def _job(row: RowMapping) -> Job:
     return Job(**{field.name: row[field.name] for field in fields(Job)})
-
-
-def from_now(seconds: float) -> str:
-    """A moment as `database.now` writes it."""
-    return (datetime.now(UTC) + timedelta(seconds=seconds)).isoformat(timespec="microseconds")

@@ -7,7 +7,6 @@ import secrets
 import uuid
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, get_args
 
 from sqlalchemy import RowMapping, insert, select, update
@@ -87,7 +86,6 @@ def create(
     for task in tasks:
         workspace.load_task(task)
     secret = PREFIX + secrets.token_urlsafe(SECRET_BYTES)
-    expires = datetime.now(UTC) + timedelta(days=days) if days is not None else None
     key = ApiKey(
         id=f"key_{uuid.uuid4().hex[:12]}",
         name=name,
@@ -96,7 +94,7 @@ def create(
         tasks=tuple(sorted(set(tasks))) or None,
         per_minute=per_minute,
         created_at=db.now(),
-        expires_at=expires.isoformat(timespec="microseconds") if expires else None,
+        expires_at=None if days is None else db.from_now(days * 86_400),
     )
     with workspace.database.begin() as connection:
         connection.execute(insert(tables.api_keys).values(**vars(key), hash=hash_of(secret)))

@@ -14,7 +14,7 @@ from sqlalchemy import delete, insert, select, update
 from inhouse.errors import Busy, InputError, NotFound
 from inhouse.store import database as db
 from inhouse.store import tables
-from inhouse.store.files import EVERYTHING, ApiFile, Sight, add_file, delete_file, in_seconds
+from inhouse.store.files import EVERYTHING, ApiFile, Sight, add_file, delete_file
 from inhouse.store.workspace import Workspace
 
 OPEN_SECONDS = 3600
@@ -77,7 +77,7 @@ def begin(
         status=PENDING,
         key=key,
         created_at=db.now(),
-        expires_at=in_seconds(OPEN_SECONDS),
+        expires_at=db.from_now(OPEN_SECONDS),
         file_expires_after=expires_after,
     )
     with workspace.database.begin() as connection:

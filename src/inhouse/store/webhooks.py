@@ -10,12 +10,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, and_, delete, insert, or_, select, update
+from sqlalchemy import Connection, RowMapping, delete, insert, select, update
 
 from inhouse.errors import InputError, NotFound
 from inhouse.store import audit, tables
 from inhouse.store import database as db
-from inhouse.store.files import in_seconds
 from inhouse.store.vault import mask_key, seal, unseal
 from inhouse.store.workspace import Workspace
 
@@ -83,13 +82,9 @@ def newest(workspace: Workspace, *, limit: int, after: str = "") -> list[Endpoin
         NotFound: there is no endpoint `after`.
     """
     table = tables.webhook_endpoints
-    query = select(table).order_by(table.c.created_at.desc(), table.c.id.desc()).limit(limit)
-    if after:
-        last = find(workspace, after)
-        same = and_(table.c.created_at == last.created_at, table.c.id < last.id)
-        query = query.where(or_(table.c.created_at < last.created_at, same))
+    query = db.paged(select(table), table, find(workspace, after) if after else None)
     with workspace.database.read() as connection:
-        return [_endpoint(row) for row in connection.execute(query).mappings()]
+        return [_endpoint(row) for row in connection.execute(query.limit(limit)).mappings()]
 
 
 def change(workspace: Workspace, endpoint: str, **values: Any) -> Endpoint:  # noqa: ANN401 - columns
@@ -132,7 +127,7 @@ def rotate(workspace: Workspace, endpoint: str, *, keep_old: bool) -> tuple[Endp
     row, secret, table = _row(workspace, endpoint), _new_secret(), tables.webhook_endpoints
     old = {
         "old_secret": row["secret"] if keep_old else None,
-        "old_until": in_seconds(OLD_SECONDS) if keep_old else None,
+        "old_until": db.from_now(OLD_SECONDS) if keep_old else None,
     }
     values = {"secret": _sealed(workspace, secret), **old, "updated_at": db.now()}
     with workspace.database.begin() as connection:

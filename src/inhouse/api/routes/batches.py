@@ -11,12 +11,11 @@ from starlette.concurrency import run_in_threadpool
 from inhouse.api.caller import Caller, caller_of, require
 from inhouse.api.errors import ApiError
 from inhouse.api.shapes.batches import CANCEL, BatchRequest, batch_object, status_of
+from inhouse.api.shapes.lists import MOST_LISTED, listed
 from inhouse.core.json_schema import compact
 from inhouse.errors import NotFound
 from inhouse.store import Workspace, files, jobs
 from inhouse.store.jobs import Job
-
-MOST_LISTED = 100
 
 router = APIRouter(dependencies=[require("infer")])
 
@@ -50,8 +49,7 @@ async def list_batches(
         jobs.newest, workspace, "batch", after=after, limit=limit, matches=lambda job: _is_seen(job, caller)
     )
     data = [batch_object(job) for job in found.rows]
-    ends = {"first_id": data[0]["id"] if data else None, "last_id": data[-1]["id"] if data else None}
-    return {"object": "list", "data": data, "has_more": found.has_more, **ends}
+    return listed(data, has_more=found.has_more)
 
 
 @router.get("/v1/batches/{batch}")

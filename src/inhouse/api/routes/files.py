@@ -13,6 +13,7 @@ from inhouse.api.caller import PURPOSES, Caller, caller_of, require
 from inhouse.api.errors import ApiError
 from inhouse.api.forms import Form, read_form
 from inhouse.api.shapes.files import MOST_NAME, file_object, purpose_of, seconds_of
+from inhouse.api.shapes.lists import listed
 from inhouse.pipeline.jobs.validate import check_lines
 from inhouse.store import Workspace, files
 from inhouse.store.files import MOST_FILE_BYTES, ApiFile
@@ -83,8 +84,7 @@ async def list_files(
         files.files, workspace, sight, limit=limit + 1, after=after, newest_first=newest_first
     )
     data = [file_object(one) for one in found[:limit]]
-    ends = {"first_id": data[0]["id"] if data else None, "last_id": data[-1]["id"] if data else None}
-    return {"object": "list", "data": data, "has_more": len(found) > limit, **ends}
+    return listed(data, has_more=len(found) > limit)
 
 
 @router.get("/v1/files/{file}")

@@ -11,11 +11,10 @@ from starlette.concurrency import run_in_threadpool
 from inhouse.api import deliveries
 from inhouse.api.caller import caller_of, require
 from inhouse.api.errors import ApiError
+from inhouse.api.shapes.lists import MOST_LISTED, listed
 from inhouse.api.shapes.webhooks import EndpointChange, EndpointRequest, RotateRequest, TestRequest, endpoint_object
 from inhouse.store import Workspace, webhooks
 from inhouse.store.webhooks import EVENT_TYPES, Endpoint
-
-MOST_LISTED = 100
 
 
 def _of_all_tasks(request: Request) -> None:
@@ -45,8 +44,7 @@ async def list_endpoints(
     """The endpoints, newest first."""
     found = await run_in_threadpool(webhooks.newest, request.app.state.workspace, limit=limit + 1, after=after)
     data = [endpoint_object(one) for one in found[:limit]]
-    ends = {"first_id": data[0]["id"] if data else None, "last_id": data[-1]["id"] if data else None}
-    return {"object": "list", "data": data, "has_more": len(found) > limit, **ends}
+    return listed(data, has_more=len(found) > limit)
 
 
 @router.get("/v1/webhook_endpoints/{endpoint}")

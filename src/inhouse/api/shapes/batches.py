@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from inhouse.api.shapes.files import ExpiresAfter
 from inhouse.api.shapes.times import unix
 from inhouse.pipeline.jobs.batches import Endpoint
-from inhouse.store.files import later
+from inhouse.store.database import later
 from inhouse.store.jobs import Job
 
 DAY_SECONDS = 86_400

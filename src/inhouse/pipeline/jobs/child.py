@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from importlib import import_module
 
 from inhouse.errors import Busy, UsageError
-from inhouse.store import Workspace, jobs
+from inhouse.store import Workspace, database, jobs
 from inhouse.store.jobs import Job, JobKind
 
 # What does a job of each kind, as module and function: the worker itself loads none of them. It takes an open job that
@@ -41,7 +41,7 @@ def do_job(workspace: Workspace, job_id: str, handlers: Mapping[JobKind, str] = 
         _handler(handlers[job.kind])(workspace, job)
     except Busy:
         assert job.lease_owner is not None
-        jobs.release(workspace, job.id, job.lease_owner, not_before=jobs.from_now(WAIT_SECONDS))
+        jobs.release(workspace, job.id, job.lease_owner, not_before=database.from_now(WAIT_SECONDS))
 
 
 def _handler(place: str) -> Handler:

@@ -8,20 +8,19 @@ import signal
 import subprocess
 import sys
 import tempfile
-import threading
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
-from types import FrameType
 from typing import IO
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from inhouse.core import Reporter
+from inhouse.core.signals import stop_asked
 from inhouse.errors import InhouseError
 from inhouse.pipeline.jobs.child import HANDLERS
-from inhouse.store import Workspace, jobs, records
+from inhouse.store import Workspace, database, jobs, records
 from inhouse.store.jobs import BEAT_SECONDS, Job, JobKind
 
 # Who works on the jobs of a folder holds this lock.
@@ -57,7 +56,7 @@ def work(
         Busy: another worker is at it.
     """
     workspace.require()
-    with workspace.lock(LOCK, DOING), _until_stopped() as stopped:
+    with workspace.lock(LOCK, DOING), stop_asked() as stopped:
         jobs.free_leases_here(workspace)  # of a worker that was killed: none lives beside this one
         worker = _Worker(workspace, reporter, kinds, command)
         try:
@@ -169,7 +168,7 @@ class _Worker:
         self._reporter.warn(f"{job.id}: broke off (status {child.process.returncode}): {line}")
         if attempts < MOST_ATTEMPTS:
             jobs.tell(self._workspace, job.id, "The job was interrupted and goes on from where it was", level="warn")
-            again = jobs.from_now(AGAIN_SECONDS * attempts)
+            again = database.from_now(AGAIN_SECONDS * attempts)
             jobs.release(self._workspace, job.id, self._owner, attempts=attempts, not_before=again)
             return
         message = f"The job broke off {attempts} times; the last time it said: {line}"
@@ -183,23 +182,3 @@ def tidy(workspace: Workspace, job: Job) -> None:
     if job.run is not None:
         records.finish_run(workspace, job.run, "abandoned", None)
         shutil.rmtree(workspace.paths.run(job.run), ignore_errors=True)
-
-
-@contextmanager
-def _until_stopped() -> Iterator[Callable[[], bool]]:
-    """Within, SIGINT and SIGTERM are only remembered: the function that is given tells whether there was one."""
-    asked = False
-
-    def remember(_number: int, _frame: FrameType | None) -> None:
-        nonlocal asked
-        asked = True
-
-    if threading.current_thread() is not threading.main_thread():
-        yield lambda: False
-        return
-    before = {number: signal.signal(number, remember) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield lambda: asked
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
