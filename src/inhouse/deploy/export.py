@@ -124,8 +124,9 @@ def export_version(workspace: Workspace, version: ModelVersion, to: str, out: Pa
         )
     if is_prompted(version):
         raise UsageError(
-            f"{version.name} is an untrained base with a prompt: its weights are those that were published, and the "
-            "prompt, which may show other examples for each input, is made by inhouse",
+            f"{version.name} is an untrained base with a prompt, of which nothing is to be exported: its weights are "
+            "those that were published, and the prompt, which may show other examples for each input, is made by "
+            "inhouse",
             "serve it: `inhouse serve`, or `inhouse predict`",
         )
     known = [TARGET] if version.engine == ENGINE else list(WRITERS)
