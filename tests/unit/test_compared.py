@@ -231,7 +231,7 @@ def test_a_prompt_that_is_enough_is_promoted_and_answers_as_it_was_judged(compar
     rows = write_csv(tmp_path / "new.csv", [{"text": row["text"]} for row in many_intents(1)])
     done = inhouse.predict(workspace, "intents", rows, tmp_path / "out.csv")
     assert (done.model_version, done.errors) == (version.name, 0)
-    with pytest.raises(UsageError, match="nothing is to be exported"):
+    with pytest.raises(UsageError, match="is an untrained base with a prompt"):
         inhouse.export(workspace, "intents", to="gguf", out=tmp_path / "out")
 
 

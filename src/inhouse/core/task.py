@@ -15,7 +15,7 @@ Kind = Literal["classify", "extract", "generate"]
 ObjectiveName = Literal["sft", "dpo"]
 # What of a base model learns: see `engine.lora`.
 Method = Literal["lora", "dora", "rslora", "full"]
-EngineChoice = Literal["auto", "openvino-genai", "xllamacpp"]
+EngineChoice = Literal["auto", "openvino-genai", "xllamacpp", "vllm"]
 # What the value of a field can be taken from the input as: see `scoring.mentions`.
 FromInput = Literal["date", "iso-date", "amount", "number", "text"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from inhouse.engine import Base
 from inhouse.engine.bases import bases_here
-from inhouse.engine.encoder import SentenceEncoder
+from inhouse.engine.openvino_encoder import OpenVinoEncoder
 from inhouse.errors import ModelNotFound, PromptTooLong
 from inhouse.store import Settings
 
@@ -34,7 +34,7 @@ class Embedder:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="inhouse-embed")
-        self._open = lru_cache(maxsize=MOST_LOADED)(SentenceEncoder)
+        self._open = lru_cache(maxsize=MOST_LOADED)(partial(OpenVinoEncoder, threads=settings.threads))
 
     def bases(self) -> list[Base]:
         """The encoders on this machine, in the order of their names."""

@@ -14,13 +14,13 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
 from inhouse.core import ModelVersion, Outline, Prediction, calibrated_parts, render_input
+from inhouse.deploy.adapters import open_weights
 from inhouse.deploy.asking import LIKELIEST, Options, prompt_in
 from inhouse.deploy.bases import USUAL_TOKENS, BaseVersion
 from inhouse.deploy.token_chances import Chances, TokenChance
 from inhouse.engine import Base, get_base, served_file
 from inhouse.engine.answers import AnswerForm, Question, answer_all, answer_form, as_prediction, doubtful
 from inhouse.engine.chat_template import ChatTemplate
-from inhouse.engine.choice import open_engine
 from inhouse.engine.classifier import ENGINE, TEXTS_AT_ONCE
 from inhouse.engine.gguf_fields import context_length, read_fields
 from inhouse.engine.linear_archive import LINEAR_ENGINE
@@ -185,12 +185,8 @@ class ServedModel(Served):
         base = self._base(workspace)
         self.template = ChatTemplate(base.folder, base.spec.end_of_turn)
         self.form = form_of(version)
-        self.engine: StreamingEngine = open_engine(
-            version.engine,
-            self._file(workspace, base),
-            self.template.end_of_turn,
-            threads=workspace.settings.threads,
-            exact=version.exact,
+        self.engine: StreamingEngine = open_weights(
+            workspace, version, self._file(workspace, base), self.template.end_of_turn
         )
 
     def _base(self, workspace: Workspace) -> Base:

@@ -421,9 +421,9 @@ def served_file(base: Base, engine: str) -> Path:
     Raises:
         DiskFull
     """
-    from inhouse.engine.choice import capabilities, gguf_quantizations
+    from inhouse.engine.choice import VLLM, capabilities, gguf_quantizations
 
-    if capabilities()[engine].quantizations >= gguf_quantizations(base.gguf):
+    if engine == VLLM or capabilities()[engine].quantizations >= gguf_quantizations(base.gguf):
         return base.gguf
     copy = base.folder / "base-Q8_0.gguf"
     with disk_guard(base.folder), _one_at_a_time(base.folder):

@@ -13,6 +13,8 @@ from inhouse.engine.gguf_fields import matrix_types, read_fields
 from inhouse.engine.protocol import StreamingEngine
 from inhouse.errors import ModelUnavailable
 
+# Not in `engines.toml`: it runs elsewhere, and is never chosen but by name (see `vllm_engine`).
+VLLM = "vllm"
 Opener = Callable[[Path, int, int, bool], StreamingEngine]
 
 ENGINES: dict[str, Opener] = {}
@@ -103,6 +105,8 @@ def choose_engine(
     Raises:
         ModelUnavailable: the wanted one, or every one, cannot.
     """
+    if wanted == VLLM:  # it reads the base's own weights, not the file
+        return VLLM
     able = [name for name, known in capabilities().items() if known.takes(architecture, quantizations, traits)]
     if wanted == "auto" and able:
         return able[0]

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import threading
 import zipfile
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from inhouse.core import Prediction
 from inhouse.engine.answers import Question
@@ -103,7 +101,7 @@ class LabelClassifier:
     """
 
     def __init__(self, file: Path, *, threads: int = 0, exact: bool = False) -> None:
-        from inhouse.engine.encoder_model import open_vectors
+        from inhouse.engine.openvino_encoder import Vectors
 
         try:
             with zipfile.ZipFile(file) as archive:
@@ -116,9 +114,8 @@ class LabelClassifier:
             self._unseen = {key: tuple(answer) for key, answer in unseen.items()}
         except (zipfile.BadZipFile, KeyError, ValueError) as error:
             raise ModelUnavailable(f"this is no whole classifier: {error}", "train again", file=file) from error
-        self._encoder = open_vectors(parts[IR], parts[WEIGHTS], threads=threads, exact=exact)
-        self._tokens, self._pad = reading.tokens, reading.pad
-        self._lock = threading.Lock()
+        self._vectors = Vectors(parts[IR], parts[WEIGHTS], reading.pad, threads=threads, exact=exact)
+        self._tokens = reading.tokens
 
     def question(self, text: str) -> Question:
         """A text as it is asked: what goes beyond the encoder's length is read by the head's n-grams alone."""
@@ -131,7 +128,7 @@ class LabelClassifier:
         for start in range(0, len(order), TEXTS_AT_ONCE):
             part = order[start : start + TEXTS_AT_ONCE]
             asked = [questions[i] for i in part]
-            chances = self._head.log_chances(self._vectors(asked), [q.text for q in asked])
+            chances = self._head.log_chances(self._vectors([q.prompt for q in asked]), [q.text for q in asked])
             for place, question, answer in zip(part, asked, predictions(self._head.labels, chances), strict=True):
                 answers[place] = answer.model_copy(update={"prompt_tokens": len(question.prompt)})
             if progress is not None:
@@ -142,19 +139,9 @@ class LabelClassifier:
         """The same, but a validation example that was learned from in the end is answered as it was before that."""
         return as_before(self.answer(questions, progress), questions, self._unseen)
 
-    def _vectors(self, questions: Sequence[Question]) -> NDArray[np.float32]:
-        width = max(len(q.prompt) for q in questions)
-        ids = np.full((len(questions), width), self._pad, np.int64)
-        mask = np.zeros((len(questions), width), np.int64)
-        for row, question in enumerate(questions):
-            ids[row, : len(question.prompt)] = question.prompt
-            mask[row, : len(question.prompt)] = 1
-        with self._lock:
-            return np.array(self._encoder([ids, mask])[0], np.float32)
-
     def close(self) -> None:
         """Free the model."""
-        self._encoder = None
+        self._vectors.close()
 
 
 def as_before(

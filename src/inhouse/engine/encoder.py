@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,8 @@ from inhouse.engine.protocol import Progress
 MAX_TOKENS = 256
 # Texts that are cut into tokens at a time: all that is known of a token takes much more room than its id.
 _AT_ONCE = 1024
+# Padded tokens that go through the encoder at once where nothing is learned.
+TOKENS_AT_ONCE = 4096
 
 
 class SentenceEncoder:
@@ -110,7 +112,7 @@ def vectors_of(
     """
     import torch
 
-    from inhouse.engine.encoder_model import alike_in_length, padded_texts
+    from inhouse.engine.encoder_model import padded_texts
 
     found: list[tuple[list[int], NDArray[np.float32]]] = []
     done = 0
@@ -124,3 +126,15 @@ def vectors_of(
     for part, vectors in found:
         out[part] = vectors
     return out
+
+
+def alike_in_length(rows: Sequence[Sequence[int]], most: int = TOKENS_AT_ONCE) -> Iterator[list[int]]:
+    """Places of the rows, the shortest first, in runs of at most `most` padded tokens: little of them is padding."""
+    part: list[int] = []
+    for place in sorted(range(len(rows)), key=lambda i: len(rows[i])):
+        if part and len(rows[place]) * (len(part) + 1) > most:
+            yield part
+            part = []
+        part.append(place)
+    if part:
+        yield part

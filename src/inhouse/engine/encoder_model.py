@@ -6,18 +6,12 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from inhouse.engine.encoder_facts import Pooling
 from inhouse.engine.quiet import settle, settle_transformers
-from inhouse.engine.signal_stack import usual_signal_stack
-
-# Padded tokens that go through the encoder at once where nothing is learned.
-TOKENS_AT_ONCE = 4096
 
 
 def load_encoder(folder: Path) -> nn.Module:
@@ -53,16 +47,16 @@ def padded_texts(rows: Sequence[Sequence[int]], pad: int) -> tuple[Tensor, Tenso
     return ids, mask
 
 
-def alike_in_length(rows: Sequence[Sequence[int]], most: int = TOKENS_AT_ONCE) -> Iterator[list[int]]:
-    """Places of the rows, the shortest first, in runs of at most `most` padded tokens: little of them is padding."""
-    part: list[int] = []
-    for place in sorted(range(len(rows)), key=lambda i: len(rows[i])):
-        if part and len(rows[place]) * (len(part) + 1) > most:
-            yield part
-            part = []
-        part.append(place)
-    if part:
-        yield part
+class PooledEncoder(nn.Module):
+    """An encoder as it was published, with what makes one vector of its tokens'."""
+
+    def __init__(self, model: nn.Module, pooling: Pooling) -> None:
+        super().__init__()
+        self.model, self.pooling = model, pooling
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """Unit vectors [n, width]."""
+        return pooled(self.model, input_ids, attention_mask, self.pooling)
 
 
 class TwinEncoder(nn.Module):
@@ -82,8 +76,14 @@ class TwinEncoder(nn.Module):
         return torch.cat(list(both), dim=1)
 
 
-def write_openvino(twin: TwinEncoder, pad: int, file: Path) -> None:
-    """Write an encoder as OpenVINO IR, in half precision: `file` and a `.bin` beside it, the same bytes every time."""
+def write_openvino(encoder: nn.Module, pad: int, file: Path, *, half: bool = True) -> None:
+    """Write an encoder as OpenVINO IR: `file` and a `.bin` beside it, the same bytes every time.
+
+    Args:
+        encoder: from ids and mask to vectors.
+        pad: the id that fills short texts up.
+        half: keep its weights in half precision, not in float32.
+    """
     settle()
     import openvino
     from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
@@ -93,7 +93,7 @@ def write_openvino(twin: TwinEncoder, pad: int, file: Path) -> None:
     with _traced_silently(), torch.no_grad():
         example = {"input_ids": ids, "attention_mask": mask}
         # Without torch's own look at the trace, which traces all of it once more: the parity gate looks.
-        traced = TorchScriptPythonDecoder(twin.eval(), example_input=example, trace_kwargs={"check_trace": False})
+        traced = TorchScriptPythonDecoder(encoder.eval(), example_input=example, trace_kwargs={"check_trace": False})
         model = openvino.convert_model(
             traced,
             example_input=example,
@@ -106,7 +106,7 @@ def write_openvino(twin: TwinEncoder, pad: int, file: Path) -> None:
             operation.set_friendly_name(f"{operation.get_type_name()}_{place}")
     model.outputs[0].set_names({"vectors"})
     model.outputs[0].get_node().set_friendly_name("vectors")
-    openvino.save_model(model, file, compress_to_fp16=True)
+    openvino.save_model(model, file, compress_to_fp16=half)
 
 
 @contextmanager
@@ -118,34 +118,3 @@ def _traced_silently() -> Iterator[None]:
         warnings.simplefilter("ignore")
         logging.getLogger("openvino").setLevel(logging.ERROR)
         yield
-
-
-def open_vectors(xml: bytes, weights: bytes, *, threads: int, exact: bool) -> Any:  # noqa: ANN401 - openvino has no types
-    """A compiled OpenVINO encoder.
-
-    Args:
-        xml, weights: the two files of the IR.
-        threads: 0 for all cores.
-        exact: computed in float32, not in the fastest precision that there is.
-
-    Raises:
-        ModelUnavailable: OpenVINO cannot read it.
-    """
-    settle()
-    import openvino
-
-    from inhouse.errors import ModelUnavailable
-
-    properties: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY"}
-    if threads:
-        properties["INFERENCE_NUM_THREADS"] = threads
-    if exact:
-        properties["INFERENCE_PRECISION_HINT"] = "f32"
-    core = openvino.Core()
-    try:
-        held = openvino.Tensor(np.frombuffer(weights, np.uint8))
-        with usual_signal_stack():
-            return core.compile_model(core.read_model(xml, held), "CPU", properties)
-    except RuntimeError as error:
-        told = " ".join(str(error).split())[:200]
-        raise ModelUnavailable(f"OpenVINO cannot read the encoder: {told}", "train again") from error

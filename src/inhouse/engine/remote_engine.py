@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from inhouse.engine.protocol import Progress
 from inhouse.errors import ConfigError, ModelUnavailable, OutboundForbidden, did_you_mean
-from inhouse.store.settings import Settings, is_loopback
+from inhouse.store.settings import RemoteSettings, Settings, is_loopback
 
 if TYPE_CHECKING:
     import openai
@@ -43,11 +43,20 @@ class RemoteAnswer:
 
 
 def open_remote(name: str, settings: Settings) -> RemoteEngine:
-    """The remote model that `[remotes.NAME]` of inhouse.toml describes, its key taken from the environment.
+    """The remote model that `[remotes.NAME]` of inhouse.toml describes.
+
+    Raises: what `endpoint_of` and `client_of` raise.
+    """
+    remote, key = endpoint_of(name, settings)
+    return RemoteEngine(remote.base_url, remote.model, key, offline=settings.offline)
+
+
+def endpoint_of(name: str, settings: Settings) -> tuple[RemoteSettings, str]:
+    """What `[remotes.NAME]` of inhouse.toml says, and the key, taken from the environment.
 
     Raises:
         ConfigError: there is no such table, or it is not usable.
-        ModelUnavailable: the key is not in the environment, or the client is not installed.
+        ModelUnavailable: the key is not in the environment.
         OutboundForbidden: INHOUSE_OFFLINE=1, and the endpoint is not on this machine.
     """
     if name not in settings.remotes:
@@ -61,12 +70,38 @@ def open_remote(name: str, settings: Settings) -> RemoteEngine:
             "put the key into an environment variable and that variable's name here",
         )
     key = os.environ.get(remote.api_key_env, "").strip()
-    if not key and not is_loopback(_host(remote.base_url)):
+    if not key and not is_loopback(host_of(remote.base_url)):
         raise ModelUnavailable(
             f"the environment variable {remote.api_key_env} with the key of the remote model {name!r} is not set",
             f"set {remote.api_key_env}, or name another variable as `api_key_env`",
         )
-    return RemoteEngine(remote.base_url, remote.model, key, offline=settings.offline)
+    return remote, key
+
+
+def client_of(
+    base_url: str, api_key: str, *, offline: bool, timeout: float = TIMEOUT_SECONDS, retries: int = RETRIES
+) -> tuple[Any, openai.OpenAI]:
+    """The official client's module, and a client of an endpoint.
+
+    Raises:
+        ConfigError: `base_url` is not the URL of an endpoint.
+        ModelUnavailable: the client is not installed.
+        OutboundForbidden: offline, and the endpoint is not on this machine.
+    """
+    _require_permission(base_url, offline=offline)
+    try:
+        import openai
+    except ImportError as error:
+        raise ModelUnavailable(
+            "a remote model is asked through the package openai, which is not installed",
+            "pip install 'inhouse[remote]'",
+        ) from error
+    # A proxy of the environment would carry what is meant for this machine out of it.
+    own = openai.DefaultHttpxClient(trust_env=False) if is_loopback(host_of(base_url)) else None
+    client = openai.OpenAI(
+        base_url=base_url, api_key=api_key or "none", timeout=timeout, max_retries=retries, http_client=own
+    )
+    return openai, client
 
 
 class RemoteEngine:
@@ -99,23 +134,10 @@ class RemoteEngine:
         timeout: float = TIMEOUT_SECONDS,
         retries: int = RETRIES,
     ) -> None:
-        _require_permission(base_url, offline=offline)
-        try:
-            import openai
-        except ImportError as error:
-            raise ModelUnavailable(
-                "a remote model is asked through the package openai, which is not installed",
-                "pip install 'inhouse[remote]'",
-            ) from error
-        self._openai = openai
-        self._host = _host(base_url)
+        self._openai, self._client = client_of(base_url, api_key, offline=offline, timeout=timeout, retries=retries)
+        self._host = host_of(base_url)
         self._model = model
         self._key = api_key
-        # A proxy of the environment would carry what is meant for this machine out of it.
-        own = openai.DefaultHttpxClient(trust_env=False) if is_loopback(self._host) else None
-        self._client = openai.OpenAI(
-            base_url=base_url, api_key=api_key or "none", timeout=timeout, max_retries=retries, http_client=own
-        )
         self._lock = threading.Lock()
         self._refused: tuple[str, ...] = ()
         self.note = ""
@@ -261,13 +283,14 @@ def _blamed(error: openai.APIStatusError, wishes: Wishes) -> str | None:
     return "response_format" if "response_format" in wishes else None
 
 
-def _host(base_url: str) -> str:
+def host_of(base_url: str) -> str:
+    """The machine in a URL; empty where there is none."""
     return urlsplit(base_url).hostname or ""
 
 
 def _require_permission(base_url: str, *, offline: bool) -> None:
     """Raise where the URL is none, or leads out of this machine while that is forbidden."""
-    host = _host(base_url)
+    host = host_of(base_url)
     if urlsplit(base_url).scheme not in ("http", "https") or not host:
         raise ConfigError(
             "`base_url` of a remote model is not the URL of an endpoint", "give one such as http://localhost:11434/v1"

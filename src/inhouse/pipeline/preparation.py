@@ -25,7 +25,7 @@ from inhouse.core import (
     set_keys,
 )
 from inhouse.engine import Base, BaseSpec, find_spec, get_base, require_base, require_kind, room_to_bring
-from inhouse.engine.choice import choose_engine, gguf_architecture
+from inhouse.engine.choice import VLLM, choose_engine, gguf_architecture
 from inhouse.engine.gguf_fields import context_length, read_fields
 from inhouse.engine.gguf_traits import traits_of
 from inhouse.engine.prompts import TRAINED_SYSTEM
@@ -261,6 +261,7 @@ def prepare_training(
     base = base or brought(task.base_model, workspace.settings, reporter)
     require_kind(base, "causal", "base_model")
     engine = choose_engine(task.engine, gguf_architecture(base.gguf), traits=traits_of(base.gguf))
+    _require_adapter(task, engine)
     task = _within_context(task, base, reporter)
     dataset, trimming = _trimmed(task, dataset, base, reporter)
     learned, validation = _encoded(task, dataset, base, reporter)
@@ -280,6 +281,15 @@ def prepare_training(
         task, dataset, base, engine, recipe, learned, validation, split_over=split_over, trimming=trimming
     )
     return _compiled_where_it_can(_with_room(prepared, free_for("causal"), reporter), reporter)
+
+
+def _require_adapter(task: Task, engine: str) -> None:
+    """Raise where vLLM could not load what would be learned, before it is."""
+    if engine == VLLM and task.train.method in ("full", "dora"):
+        raise UsageError(
+            f'engine = "{VLLM}" loads adapters, and train.method = "{task.train.method}" makes none that it can',
+            'set train.method = "lora" or "rslora" in task.toml, or another engine',
+        )
 
 
 def _compiled_where_it_can(prepared: Prepared, reporter: Reporter) -> Prepared:

@@ -36,6 +36,10 @@ class Paths:
     def blobs(self) -> Path:
         return self.root / "blobs"
 
+    def adapter(self, sha256: str) -> Path:
+        """Where a version's adapter lies for vLLM to load."""
+        return self.root / "adapters" / sha256
+
     @property
     def receiving(self) -> Path:
         """Where uploads lie until they are whole."""

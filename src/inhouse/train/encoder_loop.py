@@ -25,8 +25,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from inhouse.core import EncoderRecipe, Reporter
+from inhouse.engine.encoder import alike_in_length
 from inhouse.engine.encoder_facts import EncoderFacts
-from inhouse.engine.encoder_model import alike_in_length, padded_texts, pooled
+from inhouse.engine.encoder_model import padded_texts, pooled
 from inhouse.train.checkpoint import LoopResult
 from inhouse.train.encoder_needs import KEPT_AT_ONCE, PARTS, kept_for_gradient, parts_of
 from inhouse.train.encoder_plan import LOOKED_AT, look_every, scheduled, taken

@@ -52,7 +52,6 @@ def make_field(
     system, max_tokens = TRAINED_SYSTEM, max_tokens_of(task)
     if writer is not None and isinstance(recipe := _recipe_of(writer), Recipe):
         system, max_tokens = recipe.system, recipe.max_tokens
-    opened = partial(_opened, engine, template, settings)
 
     task = versions[0].answers_as(task) if versions else task
     return Field(
@@ -66,9 +65,9 @@ def make_field(
         max_tokens=max_tokens,
         context=context_length(read_fields(base.gguf)),
         tuned_names=tuple(v.contender for v in versions),
-        make_tuned=_maker_of(workspace, writer, opened),
+        make_tuned=_maker_of(workspace, writer, template),
         make_classifier=_classifier_of(workspace, picker),
-        make_base=lambda: opened(served_file(base, engine), exact=False),
+        make_base=lambda: _opened(engine, template, settings, served_file(base, engine)),
         make_remote=lambda name: open_remote_model(name, settings),
         make_encoder=lambda: SentenceEncoder(get_base(encoder, settings, reporter.say, sha256=encoder_sha256).folder),
         template=template,
@@ -129,20 +128,25 @@ def _form_of(task: Task, dataset: Dataset, template: ChatTemplate) -> AnswerForm
     )
 
 
-def _opened(engine: str, template: ChatTemplate, settings: Settings, file: Path, *, exact: bool) -> StreamingEngine:
-    from inhouse.engine.choice import open_engine
+def _opened(engine: str, template: ChatTemplate, settings: Settings, file: Path) -> StreamingEngine:
+    """The untrained base."""
+    from inhouse.engine.choice import VLLM, open_engine
+    from inhouse.engine.vllm_engine import VllmEngine
 
-    return open_engine(engine, file, template.end_of_turn, threads=settings.threads, exact=exact)
+    if engine == VLLM:
+        return VllmEngine(settings, template.end_of_turn)
+    return open_engine(engine, file, template.end_of_turn, threads=settings.threads, exact=False)
 
 
 def _maker_of(
-    workspace: Workspace, writer: ModelVersion | None, opened: Callable[..., StreamingEngine]
+    workspace: Workspace, writer: ModelVersion | None, template: ChatTemplate
 ) -> Callable[[], StreamingEngine]:
+    from inhouse.deploy.adapters import open_weights
     from inhouse.deploy.served import GGUF
 
     if writer is None:
         return _nothing_trained
-    return lambda: opened(workspace.blobs.path(writer.file_sha256, GGUF), exact=writer.exact)
+    return lambda: open_weights(workspace, writer, workspace.blobs.path(writer.file_sha256, GGUF), template.end_of_turn)
 
 
 def _classifier_of(workspace: Workspace, picker: ModelVersion | None) -> Callable[[], LabelClassifier]:
