@@ -17,14 +17,16 @@ from inhouse.api import errors
 from inhouse.api.caller import Access, Caller, require_guards
 from inhouse.api.deliveries import Deliverer
 from inhouse.api.middleware import Surrounding
+from inhouse.api.releasing import getting_ready
 from inhouse.api.routes import ROUTERS
 from inhouse.api.routes.uploads import MOST_PART_BYTES
 from inhouse.api.telemetry import Metrics
-from inhouse.deploy import Dispatcher, Runtime
+from inhouse.deploy import Dispatcher, Fallbacks, Runtime
 from inhouse.deploy.embedding import Embedder
 from inhouse.errors import InhouseError
 from inhouse.store import Workspace, files, uploads
 from inhouse.store.files import MOST_FILE_BYTES
+from inhouse.store.releases import serving
 from inhouse.store.trace_writer import TraceWriter
 
 MOST_BYTES = 4 * 2**20
@@ -44,15 +46,17 @@ def most_bytes(method: str, path: str) -> int:
 
 
 @asynccontextmanager
-async def _beside(workspace: Workspace) -> AsyncIterator[None]:
+async def _beside(workspace: Workspace, runtime: Runtime) -> AsyncIterator[None]:
     """What a server does beside answering."""
-    deliverer, expiring = Deliverer(workspace), asyncio.create_task(_expiring(workspace))
+    deliverer = Deliverer(workspace)
+    work = [asyncio.create_task(one) for one in (_expiring(workspace), getting_ready(workspace, runtime))]
     try:
-        yield
+        with serving(workspace):
+            yield
     finally:
-        expiring.cancel()
-        with suppress(asyncio.CancelledError):
-            await expiring
+        for one in work:
+            one.cancel()
+        await asyncio.gather(*work, return_exceptions=True)
         await run_in_threadpool(deliverer.close)
 
 
@@ -76,16 +80,21 @@ def make_app(
         hosts: names that requests may be addressed to; others are refused, so that a web page opened on this machine
             cannot reach the API by a name of its own (DNS rebinding).
         caller: who makes all requests, and need show no key; None: whoever shows one.
+
+    Raises:
+        ConfigError, ModelUnavailable, OutboundForbidden: a fallback of the settings cannot answer (see `Fallbacks`).
     """
     runtime, embedder, metrics = Runtime(workspace), Embedder(workspace.settings), Metrics()
+    fallbacks = Fallbacks(workspace, runtime)
     traces = TraceWriter(workspace, metrics.answered)
     metrics.watch(runtime, traces)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        async with _beside(workspace) if caller is None else nullcontext():
+        async with _beside(workspace, runtime) if caller is None else nullcontext():
             yield
         runtime.close()
+        fallbacks.close()
         embedder.close()
         traces.close()
         workspace.close()
@@ -101,7 +110,7 @@ def make_app(
     )
     app.state.workspace, app.state.dispatcher = workspace, Dispatcher(workspace)
     app.state.runtime, app.state.traces, app.state.embedder = runtime, traces, embedder
-    app.state.metrics = metrics
+    app.state.metrics, app.state.fallbacks = metrics, fallbacks
     for router in ROUTERS:
         require_guards(router.routes)
         app.include_router(router)

@@ -11,7 +11,7 @@ from inhouse.deploy.bases import Bases
 from inhouse.errors import ModelNotFound, NotFound, ParityFailed, UsageError
 from inhouse.store import Workspace, check_name, is_name, registry
 
-Route = Literal["champion", "candidate", "version", "base"]
+Route = Literal["champion", "candidate", "version", "base", "canary", "fallback"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +57,8 @@ class Dispatcher:
         except (NotFound, UsageError) as error:
             known = ", ".join(known for known, _ in self.models(tasks)) or "none"
             raise ModelNotFound(f"The model `{name}` does not exist: {error.what}", f"Models here: {known}") from error
-        if not chosen.version.parity.passed:
-            raise ParityFailed(
-                f"{chosen.version.name} is not served, as it failed the parity gate: {_reason(chosen.version)}"
-            )
+        if fault := chosen.version.out_of_parity:
+            raise ParityFailed(f"{chosen.version.name} is not served, as it failed the parity gate: {fault}")
         return chosen
 
     def models(self, tasks: Collection[str] | None = None) -> list[tuple[str, ModelVersion]]:
@@ -75,7 +73,7 @@ class Dispatcher:
         for task in self._workspace.task_names():
             if tasks is not None and task not in tasks:
                 continue
-            served = {v.number: v for v in registry.versions(self._workspace, task) if v.parity.passed}
+            served = {v.number: v for v in registry.versions(self._workspace, task) if not v.out_of_parity}
             for alias, suffix in ((registry.CHAMPION, ""), (registry.CANDIDATE, "@candidate")):
                 number = registry.alias_number(self._workspace, task, alias)
                 if number in served:
@@ -106,8 +104,3 @@ class Dispatcher:
             known = registry.find_version(self._workspace, task, number)
             self._known[task, number] = (changed_at, known)
         return known
-
-
-def _reason(version: ModelVersion) -> str:
-    parity = version.parity
-    return parity.reason or "; ".join(parity.differences) or "no reason was recorded"

@@ -1,0 +1,34 @@
+"""What a running server does for releases, beside answering."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+
+from sqlalchemy.exc import SQLAlchemyError
+from starlette.concurrency import run_in_threadpool
+
+from inhouse.deploy import Runtime
+from inhouse.errors import InhouseError
+from inhouse.store import Workspace, registry, releases
+
+# How often it is looked for a version that is about to serve.
+LOOK_SECONDS = 0.25
+
+
+async def getting_ready(workspace: Workspace, runtime: Runtime) -> None:
+    """Load what `promote` is about to let serve, and say so."""
+    while True:
+        with suppress(InhouseError, SQLAlchemyError):  # it is looked again
+            for wish, task, number in await run_in_threadpool(releases.to_load, workspace):
+                await run_in_threadpool(_load, workspace, runtime, wish, task, number)
+        await asyncio.sleep(LOOK_SECONDS)
+
+
+def _load(workspace: Workspace, runtime: Runtime, wish: int, task: str, number: int) -> None:
+    try:
+        runtime.get_ready(registry.find_version(workspace, task, number))
+    except Exception as error:  # noqa: BLE001 - whatever it is, `promote` must hear of it
+        releases.told(workspace, wish, releases.FAILED, str(error).splitlines()[0] if str(error) else repr(error))
+    else:
+        releases.told(workspace, wish, releases.LOADED)
