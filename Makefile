@@ -20,7 +20,7 @@ ifneq ($(INDEX),)
 export INHOUSE_INDEX_URL := $(INDEX)
 endif
 
-.PHONY: demo install check lint types layers unit test fuzz fuzz-api bench bench-train bench-encoder bench-data bench-evaluate example clean
+.PHONY: demo install check lint types layers unit test fuzz fuzz-api bench bench-train bench-encoder bench-data bench-evaluate bench-serve example clean
 
 demo: install
 	$(VENV)/bin/python examples/ledger/demo.py $(DEMO)
@@ -84,6 +84,12 @@ bench-evaluate: install
 bench-data: install
 	$(PIP) install --quiet $(FROM) -c constraints.txt -e ".[bench]"
 	$(VENV)/bin/python benchmarks/data.py $(PARTS)
+
+# Reads DATA, trains small models once into BENCH_SERVE (~/.cache/inhouse/bench-serve), then measures for half an hour;
+# OPTIONS="--seconds 5 --rounds 1" is a short pass. Needs wrk: apt-get install wrk.
+bench-serve: install
+	$(VENV)/bin/python benchmarks/serve_models.py
+	$(VENV)/bin/python benchmarks/serve.py $(OPTIONS)
 
 # Writes the examples' data and key files anew (they are committed; the result is the same byte for byte).
 example: install

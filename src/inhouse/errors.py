@@ -76,6 +76,10 @@ class InputError(InhouseError, ValueError):
     exit_code = 3
 
 
+class PromptTooLong(InputError):
+    """An input has more tokens than the model reads."""
+
+
 class NotFound(InputError, LookupError):
     """A task, dataset, version or answer that is asked for does not exist."""
 

@@ -242,6 +242,21 @@ def test_where_there_is_no_time_for_all_the_best_alternative_keeps_its_sample_an
     assert any("`inhouse evaluate t --contender good` asks all" in note for note in given.notes)
 
 
+def test_where_there_is_time_for_a_thousand_and_not_for_all_a_thousand_are_asked(monkeypatch):
+    given, ask = of_many(monkeypatch, tests=30_000, good=6)
+
+    def slowly(asked):
+        time.sleep(0.001 * len(asked.questions))
+        return ask["good"](asked)
+
+    slow = [*asking.contenders_of(given.task)]
+    slow[1] = Contender("good", slowly)
+    monkeypatch.setattr(asking, "contenders_of", lambda task: slow)
+    found = {a.name: a for a in ask_all(given, budget=TimeBudget(8 / 60))}
+    assert sum(p.asked for p in found["good"].test) == 1000
+    assert any(note.startswith("good was asked 1,000 of 30,000 test examples") for note in given.notes)
+
+
 def test_the_best_way_of_prompting_is_asked_a_thousand_where_another_leads(monkeypatch):
     given, ask = of_many(monkeypatch, tests=3000, linear=8, poor=4, good=6)
     found = {a.name: a for a in ask_all(given)}

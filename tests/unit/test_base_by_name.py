@@ -104,7 +104,7 @@ def test_nobody_judges_a_base(server):
 @pytest.mark.parametrize(
     ("messages", "said"),
     [
-        ([], "the last message must be the user's"),
+        ([], "Invalid 'messages': empty array"),
         (TURNS[:3], "the last message must be the user's"),
         ([{"role": "tool", "content": "x"}], "role 'tool'"),
         ([{"role": "user", "content": "card " * 1100}], "prompt and answer have 1024 together"),

@@ -53,10 +53,15 @@ def test_embeddings_through_either_line_of_the_official_client(server, base, lin
         (400, "invalid_value", "input", "empty"),
         (400, "invalid_value", "input", "empty"),
         (400, None, None, ""),
-        (400, None, None, f"input 1 takes 602 tokens, and the encoder reads {encoder.longest} at most"),
+        (
+            400,
+            "context_length_exceeded",
+            "input",
+            f"input 1 takes 602 tokens, and the encoder reads {encoder.longest} at most",
+        ),
         (404, "model_not_found", None, f"Sentence encoders here: {name}"),
         (404, "model_not_found", None, f"Sentence encoders here: {name}"),
-        (400, "invalid_value", "truncate", "Extra inputs are not permitted"),
+        (400, "unknown_parameter", "truncate", "Unrecognized request argument: truncate"),
     ]
     for (status, code, param, message), (its_status, its_code, its_param, part) in zip(
         told["refused"], said, strict=True

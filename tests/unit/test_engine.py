@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from inhouse.core import Example, Provenance, Task
-from inhouse.engine import find_spec, get_base
+from inhouse.engine import find_spec, get_base, openvino_engine
 from inhouse.engine.answers import Question, answer_all, answer_form, as_prediction
 from inhouse.engine.chat_template import ChatTemplate
 from inhouse.engine.gguf_file import write_gguf
@@ -308,6 +308,34 @@ def test_a_request_that_nobody_waits_for_is_dropped(own_engine, template):
     assert len(steps) < 200
     (other,) = own_engine.generate([prompt], max_new_tokens=60, grammar=GRAMMAR)
     assert other.finished
+
+
+def test_who_is_answered_can_ask_again_before_the_next_step(own_engine, template, monkeypatch):
+    monkeypatch.setattr(openvino_engine, "LULL", 1.0)
+    monkeypatch.setattr(openvino_engine, "MOST_LULL", 5.0)
+    prompt = template.prompt_ids(trained_messages("", {"text": "refund please"}))
+    inner, done, happened = own_engine._pipeline, queue.SimpleQueue(), []
+
+    def add_request(*asked):
+        happened.append("add")
+        return inner.add_request(*asked)
+
+    def step():
+        happened.append("step")
+        inner.step()
+
+    def ask_again(item):
+        if item is None:
+            happened.append("answered")
+            threading.Timer(0.1, own_engine.submit, (prompt, short, done.put), {"every_token": False}).start()
+
+    own_engine._pipeline = Pipeline(inner, add_request=add_request, step=step)
+    short = Wishes(5, GRAMMAR)
+    long = own_engine.submit(prompt, Wishes(900, labels_grammar(["é" * 400])), lambda _: None, every_token=False)
+    own_engine.submit(prompt, short, ask_again, every_token=False)
+    assert done.get(timeout=20) is not None
+    long.cancel()
+    assert happened[happened.index("answered") + 1] == "add"
 
 
 # ---------------------------------------------------------------------- adapters and files

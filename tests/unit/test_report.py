@@ -199,6 +199,11 @@ def test_the_engineer_finds_what_to_check(page: Page):
             "train",
             "add about 1,200 examples to learn from. inhouse add tickets FILE, then inhouse train",
         ),
+        (
+            "collect_more",
+            None,
+            "Next: inhouse evaluate tickets --contender tfidf-linear (it asks the rest of the test).",
+        ),
         ("reject", None, "do not use any of these"),
         ("reject", None, "inhouse clean tickets (it helps to find faults in the examples), then inhouse train tickets"),
     ],

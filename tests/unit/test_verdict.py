@@ -117,6 +117,15 @@ def test_collects_more_where_neither_is_shown() -> None:
     )
 
 
+def test_the_rest_of_the_test_is_asked_before_more_examples_are_wanted() -> None:
+    asked = np.arange(N) < 120
+    other = replace(answers("prompted", first(100) & asked, 0.8), asked=asked)
+    verdict = judge(answers("fine-tuned", first(105)), other)
+    assert (verdict.decision, verdict.more_examples, verdict.more_of) == ("collect_more", None, None)
+    assert "so ask prompted the other 120 test examples, which there was no time for" in verdict.reason
+    assert "add about" not in verdict.reason
+
+
 def test_collects_training_examples_where_bars_are_missed_but_the_curve_rises() -> None:
     verdict = judge(answers("fine-tuned", first(204)), answers("tfidf-linear", first(180)), minimum=0.95, curve=rising)
     assert (verdict.decision, verdict.winner, verdict.more_examples) == ("collect_more", "fine-tuned", 500)

@@ -16,6 +16,7 @@ from inhouse import __version__
 from inhouse.api import errors
 from inhouse.api.caller import Access, Caller, require_guards
 from inhouse.api.deliveries import Deliverer
+from inhouse.api.invalid import on_invalid_request
 from inhouse.api.middleware import Surrounding
 from inhouse.api.releasing import getting_ready
 from inhouse.api.routes import ROUTERS
@@ -118,6 +119,6 @@ def make_app(
     app.add_middleware(Surrounding, hosts=hosts, most_bytes=most_bytes, ended=metrics.ended)
     app.add_exception_handler(errors.ApiError, errors.on_api_error)
     app.add_exception_handler(InhouseError, errors.on_inhouse_error)
-    app.add_exception_handler(RequestValidationError, errors.on_invalid_request)
+    app.add_exception_handler(RequestValidationError, on_invalid_request)
     app.add_exception_handler(HTTPException, errors.on_http_error)
     return app

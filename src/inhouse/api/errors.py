@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from fastapi import Request
-from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
+from inhouse.api.refused import reason_of
 from inhouse.errors import (
     Busy,
     DiskFull,
@@ -19,6 +19,7 @@ from inhouse.errors import (
     ModelUnavailable,
     NotFound,
     ParityFailed,
+    PromptTooLong,
     Refused,
 )
 
@@ -33,10 +34,15 @@ _STATUSES: tuple[tuple[type[InhouseError], int, str | None], ...] = (
     (DiskFull, 507, None),
     (Busy, 503, None),
     (ModelUnavailable, 503, None),
+    (PromptTooLong, 400, "context_length_exceeded"),
     (InputError, 400, None),
     (ParityFailed, 403, "parity_failed"),
     (Refused, 403, None),
 )
+
+
+# What each endpoint calls the text that a model reads.
+_TEXTS = {"/v1/chat/completions": "messages", "/v1/completions": "prompt", "/v1/embeddings": "input"}
 
 
 class ErrorObject(BaseModel):
@@ -83,25 +89,21 @@ async def on_api_error(_request: Request, error: Exception) -> JSONResponse:
     return error_response(error.status, error.message, code=error.code, param=error.param)
 
 
-async def on_inhouse_error(_request: Request, error: Exception) -> JSONResponse:
+async def on_inhouse_error(request: Request, error: Exception) -> JSONResponse:
     """Handler of every `InhouseError`: what happened and the remedy."""
     assert isinstance(error, InhouseError)
     status, code = next(((s, c) for kind, s, c in _STATUSES if isinstance(error, kind)), (500, None))
-    return error_response(status, f"{error.what}. {error.remedy}" if error.remedy else error.what, code=code)
-
-
-async def on_invalid_request(_request: Request, error: Exception) -> JSONResponse:
-    """Handler of a body that does not fit: names the first field at fault."""
-    assert isinstance(error, RequestValidationError)
-    first = error.errors()[0]
-    place = ".".join(str(p) for p in first["loc"] if p not in ("body", "query"))
-    message = f"{place or 'body'}: {first['msg']}"
-    return error_response(400, message, code="invalid_value", param=place or None)
+    param = _TEXTS.get(request.url.path) if isinstance(error, PromptTooLong) else None
+    message = f"{error.what}. {error.remedy}" if error.remedy else error.what
+    return error_response(status, message, code=code, param=param)
 
 
 async def on_http_error(request: Request, error: Exception) -> JSONResponse:
     """Handler of unknown paths and methods."""
     assert isinstance(error, HTTPException)
     if error.status_code == 404:
+        if reason := reason_of(request.url.path):
+            told = f"{request.method} {request.url.path} is not supported: {reason}"
+            return error_response(404, told, code="unsupported_endpoint")
         return error_response(404, f"there is nothing at {request.method} {request.url.path}", code="unknown_url")
     return error_response(error.status_code, str(error.detail))

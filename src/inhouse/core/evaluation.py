@@ -103,7 +103,8 @@ class Verdict(Frozen):
 
     Attributes:
         gain: of the fine-tuned side over the alternative, whichever is the `winner`, with its 95 % interval.
-        more_examples: how many more examples would settle it, as far as that is known, and `more_of` which.
+        more_examples: how many more examples would settle it, as far as that is known, and `more_of` which; of neither
+            where the alternative was not asked the whole test yet.
     """
 
     decision: Decision
@@ -402,8 +403,12 @@ class Evaluation(Frozen):
         if verdict.decision == "collect_more" and verdict.more_of == "test":
             fifth = "without a test file of your own leave out --test: about a fifth of what you add becomes test"
             return (f"inhouse add {task} --test FILE", fifth), *again
-        if verdict.decision == "collect_more":
+        if verdict.decision == "collect_more" and verdict.more_of == "train":
             return (f"inhouse add {task} FILE", ""), *again
+        if verdict.decision == "collect_more":
+            sides = (verdict.winner, verdict.against or verdict.winner)
+            other = next(side for side in sides if not side.startswith("fine-tuned"))
+            return ((f"inhouse evaluate {task} --contender {other}", "it asks the rest of the test"),)
         if verdict.decision == "adopt" or any(c.servable for c in self.contenders if c.name == verdict.winner):
             return (f"inhouse promote {task}", ""), ("inhouse serve", "")
         return ()

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from inhouse.engine import Base
 from inhouse.engine.bases import bases_here
 from inhouse.engine.encoder import SentenceEncoder
-from inhouse.errors import InputError, ModelNotFound
+from inhouse.errors import ModelNotFound, PromptTooLong
 from inhouse.store import Settings
 
 MOST_LOADED = 2
@@ -60,7 +60,7 @@ class Embedder:
         """The vectors of some texts.
 
         Raises (in the future):
-            InputError: a text is longer than the encoder reads: its end would count for nothing.
+            PromptTooLong: a text is longer than the encoder reads: its end would count for nothing.
         """
         return self._thread.submit(self._embed, base.folder, texts)
 
@@ -69,7 +69,7 @@ class Embedder:
         counts = encoder.counts(texts)
         for place, count in enumerate(counts):
             if count > encoder.longest:
-                raise InputError(
+                raise PromptTooLong(
                     f"input {place} takes {count} tokens, and the encoder reads {encoder.longest} at most",
                     "cut it into parts",
                 )

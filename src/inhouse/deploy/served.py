@@ -30,7 +30,7 @@ from inhouse.engine.protocol import Generation, Progress, StreamingEngine, Wishe
 from inhouse.engine.retrieval import DEPTH, fitting, most_alike, room_for_shots
 from inhouse.engine.schema_grammar import wished_grammar
 from inhouse.engine.stop_strings import NO_STOPS, StopStrings
-from inhouse.errors import InputError
+from inhouse.errors import InputError, PromptTooLong
 from inhouse.scoring import outline_checks
 from inhouse.scoring.mentions import mentioned_fields
 from inhouse.store import Workspace
@@ -209,12 +209,12 @@ class ServedModel(Served):
             inputs: shortened where that is needed; `_whole` is what was asked.
 
         Raises:
-            InputError: it is longer than what it reads.
+            PromptTooLong: it is longer than what it reads.
         """
         recipe = self.version.lineage["recipe"]
         ids = self.template.prompt_ids(trained_messages(recipe["system"], inputs, chat=self.version.chat))
         if len(ids) > recipe["max_tokens"]:
-            raise InputError(
+            raise PromptTooLong(
                 f"the input takes {len(ids)} tokens and the model was trained for at most {recipe['max_tokens']}",
                 'shorten it, or train again with train.trim = "relevance" or a larger train.max_tokens in task.toml',
             )
@@ -372,7 +372,7 @@ class ServedPrompt(ServedModel):
             shown = self._shots.of(render_input(whole), self._most, len(alone))
         ids = self.template.prompt_ids(self._frame.messages(inputs, shown, chat=self.version.chat))
         if len(ids) > self._most:
-            raise InputError(f"the prompt takes {len(ids)} tokens, of {self._most} at most", "shorten the input")
+            raise PromptTooLong(f"the prompt takes {len(ids)} tokens, of {self._most} at most", "shorten the input")
         return ids
 
 
@@ -398,7 +398,7 @@ class ServedBase(ServedModel):
         text = prompt_in(inputs)
         ids = self.template.prompt_ids(conversation(inputs)) if text is None else self.template.plain_ids(text)
         if len(ids) >= self._context:
-            raise InputError(
+            raise PromptTooLong(
                 f"the prompt takes {len(ids)} tokens, and prompt and answer have {self._context} together",
                 "shorten it",
             )

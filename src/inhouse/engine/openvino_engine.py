@@ -6,6 +6,7 @@ import itertools
 import queue
 import shutil
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -35,6 +36,10 @@ SEQUENCES = 64
 # Letters of all grammars in one pipeline. It keeps every one that it ever compiled (some 50 bytes for each letter), and
 # only a new pipeline forgets them.
 MOST_GRAMMAR = 8_000_000
+# Seconds. `step` holds Python's lock to its end, and the rest of the process stands still meanwhile. After a step that
+# told somebody something the worker leaves the lock to others until none came for `LULL`, at most for `MOST_LULL`.
+LULL = 0.001
+MOST_LULL = 0.02
 # Requests handed over at a time: enough to keep every batch full, few enough for a progress bar to move.
 CHUNK = 256
 
@@ -94,6 +99,7 @@ class OpenVinoEngine(StreamingEngine):
         self._grammars: set[int] = set()  # the hashes of those that the pipeline knows
         self._letters = 0  # and how long they are together
         self._live: list[_Request] = []  # what the worker has handed to the pipeline
+        self._told = False  # whether its last step told somebody something
         self._door = threading.Lock()  # of the inbox: nothing comes in once the worker has emptied it for good
         self._worker: threading.Thread | None = None
         self._inbox: queue.SimpleQueue[_Request | None] = queue.SimpleQueue()
@@ -190,9 +196,11 @@ class OpenVinoEngine(StreamingEngine):
 
     def _take(self, live: list[_Request]) -> bool:
         """Hand waiting requests to the pipeline, or wait for one; False when the engine is being closed."""
+        until, self._told = time.monotonic() + MOST_LULL if self._told else 0.0, False
         while not (live and self._is_full()):
             try:
-                request = self._inbox.get(block=not live)
+                lull = time.monotonic() < until
+                request = self._inbox.get(block=lull or not live, timeout=LULL if live else None)
             except queue.Empty:
                 return True
             if request is None:
@@ -243,8 +251,10 @@ class OpenVinoEngine(StreamingEngine):
         finished = request.handle.get_status() != self._genai.GenerationStatus.RUNNING
         if grown if request.every_token else finished and request.ids:
             request.tell(self._generation(request))
+            self._told = True
         if finished:
             request.tell(None)
+            self._told = True
         return not finished
 
     # ------------------------------------------------------------------ pieces

@@ -49,11 +49,15 @@ async def get_model(name: str, request: Request) -> dict[str, Any]:
 
 
 def _encoder(base: Base, name: str = "") -> dict[str, Any]:
-    created = int(converted_at(base.folder))
     own = base.spec.name
-    return {"id": name or own, "object": "model", "created": created, "owned_by": "inhouse", "root": own}
+    return _shape(name or own, int(converted_at(base.folder)), own)
 
 
 def _model(name: str, version: ModelVersion) -> dict[str, Any]:
-    created = unix(version.created_at)
-    return {"id": name, "object": "model", "created": created, "owned_by": "inhouse", "root": version.name}
+    return _shape(name, unix(version.created_at), version.name)
+
+
+def _shape(name: str, created: int, root: str) -> dict[str, Any]:
+    """What OpenAI tells of a model; nothing here is shut down on a date."""
+    facts = {"id": name, "object": "model", "created": created, "owned_by": "inhouse"}
+    return {**facts, "shutdown_date": None, "root": root}

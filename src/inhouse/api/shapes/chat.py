@@ -44,7 +44,7 @@ class ChatMessage(BaseModel):
 class ChatRequest(Wishes):
     """The body."""
 
-    messages: list[ChatMessage]
+    messages: list[ChatMessage] = Field(min_length=1)
     logprobs: bool | None = False
     top_logprobs: int | None = Field(default=None, ge=0, le=20)
     response_format: dict[str, Any] | None = None
@@ -128,11 +128,19 @@ def usage_chunk(head: Head, answers: Sequence[Answered]) -> dict[str, Any]:
     return {**head.of("chat.completion.chunk"), "choices": [], "usage": usage_of([answers])}
 
 
-def usage_of(answers: Sequence[Sequence[Answered]]) -> dict[str, int]:
-    """How many tokens were read, once of each prompt whatever the number of its answers, and written."""
+def usage_of(answers: Sequence[Sequence[Answered]]) -> dict[str, Any]:
+    """How many tokens were read, once of each prompt whatever the number of its answers, and written.
+
+    openvino-genai does not tell how many tokens of a prompt came from its cache: 0 is never more than did.
+    """
     prompt = sum(of_prompt[0].prediction.prompt_tokens for of_prompt in answers)
     written = sum(answered.prediction.answer_tokens for of_prompt in answers for answered in of_prompt)
-    return {"prompt_tokens": prompt, "completion_tokens": written, "total_tokens": prompt + written}
+    return {
+        "prompt_tokens": prompt,
+        "completion_tokens": written,
+        "total_tokens": prompt + written,
+        "prompt_tokens_details": {"cached_tokens": 0},
+    }
 
 
 def none_among(answers: Sequence[Answered]) -> ApiError | None:

@@ -37,7 +37,7 @@ def require_logprobs(logprobs: bool | None, top: int | None) -> None:
         ApiError
     """
     if top is not None and not logprobs:
-        what = "`top_logprobs` is only for `logprobs`: set it to true"
+        what = "The 'top_logprobs' parameter is only allowed when 'logprobs' is enabled."
         raise ApiError(400, what, code="invalid_value", param="top_logprobs")
 
 

@@ -149,18 +149,26 @@ def _ask_more(
         return
     ahead = {name: _on_validation(given, answers[name]) for name, c in there.items() if not c.fine_tuned}
     prompting = {name: value for name, value in ahead.items() if there[name].turn == WRITING}
-    wanted = {max(prompting, key=prompting.__getitem__): _sample_of(given, SAMPLED_OF_BEST_PROMPT)} if prompting else {}
-    wanted |= {max(ahead, key=ahead.__getitem__): given} if ahead else {}
-    for name, asked in wanted.items():
+    wanted: dict[str, list[Field]] = {}
+    if prompting:
+        wanted[max(prompting, key=prompting.__getitem__)] = [_sample_of(given, SAMPLED_OF_BEST_PROMPT)]
+    if ahead:
+        best = max(ahead, key=ahead.__getitem__)
+        wanted[best] = [given, *wanted.get(best, [])]  # there may be time for a thousand, and not for all
+    for name, larger in wanted.items():
         before = answers[name]
-        if before.tested >= len(asked.test):
-            continue
-        minutes = (len(asked.test) - before.tested) / before.rate / 60
-        if budget.left < minutes:
+        more = [(field, (len(field.test) - before.tested) / before.rate / 60) for field in larger]
+        more = [(field, minutes) for field, minutes in more if minutes > 0]
+        asked = next((field for field, minutes in more if minutes <= budget.left), None)
+        if more and asked is not more[0][0]:
+            field, minutes = more[0]
+            done = len(asked.test) if asked else before.tested
             given.notes.append(
-                f"{name} was asked {SAMPLED} of {len(given.test):,} test examples, as {len(asked.test):,} would take "
-                f"{_minutes(minutes)} more: `inhouse evaluate {given.task.name} --contender {name}` asks all"
+                f"{name} was asked {done:,} of {len(given.test):,} test examples, "
+                f"as {len(field.test):,} would take {_minutes(minutes)} more: "
+                f"`inhouse evaluate {given.task.name} --contender {name}` asks all"
             )
+        if asked is None:
             continue
         given.reporter.say(f"{name} is ahead on validation: it is asked {len(asked.test):,} test examples")
         if (found := _answers_of(asked, there[name])) is not None:

@@ -46,7 +46,8 @@ def decide(
     4. `not_needed`: nothing was fine-tuned, and the alternative is fit.
     5. `adopt`: the gain is beyond chance and at least `min_gain`, and the fine-tuned side is fit.
     6. `not_needed`: the alternative is fit, and is better beyond chance or the gain's upper end is under `min_gain`.
-    7. `collect_more` (test examples): whatever is left, which is
+    7. `collect_more` (test examples; or, as in rule 2, none where the two sides were not asked the whole test: the
+       rest is to be asked first): whatever is left, which is
        a. the interval holds both 0 and `min_gain`;
        b. the gain is beyond chance, its estimate under `min_gain`, its upper end not;
        c. only the fine-tuned side meets the bar, but not by `min_gain`: too close to the bar to rest on it;

@@ -110,7 +110,10 @@ DrawCurve = Callable[[], CurveSeen | None]
 
 @dataclass(frozen=True)
 class Case:
-    """Everything that the decision rests on. `tuned` and `gain` are None where nothing was fine-tuned."""
+    """Everything that the decision rests on. `tuned` and `gain` are None where nothing was fine-tuned.
+
+    `unasked`: how many test examples there are beside the `expected` ones that both sides were asked.
+    """
 
     tuned: Side | None
     other: Side
@@ -120,6 +123,7 @@ class Case:
     comparisons: tuple[Comparison, ...]
     contenders: frozenset[str]
     expected: Sequence[str]
+    unasked: int
     metrics: MetricsSection
     leaked: int
     mend: str
@@ -209,6 +213,7 @@ def weigh(
         ),
         contenders=frozenset(c.name for c in answers),
         expected=told_of,
+        unasked=len(expected) - len(told_of),
         metrics=metrics,
         leaked=leaked,
         mend=mend,

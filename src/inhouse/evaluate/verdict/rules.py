@@ -65,9 +65,11 @@ def _nobody_beats_floor(case: Case) -> Outcome | None:
         return Outcome("reject", case.leader, conclusion)
     tests = len(case.expected)
     more = max(_more_tests(gain, tests, worth, len(case.over_floor)) for gain in open_yet)
+    open_yet_told = f"{missed}, and {count(tests, 'example')} cannot tell"
+    if case.unasked:
+        return _ask_rest(case, case.leader, open_yet_told)
     todo = f"so add about {more:,} test examples, and more to learn from, then train and evaluate again"
-    conclusion = f"{missed}, and {count(tests, 'example')} cannot tell, {todo}"
-    return Outcome("collect_more", case.leader, conclusion, more, "test")
+    return Outcome("collect_more", case.leader, f"{open_yet_told}, {todo}", more, "test")
 
 
 def _nobody_meets_bar(case: Case) -> Outcome | None:
@@ -125,15 +127,23 @@ def _not_needed(case: Case) -> Outcome | None:
 
 def _undecided(case: Case) -> Outcome:
     tuned, gain = _tuned(case)
+    # Until then, who alone is fit serves.
+    fit = [s.name for s in case.sides if s.fit]
+    winner = fit[0] if len(fit) == 1 else case.leader
+    if case.unasked:
+        return _ask_rest(case, winner, _open_question(case, tuned, gain))
     more = _more_tests(gain, len(case.expected), case.metrics.min_gain, len(case.comparisons))
     todo = f"so add about {more:,} test examples and evaluate again"
     curve = case.curve()
     if curve is not None and curve.rises:
         todo += f" (more training examples would help too: the learning curve still rises, {curve.told})"
-    # Until then, who alone is fit serves.
-    fit = [s.name for s in case.sides if s.fit]
-    winner = fit[0] if len(fit) == 1 else case.leader
     return Outcome("collect_more", winner, f"{_open_question(case, tuned, gain)}, {todo}", more, "test")
+
+
+def _ask_rest(case: Case, winner: str, question: str) -> Outcome:
+    """Examples that are there and were not asked come before any that would have to be made."""
+    rest = f"the other {count(case.unasked, 'test example')}, which there was no time for"
+    return Outcome("collect_more", winner, f"{question}, so ask {called(case.other.name)} {rest}")
 
 
 RULES: tuple[Callable[[Case], Outcome | None], ...] = (
