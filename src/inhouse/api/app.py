@@ -18,7 +18,7 @@ from inhouse.api.caller import Access, Caller, require_guards
 from inhouse.api.deliveries import Deliverer
 from inhouse.api.invalid import on_invalid_request
 from inhouse.api.middleware import Surrounding
-from inhouse.api.releasing import getting_ready
+from inhouse.api.releasing import getting_ready, tending_canaries
 from inhouse.api.routes import ROUTERS
 from inhouse.api.routes.uploads import MOST_PART_BYTES
 from inhouse.api.telemetry import Metrics
@@ -50,7 +50,8 @@ def most_bytes(method: str, path: str) -> int:
 async def _beside(workspace: Workspace, runtime: Runtime) -> AsyncIterator[None]:
     """What a server does beside answering."""
     deliverer = Deliverer(workspace)
-    work = [asyncio.create_task(one) for one in (_expiring(workspace), getting_ready(workspace, runtime))]
+    beside = (_expiring(workspace), getting_ready(workspace, runtime), tending_canaries(workspace, runtime))
+    work = [asyncio.create_task(one) for one in beside]
     try:
         with serving(workspace):
             yield

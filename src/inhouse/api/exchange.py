@@ -18,7 +18,7 @@ from inhouse.api.errors import ApiError
 from inhouse.api.shapes.chat import Head
 from inhouse.core import Prediction, Trace
 from inhouse.deploy import LIKELIEST, Answered, Ask, Chosen, Fallbacks, Fell, Options
-from inhouse.errors import InhouseError
+from inhouse.errors import InhouseError, InputError, ModelUnavailable
 from inhouse.store.database import now
 from inhouse.store.trace_writer import TraceWriter
 
@@ -33,7 +33,8 @@ class Exchange:
     """A request as far as it has come; however it ends, it becomes a Trace.
 
     `inputs` holds the raw text under no field's name until it was read as the task's input; `key` is the id of the key
-    that asks. `tags` tell of an answer by a fallback why, and what the version had answered.
+    that asks. `tags` tell of an answer by a fallback why, and what the version had answered. `outcome` says of a
+    request without an answer whether it was `refused`, as it could not be read, or the client `left`.
     """
 
     head: Head
@@ -49,6 +50,7 @@ class Exchange:
     kept: bool = False
     key: str = ""
     tags: dict[str, str] = field(default_factory=dict)
+    outcome: str = "left"
 
     @asynccontextmanager
     async def traced(self, writer: TraceWriter) -> AsyncIterator[None]:
@@ -106,12 +108,14 @@ class Exchange:
 
     def ended(self, answers: Sequence[Answered]) -> None:
         """Note the answers. Of several the Trace keeps the first."""
-        self.answered = answers[0]
+        self.answered, self.outcome = answers[0], ""
         if self.answered.trimmed:
             self.warnings.append(TRIMMED)
 
     def failed(self, error: Exception) -> None:
         """Note why there is no answer, in one line."""
+        refused = isinstance(error, ApiError | InputError) and not isinstance(error, ModelUnavailable)
+        self.outcome = "refused" if refused else ""
         if isinstance(error, InhouseError):
             self.error = error.what
         else:
@@ -156,7 +160,7 @@ class Exchange:
             key=self.key,
             ttft_ms=self.first_ms,
             asked=self._asked(),
-            tags=self.tags,
+            tags={**self.tags, **({"outcome": self.outcome} if self.outcome else {})},
         )
 
     def _asked(self) -> dict[str, Any]:

@@ -10,10 +10,13 @@ from starlette.concurrency import run_in_threadpool
 
 from inhouse.deploy import Runtime
 from inhouse.errors import InhouseError
+from inhouse.pipeline import canary
 from inhouse.store import Workspace, registry, releases
 
 # How often it is looked for a version that is about to serve.
 LOOK_SECONDS = 0.25
+# How often canaries are weighed, at most.
+CANARY_SECONDS = 1.0
 
 
 async def getting_ready(workspace: Workspace, runtime: Runtime) -> None:
@@ -32,3 +35,14 @@ def _load(workspace: Workspace, runtime: Runtime, wish: int, task: str, number: 
         releases.told(workspace, wish, releases.FAILED, str(error).splitlines()[0] if str(error) else repr(error))
     else:
         releases.told(workspace, wish, releases.LOADED)
+
+
+async def tending_canaries(workspace: Workspace, runtime: Runtime) -> None:
+    """Begin, weigh and return the canaries of all tasks."""
+    while True:
+        counting = 0.0
+        for task in await run_in_threadpool(workspace.task_names):
+            with suppress(InhouseError, SQLAlchemyError):  # it is tried again
+                counting += await run_in_threadpool(canary.tend, workspace, task, runtime.get_ready)
+        # Counting takes longer the longer a canary runs: never more than a twentieth of the time.
+        await asyncio.sleep(max(CANARY_SECONDS, 20 * counting))

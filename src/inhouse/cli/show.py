@@ -350,12 +350,25 @@ def status(result: dict[str, Any]) -> str:
             known = version["decision"] and version["value"] is not None
             told = f", {_word(version['metric'])} {version['value']:.1%}, {version['decision']}" if known else ""
             lines.append(f"  {version['name']}: dataset {version['dataset']}{told} {' '.join(marks)}".rstrip())
+        if canary := task["canary"]:
+            lines.append(f"  canary: {_canary(canary)}")
         if task["requests"]:
             lines.append(f"  served: {task['requests']} requests")
         lines.append(f"  next: {task['next']}")
     if not result["tasks"]:
         return _next(lines, "inhouse init TASK")
     return "\n".join(lines)
+
+
+def _canary(canary: dict[str, Any]) -> str:
+    counts = ", ".join(
+        f"{counted(arm['requests'], 'request')} to the {name} ({arm['errors']} without an answer, "
+        f"{arm['reviews']} for a person)"
+        for name in ("canary", "champion")
+        if (arm := canary.get(name)) and isinstance(arm, dict)
+    )
+    state = f": {canary['reason']}" if canary["reason"] else f"; {counts}" if counts else ""
+    return f"{canary['version']} has {canary['share']:.0%}, {canary['state']}{state}"
 
 
 def checkup(result: Checkup) -> str:

@@ -25,6 +25,7 @@ from inhouse.core import (
 from inhouse.core.json_schema import parse_object
 from inhouse.engine import ENCODER, get_base, require_base
 from inhouse.errors import NotFound
+from inhouse.pipeline import canary
 from inhouse.pipeline.corrections import store_corrected, waiting_corrections
 from inhouse.pipeline.evaluating import evaluate
 from inhouse.pipeline.evaluating.field import encoders_of
@@ -263,6 +264,7 @@ def _task_status(workspace: Workspace, task: Task) -> dict[str, Any]:
         "versions": [_version_status(v) for v in known],
         "champion": f"{name}@{champion}" if champion else None,
         "candidate": f"{name}@{candidate}" if candidate else None,
+        "canary": canary.told(workspace, name),
         "unfinished_runs": unfinished,
         "requests": traffic.trace_count(workspace, name),
         "next": _next_step(name, number, known, champion, candidate, unfinished),

@@ -41,7 +41,7 @@ async def chat_completions(body: ChatRequest, request: Request) -> JSONResponse 
     state = request.app.state
     caller = caller_of(request)
     caller.require_model(body.model)
-    chosen: Chosen = await run_in_threadpool(state.dispatcher.choose, body.model, caller.tasks)
+    chosen: Chosen = await run_in_threadpool(state.dispatcher.choose, body.model, caller.tasks, body.asks)
     _refuse_what_is_not_done(body, chosen.version)
     options = _options(body, chosen.version)
     exchange = _begun(body, chosen, options)

@@ -31,7 +31,7 @@ async def completions(body: CompletionRequest, request: Request) -> JSONResponse
     state = request.app.state
     caller = caller_of(request)
     caller.require_model(body.model)
-    chosen: Chosen = await run_in_threadpool(state.dispatcher.choose, body.model, caller.tasks)
+    chosen: Chosen = await run_in_threadpool(state.dispatcher.choose, body.model, caller.tasks, body.asks)
     body.refuse_what_is_not_done()
     body.refuse_steering(chosen.version)
     exchanges = _begun(body, chosen, _options(body, chosen.version))
