@@ -21,7 +21,9 @@ from inhouse.api.middleware import Surrounding
 from inhouse.api.releasing import getting_ready, tending_canaries
 from inhouse.api.routes import ROUTERS
 from inhouse.api.routes.uploads import MOST_PART_BYTES
+from inhouse.api.shadowing import Shadows
 from inhouse.api.telemetry import Metrics
+from inhouse.core import Trace
 from inhouse.deploy import Dispatcher, Fallbacks, Runtime
 from inhouse.deploy.embedding import Embedder
 from inhouse.errors import InhouseError
@@ -47,10 +49,15 @@ def most_bytes(method: str, path: str) -> int:
 
 
 @asynccontextmanager
-async def _beside(workspace: Workspace, runtime: Runtime) -> AsyncIterator[None]:
+async def _beside(workspace: Workspace, runtime: Runtime, shadows: Shadows) -> AsyncIterator[None]:
     """What a server does beside answering."""
     deliverer = Deliverer(workspace)
-    beside = (_expiring(workspace), getting_ready(workspace, runtime), tending_canaries(workspace, runtime))
+    beside = (
+        _expiring(workspace),
+        getting_ready(workspace, runtime),
+        tending_canaries(workspace, runtime),
+        shadows.work(),
+    )
     work = [asyncio.create_task(one) for one in beside]
     try:
         with serving(workspace):
@@ -88,12 +95,19 @@ def make_app(
     """
     runtime, embedder, metrics = Runtime(workspace), Embedder(workspace.settings), Metrics()
     fallbacks = Fallbacks(workspace, runtime)
-    traces = TraceWriter(workspace, metrics.answered)
+    dispatcher = Dispatcher(workspace)
+    shadows = Shadows(workspace, runtime, dispatcher)
+
+    def hear(trace: Trace) -> None:
+        metrics.answered(trace)
+        shadows.heard(trace)
+
+    traces = TraceWriter(workspace, hear)
     metrics.watch(runtime, traces)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        async with _beside(workspace, runtime) if caller is None else nullcontext():
+        async with _beside(workspace, runtime, shadows) if caller is None else nullcontext():
             yield
         runtime.close()
         fallbacks.close()
@@ -110,7 +124,7 @@ def make_app(
         lifespan=lifespan,
         responses={"default": {"model": errors.ErrorBody, "description": "refused, or failed: what is wrong"}},
     )
-    app.state.workspace, app.state.dispatcher = workspace, Dispatcher(workspace)
+    app.state.workspace, app.state.dispatcher = workspace, dispatcher
     app.state.runtime, app.state.traces, app.state.embedder = runtime, traces, embedder
     app.state.metrics, app.state.fallbacks = metrics, fallbacks
     for router in ROUTERS:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from contextlib import suppress
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -17,6 +18,8 @@ from inhouse.store import Workspace, registry, releases
 LOOK_SECONDS = 0.25
 # How often canaries are weighed, at most.
 CANARY_SECONDS = 1.0
+
+_log = logging.getLogger("inhouse")
 
 
 async def getting_ready(workspace: Workspace, runtime: Runtime) -> None:
@@ -42,7 +45,9 @@ async def tending_canaries(workspace: Workspace, runtime: Runtime) -> None:
     while True:
         counting = 0.0
         for task in await run_in_threadpool(workspace.task_names):
-            with suppress(InhouseError, SQLAlchemyError):  # it is tried again
+            try:
                 counting += await run_in_threadpool(canary.tend, workspace, task, runtime.get_ready)
+            except Exception as error:  # noqa: BLE001 - whatever it is, the others go on, and this one is tried again
+                _log.warning("the canary of %s cannot be tended: %s", task, error)
         # Counting takes longer the longer a canary runs: never more than a twentieth of the time.
         await asyncio.sleep(max(CANARY_SECONDS, 20 * counting))

@@ -426,6 +426,15 @@ class DriftSignal(Frozen):
     examples: tuple[str, ...] = ()
 
 
+class ShadowResult(Frozen):
+    """How often a candidate that answered unseen gave the champion's answer; `errors` times it gave none."""
+
+    version: str
+    against: str
+    agreement: Metric | None
+    errors: int
+
+
 class MonitorResult(Frozen):
     """What `monitor` gives back; `contracts/monitor.schema.json` is its shape."""
 
@@ -441,6 +450,7 @@ class MonitorResult(Frozen):
     corrections: int
     decision: MonitorDecision
     reason: str
+    shadow: ShadowResult | None = None
 
 
 class Trace(Frozen):

@@ -120,6 +120,7 @@ class ReleaseSettings(BaseModel):
     latency_ms: float | None = Field(
         default=None, gt=0.0, description="`promote` refuses what takes longer: 95 % of answers, one client"
     )
+    shadow: bool = Field(default=False, description="the candidate answers too, unseen, while nobody waits")
     canary: float = Field(default=0.0, ge=0.0, le=0.5, description="share of the requests that the candidate answers")
     fallback: str = Field(
         default="",
