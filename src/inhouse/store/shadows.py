@@ -45,4 +45,4 @@ def counts(workspace: Workspace, task: str, model_version: str, champion: str) -
         .group_by(table.c.same)
     )
     with workspace.database.read() as connection:
-        return dict(connection.execute(query).tuples().all())
+        return {row[0]: row[1] for row in connection.execute(query)}
