@@ -198,6 +198,7 @@ def test_of_a_sample_everything_says_so_and_it_is_promoted_by_what_it_was_asked(
     serve(workspace, "few-shot")
     version = registry.find_version(workspace, "intents", "champion")
     assert (version.contender, version.parity.passed) == ("few-shot", True)
+    assert (version.checked.parity.passed, version.checked.parity.tokens) == (True, tests // 2)
     kept = predictions.load(workspace, "intents", version.name, "few-shot", found.dataset_fingerprint)
     assert (kept["split"] == "test").sum() == tests // 2
     monkeypatch.undo()
@@ -231,7 +232,7 @@ def test_a_prompt_that_is_enough_is_promoted_and_answers_as_it_was_judged(compar
     rows = write_csv(tmp_path / "new.csv", [{"text": row["text"]} for row in many_intents(1)])
     done = inhouse.predict(workspace, "intents", rows, tmp_path / "out.csv")
     assert (done.model_version, done.errors) == (version.name, 0)
-    with pytest.raises(UsageError, match="nothing is to be exported"):
+    with pytest.raises(UsageError, match="is an untrained base with a prompt"):
         inhouse.export(workspace, "intents", to="gguf", out=tmp_path / "out")
 
 
