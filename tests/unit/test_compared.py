@@ -198,6 +198,7 @@ def test_of_a_sample_everything_says_so_and_it_is_promoted_by_what_it_was_asked(
     serve(workspace, "few-shot")
     version = registry.find_version(workspace, "intents", "champion")
     assert (version.contender, version.parity.passed) == ("few-shot", True)
+    assert (version.checked.parity.passed, version.checked.parity.tokens) == (True, tests // 2)
     kept = predictions.load(workspace, "intents", version.name, "few-shot", found.dataset_fingerprint)
     assert (kept["split"] == "test").sum() == tests // 2
     monkeypatch.undo()

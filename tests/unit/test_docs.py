@@ -21,7 +21,7 @@ from inhouse.cli.main import app
 from inhouse.core import PRIMARY_METRICS, Decision, Task
 from inhouse.core.results import MonitorDecision
 from inhouse.core.task import FromInput
-from inhouse.store.settings import ENV_PREFIX, Settings
+from inhouse.store.settings import ENV_PREFIX, ReleaseSettings, Settings
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -149,6 +149,13 @@ def test_every_setting_its_variable_and_its_default():
         assert table[key][0] == f"`{variable}`"
         if default is not PydanticUndefined:
             assert table[key][1] == shown(default), key
+
+
+def test_every_key_of_a_tasks_release():
+    table = rows(sections(read("release.md"))["Settings"])
+    assert {key: cells[0] for key, cells in table.items()} == {
+        key: "none" if default is None else shown(default) for key, default in keys(ReleaseSettings)
+    }
 
 
 def test_every_key_of_task_toml_and_its_default():

@@ -163,6 +163,9 @@ def test_it_is_evaluated_under_its_own_name_and_promoted_and_predicts(trained_en
     for what in ("markdown", "card", "card_markdown"):
         assert result.model_version in Path(found.files[what]).read_text("utf-8")
     inhouse.promote(workspace, "intents", force=True, reason="for the test")
+    checked = registry.find_version(workspace, "intents", "champion").checked
+    assert checked.parity.passed
+    assert checked.parity.tokens == len(records.load_dataset(workspace, "intents").of("train"))
     rows = write_csv(tmp_path / "new.csv", [{"text": row["text"]} for row in many_intents(2)])
     done = inhouse.predict(workspace, "intents", rows, tmp_path / "out.csv")
     assert (done.model_version, done.rows, done.errors) == (result.model_version, 24, 0)
@@ -1061,6 +1064,7 @@ def test_a_linear_model_that_is_enough_is_promoted_and_answers_as_it_was_judged(
     dataset = records.load_dataset(evaluated, "intents")
     kept = predictions.load(evaluated, "intents", "intents@1", name, dataset.fingerprint)
     test = dataset.of("test")
+    assert (version.checked.parity.passed, version.checked.parity.tokens) == (True, len(test))
     served = open_served(evaluated, version)
     try:
         answers = [a.prediction for a in served.answer([e.inputs for e in test])]

@@ -13,8 +13,9 @@ import pytest
 from fastapi.testclient import TestClient
 
 from inhouse.api.app import make_app
-from inhouse.core import Feedback, Trace
+from inhouse.core import Feedback, Silent, Trace
 from inhouse.core.json_schema import parse_object, validate
+from inhouse.pipeline.release_check import check_served
 from inhouse.store import Workspace, predictions, records, registry, traffic
 from inhouse.store.database import now
 
@@ -452,3 +453,17 @@ def test_a_metric_of_another_kind_is_refused_with_its_line(kinds, cli):
     assert done.code == 3
     assert "accuracy" in done.err
     assert "Traceback" not in done.err
+
+
+@pytest.mark.parametrize("name", ["orders", "letters", "chats"])
+def test_what_the_trainer_computed_is_compared_again_without_it(kinds, name):
+    """The same engine and file give what they gave at the training, through the renderer that serves."""
+    folder, _ = kinds
+    workspace = Workspace(folder)
+    version = check_served(workspace, registry.find_version(workspace, name, "latest"), Silent())
+    workspace.close()
+    now, before = version.checked.parity, version.parity
+    assert 0 < now.tokens <= before.tokens
+    assert now.mean_logprob_difference < max(0.05, 2 * before.mean_logprob_difference)
+    assert now.top1_agreement + now.ties / now.tokens > 0.95
+    assert version.checked.latency_p95_ms > 0

@@ -183,6 +183,7 @@ def test_what_a_killed_training_leaves_is_told_and_cleared(pair):
 
 def test_python_and_command_do_the_same(pair):
     changing = {"file", "out", "seconds", "tokens_per_second", "run", "resumed", "workspace", "created_at", "card"}
+    changing |= {"latency_p95_ms"}
 
     def plain(value):
         if isinstance(value, dict):

@@ -18,14 +18,18 @@ from inhouse.api.caller import Access, Caller, require_guards
 from inhouse.api.deliveries import Deliverer
 from inhouse.api.invalid import on_invalid_request
 from inhouse.api.middleware import Surrounding
+from inhouse.api.releasing import getting_ready, tending_canaries
 from inhouse.api.routes import ROUTERS
 from inhouse.api.routes.uploads import MOST_PART_BYTES
+from inhouse.api.shadowing import Shadows
 from inhouse.api.telemetry import Metrics
-from inhouse.deploy import Dispatcher, Runtime
+from inhouse.core import Trace
+from inhouse.deploy import Dispatcher, Fallbacks, Runtime
 from inhouse.deploy.embedding import Embedder
 from inhouse.errors import InhouseError
 from inhouse.store import Workspace, files, uploads
 from inhouse.store.files import MOST_FILE_BYTES
+from inhouse.store.releases import serving
 from inhouse.store.trace_writer import TraceWriter
 
 MOST_BYTES = 4 * 2**20
@@ -45,15 +49,23 @@ def most_bytes(method: str, path: str) -> int:
 
 
 @asynccontextmanager
-async def _beside(workspace: Workspace) -> AsyncIterator[None]:
+async def _beside(workspace: Workspace, runtime: Runtime, shadows: Shadows) -> AsyncIterator[None]:
     """What a server does beside answering."""
-    deliverer, expiring = Deliverer(workspace), asyncio.create_task(_expiring(workspace))
+    deliverer = Deliverer(workspace)
+    beside = (
+        _expiring(workspace),
+        getting_ready(workspace, runtime),
+        tending_canaries(workspace, runtime),
+        shadows.work(),
+    )
+    work = [asyncio.create_task(one) for one in beside]
     try:
-        yield
+        with serving(workspace):
+            yield
     finally:
-        expiring.cancel()
-        with suppress(asyncio.CancelledError):
-            await expiring
+        for one in work:
+            one.cancel()
+        await asyncio.gather(*work, return_exceptions=True)
         await run_in_threadpool(deliverer.close)
 
 
@@ -77,16 +89,28 @@ def make_app(
         hosts: names that requests may be addressed to; others are refused, so that a web page opened on this machine
             cannot reach the API by a name of its own (DNS rebinding).
         caller: who makes all requests, and need show no key; None: whoever shows one.
+
+    Raises:
+        ConfigError, ModelUnavailable, OutboundForbidden: a fallback of the settings cannot answer (see `Fallbacks`).
     """
     runtime, embedder, metrics = Runtime(workspace), Embedder(workspace.settings), Metrics()
-    traces = TraceWriter(workspace, metrics.answered)
+    fallbacks = Fallbacks(workspace, runtime)
+    dispatcher = Dispatcher(workspace)
+    shadows = Shadows(workspace, runtime, dispatcher)
+
+    def hear(trace: Trace) -> None:
+        metrics.answered(trace)
+        shadows.heard(trace)
+
+    traces = TraceWriter(workspace, hear)
     metrics.watch(runtime, traces)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        async with _beside(workspace) if caller is None else nullcontext():
+        async with _beside(workspace, runtime, shadows) if caller is None else nullcontext():
             yield
         runtime.close()
+        fallbacks.close()
         embedder.close()
         traces.close()
         workspace.close()
@@ -100,9 +124,9 @@ def make_app(
         lifespan=lifespan,
         responses={"default": {"model": errors.ErrorBody, "description": "refused, or failed: what is wrong"}},
     )
-    app.state.workspace, app.state.dispatcher = workspace, Dispatcher(workspace)
+    app.state.workspace, app.state.dispatcher = workspace, dispatcher
     app.state.runtime, app.state.traces, app.state.embedder = runtime, traces, embedder
-    app.state.metrics = metrics
+    app.state.metrics, app.state.fallbacks = metrics, fallbacks
     for router in ROUTERS:
         require_guards(router.routes)
         app.include_router(router)

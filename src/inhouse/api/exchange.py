@@ -7,7 +7,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 from urllib.parse import quote
 
@@ -17,8 +17,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from inhouse.api.errors import ApiError
 from inhouse.api.shapes.chat import Head
 from inhouse.core import Prediction, Trace
-from inhouse.deploy import LIKELIEST, Answered, Ask, Chosen, Options
-from inhouse.errors import InhouseError
+from inhouse.deploy import LIKELIEST, Answered, Ask, Chosen, Fallbacks, Fell, Options
+from inhouse.errors import InhouseError, InputError, ModelUnavailable
 from inhouse.store.database import now
 from inhouse.store.trace_writer import TraceWriter
 
@@ -33,7 +33,8 @@ class Exchange:
     """A request as far as it has come; however it ends, it becomes a Trace.
 
     `inputs` holds the raw text under no field's name until it was read as the task's input; `key` is the id of the key
-    that asks.
+    that asks. `tags` tell of an answer by a fallback why, and what the version had answered. `outcome` says of a
+    request without an answer whether it was `refused`, as it could not be read, or the client `left`.
     """
 
     head: Head
@@ -48,6 +49,8 @@ class Exchange:
     error: str | None = None
     kept: bool = False
     key: str = ""
+    tags: dict[str, str] = field(default_factory=dict)
+    outcome: str = "left"
 
     @asynccontextmanager
     async def traced(self, writer: TraceWriter) -> AsyncIterator[None]:
@@ -80,14 +83,39 @@ class Exchange:
         """What is asked of the version, once the inputs were read."""
         return Ask(self.chosen.version, self.inputs, self.options, self.count)
 
+    async def answer(self, fallbacks: Fallbacks, ask: Ask) -> tuple[Answered, ...]:
+        """The answers, by the version or what stands in for it; which, is noted.
+
+        Raises: what `Runtime.answer` raises.
+        """
+        given = await fallbacks.answer(self.chosen, ask)
+        if given.note:
+            self.warnings.append(given.note)
+        if given.fell is not None:
+            self._fell(given.fell)
+        return given.answers
+
+    def _fell(self, fell: Fell) -> None:
+        """Note that a generic model answers, and what the version had answered."""
+        told: dict[str, Any] = {"because": fell.because, "model_version": self.chosen.version.name}
+        self.tags = {"route": self.chosen.route, "because": fell.because, "instead_of": self.chosen.version.name}
+        if fell.instead_of is not None:
+            own = fell.instead_of.prediction
+            told |= {"answer": own.target, "confidence": own.confidence}
+            self.tags |= {"answer": own.target or "", "error": own.error or "", "confidence": f"{own.confidence:.6f}"}
+        self.head = replace(self.head, version=fell.by, fallback=told)
+        self.chosen = Chosen(fell.by, "fallback")
+
     def ended(self, answers: Sequence[Answered]) -> None:
         """Note the answers. Of several the Trace keeps the first."""
-        self.answered = answers[0]
+        self.answered, self.outcome = answers[0], ""
         if self.answered.trimmed:
             self.warnings.append(TRIMMED)
 
     def failed(self, error: Exception) -> None:
         """Note why there is no answer, in one line."""
+        refused = isinstance(error, ApiError | InputError) and not isinstance(error, ModelUnavailable)
+        self.outcome = "refused" if refused else ""
         if isinstance(error, InhouseError):
             self.error = error.what
         else:
@@ -102,6 +130,12 @@ class Exchange:
             told["x-inhouse-needs-review"] = str(self.answered.needs_review).lower()
         return told
 
+    @property
+    def task(self) -> str:
+        """Whose request it is: also where a base answers in the place of the task's version."""
+        instead_of = self.tags.get("instead_of", "")
+        return instead_of.partition("@")[0] if instead_of else self.chosen.version.task
+
     def _elapsed_ms(self) -> float:
         return (time.perf_counter() - self.begun) * 1000
 
@@ -111,7 +145,7 @@ class Exchange:
         prediction, version = answered.prediction, self.chosen.version
         return Trace(
             id=self.head.id,
-            task=version.task,
+            task=self.task,
             model_version=version.name,
             inputs=self.inputs,
             output=prediction.target,
@@ -126,6 +160,7 @@ class Exchange:
             key=self.key,
             ttft_ms=self.first_ms,
             asked=self._asked(),
+            tags={**self.tags, **({"outcome": self.outcome} if self.outcome else {})},
         )
 
     def _asked(self) -> dict[str, Any]:

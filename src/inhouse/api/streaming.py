@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AsyncExitStack, aclosing
 
 from anyio import CancelScope
@@ -24,9 +24,9 @@ class EventStream(StreamingResponse):
     The status is sent with the first event: what fails before it has a status of its own.
     """
 
-    def __init__(self, events: AsyncGenerator[str], held: AsyncExitStack, headers: Mapping[str, str]) -> None:
-        super().__init__(events, media_type="text/event-stream", headers=headers)
-        self._events, self._held = events, held
+    def __init__(self, events: AsyncGenerator[str], held: AsyncExitStack, exchange: Exchange) -> None:
+        super().__init__(events, media_type="text/event-stream")
+        self._events, self._held, self._exchange = events, held, exchange
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send them."""
@@ -40,6 +40,7 @@ class EventStream(StreamingResponse):
     async def stream_response(self, send: Send) -> None:
         """See `StreamingResponse`."""
         self.body_iterator = _all(await anext(self._events), self._events)
+        self.headers.update(self._exchange.headers)  # only now is it known who answers
         await super().stream_response(send)
 
 
@@ -75,7 +76,7 @@ async def told(
     """
     answers: tuple[Answered, ...] = ()
     try:
-        async with aclosing(pieces(state.runtime, ask)) as parts:
+        async with aclosing(_parts(state, exchange, ask)) as parts:
             async for piece in parts:
                 if isinstance(piece, tuple):
                     answers = piece
@@ -94,6 +95,19 @@ async def told(
     if none := none_among(answers):
         raise Broken(event(error_body(500, none.message, code=none.code))) if begun else none
     yield answers
+
+
+async def _parts(state: State, exchange: Exchange, ask: Ask) -> AsyncGenerator[Piece | tuple[Answered, ...]]:
+    """See `pieces`; where another model may answer instead, in one piece, as it is known at the end which does."""
+    if not state.fallbacks.helps(exchange.chosen, ask):
+        async with aclosing(pieces(state.runtime, ask)) as parts:
+            async for piece in parts:
+                yield piece
+        return
+    (answered,) = await exchange.answer(state.fallbacks, ask)
+    if answered.prediction.target:
+        yield Piece(answered.prediction.target, tokens=answered.tokens)
+    yield (answered,)
 
 
 async def pieces(runtime: Runtime, ask: Ask) -> AsyncGenerator[Piece | tuple[Answered, ...]]:

@@ -12,6 +12,7 @@ from inhouse.core import (
     Evaluation,
     MonitorResult,
     SeedsResult,
+    ShadowResult,
     TrainPlan,
     TrainResult,
     counted,
@@ -333,6 +334,8 @@ def monitored(result: MonitorResult) -> str:
         state = "DRIFTED" if signal.drifted else "as before"
         lines.append(f"{signal.signal}: {state} (p = {signal.p_value:.3f})")
         lines += [f"    {example[:100]}" for example in signal.examples[:3] if signal.drifted]
+    if result.shadow is not None:
+        lines.append(f"shadow: {_shadow(result.shadow)}")
     return "\n".join([*lines, f"decision: {result.decision}", result.reason])
 
 
@@ -350,12 +353,35 @@ def status(result: dict[str, Any]) -> str:
             known = version["decision"] and version["value"] is not None
             told = f", {_word(version['metric'])} {version['value']:.1%}, {version['decision']}" if known else ""
             lines.append(f"  {version['name']}: dataset {version['dataset']}{told} {' '.join(marks)}".rstrip())
+        if shadow := task["shadow"]:
+            lines.append(f"  shadow: {_shadow(ShadowResult.model_validate(shadow))}")
+        if canary := task["canary"]:
+            lines.append(f"  canary: {_canary(canary)}")
         if task["requests"]:
             lines.append(f"  served: {task['requests']} requests")
         lines.append(f"  next: {task['next']}")
     if not result["tasks"]:
         return _next(lines, "inhouse init TASK")
     return "\n".join(lines)
+
+
+def _shadow(result: ShadowResult) -> str:
+    found = result.agreement
+    told = f"{counted(result.errors, 'request')} without an answer"
+    if found is not None:
+        told = f"{found.value:.1%} ({found.low:.1%} to {found.high:.1%}) of {counted(found.n, 'answer')}, {told}"
+    return f"{result.version} answers as {result.against} does: {told}"
+
+
+def _canary(canary: dict[str, Any]) -> str:
+    counts = ", ".join(
+        f"{counted(arm['requests'], 'request')} to the {name} ({arm['errors']} without an answer, "
+        f"{arm['reviews']} for a person)"
+        for name in ("canary", "champion")
+        if (arm := canary.get(name)) and isinstance(arm, dict)
+    )
+    state = f": {canary['reason']}" if canary["reason"] else f"; {counts}" if counts else ""
+    return f"{canary['version']} has {canary['share']:.0%}, {canary['state']}{state}"
 
 
 def checkup(result: Checkup) -> str:

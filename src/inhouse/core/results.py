@@ -283,6 +283,20 @@ class Parity(Frozen):
     reason: str = ""
 
 
+class Checked(Frozen):
+    """What `promote` found when it loaded a version as it will serve: trainer against served file again, and how long
+    an answer takes one client, in milliseconds: the median, and what 95 of 100 are within, of `timed` examples.
+
+    `parity` is None where nothing is kept that the served file could be compared with.
+    """
+
+    at: str
+    parity: Parity | None
+    latency_ms: float
+    latency_p95_ms: float
+    timed: int
+
+
 class TrainResult(Frozen):
     """What `train` gives back; `contracts/train.schema.json` is its shape.
 
@@ -339,7 +353,8 @@ class ModelVersion(Frozen):
     float32, because the engine's faster arithmetic failed the parity gate. Answers at least as sure as the `threshold`
     need no person, once the `calibrator` made their confidence a probability; `field_calibrators` do so for the fields
     of an object, by path, that of the empty path for those that have none. An evaluation sets them all. `training` is
-    the `TrainResult` that it came with: a run that is stopped and goes on makes several.
+    the `TrainResult` that it came with: a run that is stopped and goes on makes several. `checked` is what the last
+    `promote` found.
     """
 
     task: str
@@ -363,6 +378,7 @@ class ModelVersion(Frozen):
     calibrator: Calibrator | None = None
     field_calibrators: dict[str, Calibrator] = Field(default_factory=dict)
     parity: Parity
+    checked: Checked | None = None
     engine: str = "openvino-genai"
     exact: bool = False
     lineage: dict[str, Any]
@@ -375,6 +391,14 @@ class ModelVersion(Frozen):
     def name(self) -> str:
         """`task@number`, the name under which it can be served."""
         return f"{self.task}@{self.number}"
+
+    @property
+    def out_of_parity(self) -> str:
+        """Why it is served under no name: it does not compute what was trained; empty where it does."""
+        for parity in (self.parity, self.checked.parity if self.checked else None):
+            if parity is not None and not parity.passed:
+                return parity.reason or "; ".join(parity.differences) or "no reason was recorded"
+        return ""
 
     @property
     def held_to(self) -> dict[str, FromInput]:
@@ -402,6 +426,15 @@ class DriftSignal(Frozen):
     examples: tuple[str, ...] = ()
 
 
+class ShadowResult(Frozen):
+    """How often a candidate that answered unseen gave the champion's answer; `errors` times it gave none."""
+
+    version: str
+    against: str
+    agreement: Metric | None
+    errors: int
+
+
 class MonitorResult(Frozen):
     """What `monitor` gives back; `contracts/monitor.schema.json` is its shape."""
 
@@ -417,6 +450,7 @@ class MonitorResult(Frozen):
     corrections: int
     decision: MonitorDecision
     reason: str
+    shadow: ShadowResult | None = None
 
 
 class Trace(Frozen):

@@ -2,7 +2,8 @@
 
 from inhouse.deploy.asking import LIKELIEST, Ask, Options, Piece, conversation_of, inputs_of, prompt_of
 from inhouse.deploy.dispatch import Chosen, Dispatcher
-from inhouse.deploy.parity import MIN_AGREEMENT, MIN_LABELS, MIN_TOKENS, compare, compare_labels
+from inhouse.deploy.fallback import Fallbacks, Fell
+from inhouse.deploy.parity import MIN_AGREEMENT, MIN_LABELS, MIN_TOKENS, compare, compare_labels, known_part
 from inhouse.deploy.runtime import Runtime
 from inhouse.deploy.served import Answered, Served, ServedClassifier, ServedModel, form_of, is_classifier, open_served
 from inhouse.deploy.token_chances import TokenChance
@@ -16,6 +17,8 @@ __all__ = [
     "Ask",
     "Chosen",
     "Dispatcher",
+    "Fallbacks",
+    "Fell",
     "Options",
     "Piece",
     "Runtime",
@@ -29,6 +32,7 @@ __all__ = [
     "form_of",
     "inputs_of",
     "is_classifier",
+    "known_part",
     "open_served",
     "prompt_of",
 ]

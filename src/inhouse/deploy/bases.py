@@ -14,7 +14,7 @@ from inhouse.store.traffic import NO_TASK
 # The most tokens of an answer where the caller names no bound: an untrained model may repeat itself without end.
 USUAL_TOKENS = 1024
 # Nothing was trained, so there is nothing that it could differ from.
-_NOTHING_TRAINED = Parity(
+NOTHING_TRAINED = Parity(
     passed=True,
     tokens=0,
     top1_agreement=1.0,
@@ -90,7 +90,7 @@ def _version_of(base: Base, made: float) -> BaseVersion | None:
         fields=("messages",),
         chat=True,
         threshold=0.0,
-        parity=_NOTHING_TRAINED,
+        parity=NOTHING_TRAINED,
         engine=engine,
         lineage={},
         created_at=datetime.fromtimestamp(made, UTC).isoformat(),

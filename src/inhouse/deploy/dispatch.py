@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Literal
 
 from inhouse.core import ModelVersion
 from inhouse.deploy.bases import Bases
 from inhouse.errors import ModelNotFound, NotFound, ParityFailed, UsageError
-from inhouse.store import Workspace, check_name, is_name, registry
+from inhouse.store import Workspace, check_name, is_name, registry, releases
 
-Route = Literal["champion", "candidate", "version", "base"]
+Route = Literal["champion", "candidate", "version", "base", "canary", "fallback"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +37,12 @@ class Dispatcher:
         self._bases = Bases(workspace.settings)
         self._known: dict[tuple[str, int], tuple[str, ModelVersion]] = {}
 
-    def choose(self, name: str, tasks: Collection[str] | None = None) -> Chosen:
+    def choose(self, name: str, tasks: Collection[str] | None = None, asks: str = "") -> Chosen:
         """The version that a model's name means.
 
         Args:
             tasks: whose names a refusal may tell; None: of all, and the bases'.
+            asks: who asks: of a task with a canary the same one always gets the same version. Empty: the champion.
 
         Raises:
             ModelNotFound: there is none, with those that there are.
@@ -53,14 +55,12 @@ class Dispatcher:
                     return Chosen(base, "base")
                 check_name(task)
                 raise NotFound(f"there is no task {task!r}")
-            chosen = self._chosen(task, which)
+            chosen = (None if which or not asks else self._canary(task, asks)) or self._chosen(task, which)
         except (NotFound, UsageError) as error:
             known = ", ".join(known for known, _ in self.models(tasks)) or "none"
             raise ModelNotFound(f"The model `{name}` does not exist: {error.what}", f"Models here: {known}") from error
-        if not chosen.version.parity.passed:
-            raise ParityFailed(
-                f"{chosen.version.name} is not served, as it failed the parity gate: {_reason(chosen.version)}"
-            )
+        if fault := chosen.version.out_of_parity:
+            raise ParityFailed(f"{chosen.version.name} is not served, as it failed the parity gate: {fault}")
         return chosen
 
     def models(self, tasks: Collection[str] | None = None) -> list[tuple[str, ModelVersion]]:
@@ -75,7 +75,7 @@ class Dispatcher:
         for task in self._workspace.task_names():
             if tasks is not None and task not in tasks:
                 continue
-            served = {v.number: v for v in registry.versions(self._workspace, task) if v.parity.passed}
+            served = {v.number: v for v in registry.versions(self._workspace, task) if not v.out_of_parity}
             for alias, suffix in ((registry.CHAMPION, ""), (registry.CANDIDATE, "@candidate")):
                 number = registry.alias_number(self._workspace, task, alias)
                 if number in served:
@@ -95,6 +95,21 @@ class Dispatcher:
             return Chosen(self._version(task, int(which)), "version")
         raise NotFound(f"{which!r} is neither `{registry.CANDIDATE}` nor a number")
 
+    def _canary(self, task: str, asks: str) -> Chosen | None:
+        """The candidate, for those who fall into its share; another candidate's are others."""
+        if not self._workspace.settings.release(task).canary:
+            return None
+        canary = releases.last_canary(self._workspace, task)
+        if canary is None or canary.state != releases.RUNNING:
+            return None
+        if canary.number != registry.alias_number(self._workspace, task, registry.CANDIDATE):
+            return None
+        digest = sha256(f"{task}@{canary.number} {asks}".encode()).digest()
+        if int.from_bytes(digest[:8]) >= canary.share * 2**64:
+            return None
+        version = self._version(task, canary.number)
+        return None if version.out_of_parity else Chosen(version, "canary")
+
     def _version(self, task: str, which: str | int) -> ModelVersion:
         """As its record is now: an evaluation and `forget` change it after it is made."""
         state = registry.state_of(self._workspace, task, which)
@@ -106,8 +121,3 @@ class Dispatcher:
             known = registry.find_version(self._workspace, task, number)
             self._known[task, number] = (changed_at, known)
         return known
-
-
-def _reason(version: ModelVersion) -> str:
-    parity = version.parity
-    return parity.reason or "; ".join(parity.differences) or "no reason was recorded"

@@ -138,9 +138,9 @@ def export_version(workspace: Workspace, version: ModelVersion, to: str, out: Pa
     out = out.expanduser().absolute()
     if out.exists() and not (out.is_dir() and not any(out.iterdir())):
         raise UsageError(f"there is something at {out}", "name a folder that is not there yet, or an empty one")
-    if not version.parity.passed:
+    if fault := version.out_of_parity:
         raise Refused(
-            f"{version.name} failed the parity gate: {version.parity.reason}",
+            f"{version.name} failed the parity gate: {fault}",
             "this cannot be forced: what would be exported is not what was trained; train again",
         )
     out.parent.mkdir(parents=True, exist_ok=True)

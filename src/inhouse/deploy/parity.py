@@ -10,17 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from inhouse.core import Parity, Prediction
 from inhouse.engine import Generation
+from inhouse.engine.protocol import Along
 from inhouse.scoring import mcnemar_exact
-
-if TYPE_CHECKING:  # it imports torch
-    from inhouse.engine.torch_model import Along
 
 MIN_TOKENS = 500
 # Labels are whole answers: of a hundred, one in a hundred may differ.
@@ -76,6 +73,35 @@ def compare(
         trainer_right,
         served_right,
     )
+
+
+def known_part(
+    given: Sequence[Generation], before: Sequence[Sequence[int]], along: Sequence[Along]
+) -> tuple[list[Generation], Along]:
+    """What the served file writes now, as far as the trainer went along what it wrote `before`.
+
+    That is up to the first other token: what the trainer thinks there is known too, of what comes after it nothing.
+
+    Args:
+        along: what the trainer thinks along each of the answers of before.
+    """
+    parts, ids, logprobs, chances = [], list[list[int]](), list[list[float]](), list[float]()
+    for answer, old, known in zip(given, before, along, strict=True):
+        shared = next((i for i, (a, b) in enumerate(zip(answer.ids, old, strict=False)) if a != b), None)
+        end = min(len(answer.ids), len(old)) if shared is None else shared + 1
+        if not end:
+            continue
+        own = known.given[:end]
+        if shared is not None:  # the trainer's own chance of the other token, if it ranked it
+            ranked = dict(zip(known.ids[shared], known.logprobs[shared], strict=True))
+            own[shared] = ranked.get(answer.ids[shared], known.logprobs[shared][-1])
+        whole = end == len(answer.ids)
+        told = answer.logprob if whole else sum(answer.logprobs[:end]) if answer.logprobs else sum(own)
+        parts.append(Generation(answer.ids[:end], told, finished=whole and answer.finished))
+        ids += known.ids[:end]
+        logprobs += known.logprobs[:end]
+        chances += own
+    return parts, Along(ids, logprobs, chances)
 
 
 def compare_labels(

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
 
+from inhouse.core import ModelVersion
 from inhouse.deploy.asking import Ask, Piece
 from inhouse.deploy.pool import Pool
 from inhouse.deploy.served import Answered
@@ -74,6 +75,15 @@ class Runtime:
                         sent, told = len(text), told + len(new)
             assert last is not None
             return replace(last, trimmed=question.trimmed)
+
+    def get_ready(self, version: ModelVersion) -> None:
+        """Load a version before anybody asks for it.
+
+        Raises:
+            ModelUnavailable: it cannot be loaded.
+        """
+        with self._pool.using(version):
+            pass
 
     def load(self) -> tuple[int, int]:
         """How many answers are being written, and how many wait for their turn."""

@@ -104,8 +104,8 @@ class Served(ABC):
         """The same of an input that is not empty."""
 
     @abstractmethod
-    def _answers(self, questions: Sequence[Question], progress: Progress | None) -> list[Prediction]:
-        """One answer per question, in order."""
+    def predictions(self, questions: Sequence[Question], progress: Progress | None = None) -> list[Prediction]:
+        """One answer per question, in order, with confidences as the model has them."""
 
     @abstractmethod
     def stream(
@@ -139,8 +139,8 @@ class Served(ABC):
                 places.append(place)
             except InputError as error:
                 answers[place] = Answered(Prediction(target=None, error=error.what), needs_review=True)
-        predictions = self._answers(questions, progress)
-        for place, question, prediction in zip(places, questions, predictions, strict=True):
+        found = self.predictions(questions, progress)
+        for place, question, prediction in zip(places, questions, found, strict=True):
             answers[place] = replace(self.judged(prediction), trimmed=question.trimmed)
         return [a for a in answers if a is not None]
 
@@ -222,7 +222,7 @@ class ServedModel(Served):
             inputs = trimming(inputs, lambda text: len(self.template.text_ids(text)))
         return Question(self._prompt(inputs, whole), render_input(inputs), trimmed=inputs != whole)
 
-    def _answers(self, questions: Sequence[Question], progress: Progress | None) -> list[Prediction]:
+    def predictions(self, questions: Sequence[Question], progress: Progress | None = None) -> list[Prediction]:
         return answer_all(self.engine, questions, self.form, self.template.decode, progress)
 
     def stream(
@@ -422,7 +422,7 @@ class ServedClassifier(Served):
     def _question(self, inputs: Mapping[str, str]) -> Question:
         return self.classifier.question(render_input(inputs))
 
-    def _answers(self, questions: Sequence[Question], progress: Progress | None) -> list[Prediction]:
+    def predictions(self, questions: Sequence[Question], progress: Progress | None = None) -> list[Prediction]:
         return self.classifier.answer(questions, progress)
 
     def stream(
@@ -473,6 +473,11 @@ def open_served(workspace: Workspace, version: ModelVersion) -> Served:
     if is_classifier(version):
         return ServedClassifier(workspace, version)
     return (ServedPrompt if is_prompted(version) else ServedModel)(workspace, version)
+
+
+def suffix_of(version: ModelVersion) -> str:
+    """How the file of a version's weights, or prompt, ends among the blobs."""
+    return CLASSIFIER if is_classifier(version) else PROMPT if is_prompted(version) else GGUF
 
 
 def is_classifier(version: ModelVersion) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import repeat
 from queue import SimpleQueue
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from inhouse.errors import EngineFault
 
@@ -25,6 +25,18 @@ class Generation:
     logprob: float
     finished: bool
     logprobs: Sequence[float] = ()
+
+
+class Along(NamedTuple):
+    """What a model thinks along given answers, per answer token.
+
+    `ids` and `logprobs`: the likeliest tokens, the best first, and their log-probabilities; `given`: that of the token
+    that the answer has there.
+    """
+
+    ids: list[list[int]]
+    logprobs: list[list[float]]
+    given: list[float]
 
 
 @dataclass(frozen=True, slots=True)

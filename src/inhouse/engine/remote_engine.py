@@ -26,6 +26,7 @@ TIMEOUT_SECONDS = 120.0
 # Tries again by the client itself, waiting longer each time: at connection faults, 408, 409, 429 and 5xx.
 RETRIES = 3
 _BAD_REQUEST = (400, 422)
+_FENCED = re.compile(r"```(?:json)?\s*(\{.*\})\s*```", re.DOTALL)
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 Conversation = Sequence[Mapping[str, str]]
@@ -249,6 +250,12 @@ class RemoteEngine:
         """An error in one line, without the key should the endpoint repeat it."""
         line = " ".join(str(error).split())
         return (line.replace(self._key, "…") if self._key else line)[:300]
+
+
+def unfenced(text: str) -> str:
+    """The text without the fence in which many models put JSON."""
+    fenced = _FENCED.fullmatch(text.strip())
+    return fenced[1] if fenced else text.strip()
 
 
 # What to do without where the endpoint refuses it, in words that a report can show.

@@ -12,7 +12,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from itertools import accumulate
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import numpy as np
 import psutil
@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from inhouse.core import Method
 from inhouse.engine.lora import Learner, attach, load_adapter_state, read_adapter
-from inhouse.engine.protocol import Generation, Grammar, Grammars, Progress
+from inhouse.engine.protocol import Along, Generation, Grammar, Grammars, Progress
 from inhouse.engine.quiet import settle_transformers
 from inhouse.launched import processes_here
 
@@ -208,18 +208,6 @@ def answer_logits(model: Any, inputs: Mapping[str, Any], positions: Tensor) -> T
     if cap := getattr(model.config, "final_logit_softcapping", None):  # Gemma 2 bends its logits, as its forward does
         logits = torch.tanh(logits / cap) * cap
     return logits.float()
-
-
-class Along(NamedTuple):
-    """What a model thinks along given answers, per answer token.
-
-    `ids` and `logprobs`: the `RANKED` likeliest tokens, the best first, and their log-probabilities; `given`: that of
-    the token that the answer has there.
-    """
-
-    ids: list[list[int]]
-    logprobs: list[list[float]]
-    given: list[float]
 
 
 class TorchEngine:

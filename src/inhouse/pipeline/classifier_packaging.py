@@ -15,7 +15,8 @@ from inhouse.core import ModelVersion, Prediction, Reporter, labels_of, spread
 from inhouse.pipeline.packaging import ADAPTER, NOT_COMPARED, package_versions
 from inhouse.pipeline.told import tell_parity
 from inhouse.scoring import EVERYTHING_TO_A_PERSON
-from inhouse.store import Workspace, registry
+from inhouse.store import Workspace, predictions, registry
+from inhouse.store.predictions import TrainerAnswer
 
 if TYPE_CHECKING:  # they import the models' libraries
     from torch import Tensor, nn
@@ -27,6 +28,8 @@ if TYPE_CHECKING:  # they import the models' libraries
 Vectors = NDArray[np.float32]
 # Labels that the parity gate compares, at most: up to half of them of validation examples.
 COMPARED = 1000
+# Labels of each example whose chances are kept, the likeliest: a tie has two, seldom more.
+LABELS_KEPT = 5
 
 
 @dataclass(frozen=True)
@@ -108,12 +111,13 @@ def register_classifier(
         write_classifier(after.file, twin, prepared.reading, head, answered)
         save_file(dict(tuned), scratch / "tuned")
         draft = _draft(prepared, run, made)
-        compared = _compared(workspace, prepared, draft, before, after, reporter)
+        compared, kept = _compared(workspace, prepared, draft, before, after, reporter)
         files = {
             "adapter_sha256": workspace.blobs.put_file(scratch / "tuned", ADAPTER),
             "file_sha256": workspace.blobs.put_file(after.file, CLASSIFIER),
         }
     registered = registry.add_version(workspace, compared.model_copy(update=files))
+    predictions.save_trainer(workspace, registered, kept)
     tell_parity(registered, "labels", reporter)
     return registered
 
@@ -223,8 +227,8 @@ def _compared(
     before: _Answerer,
     after: _Answerer,
     reporter: Reporter,
-) -> ModelVersion:
-    """The draft with its parity.
+) -> tuple[ModelVersion, list[TrainerAnswer]]:
+    """The draft with its parity, and what the trainer computed on training examples.
 
     What serves has learned from all examples, so it is compared on training examples; on validation examples, where
     right and wrong count too, a file of the first tuning is, which saw none of them. The engine's fast arithmetic is
@@ -253,4 +257,14 @@ def _compared(
             reporter.say(f"parity in fast arithmetic: {parity.reason}; trying float32")
     if parity.tokens < MIN_LABELS:
         reporter.warn(f"there are {parity.tokens} texts to compare: the parity gate compares what there is")
-    return draft.model_copy(update={"exact": exact, "parity": parity})
+    examples = [prepared.examples("train", "validation")[i] for i in learned]
+    kept = [
+        TrainerAnswer(example, answer.target, "", {"chances": _likeliest(after.head.labels, row)})
+        for example, answer, row in zip(examples, *trainer[1], strict=True)
+    ]
+    return draft.model_copy(update={"exact": exact, "parity": parity}), kept
+
+
+def _likeliest(labels: Sequence[str], chances: NDArray[np.float64]) -> dict[str, float]:
+    """The log-probabilities of the labels that a tie could be between."""
+    return {labels[i]: round(float(chances[i]), 6) for i in np.argsort(-chances)[:LABELS_KEPT]}

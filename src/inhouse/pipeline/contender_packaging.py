@@ -82,6 +82,7 @@ def register_contender(workspace: Workspace, evaluated: ModelVersion, name: str,
             "trimming": made.trimming,
             "lineage": lineage,
             "training": None,
+            "checked": None,
             "calibrator": None,
             "field_calibrators": {},  # those of the fine-tuned model say nothing of it
         }
@@ -236,7 +237,7 @@ def _judged(
     confidence = reviewed(task, dataset, [answers], *({version.contender: one} for one in scores))
     draft = version.model_copy(
         update={
-            "parity": _parity(judging, [asked[i] for i in places], [kept[i] for i in places], given),
+            "parity": parity_of_kept(judging, [asked[i] for i in places], [kept[i] for i in places], given),
             "calibrator": confidence.calibrators.get(version.contender),
             "threshold": confidence.threshold_of(version.contender, target_errors_of(task)),
         }
@@ -298,7 +299,7 @@ def _asked_again(
         classifier.close()
 
 
-def _parity(
+def parity_of_kept(
     judging: Judging,
     asked: Sequence[Example],
     kept: Sequence[Prediction],

@@ -28,13 +28,15 @@ from inhouse.pipeline.held import better_left_free, held_to_passages
 from inhouse.pipeline.preparation import Prepared
 from inhouse.pipeline.told import tell_parity
 from inhouse.scoring import EVERYTHING_TO_A_PERSON, judge, right_metric
-from inhouse.store import Workspace, registry
+from inhouse.store import Workspace, predictions, registry
+from inhouse.store.predictions import TrainerAnswer
 from inhouse.train import Encoded, answer_tokens_of, comparing_needed
 
 if TYPE_CHECKING:  # they import the models' libraries
     from inhouse.deploy import ServedModel
     from inhouse.engine.answers import Question
     from inhouse.engine.chat_template import ChatTemplate
+    from inhouse.engine.protocol import Along
     from inhouse.engine.torch_model import TorchEngine
     from inhouse.train.checkpoint import Position
 
@@ -115,8 +117,9 @@ def register(
         engine=prepared.engine,
         lineage={**_lineage(dataset, base, recipe), "steps": position.step, "diverged_at": position.diverged_at},
     )
-    judged = _compare(workspace, task, base, draft, dataset, prepared.learned, prepared.validation, reporter)
+    judged, kept = _compare(workspace, task, base, draft, dataset, prepared.learned, prepared.validation, reporter)
     registered = registry.add_version(workspace, judged)
+    predictions.save_trainer(workspace, registered, kept)
     tell_parity(registered, "answer tokens", reporter)
     return registered
 
@@ -170,8 +173,9 @@ def _compare(
     train: Sequence[Encoded],
     validation: Sequence[Encoded],
     reporter: Reporter,
-) -> ModelVersion:
-    """The draft with its parity, from the served file's own answers.
+) -> tuple[ModelVersion, list[TrainerAnswer]]:
+    """The draft with its parity, from the served file's own answers; and what the trainer computed on validation
+    examples.
 
     The engine's fast arithmetic is tried first; where it does not pass the gate, float32 is, and then serves.
     """
@@ -186,15 +190,7 @@ def _compare(
     pool = [*(validation[i] for i in asked), *train]
     examples = dataset.of("validation")
     questions = [Question(e.prompt, render_input(one.inputs)) for e, one in zip(validation, examples, strict=True)]
-    form = draft.answers_as(task)
-    name = right_metric(form)
-
-    def right(answers: Sequence[Prediction], places: Sequence[int]) -> NDArray[np.bool_]:
-        if name is None:  # nothing tells: both sides are compared by whether they answer at all
-            return np.array([a.target is not None for a in answers])
-        scores = judge(form, [examples[i] for i in places], [a.target for a in answers]).scores[name]
-        return np.asarray(scores == 1.0)
-
+    judged_by, asked_examples = draft.answers_as(task), [examples[i] for i in asked]
     template = ChatTemplate(base.folder, base.spec.end_of_turn)
     trainer_answers: list[Prediction] = []
     for exact in (False, True) if draft.engine != VLLM else (False,):  # whose arithmetic it was started with
@@ -211,8 +207,8 @@ def _compare(
             along,
             trainer_answers,
             [answers[i] for i in asked],
-            right(trainer_answers, asked),
-            right([answers[i] for i in asked], asked),
+            right_answers(judged_by, asked_examples, trainer_answers),
+            right_answers(judged_by, asked_examples, [answers[i] for i in asked]),
         )
         if parity.passed:
             break
@@ -220,7 +216,37 @@ def _compare(
             reporter.say(f"parity in fast arithmetic: {parity.reason}; trying float32")
     if parity.tokens < MIN_TOKENS:
         reporter.warn(f"all answers together have {parity.tokens} tokens: the parity gate compares what there is")
-    return tried.model_copy(update={"parity": parity})
+    kept = _kept_answers(asked_examples, trainer_answers, free, along, template)
+    return tried.model_copy(update={"parity": parity}), kept
+
+
+def right_answers(task: Task, examples: Sequence[Example], answers: Sequence[Prediction]) -> NDArray[np.bool_]:
+    """Which answers are right; where nothing tells, which there are."""
+    name = right_metric(task)
+    if name is None:
+        return np.array([a.target is not None for a in answers])
+    return np.asarray(judge(task, examples, [a.target for a in answers]).scores[name] == 1.0)
+
+
+def _kept_answers(
+    examples: Sequence[Example],
+    answers: Sequence[Prediction],
+    free: Sequence[Generation],
+    along: Along,
+    template: ChatTemplate,
+) -> list[TrainerAnswer]:
+    """What the trainer computed on validation examples. The free answers to the first of them come first in `along`."""
+    kept, begin = list[TrainerAnswer](), 0
+    for place, (example, answer) in enumerate(zip(examples, answers, strict=True)):
+        written, evidence = "", dict[str, Any]()
+        if place < len(free):
+            ids = free[place].ids
+            part = slice(begin, begin := begin + len(ids))
+            written = template.decode(ids)
+            thought = {"ranked": along.ids[part], "logprobs": along.logprobs[part], "given": along.given[part]}
+            evidence = {"ids": list(ids), **thought}
+        kept.append(TrainerAnswer(example, answer.target, written, evidence))
+    return kept
 
 
 def _ask_served(

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from inhouse.core import ModelVersion, Reporter, Silent
+from inhouse.core import ModelVersion, Parity, Reporter, Silent
 from inhouse.errors import NotFound, Refused, UsageError
 from inhouse.pipeline.contender_packaging import register_contender
 from inhouse.pipeline.evaluating.champion import CHAMPION
 from inhouse.pipeline.evaluating.judged import SERVABLE
-from inhouse.store import Workspace, registry
+from inhouse.pipeline.release_check import check_served
+from inhouse.store import Workspace, registry, releases
+
+# How long `promote` waits for a running server to load the new champion.
+LOAD_SECONDS = 120.0
 
 
 @dataclass(frozen=True)
@@ -43,8 +48,9 @@ def promote(
     Where the verdict is `not_needed` and a linear model is the best, that is what is promoted, unless `force` is given:
     it is fitted again, written as a version of its own, and must answer as it did in the evaluation.
 
-    Refused without a verdict that supports it, unless `force` with a `reason`, which is recorded. A version whose
-    served file differs from the trainer is refused in any case.
+    Refused without a verdict that supports it, or slower than `latency_ms`, unless `force` with a `reason`, which is
+    recorded. It is loaded as it will serve and compared with the trainer again; a version that differs is refused in
+    any case. A running server has it loaded before it serves.
 
     Args:
         contender: one of the evaluation by its name.
@@ -53,6 +59,7 @@ def promote(
         Refused: with what the evidence says.
         UsageError: `force` without a reason.
         NotFound: no such task or version.
+        ModelUnavailable: it cannot be loaded on this machine.
     """
     reporter = reporter or Silent()
     workspace.load_task(name)
@@ -60,24 +67,70 @@ def promote(
         raise UsageError("--force needs a reason", 'say why: --force --reason "..."; it is kept with the version')
     version = registry.find_version(workspace, name, which or _default(workspace, name))
     version = _chosen(workspace, version, contender if contender or force else enough(version), reporter)
-    if not version.parity.passed:
-        raise Refused(
-            f"{version.name} failed the parity gate: {version.parity.reason}; "
-            + "; ".join(version.parity.differences[:3]),
-            "this cannot be forced: what would be served is not what was trained; train again",
-        )
+    _require_parity(version, version.parity)
     doubt = _doubt(workspace, version)
+    if not doubt or force:
+        version = check_served(workspace, version, reporter)
+        assert version.checked is not None
+        _require_parity(version, version.checked.parity)
+        doubt = "; ".join(filter(None, (doubt, _too_slow(workspace, version))))
     if doubt and not force:
         raise Refused(
             f"{version.name} is not promoted: {doubt}",
             f'to serve it all the same: inhouse promote {name} --force --reason "..."',
         )
+    _load_where_it_serves(workspace, version, reporter)
     before = registry.move_alias(
         workspace, name, registry.CHAMPION, version.number, action="promote", forced=bool(doubt), reason=reason
     )
     if doubt:
         reporter.warn(f"promoted by force: {doubt}")
     return Promoted(name, version.name, f"{name}@{before}" if before else None, bool(doubt), reason)
+
+
+def _require_parity(version: ModelVersion, parity: Parity | None) -> None:
+    if parity is not None and not parity.passed:
+        raise Refused(
+            f"{version.name} failed the parity gate: {parity.reason}; " + "; ".join(parity.differences[:3]),
+            "this cannot be forced: what would be served is not what was trained; train again",
+        )
+
+
+def _too_slow(workspace: Workspace, version: ModelVersion) -> str:
+    """Why it is slower than the task's budget; empty where it is not."""
+    budget, checked = workspace.settings.release(version.task).latency_ms, version.checked
+    if budget is None or checked is None:
+        return ""
+    if not checked.timed:
+        return f"no validation example could be timed, and tasks.{version.task}.latency_ms asks for {budget:g} ms"
+    if checked.latency_p95_ms <= budget:
+        return ""
+    return (
+        f"95 % of {checked.timed} answers took up to {checked.latency_p95_ms:.0f} ms, and "
+        f"tasks.{version.task}.latency_ms allows {budget:g}"
+    )
+
+
+def _load_where_it_serves(workspace: Workspace, version: ModelVersion, reporter: Reporter) -> None:
+    """Have a running server load the version first, so that no request waits for it.
+
+    Raises:
+        Refused: the server cannot load it.
+    """
+    if not releases.is_served(workspace):
+        return
+    reporter.say(f"the running server loads {version.name} before it serves")
+    wish = releases.ask_to_load(workspace, version.task, version.number)
+    until = time.monotonic() + LOAD_SECONDS
+    while time.monotonic() < until and releases.is_served(workspace):
+        state, why = releases.state_of(workspace, wish)
+        if state == releases.LOADED:
+            return
+        if state == releases.FAILED:
+            raise Refused(f"the running server cannot load {version.name}: {why}", "mend that, and promote it again")
+        time.sleep(0.05)
+    releases.told(workspace, wish, releases.FAILED, "the server did not answer in time")
+    reporter.warn(f"the running server did not load {version.name} in time: its first request will wait for it")
 
 
 def _default(workspace: Workspace, name: str) -> str:

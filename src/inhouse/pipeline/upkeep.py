@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,20 +18,19 @@ from inhouse.core import (
     Task,
     Trace,
     TrainResult,
-    folded,
     render_input,
     spread,
 )
-from inhouse.core.json_schema import parse_object
 from inhouse.engine import ENCODER, get_base, require_base
 from inhouse.errors import NotFound
+from inhouse.pipeline import canary, shadow
 from inhouse.pipeline.corrections import store_corrected, waiting_corrections
 from inhouse.pipeline.evaluating import evaluate
 from inhouse.pipeline.evaluating.field import encoders_of
 from inhouse.pipeline.learning_data import to_learn_from
 from inhouse.pipeline.release import enough
 from inhouse.pipeline.training import train_to_the_end
-from inhouse.scoring import RIGHT_METRICS, field_paths, field_scores, object_exact
+from inhouse.scoring import RIGHT_METRICS, field_paths
 from inhouse.store import Workspace, predictions, records, registry, traffic
 
 # Requests that `monitor` looks at, the newest ones: enough for narrow intervals, few enough that last week's drift is
@@ -80,7 +79,7 @@ def monitor(workspace: Workspace, name: str, reporter: Reporter | None = None) -
     window = traffic.traces(workspace, name, champion.name, newest=WINDOW)
     feedback = [opinion for _, opinion in traffic.judged(workspace, name)]
     dataset = to_learn_from(workspace, name, champion.lineage["dataset"])
-    quality, basis = judged(window, feedback, _sameness(champion))
+    quality, basis = judged(window, feedback, shadow.sameness(champion))
     drift: tuple[DriftSignal, ...] = ()
     answered = [t for t in window if t.error is None]
     if len(answered) >= MIN_REQUESTS:
@@ -112,6 +111,7 @@ def monitor(workspace: Workspace, name: str, reporter: Reporter | None = None) -
         corrections=waiting.usable,
         decision=decision,
         reason=reason,
+        shadow=shadow.agreement(workspace, name),
     )
 
 
@@ -142,20 +142,6 @@ def _drift(
         outputs = input_drift(vectors_out[: len(before)], vectors_out[len(before) :], after)
         outputs = outputs and outputs.model_copy(update={"signal": "output"})
     return family(input_drift(vectors[: len(known)], vectors[len(known) :], texts), outputs)
-
-
-def _sameness(champion: ModelVersion) -> Callable[[str, str], bool]:
-    """Whether an answer is what a correction says: of objects by value."""
-    if champion.kind != "extract":
-        return lambda answer, correction: folded(answer) == folded(correction)
-    schema = champion.json_schema
-
-    def same(answer: str, correction: str) -> bool:
-        found = parse_object(answer)
-        scores = field_scores(parse_object(correction) or {}, found, schema)
-        return found is not None and object_exact(scores) == 1.0
-
-    return same
 
 
 def _usual_answers(workspace: Workspace, champion: ModelVersion, reference: Sequence[Example]) -> list[str]:
@@ -253,6 +239,7 @@ def _task_status(workspace: Workspace, task: Task) -> dict[str, Any]:
     champion = registry.alias_number(workspace, name, registry.CHAMPION)
     candidate = registry.alias_number(workspace, name, registry.CANDIDATE)
     unfinished = records.unfinished_runs(workspace, name)
+    beside = shadow.agreement(workspace, name)
     return {
         "task": name,
         "kind": task.kind,
@@ -263,6 +250,8 @@ def _task_status(workspace: Workspace, task: Task) -> dict[str, Any]:
         "versions": [_version_status(v) for v in known],
         "champion": f"{name}@{champion}" if champion else None,
         "candidate": f"{name}@{candidate}" if candidate else None,
+        "canary": canary.told(workspace, name),
+        "shadow": beside.model_dump(mode="json") if beside else None,
         "unfinished_runs": unfinished,
         "requests": traffic.trace_count(workspace, name),
         "next": _next_step(name, number, known, champion, candidate, unfinished),
@@ -276,7 +265,8 @@ def _version_status(version: ModelVersion) -> dict[str, Any]:
         "name": version.name,
         "dataset": version.lineage["dataset"],
         "created_at": version.created_at,
-        "parity": version.parity.passed,
+        "parity": not version.out_of_parity,
+        "latency_p95_ms": version.checked.latency_p95_ms if version.checked else None,
         "decision": evaluation["verdict"]["decision"] if evaluation else None,
         "metric": evaluation["primary_metric"] if evaluation else None,
         "accuracy": accuracy.value if accuracy else None,

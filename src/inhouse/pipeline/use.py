@@ -89,8 +89,8 @@ def predict(
     version = registry.find_version(workspace, name, which)
     if any(not is_url(path) and out.resolve() == Path(path).resolve() for path in paths):
         raise UsageError(f"--out {out} is the input file itself", "name another file")
-    if not version.parity.passed:
-        raise Refused(f"{version.name} failed the parity gate: {version.parity.reason}", "train again")
+    if fault := version.out_of_parity:
+        raise Refused(f"{version.name} failed the parity gate: {fault}", "train again")
     check_writable(out)
     wishes = wishes_of(inputs, "", "", options, query)
     batch = batch_of(workspace, task, version, Asked(paths, wishes, out), reporter)

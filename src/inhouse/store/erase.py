@@ -171,6 +171,10 @@ def remove_traces(
                 connection.execute(delete(shadows).where(shadows.c.trace == row["id"]))
                 connection.execute(delete(traces).where(traces.c.id == row["id"]))
                 gone += 1
+        for row in connection.execute(select(shadows).where(shadows.c.task == task)).mappings().all():
+            if holds(row["output"] or "") or holds(row["error"] or ""):
+                here = (shadows.c.trace == row["trace"], shadows.c.model_version == row["model_version"])
+                connection.execute(delete(shadows).where(*here))
     return gone
 
 

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import polars as pl
 from sqlalchemy import insert, select
 
-from inhouse.core import Dataset, Example, Prediction
+from inhouse.core import Dataset, Example, ModelVersion, Prediction
 from inhouse.errors import NotFound
 from inhouse.store import database as db
 from inhouse.store import tables
 from inhouse.store.records import PARQUET
 from inhouse.store.workspace import Workspace
+
+# Under which contender's name what the trainer computed is kept.
+TRAINER = "trainer"
 
 
 def save(
@@ -51,16 +57,48 @@ def save(
         },
         schema_overrides={"answer": pl.String, "error": pl.String},
     )
+    return _keep(workspace, frame, task, model_version, contender, dataset.fingerprint)
+
+
+@dataclass(frozen=True, slots=True)
+class TrainerAnswer:
+    """What the trainer computed on an example, which the served file can be compared with at any time, without torch.
+
+    Attributes:
+        answer: its own.
+        written: the text that the served file wrote under no grammar; empty where none was compared.
+        evidence: what the trainer thinks of that, or of the labels.
+    """
+
+    example: Example
+    answer: str | None
+    written: str
+    evidence: Mapping[str, Any]
+
+
+def save_trainer(workspace: Workspace, version: ModelVersion, answers: Sequence[TrainerAnswer]) -> str:
+    """Keep what the trainer computed for a version beside the contenders' answers, so that `forget` finds it there."""
+    frame = pl.DataFrame(
+        {
+            "example": [one.example.id for one in answers],
+            "expected": [one.example.target for one in answers],
+            "answer": [one.answer for one in answers],
+            "prediction": [one.written for one in answers],
+            "evidence": [json.dumps(one.evidence) for one in answers],
+        },
+        schema_overrides={"answer": pl.String},
+    )
+    return _keep(workspace, frame, version.task, version.name, TRAINER, version.lineage["dataset_fingerprint"])
+
+
+def _keep(
+    workspace: Workspace, frame: pl.DataFrame, task: str, model_version: str, contender: str, fingerprint: str
+) -> str:
     buffer = io.BytesIO()
     frame.write_parquet(buffer)
     blob = workspace.blobs.put(buffer.getvalue(), PARQUET)
     table = tables.predictions
-    row = {
-        "task": task,
-        "model_version": model_version,
-        "contender": contender,
-        "dataset_fingerprint": dataset.fingerprint,
-    }
+    row = {"task": task, "model_version": model_version, "contender": contender, "dataset_fingerprint": fingerprint}
     with workspace.database.begin() as connection:
         connection.execute(table.delete().where(*(table.c[k] == v for k, v in row.items())))
         connection.execute(insert(table).values(**row, blob=blob, created_at=db.now()))

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from inhouse.errors import ConfigError, OutboundForbidden, did_you_mean
 
@@ -23,6 +23,8 @@ ENV_PREFIX = "INHOUSE_"
 KEY_VARIABLE = "INHOUSE_MASK_KEY"
 
 Model = TypeVar("Model", bound=BaseModel)
+# What names a remote model begins with, where models of other kinds could stand too.
+REMOTE = "remote:"
 
 
 class ServeSettings(BaseModel):
@@ -110,13 +112,39 @@ class RemoteSettings(BaseModel):
         return (prompt_tokens * self.input_price + answer_tokens * self.output_price) / 1e6
 
 
+class ReleaseSettings(BaseModel):
+    """How the versions of a task are released: see docs/release.md."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    latency_ms: float | None = Field(
+        default=None, gt=0.0, description="`promote` refuses what takes longer: 95 % of answers, one client"
+    )
+    shadow: bool = Field(default=False, description="the candidate answers too, unseen, while nobody waits")
+    canary: float = Field(default=0.0, ge=0.0, le=0.5, description="share of the requests that the candidate answers")
+    fallback: str = Field(
+        default="",
+        pattern=r"^(prompted|base|review|remote:.+)?$",
+        description="what answers where the fine-tuned version is unsure, gives no valid answer, or takes too long",
+    )
+    fallback_below: float = Field(default=0.0, ge=0.0, le=1.0, description="a confidence below it is unsure")
+    fallback_after: float | None = Field(default=None, gt=0.0, description="seconds that are too long")
+
+    @model_validator(mode="after")
+    def _of_a_fallback(self) -> ReleaseSettings:
+        if not self.fallback and (self.fallback_below or self.fallback_after):
+            raise ValueError("`fallback_below` and `fallback_after` have no effect without `fallback`")
+        return self
+
+
 class Settings(BaseModel):
     """All settings of a workspace.
 
     Environment variables: `INHOUSE_DATABASE`, `INHOUSE_MODELS_DIR`, `INHOUSE_OFFLINE`, `INHOUSE_INDEX_URL`,
     `INHOUSE_THREADS`, `INHOUSE_SERVE__HOST`, `INHOUSE_SERVE__PORT`, `INHOUSE_SERVE__TLS_CERT`,
     `INHOUSE_SERVE__TLS_KEY`, `INHOUSE_SERVE__LOG`, `INHOUSE_COST__WATTS`, `INHOUSE_COST__KWH`, `INHOUSE_COST__HOUR`,
-    `INHOUSE_JOBS__AT_ONCE`, `INHOUSE_TRACKING__TO`, `INHOUSE_TRACKING__MLFLOW_URI`, `INHOUSE_REMOTES` (as JSON).
+    `INHOUSE_JOBS__AT_ONCE`, `INHOUSE_TRACKING__TO`, `INHOUSE_TRACKING__MLFLOW_URI`, `INHOUSE_REMOTES` and
+    `INHOUSE_TASKS` (as JSON).
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -135,7 +163,13 @@ class Settings(BaseModel):
     tracking: TrackingSettings = TrackingSettings()
     remotes: dict[str, RemoteSettings] = Field(default={}, description="remote models by the names that tasks use")
 
-    @field_validator("remotes", mode="before")
+    tasks: dict[str, ReleaseSettings] = Field(default={}, description="how versions are released, by task")
+
+    def release(self, task: str) -> ReleaseSettings:
+        """How the versions of a task are released."""
+        return self.tasks.get(task, ReleaseSettings())
+
+    @field_validator("remotes", "tasks", mode="before")
     @classmethod
     def _from_json(cls, value: Any) -> Any:  # noqa: ANN401 - whatever was given
         """An environment variable holds the whole table as JSON."""

@@ -41,7 +41,7 @@ async def chat_completions(body: ChatRequest, request: Request) -> JSONResponse 
     state = request.app.state
     caller = caller_of(request)
     caller.require_model(body.model)
-    chosen: Chosen = await run_in_threadpool(state.dispatcher.choose, body.model, caller.tasks)
+    chosen: Chosen = await run_in_threadpool(state.dispatcher.choose, body.model, caller.tasks, body.asks)
     _refuse_what_is_not_done(body, chosen.version)
     options = _options(body, chosen.version)
     exchange = _begun(body, chosen, options)
@@ -50,8 +50,8 @@ async def chat_completions(body: ChatRequest, request: Request) -> JSONResponse 
         await held.enter_async_context(exchange.traced(state.traces))
         ask = _read(exchange, body)
         if body.stream:
-            return EventStream(_events(state, exchange, ask, body), held.pop_all(), exchange.headers)
-        answers = await state.runtime.answer(ask)
+            return EventStream(_events(state, exchange, ask, body), held.pop_all(), exchange)
+        answers = await exchange.answer(state.fallbacks, ask)
         exchange.ended(answers)
     if none := none_among(answers):
         raise none
@@ -113,7 +113,7 @@ def _read(exchange: Exchange, body: ChatRequest) -> Ask:
 
 async def _events(state: State, exchange: Exchange, ask: Ask, body: ChatRequest) -> AsyncGenerator[str]:
     """Chunks as the official client expects them, ended by `[DONE]`."""
-    head, begun = exchange.head, set[int]()
+    begun = set[int]()
     answers: tuple[Answered, ...] = ()
 
     def role(choice: int) -> str:
@@ -121,7 +121,7 @@ async def _events(state: State, exchange: Exchange, ask: Ask, body: ChatRequest)
         if choice in begun:
             return ""
         begun.add(choice)
-        return event(chunk(head, {"role": "assistant", "content": "", "refusal": None}, choice))
+        return event(chunk(exchange.head, {"role": "assistant", "content": "", "refusal": None}, choice))
 
     try:
         async with aclosing(told(state, exchange, ask)) as parts:
@@ -130,12 +130,12 @@ async def _events(state: State, exchange: Exchange, ask: Ask, body: ChatRequest)
                     answers = piece
                     continue
                 logprobs = None if body.top is None else of_chat(piece.tokens, body.top)
-                yield role(piece.choice) + event(chunk(head, {"content": piece.text}, piece.choice, logprobs))
+                yield role(piece.choice) + event(chunk(exchange.head, {"content": piece.text}, piece.choice, logprobs))
     except Broken as broken:
         yield broken.event
         return
     for choice, answered in enumerate(answers):
-        yield role(choice) + event(last_chunk(head, answered, exchange.warnings, choice))
+        yield role(choice) + event(last_chunk(exchange.head, answered, exchange.warnings, choice))
     if body.includes_usage:
-        yield event(usage_chunk(head, answers))
+        yield event(usage_chunk(exchange.head, answers))
     yield DONE

@@ -20,7 +20,7 @@ from inhouse.api.shapes.completions import CompletionRequest, chunk, last_chunk,
 from inhouse.api.shapes.logprobs import check_chances
 from inhouse.api.streaming import Broken, EventStream, told
 from inhouse.core import ModelVersion
-from inhouse.deploy import Answered, Ask, Chosen, Options, Runtime, conversation_of, inputs_of, prompt_of
+from inhouse.deploy import Answered, Ask, Chosen, Options, conversation_of, inputs_of, prompt_of
 
 router = APIRouter(dependencies=[require("infer")])
 
@@ -31,7 +31,7 @@ async def completions(body: CompletionRequest, request: Request) -> JSONResponse
     state = request.app.state
     caller = caller_of(request)
     caller.require_model(body.model)
-    chosen: Chosen = await run_in_threadpool(state.dispatcher.choose, body.model, caller.tasks)
+    chosen: Chosen = await run_in_threadpool(state.dispatcher.choose, body.model, caller.tasks, body.asks)
     body.refuse_what_is_not_done()
     body.refuse_steering(chosen.version)
     exchanges = _begun(body, chosen, _options(body, chosen.version))
@@ -41,8 +41,8 @@ async def completions(body: CompletionRequest, request: Request) -> JSONResponse
             await held.enter_async_context(exchange.traced(state.traces))
         asks = [_read(exchange) for exchange in exchanges]
         if body.stream:
-            return EventStream(_events(state, exchanges, asks, body), held.pop_all(), exchanges[0].headers)
-        answers = await _all(state, asks)
+            return EventStream(_events(state, exchanges, asks, body), held.pop_all(), exchanges[0])
+        answers = await _all(state, exchanges, asks)
         for exchange, of_prompt in zip(exchanges, answers, strict=True):
             exchange.ended(of_prompt)
     for of_prompt in answers:
@@ -88,10 +88,10 @@ def _read(exchange: Exchange) -> Ask:
     return exchange.ask()
 
 
-async def _all(state: State, asks: Sequence[Ask]) -> list[tuple[Answered, ...]]:
+async def _all(state: State, exchanges: Sequence[Exchange], asks: Sequence[Ask]) -> list[tuple[Answered, ...]]:
     """The answers to all; where one fails, nothing is done for the others any more."""
-    runtime: Runtime = state.runtime
-    work = [asyncio.create_task(runtime.answer(ask)) for ask in asks]
+    both = zip(exchanges, asks, strict=True)
+    work = [asyncio.create_task(exchange.answer(state.fallbacks, ask)) for exchange, ask in both]
     try:
         return await asyncio.gather(*work)
     finally:
@@ -103,10 +103,9 @@ async def _events(
     state: State, exchanges: Sequence[Exchange], asks: Sequence[Ask], body: CompletionRequest
 ) -> AsyncGenerator[str]:
     """Chunks as the official client expects them, prompt after prompt, ended by `[DONE]`."""
-    head = exchanges[0].head
     all_answers: list[tuple[Answered, ...]] = []
     for exchange, ask in zip(exchanges, asks, strict=True):
-        place, answers = len(all_answers) * body.count, tuple[Answered, ...]()
+        head, place, answers = exchanges[0].head, len(all_answers) * body.count, tuple[Answered, ...]()
         try:
             async with aclosing(told(state, exchange, ask, begun=bool(all_answers))) as parts:
                 async for piece in parts:
@@ -117,6 +116,7 @@ async def _events(
         except Broken as broken:
             yield broken.event
             return
+        head = replace(exchange.head, id=head.id)
         for choice, answered in enumerate(answers):
             yield event(last_chunk(head, answered, place + choice, exchange.warnings))
         all_answers.append(answers)

@@ -68,10 +68,12 @@ class Head:
 
     Args:
         model: as the caller named it.
+        fallback: where a generic model answers: why, in whose place, and what that one had answered.
     """
 
     model: str
     version: ModelVersion
+    fallback: Mapping[str, Any] | None = None
     id: str = field(default_factory=lambda: f"chatcmpl-{uuid.uuid4().hex}")
     created: int = field(default_factory=lambda: int(time.time()))
 
@@ -175,6 +177,7 @@ def ours(head: Head, answered: Answered, warnings: Sequence[str]) -> dict[str, A
             "confidence": prediction.confidence,
             **({"fields": prediction.parts} if prediction.parts else {}),
             "needs_review": answered.needs_review,
+            **({"route": "fallback", "fallback": dict(head.fallback)} if head.fallback else {}),
             "warnings": [*warnings, *([prediction.error] if prediction.error else [])],
         }
     }

@@ -59,6 +59,13 @@ class Wishes(BaseModel):
     logit_bias: dict[str, float] | None = None
 
     @property
+    def asks(self) -> str:
+        """Who asks, as far as the request tells; else each request is somebody else."""
+        told = self.model_extra or {}
+        known = (told.get(name) for name in ("safety_identifier", "user"))
+        return next((one for one in known if isinstance(one, str) and one), "") or secrets.token_hex(16)
+
+    @property
     def count(self) -> int:
         """How many answers there are to be."""
         return self.n or 1

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import re
 import time
 
 from inhouse.core import Prediction
 from inhouse.engine.answers import text_prediction
 from inhouse.engine.prompts import Messages, prompted_messages
+from inhouse.engine.remote_engine import unfenced
 from inhouse.evaluate.contenders.recall import ask_once
 from inhouse.evaluate.contenders.registry import Field
 from inhouse.evaluate.contenders.shots import choose_shots
-
-_FENCED = re.compile(r"```(?:json)?\s*(\{.*\})\s*```", re.DOTALL)
 
 
 def remote(given: Field, name: str) -> list[Prediction]:
@@ -47,14 +45,8 @@ def _asked(given: Field, name: str, messages: list[Messages]) -> list[Prediction
     if model.note:
         given.notes.append(f"remote:{name}: {model.note}")
     return [
-        text_prediction(_unfenced(a.text), given.form, prompt_tokens=a.prompt_tokens, answer_tokens=a.answer_tokens)
+        text_prediction(unfenced(a.text), given.form, prompt_tokens=a.prompt_tokens, answer_tokens=a.answer_tokens)
         if a.error is None
         else Prediction(target=None, error=a.error)
         for a in found
     ]
-
-
-def _unfenced(text: str) -> str:
-    """The text without the fence in which many models put JSON."""
-    fenced = _FENCED.fullmatch(text.strip())
-    return fenced[1] if fenced else text.strip()
