@@ -233,7 +233,7 @@ def _decided(
                 test=[p.target for p in a.test],
                 validation_scores=on_validation[a.name].scores.get(primary),
                 test_scores=on_test[a.name].scores.get(primary),
-                served=a.name != SHOWN_EXAMPLES,
+                version=a.name != SHOWN_EXAMPLES,
                 asked=on_test[a.name].asked,
             )
             for a in answers
