@@ -60,7 +60,7 @@ def read_grades(
     if not graded:
         raise InputError(
             f"none of its {len(rows)} rows is of an answer to a validation or test example",
-            "grade answers of this task, with the input as the dataset has it (where personal data is masked, masked too)",
+            "grade answers of this task, with the input as the dataset has it: masked, where it was masked",
             file=file,
         )
     if strange:
