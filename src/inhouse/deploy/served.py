@@ -128,6 +128,10 @@ class Served(ABC):
     def close(self) -> None:
         """Free the model."""
 
+    def memory(self) -> int:
+        """Bytes of memory that the model holds in a process of its own."""
+        return 0
+
     def answer(self, inputs: Sequence[Mapping[str, str]], progress: Progress | None = None) -> list[Answered]:
         """One answer per input, in order; an input that cannot be answered keeps its place with an error."""
         answers: list[Answered | None] = [None] * len(inputs)
@@ -178,15 +182,16 @@ class ServedModel(Served):
     Args:
         workspace: where the file is kept.
         version: which file, with its input fields and labels.
+        apart: the engine in a process of its own, as a server needs it (see `open_engine`).
     """
 
-    def __init__(self, workspace: Workspace, version: ModelVersion) -> None:
+    def __init__(self, workspace: Workspace, version: ModelVersion, *, apart: bool = False) -> None:
         super().__init__(version)
         base = self._base(workspace)
         self.template = ChatTemplate(base.folder, base.spec.end_of_turn)
         self.form = form_of(version)
         self.engine: StreamingEngine = open_weights(
-            workspace, version, self._file(workspace, base), self.template.end_of_turn
+            workspace, version, self._file(workspace, base), self.template.end_of_turn, apart=apart
         )
 
     def _base(self, workspace: Workspace) -> Base:
@@ -306,6 +311,9 @@ class ServedModel(Served):
             self.form = form_of(version)
         return True
 
+    def memory(self) -> int:
+        return self.engine.memory()
+
     def close(self) -> None:
         """Free the model."""
         self.engine.close()
@@ -348,8 +356,8 @@ class ServedPrompt(ServedModel):
     Args: those of `ServedModel`.
     """
 
-    def __init__(self, workspace: Workspace, version: ModelVersion) -> None:
-        super().__init__(workspace, version)
+    def __init__(self, workspace: Workspace, version: ModelVersion, *, apart: bool = False) -> None:
+        super().__init__(workspace, version, apart=apart)
         self._frame = read_frame(workspace.blobs.path(version.file_sha256, PROMPT))
         self._most = context_length(read_fields(self._base(workspace).gguf)) - self.form.max_tokens
         self._shots = _Nearest(workspace, self._frame.look_up) if self._frame.look_up else None
@@ -380,8 +388,8 @@ class ServedBase(ServedModel):
 
     version: BaseVersion
 
-    def __init__(self, workspace: Workspace, version: BaseVersion) -> None:
-        super().__init__(workspace, version)
+    def __init__(self, workspace: Workspace, version: BaseVersion, *, apart: bool = False) -> None:
+        super().__init__(workspace, version, apart=apart)
         self._context = context_length(read_fields(self._base(workspace).gguf))
 
     def _base(self, workspace: Workspace) -> Base:
@@ -466,13 +474,17 @@ class ServedClassifier(Served):
         self.classifier.close()
 
 
-def open_served(workspace: Workspace, version: ModelVersion) -> Served:
-    """A version, whichever kind of model it is."""
+def open_served(workspace: Workspace, version: ModelVersion, *, apart: bool = False) -> Served:
+    """A version, whichever kind of model it is.
+
+    Args:
+        apart: see `ServedModel`.
+    """
     if isinstance(version, BaseVersion):
-        return ServedBase(workspace, version)
+        return ServedBase(workspace, version, apart=apart)
     if is_classifier(version):
         return ServedClassifier(workspace, version)
-    return (ServedPrompt if is_prompted(version) else ServedModel)(workspace, version)
+    return (ServedPrompt if is_prompted(version) else ServedModel)(workspace, version, apart=apart)
 
 
 def suffix_of(version: ModelVersion) -> str:
