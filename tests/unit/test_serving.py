@@ -55,7 +55,7 @@ class Loaded(Served):
     def _question(self, inputs):
         raise NotImplementedError
 
-    _answers = stream = _question
+    predictions = stream = _question
 
     def close(self):
         self.closed += 1
