@@ -70,7 +70,8 @@ def models(monkeypatch):
     """A pool with room for three models, and every model that it has loaded."""
     loaded = []
 
-    def load(_workspace, version):
+    def load(_workspace, version, *, apart):
+        assert apart
         loaded.append(Loaded(version))
         loaded[-1].size = 1
         return loaded[-1]
@@ -166,9 +167,9 @@ def test_loading_one_holds_up_nobody_who_asks_for_another(models, monkeypatch):
         pass
     go, load = threading.Event(), pool.open_served
 
-    def slow(workspace, version):
+    def slow(workspace, version, *, apart):
         assert go.wait(60)
-        return load(workspace, version)
+        return load(workspace, version, apart=apart)
 
     monkeypatch.setattr(pool, "open_served", slow)
     with ThreadPoolExecutor(1) as threads:
@@ -183,9 +184,9 @@ def test_who_leaves_while_a_model_is_loaded_does_not_hold_it(models, monkeypatch
     loader, loaded = models
     go, load = threading.Event(), pool.open_served
 
-    def slow(workspace, version):
+    def slow(workspace, version, *, apart):
         assert go.wait(60)
-        return load(workspace, version)
+        return load(workspace, version, apart=apart)
 
     async def leave():
         async with asyncio.timeout(0.1), loader.held(version()):
@@ -204,7 +205,7 @@ def test_a_model_that_cannot_be_loaded_is_told_to_all_who_wait_and_tried_again(m
     loader, _ = models
     load = pool.open_served
 
-    def fail(_workspace, _version):
+    def fail(_workspace, _version, *, apart):
         raise ModelUnavailable("the base is gone")
 
     monkeypatch.setattr(pool, "open_served", fail)

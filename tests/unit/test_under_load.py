@@ -210,8 +210,8 @@ def test_a_client_that_leaves_before_its_whole_answer_is_traced_and_lets_the_eng
         pool = app.state.runtime._pool._loaded
         body = BODY if path == "chat" else {"model": "intents", "prompt": QUESTION}
         with post_by_hand(address, "chat/completions" if path == "chat" else path, **body):
-            until(lambda: pool and pool["intents@1"].model.engine._live)
-        until(lambda: not pool["intents@1"].model.engine._live and not pool["intents@1"].users)
+            until(lambda: pool and pool["intents@1"].model.engine._sent)
+        until(lambda: not pool["intents@1"].model.engine._sent and not pool["intents@1"].users)
         until(lambda: kept(copy_of_trained))
         (trace,) = kept(copy_of_trained)
         assert (trace.error, trace.output, trace.tags) == ("the client left", None, {"outcome": "left"})

@@ -92,9 +92,10 @@ def error_response(
 ) -> JSONResponse:
     """`{"error": {...}}`. A fault of ours is marked as not worth retrying, as the answer is deterministic.
 
-    Not so 503: what is busy now may be free soon; `retry_s` says in how many seconds.
+    So is 409, which clients take for a lock. Not so 503: what is busy now may be free soon; `retry_s` says in how many
+    seconds.
     """
-    headers = {"x-should-retry": "false"} if status >= 500 and status != 503 else {}
+    headers = {"x-should-retry": "false"} if status == 409 or (status >= 500 and status != 503) else {}
     if retry_s is not None:
         headers["retry-after"] = str(retry_s)
     return JSONResponse(error_body(status, message, code=code, param=param), status_code=status, headers=headers)

@@ -137,6 +137,14 @@ class _State(Collector):
         running, waiting = self._runtime.load()
         yield GaugeMetricFamily("inhouse_answers_running", "Answers that are being written", value=running)
         yield GaugeMetricFamily("inhouse_answers_waiting", "Answers that wait for their turn", value=waiting)
+        memory = GaugeMetricFamily(
+            "inhouse_engine_memory_bytes",
+            "Memory of the process in which a version's engine runs",
+            labels=("task", "version"),
+        )
+        for version, used in self._runtime.memory():
+            memory.add_metric((version.task, version.name), used)
+        yield memory
         yield CounterMetricFamily("inhouse_traces_lost", "Traces that could not be kept", value=self._traces.lost)
 
 

@@ -157,12 +157,7 @@ class Pool:
             if all(asked.cancelled() for asked in wanted.waiting):
                 self._wanted.remove(wanted)
                 return None
-        loaded = Loaded(open_served(self._workspace, wanted.version))
-        with self._changed:
-            if not self._closed:
-                return loaded
-        loaded.model.close()
-        raise EngineFault(_STOPS)
+        return Loaded(open_served(self._workspace, wanted.version, apart=True))
 
     def _no_longer_wanted(self, wanted: _Wanted) -> list[Future[Loaded]]:
         """Those who still wait for it."""
@@ -210,17 +205,22 @@ class Pool:
     def _every(self) -> list[Loaded]:
         return [*self._loaded.values(), *self._leaving]
 
+    def memory(self) -> list[tuple[ModelVersion, int]]:
+        """Bytes of memory that each loaded model holds in a process of its own, where it has one."""
+        with self._changed:
+            loaded = [one.model for one in self._every()]
+        return [(model.version, used) for model in loaded if (used := model.memory())]
+
     def close(self) -> None:
         """Free every model; requests under way end with a fault."""
         with self._changed:
             self._closed = True
-            every = self._every()
-            self._loaded.clear()
-            self._leaving.clear()
             self._changed.notify_all()
-        for one in every:
-            one.model.close()
         self._loader.shutdown(cancel_futures=True)
+        for one in self._every():
+            one.model.close()
+        self._loaded.clear()
+        self._leaving.clear()
         for wanted in list(self._wanted):
             for asked in self._no_longer_wanted(wanted):
                 asked.set_exception(EngineFault(_STOPS))

@@ -154,6 +154,10 @@ class Runtime:
             if not clock.expired():
                 clock.reschedule(self._deadline())
 
+    def memory(self) -> list[tuple[ModelVersion, int]]:
+        """Bytes of memory that each loaded model holds in a process of its own, where it has one."""
+        return self._pool.memory()
+
     def close(self) -> None:
         """Free every model; requests under way end with a fault."""
         self._pool.close()

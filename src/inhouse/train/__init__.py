@@ -21,6 +21,7 @@ from inhouse.train.plan import (
     make_plan,
     make_recipe,
     max_tokens_of,
+    usual_rate,
     within_minutes,
 )
 from inhouse.train.trimming import fit_trimming, kept_share, task_words
@@ -57,5 +58,6 @@ __all__ = [
     "roomy_heap",
     "task_words",
     "tidy_heap",
+    "usual_rate",
     "within_minutes",
 ]
