@@ -66,7 +66,8 @@ def models(monkeypatch):
     """A pool, and every model that it has loaded."""
     loaded = []
 
-    def load(_workspace, version):
+    def load(_workspace, version, *, apart):
+        assert apart
         loaded.append(Loaded(version))
         return loaded[-1]
 

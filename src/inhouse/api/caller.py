@@ -20,6 +20,7 @@ from starlette.types import Scope as Connection
 
 from inhouse.api.errors import ApiError, error_response
 from inhouse.api.limits import Buckets, Left
+from inhouse.deploy import Chosen, Dispatcher
 from inhouse.errors import InhouseError
 from inhouse.store import Workspace, audit, keys
 from inhouse.store.files import Sight
@@ -76,14 +77,24 @@ class Caller:
             )
             raise ApiError(403, message, code="missing_scope")
 
-    def require_model(self, name: str) -> None:
+    def require_model(self, name: str, dispatcher: Dispatcher) -> None:
         """Refuse a model of another task, whether or not there is one of that name.
 
         Raises:
             ApiError: 403.
         """
-        if self.tasks is not None and name.partition("@")[0] not in self.tasks:
+        if self.tasks is not None and dispatcher.task_of(name) not in self.tasks:
             raise ApiError(403, f"this key may not use the model `{name}`", code="model_not_allowed", param="model")
+
+    def choose(self, dispatcher: Dispatcher, name: str, asks: str = "") -> Chosen:
+        """The version that a model's name means to this caller. See `Dispatcher.choose`.
+
+        Raises:
+            ApiError: 403, it is of another task.
+            ModelNotFound, ParityFailed
+        """
+        self.require_model(name, dispatcher)
+        return dispatcher.choose(name, self.tasks, asks)
 
     @property
     def sight(self) -> Sight:

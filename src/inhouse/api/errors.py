@@ -71,9 +71,9 @@ class ApiError(Exception):
 def error_response(status: int, message: str, *, code: str | None = None, param: str | None = None) -> JSONResponse:
     """`{"error": {...}}`. A fault of ours is marked as not worth retrying, as the answer is deterministic.
 
-    Not so 503: what is busy now may be free soon.
+    So is 409, which clients take for a lock. Not so 503: what is busy now may be free soon.
     """
-    headers = {"x-should-retry": "false"} if status >= 500 and status != 503 else None
+    headers = {"x-should-retry": "false"} if status == 409 or (status >= 500 and status != 503) else None
     return JSONResponse(error_body(status, message, code=code, param=param), status_code=status, headers=headers)
 
 

@@ -90,6 +90,7 @@ def _written(path: Sequence[str | int]) -> str:
 def _told(name: str, fault: Fault, alike: Sequence[Fault]) -> tuple[str, str]:
     """The message and its code; `alike` are those of the other forms at the same place."""
     kind, value = fault["type"], fault["input"]
+    expected = list(dict.fromkeys(_EXPECTED[word] for f in alike if (word := f["type"].split("_")[0]) in _EXPECTED))
     if kind == "missing":
         return f"Missing required parameter: '{name or 'body'}'.", "missing_required_parameter"
     if kind in _BOUNDS:
@@ -97,11 +98,10 @@ def _told(name: str, fault: Fault, alike: Sequence[Fault]) -> tuple[str, str]:
     if kind in _LENGTHS:
         return _of_length(name, value, *_LENGTHS[kind], fault["ctx"])
     if kind == "literal_error":
-        known = fault["ctx"]["expected"]
+        known = " or ".join([fault["ctx"]["expected"], *expected])
         return f"Invalid value for '{name}': {_brief(value)}. Supported values are: {known}.", "invalid_value"
     if kind == "extra_forbidden":
         return f"Unrecognized request argument: {name}", "unknown_parameter"
-    expected = list(dict.fromkeys(_EXPECTED[word] for f in alike if (word := f["type"].split("_")[0]) in _EXPECTED))
     if expected and kind.endswith(_OF_TYPE):
         told = f"expected {' or '.join(expected)}, but got {_got(value)} instead"
         return f"Invalid type for '{name or 'body'}': {told}.", "invalid_type"
@@ -110,8 +110,8 @@ def _told(name: str, fault: Fault, alike: Sequence[Fault]) -> tuple[str, str]:
 
 def _of_bound(name: str, value: object, kind: str, about: Fault) -> tuple[str, str]:
     key, sign, what, code = _BOUNDS[kind]
-    number = "integer" if isinstance(about[key], int) else "decimal"
-    expected = f"Expected a value {sign} {about[key]:g}, but got {_brief(value)} instead."
+    number, bound = ("integer", about[key]) if isinstance(about[key], int) else ("decimal", f"{about[key]:g}")
+    expected = f"Expected a value {sign} {bound}, but got {_brief(value)} instead."
     return f"Invalid '{name}': {number} {what}. {expected}", f"{number}_{code}"
 
 

@@ -10,7 +10,7 @@ from typing import Literal
 from inhouse.core import ModelVersion
 from inhouse.deploy.bases import Bases
 from inhouse.errors import ModelNotFound, NotFound, ParityFailed, UsageError
-from inhouse.store import Workspace, check_name, is_name, registry, releases
+from inhouse.store import Workspace, check_name, is_name, model_names, registry, releases
 
 Route = Literal["champion", "candidate", "version", "base", "canary", "fallback"]
 
@@ -24,7 +24,7 @@ class Chosen:
 
 
 class Dispatcher:
-    """The models of a workspace by name: `task` (its champion), `task@candidate`, `task@3`, or a base's own name.
+    """The models of a workspace by name: `task` (its champion), `task@candidate`, `task@3`, `ft:…`, or a base's own.
 
     A task goes before a base of the same name.
 
@@ -48,14 +48,8 @@ class Dispatcher:
             ModelNotFound: there is none, with those that there are.
             ParityFailed: it does not compute what was trained.
         """
-        task, _, which = name.partition("@")
         try:
-            if not self._is_task(task):
-                if (base := self._bases.find(name)) is not None:
-                    return Chosen(base, "base")
-                check_name(task)
-                raise NotFound(f"there is no task {task!r}")
-            chosen = (None if which or not asks else self._canary(task, asks)) or self._chosen(task, which)
+            chosen = self._of_job(name) if name.startswith(model_names.PREFIX) else self._of_task_or_base(name, asks)
         except (NotFound, UsageError) as error:
             known = ", ".join(known for known, _ in self.models(tasks)) or "none"
             raise ModelNotFound(f"The model `{name}` does not exist: {error.what}", f"Models here: {known}") from error
@@ -63,8 +57,15 @@ class Dispatcher:
             raise ParityFailed(f"{chosen.version.name} is not served, as it failed the parity gate: {fault}")
         return chosen
 
+    def task_of(self, name: str) -> str:
+        """The task that a model's name is of, whether or not there is one; empty where no task could be."""
+        if name.startswith(model_names.PREFIX):
+            named = model_names.find(self._workspace, name)
+            return "" if named is None else named[0]
+        return name.partition("@")[0]
+
     def models(self, tasks: Collection[str] | None = None) -> list[tuple[str, ModelVersion]]:
-        """Every name that can be asked for, and the version that it means: the bases first.
+        """Every name that can be asked for, and the version that it means: the bases first, the names of jobs last.
 
         Args:
             tasks: only those of these tasks, and no base; None: all.
@@ -72,16 +73,35 @@ class Dispatcher:
         found: list[tuple[str, ModelVersion]] = [
             (base.name, base) for base in self._bases.versions() if tasks is None and not self._is_task(base.name)
         ]
+        served_of: dict[str, dict[int, ModelVersion]] = {}
         for task in self._workspace.task_names():
             if tasks is not None and task not in tasks:
                 continue
             served = {v.number: v for v in registry.versions(self._workspace, task) if not v.out_of_parity}
+            served_of[task] = served
             for alias, suffix in ((registry.CHAMPION, ""), (registry.CANDIDATE, "@candidate")):
                 number = registry.alias_number(self._workspace, task, alias)
                 if number in served:
                     found.append((f"{task}{suffix}", served[number]))
             found += [(v.name, v) for v in served.values()]
-        return found
+        of_jobs = model_names.every(self._workspace)
+        return found + [(n, served_of[t][k]) for n, t, k in of_jobs if k in served_of.get(t, {})]
+
+    def _of_job(self, name: str) -> Chosen:
+        """The version that a job named so."""
+        named = model_names.find(self._workspace, name)
+        if named is None:
+            raise NotFound("no job made one of that name, or it was deleted")
+        return Chosen(self._version(*named), "version")
+
+    def _of_task_or_base(self, name: str, asks: str) -> Chosen:
+        task, _, which = name.partition("@")
+        if not self._is_task(task):
+            if (base := self._bases.find(name)) is not None:
+                return Chosen(base, "base")
+            check_name(task)
+            raise NotFound(f"there is no task {task!r}")
+        return (None if which or not asks else self._canary(task, asks)) or self._chosen(task, which)
 
     def _is_task(self, name: str) -> bool:
         return is_name(name) and self._workspace.has_task(name)

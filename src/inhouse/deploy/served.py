@@ -136,6 +136,10 @@ class Served(ABC):
     def close(self) -> None:
         """Free the model."""
 
+    def memory(self) -> int:
+        """Bytes of memory that the model holds in a process of its own."""
+        return 0
+
     def answer(self, inputs: Sequence[Mapping[str, str]], progress: Progress | None = None) -> list[Answered]:
         """One answer per input, in order; an input that cannot be answered keeps its place with an error."""
         answers: list[Answered | None] = [None] * len(inputs)
@@ -186,15 +190,16 @@ class ServedModel(Served):
     Args:
         workspace: where the file is kept.
         version: which file, with its input fields and labels.
+        apart: the engine in a process of its own, as a server needs it (see `open_engine`).
     """
 
-    def __init__(self, workspace: Workspace, version: ModelVersion) -> None:
+    def __init__(self, workspace: Workspace, version: ModelVersion, *, apart: bool = False) -> None:
         super().__init__(version)
         base = self._base(workspace)
         self.template = ChatTemplate(base.folder, base.spec.end_of_turn)
         self.form = form_of(version)
         self.engine: StreamingEngine = open_weights(
-            workspace, version, self._file(workspace, base), self.template.end_of_turn
+            workspace, version, self._file(workspace, base), self.template.end_of_turn, apart=apart
         )
 
     def _base(self, workspace: Workspace) -> Base:
@@ -315,6 +320,9 @@ class ServedModel(Served):
             self.form = form_of(version)
         return True
 
+    def memory(self) -> int:
+        return self.engine.memory()
+
     def close(self) -> None:
         """Free the model."""
         self.engine.close()
@@ -369,8 +377,8 @@ class ServedPrompt(ServedModel):
     Args: those of `ServedModel`.
     """
 
-    def __init__(self, workspace: Workspace, version: ModelVersion) -> None:
-        super().__init__(workspace, version)
+    def __init__(self, workspace: Workspace, version: ModelVersion, *, apart: bool = False) -> None:
+        super().__init__(workspace, version, apart=apart)
         self._frame = read_frame(workspace.blobs.path(version.file_sha256, PROMPT))
         self._most = context_length(read_fields(self._base(workspace).gguf)) - self.form.max_tokens
         self._look_up = _LookedUp(workspace, self._frame, self._frame.look_up) if self._frame.look_up else None
@@ -418,8 +426,8 @@ class ServedBase(ServedModel):
 
     version: BaseVersion
 
-    def __init__(self, workspace: Workspace, version: BaseVersion) -> None:
-        super().__init__(workspace, version)
+    def __init__(self, workspace: Workspace, version: BaseVersion, *, apart: bool = False) -> None:
+        super().__init__(workspace, version, apart=apart)
         self._context = context_length(read_fields(self._base(workspace).gguf))
 
     def _base(self, workspace: Workspace) -> Base:
@@ -504,15 +512,19 @@ class ServedClassifier(Served):
         self.classifier.close()
 
 
-def open_served(workspace: Workspace, version: ModelVersion) -> Served:
-    """A version, whichever kind of model it is."""
+def open_served(workspace: Workspace, version: ModelVersion, *, apart: bool = False) -> Served:
+    """A version, whichever kind of model it is.
+
+    Args:
+        apart: see `ServedModel`.
+    """
     if isinstance(version, BaseVersion):
-        return ServedBase(workspace, version)
+        return ServedBase(workspace, version, apart=apart)
     if is_classifier(version):
         return ServedClassifier(workspace, version)
     if is_prompted(version):
-        return ServedPrompt(workspace, version)
-    return (ServedWithShots if is_shown_shots(version) else ServedModel)(workspace, version)
+        return ServedPrompt(workspace, version, apart=apart)
+    return (ServedWithShots if is_shown_shots(version) else ServedModel)(workspace, version, apart=apart)
 
 
 def suffix_of(version: ModelVersion) -> str:

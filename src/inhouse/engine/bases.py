@@ -127,6 +127,14 @@ class BaseSpec:
         """Of an encoder's vectors."""
         return self.hidden
 
+    @property
+    def reference(self) -> str:
+        """What `base_model` in task.toml names it by; empty where the user's own file is not known any more."""
+        if self.local is not None:
+            return str(self.local)
+        known = catalogue().get(self.name)
+        return self.hub or (self.name if known is not None and known.sha256 == self.sha256 else "")
+
 
 @dataclass(frozen=True)
 class Base:
@@ -319,7 +327,8 @@ def _base_in(folder: Path) -> Base:
     elif known is not None and known.sha256 == sha256:
         spec = known
     else:
-        spec = BaseSpec(name=name, kind="causal", title=name, sha256=sha256, limits=LOCAL_LIMITS)
+        local = Path(facts["local"]) if facts.get("local") else None
+        spec = BaseSpec(name=name, kind="causal", title=name, sha256=sha256, limits=LOCAL_LIMITS, local=local)
     return _as_kept(spec, folder)
 
 
@@ -482,6 +491,7 @@ def _bring(spec: BaseSpec, settings: Settings, say: Say) -> None:
             "package": spec.package,
             "version": spec.version,
             "end_of_turn": spec.end_of_turn,
+            "local": "" if spec.local is None else str(spec.local),
         }
         if spec.hub or (spec.local is not None and spec.local.is_dir()):
             facts |= _bring_hub(spec, Path(name), part, say)

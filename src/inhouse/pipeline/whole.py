@@ -105,7 +105,7 @@ def run(
         added = store_data(
             workspace, replace(prepared, task=task), reporter, drop_rare=drop_rare, models=needed, confirm=confirm
         )
-    cleaned = _cleaned(workspace, name, reporter)
+    cleaned = clean_safely(workspace, name, reporter)
     _tell_findings(cleaned, name, reporter)
     trained = {one.model_version: one for one in _trained(workspace, name, reporter, model, minutes)}
     evaluation = evaluate(workspace, name, reporter, which=next(iter(trained)).partition("@")[2])
@@ -139,7 +139,7 @@ def _trained(
     yield train_to_the_end(workspace, name, reporter, model="causal", minutes=left)
 
 
-def _cleaned(workspace: Workspace, name: str, reporter: Reporter) -> Cleaned:
+def clean_safely(workspace: Workspace, name: str, reporter: Reporter) -> Cleaned:
     """What is safe is applied, and what is nearly a test example is dropped: with it nothing could be judged."""
     try:
         cleaned = clean(workspace, name, reporter, apply=["safe", LEAKAGE])

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import socket
 import uuid
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Generic, Literal, TypeVar
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, and_, insert, or_, select, update
 
 from inhouse.errors import NotFound
+from inhouse.store import audit, tables, webhooks
 from inhouse.store import database as db
-from inhouse.store import tables, webhooks
 from inhouse.store.workspace import Workspace
 
 JobKind = Literal["fine-tune", "batch", "webhook"]
@@ -121,11 +121,12 @@ def new_id(prefix: str) -> str:
 # ---------------------------------------------------------------------- making and finding
 
 
-def add(workspace: Workspace, job: Job, *, sent_again: bool = False) -> tuple[Job, bool]:
+def add(workspace: Workspace, job: Job, *, sent_again: bool = False, act: str = "") -> tuple[Job, bool]:
     """Put a job into the queue.
 
     Args:
         sent_again: the client says that it sent this before: what it sent then is the job, where it came through.
+        act: what the audit log calls it; empty: it is not noted there.
 
     Returns:
         The job, and whether it is new.
@@ -139,6 +140,8 @@ def add(workspace: Workspace, job: Job, *, sent_again: bool = False) -> tuple[Jo
                 return _job(row), False
         values = {field.name: getattr(job, field.name) for field in fields(Job)} | {"created_at": db.now()}
         connection.execute(insert(table).values(**values))
+        if act:
+            audit.note_in(connection, act, job.id)
     return Job(**values), True
 
 
@@ -202,14 +205,37 @@ def _change_in(connection: Connection, job: str, owner: str, values: Mapping[str
     return _find(connection, job)
 
 
-def finish(workspace: Workspace, job: str, status: str, *, owner: str = "", **values: Any) -> Job | None:  # noqa: ANN401
-    """End an open job with its last status, and tell webhooks; None where it has ended already. See `change`."""
+def finish(
+    workspace: Workspace,
+    job: str,
+    status: str,
+    *,
+    owner: str = "",
+    act: str = "",
+    **values: Any,  # noqa: ANN401 - columns
+) -> Job | None:
+    """End an open job with its last status, and tell webhooks; None where it has ended already. See `change`, `add`."""
     free = {"finished_at": db.now(), "lease_owner": None, "lease_until": None, "wish": ""}
     with workspace.database.begin() as connection:
         ended = _change_in(connection, job, owner, {"status": status, **free, **values})
         if ended is not None:
             webhooks.announce_in(connection, ended.kind, ended.id, status)
+            if act:
+                audit.note_in(connection, act, job)
     return ended
+
+
+def claim_task(workspace: Workspace, job: str, names: Iterable[str]) -> str:
+    """The task of a job: the one that it has, else the first of these names that no other job has, which is then its
+    own."""
+    table = tables.jobs
+    with workspace.database.begin() as connection:
+        task: str | None = connection.scalar(select(table.c.task).where(table.c.id == job))
+        if task is None:
+            others = set(connection.scalars(select(table.c.task).where(table.c.task.is_not(None))))
+            task = next(name for name in names if name not in others)
+            connection.execute(update(table).where(table.c.id == job).values(task=task))
+    return task
 
 
 # ---------------------------------------------------------------------- leases
@@ -337,6 +363,15 @@ def events(workspace: Workspace, job: str, *, after: str = "", limit: int = 20) 
             query = query.where(table.c.id < number)
         rows = connection.execute(query).mappings().all()
     return page_of([_event(row) for row in rows], limit)
+
+
+def last_step(workspace: Workspace, job: str) -> int:
+    """The newest step of which it was said what was measured; 0 where of none."""
+    table = tables.job_events
+    query = select(table.c.data).where(table.c.job == job, table.c.type == "metrics").order_by(table.c.id.desc())
+    with workspace.database.read() as connection:
+        data = connection.scalar(query.limit(1))
+    return 0 if data is None else int(data["step"])
 
 
 def _event(row: RowMapping) -> Event:

@@ -357,6 +357,15 @@ def abandon_runs(workspace: Workspace, task: str, now: Run, dataset: int) -> lis
     return found
 
 
+def abandon_run(workspace: Workspace, run: str) -> bool:
+    """Mark a run as abandoned, unless it has ended; whether it had not."""
+    table = tables.runs
+    here = (table.c.id == run, table.c.status.in_(GOES_ON))
+    with workspace.database.begin() as connection:
+        ended = {"status": "abandoned", "finished_at": db.now()}
+        return connection.execute(update(table).where(*here).values(**ended)).rowcount > 0
+
+
 def _replaced(left: AnyRecipe, now: AnyRecipe) -> bool:
     """Whether one recipe stands where the other did."""
     return type(left) is type(now) and _beyond_wishes(left) != _beyond_wishes(now)
@@ -385,14 +394,27 @@ def keep_metrics(workspace: Workspace, run: str, metrics: Mapping[int, Mapping[s
         connection.execute(insert(table), rows)
 
 
-def metrics_of(workspace: Workspace, run: str) -> list[dict[str, float]]:
-    """What a run measured so far, step by step, each with its `step`."""
+def metrics_of(workspace: Workspace, run: str, *, after: int = 0) -> list[dict[str, float]]:
+    """What a run measured so far, step by step, each with its `step`; of those behind the step `after`."""
     table = tables.run_metrics
     with workspace.database.read() as connection:
         rows = connection.execute(
-            select(table.c.step, table.c.metrics).where(table.c.run == run).order_by(table.c.step)
+            select(table.c.step, table.c.metrics).where(table.c.run == run, table.c.step > after).order_by(table.c.step)
         )
         return [{"step": step, **metrics} for step, metrics in rows]
+
+
+def recipe_of(workspace: Workspace, run: str) -> AnyRecipe:
+    """The recipe of a run.
+
+    Raises:
+        NotFound: there is no such run.
+    """
+    with workspace.database.read() as connection:
+        recipe = connection.scalar(select(tables.runs.c.recipe).where(tables.runs.c.id == run))
+    if recipe is None:
+        raise NotFound(f"there is no run {run!r}")
+    return read_recipe(recipe)
 
 
 def run_result(workspace: Workspace, run: str) -> dict[str, Any]:

@@ -31,6 +31,7 @@ from inhouse.train.plan import (
     make_recipe,
     max_tokens_of,
     steps_per_epoch,
+    usual_rate,
     within_minutes,
 )
 from inhouse.train.trimming import fit_trimming, kept_share, task_words
@@ -68,6 +69,7 @@ __all__ = [
     "steps_per_epoch",
     "task_words",
     "tidy_heap",
+    "usual_rate",
     "version_size",
     "within_minutes",
 ]

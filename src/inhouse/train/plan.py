@@ -296,7 +296,7 @@ def make_recipe(
         seed=wish.seed,
         epochs=epochs,
         batch_size=wish.batch_size or (16 if count >= 320 and tokens < LONG * count else 8),
-        learning_rate=wish.learning_rate or _rate(wish.method, width),
+        learning_rate=wish.learning_rate or usual_rate(wish.method, width),
         warmup_share=0.06,
         rank=rank,
         alpha=RSLORA_ALPHA if wish.method == "rslora" else 2 * rank,
@@ -316,8 +316,8 @@ def make_recipe(
     )
 
 
-def _rate(method: Method, width: int) -> float:
-    """The learning rate for a base model of a width, to two digits."""
+def usual_rate(method: Method, width: int) -> float:
+    """The learning rate for a base model of a width where none is wished, to two digits."""
     usual = FULL_RATE if method == "full" else RATE
     return float(f"{usual * min(1.0, math.sqrt(RATE_WIDTH / width)):.1e}")
 

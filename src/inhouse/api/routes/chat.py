@@ -40,8 +40,7 @@ async def chat_completions(body: ChatRequest, request: Request) -> JSONResponse 
     """Answer one message, whole or as a stream of server-sent events."""
     state = request.app.state
     caller = caller_of(request)
-    caller.require_model(body.model)
-    chosen: Chosen = await run_in_threadpool(state.dispatcher.choose, body.model, caller.tasks, body.asks)
+    chosen = await run_in_threadpool(caller.choose, state.dispatcher, body.model, body.asks)
     _refuse_what_is_not_done(body, chosen.version)
     options = _options(body, chosen.version)
     exchange = _begun(body, chosen, options)

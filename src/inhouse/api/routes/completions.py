@@ -30,8 +30,7 @@ async def completions(body: CompletionRequest, request: Request) -> JSONResponse
     """Answer one or more prompts, whole or as a stream of server-sent events."""
     state = request.app.state
     caller = caller_of(request)
-    caller.require_model(body.model)
-    chosen: Chosen = await run_in_threadpool(state.dispatcher.choose, body.model, caller.tasks, body.asks)
+    chosen = await run_in_threadpool(caller.choose, state.dispatcher, body.model, body.asks)
     body.refuse_what_is_not_done()
     body.refuse_steering(chosen.version)
     exchanges = _begun(body, chosen, _options(body, chosen.version))

@@ -8,19 +8,22 @@ from fastapi import APIRouter, Request
 from starlette.concurrency import run_in_threadpool
 
 from inhouse.api.caller import caller_of, require
+from inhouse.api.errors import ApiError
 from inhouse.api.shapes.times import unix
 from inhouse.core import ModelVersion
 from inhouse.deploy.bases import BaseVersion
 from inhouse.engine import Base
 from inhouse.engine.bases import converted_at
-from inhouse.errors import ModelNotFound
+from inhouse.errors import ModelNotFound, Refused
+from inhouse.store import model_names
 
-router = APIRouter(dependencies=[require("infer")])
+router = APIRouter()
+READING = [require("infer")]
 
 
-@router.get("/v1/models")
+@router.get("/v1/models", dependencies=READING)
 async def list_models(request: Request) -> dict[str, Any]:
-    """Every model name that can be asked for, once: base models, sentence encoders, then the tasks' versions."""
+    """Every model name that can be asked for, once: base models, encoders, tasks and their versions, names of jobs."""
     state = request.app.state
     tasks = caller_of(request).tasks
     found = await run_in_threadpool(state.dispatcher.models, tasks)
@@ -32,13 +35,12 @@ async def list_models(request: Request) -> dict[str, Any]:
     return {"object": "list", "data": [*bases, *encoders, *others]}
 
 
-@router.get("/v1/models/{name:path}")
+@router.get("/v1/models/{name:path}", dependencies=READING)
 async def get_model(name: str, request: Request) -> dict[str, Any]:
     """One model."""
     state, caller = request.app.state, caller_of(request)
-    caller.require_model(name)
     try:
-        chosen = await run_in_threadpool(state.dispatcher.choose, name, caller.tasks)
+        chosen = await run_in_threadpool(caller.choose, state.dispatcher, name)
     except ModelNotFound:
         try:
             return _encoder(await run_in_threadpool(state.embedder.find, name), name)
@@ -46,6 +48,22 @@ async def get_model(name: str, request: Request) -> dict[str, Any]:
             pass
         raise
     return _model(name, chosen.version)
+
+
+@router.delete("/v1/models/{name:path}", dependencies=[require("train")])
+async def delete_model(name: str, request: Request) -> dict[str, Any]:
+    """Take away a name that a fine-tuning job gave, and those of its checkpoints."""
+    state, caller = request.app.state, caller_of(request)
+    await run_in_threadpool(caller.require_model, name, state.dispatcher)
+    if not name.startswith(model_names.PREFIX):
+        await run_in_threadpool(caller.choose, state.dispatcher, name)  # says where there is none
+        told = f"`{name}` is not deleted here: only names that fine-tuning jobs gave are (`{model_names.PREFIX}…`)"
+        raise ApiError(403, told, code="not_deletable", param="model")
+    try:
+        await run_in_threadpool(model_names.delete, state.workspace, name)
+    except Refused as error:
+        raise ApiError(409, f"{error.what}. {error.remedy}", code="model_in_use", param="model") from error
+    return {"id": name, "object": "model", "deleted": True}
 
 
 def _encoder(base: Base, name: str = "") -> dict[str, Any]:

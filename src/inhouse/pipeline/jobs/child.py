@@ -14,7 +14,10 @@ from inhouse.store.jobs import Job, JobKind
 
 # What does a job of each kind, as module and function: the worker itself loads none of them. It takes an open job that
 # is leased, and ends it (`jobs.finish`); what it raises counts as broken off, and is begun again.
-HANDLERS: dict[JobKind, str] = {"batch": "inhouse.api.batches:answer_batch"}
+HANDLERS: dict[JobKind, str] = {
+    "batch": "inhouse.api.batches:answer_batch",
+    "fine-tune": "inhouse.pipeline.jobs.fine_tuning:fine_tune",
+}
 # A job whose task another command works on waits so long before it is begun again.
 WAIT_SECONDS = 20.0
 # A job gives way to whatever else the machine does, answers first of all.

@@ -179,6 +179,5 @@ class _Worker:
 
 def tidy(workspace: Workspace, job: Job) -> None:
     """Drop what a cancelled job leaves: nothing goes on from there."""
-    if job.run is not None:
-        records.finish_run(workspace, job.run, "abandoned", None)
+    if job.run is not None and records.abandon_run(workspace, job.run):
         shutil.rmtree(workspace.paths.run(job.run), ignore_errors=True)
