@@ -31,9 +31,9 @@ class Raw:
         import openvino
         import openvino_genai as genai
 
-        from inhouse.engine.openvino_engine import _open, _properties
+        from inhouse.engine.openvino_engine import _open, properties
 
-        self._pipeline = _open(genai, Path(asked["gguf"]), _properties(0, exact=False))
+        self._pipeline = _open(genai, Path(asked["gguf"]), properties(0, exact=False))
         self._prompts = [openvino.Tensor(np.array([ids], np.int64)) for ids in asked["prompts"]]
         self._config = [self._configured(genai, asked, grammar) for grammar in (True, False)]
         self._ids = itertools.count()

@@ -18,9 +18,15 @@ from inhouse.core import Silent
 from inhouse.deploy import open_served
 from inhouse.deploy.served import PROMPT, ServedPrompt
 from inhouse.engine.prompt_file import read_frame
-from inhouse.errors import Refused, UsageError
+from inhouse.errors import InputError, Refused, UsageError
 from inhouse.pipeline.release import enough as usual_contender
-from inhouse.store import predictions, records, registry
+from inhouse.store import erase, predictions, records, registry
+
+HANDBOOK = """A card takes five days to come by post, and a new pin comes in a letter of its own.
+
+A transfer fails where the account has too little on it, or the bank abroad has sent it back; try it again.
+
+Who forgot the pin can change it at any machine of the bank with the card and the old one. Card number 4711 is a test."""
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +43,9 @@ def compared(tmp_path_factory, tiny_gguf, models_dir):
         changed = {"encoder_model": str(encoder), "train": task.train.model_copy(update=wish)}
         workspace.save_task(task.model_copy(update=changed))
         inhouse.add(workspace, "intents", [write_csv(folder / "intents.csv", many_intents())])
+        documents = workspace.paths.documents("intents")
+        documents.mkdir(parents=True)
+        (documents / "handbook.txt").write_text(HANDBOOK, "utf-8")
         inhouse.train(workspace, "intents", model="encoder")
         inhouse.train(workspace, "intents", model="causal")
         yield workspace, inhouse.evaluate(workspace, "intents")
@@ -96,7 +105,7 @@ def test_bases_with_their_limits_and_tokens_are_told_everywhere(compared):
     tokens = {c.name: c.prompt_tokens for c in found.contenders}
     assert tokens["fine-tuned"] < tokens["few-shot"]
     assert re.search(
-        r"fine-tuned asks with \d+ tokens where (prompted|few-shot|prompted-best|retrieval) needs [\d,]+",
+        r"fine-tuned asks with \d+ tokens where (prompted|few-shot|prompted-best|retrieval|grounded) needs [\d,]+",
         found.shorter_prompt,
     )
     for page in (html, markdown.replace("\\", ""), text):
@@ -207,7 +216,9 @@ def test_of_a_sample_everything_says_so_and_it_is_promoted_by_what_it_was_asked(
     inhouse.promote(workspace, "intents", which="1", contender="fine-tuned-encoder", force=True, reason="for the test")
 
 
-@pytest.mark.parametrize("name", ["prompted", "few-shot", "retrieval", "prompted-best"])
+@pytest.mark.parametrize(
+    "name", ["prompted", "few-shot", "retrieval", "prompted-best", "grounded", "fine-tuned+retrieval"]
+)
 def test_a_prompt_that_is_enough_is_promoted_and_answers_as_it_was_judged(compared, tmp_path, name):
     workspace, found = compared
     enough(workspace, name)
@@ -223,17 +234,41 @@ def test_a_prompt_that_is_enough_is_promoted_and_answers_as_it_was_judged(compar
     try:
         assert isinstance(served, ServedPrompt)
         answers = [a.prediction for a in served.answer([e.inputs for e in test])]
-        *_, (label, _) = served.stream(served.question(test[0].inputs))
+        *_, (label, told) = served.stream(served.question(test[0].inputs))
     finally:
         served.close()
+    cited = [a.sources for a in answers]
+    assert (told.prediction.sources, all(cited)) == (cited[0], name == "grounded")
+    assert {one.partition("#")[0] for some in cited for one in some} <= {"handbook.txt"}
     expected = kept.filter(kept["split"] == "test")["answer"].to_list()
     assert sum(a.target == e for a, e in zip(answers, expected, strict=True)) >= len(test) - 1
     assert label == answers[0].target
     rows = write_csv(tmp_path / "new.csv", [{"text": row["text"]} for row in many_intents(1)])
     done = inhouse.predict(workspace, "intents", rows, tmp_path / "out.csv")
     assert (done.model_version, done.errors) == (version.name, 0)
-    with pytest.raises(UsageError, match="is an untrained base with a prompt"):
+    told = "that inhouse shows other solved examples" if "tuned" in name else "is an untrained base with a prompt"
+    with pytest.raises(UsageError, match=told):
         inhouse.export(workspace, "intents", to="gguf", out=tmp_path / "out")
+
+
+def test_a_fine_tuned_model_with_examples_answers_by_its_weights_alone(compared):
+    """Its prompt is the file of the version; the weights are those of the trained one, and are kept for it."""
+    workspace, _ = compared
+    serve(workspace, "fine-tuned+retrieval")
+    version = registry.find_version(workspace, "intents", "champion")
+    tuned = registry.find_version(workspace, "intents", 2)
+    assert version.lineage["weights"] == tuned.file_sha256 in erase.referenced(workspace)
+    served, plain = open_served(workspace, version), open_served(workspace, tuned)
+    try:
+        inputs = {"text": "where is my card"}
+        ids, alone = (one.question(inputs).prompt for one in (served, plain))
+        assert len(ids) > len(alone)
+        assert "assistant" in served.template.decode(ids) or len(ids) > 2 * len(alone)
+        with pytest.raises(InputError, match="the model was trained for at most"):
+            served.question({"text": "card " * 2000})
+    finally:
+        served.close()
+        plain.close()
 
 
 def test_the_champion_stands_among_the_contenders(compared):
@@ -247,7 +282,7 @@ def test_the_champion_stands_among_the_contenders(compared):
     assert "champion" not in {c.theirs for c in found.comparisons}
 
 
-@pytest.mark.parametrize("name", ["retrieval", "few-shot"])
+@pytest.mark.parametrize("name", ["retrieval", "few-shot", "fine-tuned+retrieval"])
 def test_what_is_forgotten_goes_out_of_a_prompt_too(compared, name):
     workspace, _ = compared
     inhouse.evaluate(workspace, "intents")  # of the data as it is now

@@ -927,7 +927,7 @@ def test_what_was_tuned_can_be_read_back_and_is_what_serves(trained_encoder, tin
     state = load_file(workspace.blobs.path(version.adapter_sha256, ".safetensors"))
     copy_state({name: weight.detach() for name, weight in tunable(encoder).items()}, state)
     served = LabelClassifier(classifier_of(workspace, version), exact=True)
-    given = served._vectors([served.question(text) for text in TEXTS[:5]])
+    given = served._vectors([served.question(text).prompt for text in TEXTS[:5]])
     assert np.allclose(given[:, : facts.width], vectors_of(forward, ids, facts.pad), atol=0.01)
     assert np.allclose(given[:, facts.width :], before, atol=0.01)
     assert not np.allclose(given[:, : facts.width], before, atol=0.02)

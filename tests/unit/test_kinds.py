@@ -13,7 +13,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from inhouse.api.app import make_app
-from inhouse.core import Feedback, Silent, Trace
+from inhouse.core import Feedback, Prediction, Silent, Trace
 from inhouse.core.json_schema import parse_object, validate
 from inhouse.pipeline.release_check import check_served
 from inhouse.store import Workspace, predictions, records, registry, traffic
@@ -217,6 +217,28 @@ def test_what_no_answer_can_say_is_told(kinds):
     assert not out_of_reach_of(version, test)
     odd = replace(test[0], target='{"town":"Bonn","lamps":"many","items":[]}')
     assert out_of_reach_of(version, [*test, odd, odd]) == {"lamps: 'many' is not of type 'integer'": 2}
+    workspace.close()
+
+
+def test_answers_that_were_cut_off_are_told_of_every_contender(kinds):
+    from inhouse.evaluate.contenders import UNASKED, Answers
+    from inhouse.pipeline.evaluating.warnings import warnings_of
+
+    workspace = Workspace(kinds[0])
+    version = registry.find_version(workspace, "letters", "latest")
+    dataset = records.load_dataset(workspace, "letters")
+    whole, cut = Prediction(target="x"), Prediction(target="x", finished=False)
+    answers = [
+        Answers("fine-tuned", True, [], [whole, cut, whole], 1.0),
+        Answers("prompted", False, [], [cut, cut, UNASKED], 1.0),
+        Answers("retrieval", False, [], [cut, whole, whole], 1.0),
+        Answers("majority", False, [], [whole, whole, whole], 1.0),
+    ]
+    most = f"were cut off after {version.answer_tokens} tokens"
+    assert warnings_of(version.answers_as(workspace.load_task("letters")), [version], dataset, answers)[:2] == (
+        f"fine-tuned: 1 of 3 answers {most}",
+        f"answers that {most}: 2 of 2 by prompted, 1 of 3 by retrieval",
+    )
     workspace.close()
 
 

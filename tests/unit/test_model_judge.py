@@ -40,6 +40,7 @@ def example(number: int) -> Example:
 
 EXAMPLES = [example(n) for n in range(80)]
 VALIDATION, TEST = EXAMPLES[:40], EXAMPLES[40:]
+DATASET = Dataset("letters", 1, tuple(EXAMPLES), ("validation",) * 40 + ("test",) * 40)
 
 
 class Heard:
@@ -166,11 +167,17 @@ def test_a_file_of_grades_that_cannot_be_used(
     assert told.value.remedy
 
 
+def test_grades_of_no_example_are_refused_before_anything_is_asked(tmp_path: Path) -> None:
+    strange = write(tmp_path / "grades.csv", [{"text": "nobody asked", "answer": "x", "grade": 2}])
+    with pytest.raises(InputError, match="none of its 1 rows"):
+        judging.require_judge(Workspace(tmp_path), TASK, DATASET, strange)
+
+
 def test_grades_without_a_judge_are_refused(tmp_path: Path) -> None:
     none = TASK.model_copy(update={"metrics": TASK.metrics.model_copy(update={"judge": None})})
     with pytest.raises(UsageError, match="no model as judge"):
-        judging.require_judge(Workspace(tmp_path), none, tmp_path / "grades.csv")
-    judging.require_judge(Workspace(tmp_path), none, None)
+        judging.require_judge(Workspace(tmp_path), none, DATASET, tmp_path / "grades.csv")
+    judging.require_judge(Workspace(tmp_path), none, DATASET, None)
     for odd in ("gpt", "remote:"):
         with pytest.raises(ValueError, match="judge"):
             Task.model_validate({"name": "t", "kind": "generate", "metrics": {"judge": odd}})

@@ -55,7 +55,7 @@ class Loaded(Served):
     def _question(self, inputs):
         raise NotImplementedError
 
-    _answers = stream = _question
+    predictions = stream = _question
 
     def close(self):
         self.closed += 1
@@ -66,7 +66,8 @@ def models(monkeypatch):
     """A pool, and every model that it has loaded."""
     loaded = []
 
-    def load(_workspace, version):
+    def load(_workspace, version, *, apart):
+        assert apart
         loaded.append(Loaded(version))
         return loaded[-1]
 

@@ -4,24 +4,18 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import signal
-import socket
 import sqlite3
 import subprocess
-import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from conftest import many_intents, tree
+from postgresql import SECRET, Server, cluster_in, running
 
 from inhouse.errors import SourceError
 from inhouse.sources.database import hosts_of, read_database, without_password
-
-SECRET = "s3cret-word"
-
 
 # ---------------------------------------------------------------------- SQLite
 
@@ -158,100 +152,28 @@ def test_offline_a_database_elsewhere_is_refused(tmp_path, inhouse_command, url)
 # ---------------------------------------------------------------------- PostgreSQL
 
 
-@dataclass
-class Server:
-    """A running PostgreSQL with its own data."""
-
-    folder: Path
-    port: int
-    process: subprocess.Popen[bytes]
-
-    @property
-    def url(self) -> str:
-        """With the password."""
-        return f"postgresql://reader:{SECRET}@127.0.0.1:{self.port}/postgres"
-
-    @property
-    def shown(self) -> str:
-        """As it may be written anywhere."""
-        return f"postgresql://reader@127.0.0.1:{self.port}/postgres"
-
-
-def binaries() -> Path:
-    """The folder with PostgreSQL's programs; skips where there are none, which CI never does."""
-    found = shutil.which("initdb")
-    known = [Path(found).resolve().parent] if found else []
-    known += sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
-    for folder in known:
-        if (folder / "postgres").exists() and (folder / "initdb").exists():
-            return folder
-    if os.environ.get("CI"):
-        pytest.fail("PostgreSQL is not installed: .ci/run installs it")
-    pytest.skip("PostgreSQL is not installed")
-
-
-def as_nobody() -> dict[str, object]:
-    """PostgreSQL does not run as root."""
-    return {"user": "nobody", "group": "nogroup", "extra_groups": []} if os.geteuid() == 0 else {}
-
-
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory) -> Iterator[Path]:
-    """A database cluster with sixty thousand mails in it, which no server has open."""
-    programs, folder = binaries(), Path("/tmp") / f"inhouse-pg-{os.getpid()}"
-    folder.mkdir(mode=0o755)
-    try:
-        if os.geteuid() == 0:
-            shutil.chown(folder, "nobody", "nogroup")
-        (folder / "password").write_text(SECRET)
-        (folder / "password").chmod(0o644)
-        run = {**as_nobody(), "cwd": folder, "check": True, "capture_output": True}
-        initdb = [programs / "initdb", "-D", folder / "data", "-U", "reader", "-A", "scram-sha-256", "-E", "UTF8", "-N"]
-        subprocess.run([*initdb, "--locale=C", f"--pwfile={folder / 'password'}"], **run)
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+def cluster() -> Iterator[Path]:
+    """A database cluster, which no server has open."""
+    with cluster_in(Path("/tmp") / f"inhouse-pg-{os.getpid()}") as cluster:
+        yield cluster
 
 
 @pytest.fixture
 def server(cluster) -> Iterator[Server]:
-    """A server on the cluster."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [binaries() / "postgres", "-D", cluster / "data", "-p", str(port), "-k", cluster, "-h", "127.0.0.1"]
-    log = (cluster / "log").open("ab")
-    process = subprocess.Popen([*command, "-F"], stdout=log, stderr=log, cwd=cluster, **as_nobody())
-    running = Server(cluster, port, process)
-    try:
-        wait_for(running)
-        yield running
-    finally:
-        process.send_signal(signal.SIGINT)
-        process.wait(timeout=30)
-        log.close()
-
-
-def wait_for(server: Server) -> None:
-    """Wait until it answers; fill it if it is new."""
+    """A server on the cluster, with sixty thousand mails."""
     import psycopg
 
-    deadline = time.monotonic() + 30
-    while True:
-        try:
-            with psycopg.connect(server.url) as connection:
-                connection.execute(
-                    "CREATE TABLE IF NOT EXISTS mails AS SELECT n AS id, 'mail number ' || n || repeat(' long', 100) AS text, "
-                    "CASE n % 3 WHEN 0 THEN 'card' WHEN 1 THEN 'pin' ELSE 'transfer' END AS category, "
-                    "n * 1.10::numeric(9,2) AS price, DATE '2025-03-04' AS day, "
-                    "jsonb_build_object('a', n) AS more, n % 2 = 0 AS even FROM generate_series(1, 60000) AS n"
-                )
-                connection.execute("CREATE SEQUENCE IF NOT EXISTS counter")
-            return
-        except psycopg.OperationalError:
-            assert server.process.poll() is None, (server.folder / "log").read_text()
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+    with running(cluster) as server:
+        with psycopg.connect(server.url) as connection:
+            connection.execute(
+                "CREATE TABLE IF NOT EXISTS mails AS SELECT n AS id, 'mail number ' || n || repeat(' long', 100) AS text, "
+                "CASE n % 3 WHEN 0 THEN 'card' WHEN 1 THEN 'pin' ELSE 'transfer' END AS category, "
+                "n * 1.10::numeric(9,2) AS price, DATE '2025-03-04' AS day, "
+                "jsonb_build_object('a', n) AS more, n % 2 = 0 AS even FROM generate_series(1, 60000) AS n"
+            )
+            connection.execute("CREATE SEQUENCE IF NOT EXISTS counter")
+        yield server
 
 
 def test_every_type_of_postgresql_as_text(server):

@@ -45,7 +45,7 @@ def answers(
 
 
 def test_what_would_not_be_served_is_compared_but_decides_nothing() -> None:
-    shown = replace(answers("fine-tuned+retrieval", first(195)), served=False)
+    shown = replace(answers("fine-tuned+retrieval", first(195)), version=False)
     others = [answers("prompted", first(100)), answers("majority", first(10))]
     case = {"expected_test": EXPECTED, "expected_validation": VALIDATION, "metrics": MetricsSection()}
     found, comparisons = decide([answers("fine-tuned", first(180)), shown, *others], **case)

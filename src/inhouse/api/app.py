@@ -22,6 +22,7 @@ from inhouse.api.releasing import getting_ready, tending_canaries
 from inhouse.api.routes import ROUTERS
 from inhouse.api.routes.uploads import MOST_PART_BYTES
 from inhouse.api.shadowing import Shadows
+from inhouse.api.spans import WithinSpan, spans_of
 from inhouse.api.telemetry import Metrics
 from inhouse.core import Trace
 from inhouse.deploy import Dispatcher, Fallbacks, Runtime
@@ -91,8 +92,10 @@ def make_app(
         caller: who makes all requests, and need show no key; None: whoever shows one.
 
     Raises:
-        ConfigError, ModelUnavailable, OutboundForbidden: a fallback of the settings cannot answer (see `Fallbacks`).
+        ConfigError, ModelUnavailable, OutboundForbidden: a fallback of the settings cannot answer (see `Fallbacks`), or
+            spans are to go where nothing may (see `spans_of`).
     """
+    spans = spans_of(workspace.settings)
     runtime, embedder, metrics = Runtime(workspace), Embedder(workspace.settings), Metrics()
     fallbacks = Fallbacks(workspace, runtime)
     dispatcher = Dispatcher(workspace)
@@ -101,6 +104,8 @@ def make_app(
     def hear(trace: Trace) -> None:
         metrics.answered(trace)
         shadows.heard(trace)
+        if spans is not None:
+            spans.answered(trace)
 
     traces = TraceWriter(workspace, hear)
     metrics.watch(runtime, traces)
@@ -113,6 +118,8 @@ def make_app(
         fallbacks.close()
         embedder.close()
         traces.close()
+        if spans is not None:
+            await run_in_threadpool(spans.close)
         workspace.close()
 
     # No interactive docs: their page loads scripts from the internet.
@@ -131,6 +138,8 @@ def make_app(
         require_guards(router.routes)
         app.include_router(router)
     app.add_middleware(Access, workspace=workspace, caller=caller)
+    if spans is not None:
+        app.add_middleware(WithinSpan, spans=spans)
     app.add_middleware(Surrounding, hosts=hosts, most_bytes=most_bytes, ended=metrics.ended)
     app.add_exception_handler(errors.ApiError, errors.on_api_error)
     app.add_exception_handler(InhouseError, errors.on_inhouse_error)

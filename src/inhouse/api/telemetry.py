@@ -25,7 +25,7 @@ _BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
 # A path that is no route would make a figure of its own for every guess of a stranger's.
 NO_ROUTE = "none"
 # As with paths: a method is any word that a client likes to send.
-_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _FRAMES = 10
 
 _log = logging.getLogger("inhouse.requests")
@@ -54,7 +54,7 @@ class Done:
         """What is told of a request; of what it holds nothing."""
         caller = scope.get("state", {}).get("caller")
         key = caller.key_id if isinstance(caller, Caller) else ""
-        method = scope["method"] if scope["method"] in _METHODS else NO_ROUTE
+        method = scope["method"] if scope["method"] in METHODS else NO_ROUTE
         route = getattr(scope.get("route"), "path", NO_ROUTE)
         return cls(request, method, route, status, round(seconds * 1000, 1), key, model)
 
@@ -137,6 +137,14 @@ class _State(Collector):
         running, waiting = self._runtime.load()
         yield GaugeMetricFamily("inhouse_answers_running", "Answers that are being written", value=running)
         yield GaugeMetricFamily("inhouse_answers_waiting", "Answers that wait for their turn", value=waiting)
+        memory = GaugeMetricFamily(
+            "inhouse_engine_memory_bytes",
+            "Memory of the process in which a version's engine runs",
+            labels=("task", "version"),
+        )
+        for version, used in self._runtime.memory():
+            memory.add_metric((version.task, version.name), used)
+        yield memory
         yield CounterMetricFamily("inhouse_traces_lost", "Traces that could not be kept", value=self._traces.lost)
 
 

@@ -15,18 +15,22 @@ from inhouse.store import Workspace, disk_guard
 ADAPTER = ".safetensors"
 
 
-def open_weights(workspace: Workspace, version: ModelVersion, gguf: Path, end_of_turn: int) -> StreamingEngine:
+def open_weights(
+    workspace: Workspace, version: ModelVersion, gguf: Path, end_of_turn: int, *, apart: bool = False
+) -> StreamingEngine:
     """Load what a version answers with.
 
     Args:
         gguf: its file, for engines that read one.
+        apart: see `open_engine`.
 
     Raises:
         ModelUnavailable, ConfigError, OutboundForbidden
     """
     if version.engine == VLLM:
         return VllmEngine(workspace.settings, end_of_turn, _adapter_of(workspace, version))
-    return open_engine(version.engine, gguf, end_of_turn, threads=workspace.settings.threads, exact=version.exact)
+    threads = workspace.settings.threads
+    return open_engine(version.engine, gguf, end_of_turn, threads=threads, exact=version.exact, apart=apart)
 
 
 def _adapter_of(workspace: Workspace, version: ModelVersion) -> Adapter | None:

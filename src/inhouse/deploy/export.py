@@ -22,7 +22,7 @@ from tokenizers import Tokenizer
 from inhouse.core import ModelVersion, Recipe
 from inhouse.deploy.export_check import CHECK, CHECK_NOTE, require_same, write_check
 from inhouse.deploy.export_classifier import TARGET, write_openvino_folder
-from inhouse.deploy.served import GGUF, is_prompted
+from inhouse.deploy.served import GGUF, is_prompted, is_shown_shots
 from inhouse.engine import Base, get_base
 from inhouse.engine.chat_template import ChatTemplate
 from inhouse.engine.classifier import ENGINE
@@ -128,6 +128,11 @@ def export_version(workspace: Workspace, version: ModelVersion, to: str, out: Pa
             "those that were published, and the prompt, which may show other examples for each input, is made by "
             "inhouse",
             "serve it: `inhouse serve`, or `inhouse predict`",
+        )
+    if is_shown_shots(version):
+        raise UsageError(
+            f"{version.name} is a fine-tuned model that inhouse shows other solved examples for each input",
+            f"export the model itself, {version.lineage['compared_with']}, or serve it: `inhouse serve`",
         )
     known = [TARGET] if version.engine == ENGINE else list(WRITERS)
     if to not in WRITERS:

@@ -61,7 +61,7 @@ class Pool:
         with self._loading:  # one at a time; another request may have loaded it meanwhile
             loaded = self._take(version)
             if loaded is None:
-                loaded = _Loaded(open_served(self._workspace, version), users=1)
+                loaded = _Loaded(open_served(self._workspace, version, apart=True), users=1)
                 self._put(version.name, loaded)
         return loaded
 
@@ -85,6 +85,12 @@ class Pool:
             spare += [self._loaded.pop(name) for name in idle[: max(0, len(self._loaded) - MOST_LOADED)]]
         for one in spare:
             one.free()
+
+    def memory(self) -> list[tuple[ModelVersion, int]]:
+        """Bytes of memory that each loaded model holds in a process of its own, where it has one."""
+        with self._lock:
+            loaded = [one.model for one in self._loaded.values()]
+        return [(model.version, used) for model in loaded if (used := model.memory())]
 
     def close(self) -> None:
         """Free every model; requests under way end with a fault."""

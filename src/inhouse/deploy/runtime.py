@@ -89,6 +89,10 @@ class Runtime:
         """How many answers are being written, and how many wait for their turn."""
         return min(self._asked, AT_ONCE), max(0, self._asked - AT_ONCE)
 
+    def memory(self) -> list[tuple[ModelVersion, int]]:
+        """Bytes of memory that each loaded model holds in a process of its own, where it has one."""
+        return self._pool.memory()
+
     def close(self) -> None:
         """Free every model; requests under way end with a fault."""
         self._pool.close()

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from inhouse.core import ModelVersion, Outline, Prediction, calibrated_parts, render_input
 from inhouse.deploy.adapters import open_weights
@@ -24,16 +24,17 @@ from inhouse.engine.chat_template import ChatTemplate
 from inhouse.engine.classifier import ENGINE, TEXTS_AT_ONCE
 from inhouse.engine.gguf_fields import context_length, read_fields
 from inhouse.engine.linear_archive import LINEAR_ENGINE
-from inhouse.engine.prompt_file import LookUp, read_frame
+from inhouse.engine.prompt_file import LookUp, PromptFrame, read_frame
 from inhouse.engine.prompts import conversation, trained_messages
 from inhouse.engine.protocol import Generation, Progress, StreamingEngine, Wishes
-from inhouse.engine.retrieval import DEPTH, fitting, most_alike, room_for_shots
+from inhouse.engine.retrieval import DEPTH, Texts, fitting, most_alike, room_for_shots
 from inhouse.engine.schema_grammar import wished_grammar
 from inhouse.engine.stop_strings import NO_STOPS, StopStrings
 from inhouse.errors import InputError, PromptTooLong
 from inhouse.scoring import outline_checks
 from inhouse.scoring.mentions import mentioned_fields
 from inhouse.store import Workspace
+from inhouse.store.registry import WEIGHTS
 
 if TYPE_CHECKING:
     from inhouse.engine.classifier import LabelClassifier
@@ -56,6 +57,13 @@ class Answered:
 
 
 Tokens = tuple[TokenChance, ...]
+
+
+class Prompt(NamedTuple):
+    """What a language model reads of an input, and the passages that it is shown there, as answers cite them."""
+
+    ids: list[int]
+    sources: tuple[str, ...] = ()
 
 
 def form_of(version: ModelVersion) -> AnswerForm:
@@ -128,6 +136,10 @@ class Served(ABC):
     def close(self) -> None:
         """Free the model."""
 
+    def memory(self) -> int:
+        """Bytes of memory that the model holds in a process of its own."""
+        return 0
+
     def answer(self, inputs: Sequence[Mapping[str, str]], progress: Progress | None = None) -> list[Answered]:
         """One answer per input, in order; an input that cannot be answered keeps its place with an error."""
         answers: list[Answered | None] = [None] * len(inputs)
@@ -178,15 +190,16 @@ class ServedModel(Served):
     Args:
         workspace: where the file is kept.
         version: which file, with its input fields and labels.
+        apart: the engine in a process of its own, as a server needs it (see `open_engine`).
     """
 
-    def __init__(self, workspace: Workspace, version: ModelVersion) -> None:
+    def __init__(self, workspace: Workspace, version: ModelVersion, *, apart: bool = False) -> None:
         super().__init__(version)
         base = self._base(workspace)
         self.template = ChatTemplate(base.folder, base.spec.end_of_turn)
         self.form = form_of(version)
         self.engine: StreamingEngine = open_weights(
-            workspace, version, self._file(workspace, base), self.template.end_of_turn
+            workspace, version, self._file(workspace, base), self.template.end_of_turn, apart=apart
         )
 
     def _base(self, workspace: Workspace) -> Base:
@@ -198,7 +211,7 @@ class ServedModel(Served):
         """The weights that answer."""
         return workspace.blobs.path(self.version.file_sha256, GGUF)
 
-    def _prompt(self, inputs: Mapping[str, str], _whole: Mapping[str, str]) -> list[int]:
+    def _prompt(self, inputs: Mapping[str, str], _whole: Mapping[str, str]) -> Prompt:
         """What it reads of an input.
 
         Args:
@@ -214,13 +227,14 @@ class ServedModel(Served):
                 f"the input takes {len(ids)} tokens and the model was trained for at most {recipe['max_tokens']}",
                 'shorten it, or train again with train.trim = "relevance" or a larger train.max_tokens in task.toml',
             )
-        return ids
+        return Prompt(ids)
 
     def _question(self, inputs: Mapping[str, str]) -> Question:
         whole, trimming = inputs, self.version.trimming
         if trimming is not None:
             inputs = trimming(inputs, lambda text: len(self.template.text_ids(text)))
-        return Question(self._prompt(inputs, whole), render_input(inputs), trimmed=inputs != whole)
+        prompt = self._prompt(inputs, whole)
+        return Question(prompt.ids, render_input(inputs), trimmed=inputs != whole, sources=prompt.sources)
 
     def predictions(self, questions: Sequence[Question], progress: Progress | None = None) -> list[Prediction]:
         return answer_all(self.engine, questions, self.form, self.template.decode, progress)
@@ -247,7 +261,7 @@ class ServedModel(Served):
             last, _ = yield from self._parts(question, replace(wishes, grammar=form.grammar), options, silent=True)
             prediction = doubtful(as_prediction(last, len(question.prompt), form, self.template.decode))
         tokens = self._tokens(last, options)
-        yield self.template.decode(last.ids), replace(self.judged(prediction), tokens=tokens)
+        yield self.template.decode(last.ids), replace(self.judged(question.cited(prediction)), tokens=tokens)
 
     def _text(
         self, question: Question, options: Options, *, every_token: bool
@@ -263,7 +277,7 @@ class ServedModel(Served):
         if end is not None and prediction.target is None:
             prediction = prediction.model_copy(update={"target": text})  # of nothing: the caller wanted no more
         tokens = tuple(token for token in self._tokens(last, options) if end is None or token.start < end)
-        yield text, replace(self.judged(prediction), tokens=tokens)
+        yield text, replace(self.judged(question.cited(prediction)), tokens=tokens)
 
     def _tokens(self, given: Generation, options: Options) -> Tokens:
         return Chances(self.template).of(given) if options.chances else ()
@@ -306,40 +320,55 @@ class ServedModel(Served):
             self.form = form_of(version)
         return True
 
+    def memory(self) -> int:
+        return self.engine.memory()
+
     def close(self) -> None:
         """Free the model."""
         self.engine.close()
 
 
-class _Nearest:
-    """Finds the solved examples that are most similar to a question.
+class _LookedUp:
+    """Finds the passages, or else the solved examples, of a frame that belong to a question.
 
     Raises:
         ModelUnavailable: the sentence encoder is not here.
     """
 
-    def __init__(self, workspace: Workspace, look_up: LookUp) -> None:
-        from inhouse.engine.encoder import SentenceEncoder
+    def __init__(self, workspace: Workspace, frame: PromptFrame, look_up: LookUp) -> None:
+        self._how, self._vectors, self._encoder = look_up, look_up.matrix, None
+        if look_up.encoder:
+            from inhouse.engine.encoder import SentenceEncoder
 
-        self._how, self._vectors = look_up, look_up.matrix
-        base = get_base(look_up.encoder, workspace.settings, sha256=look_up.encoder_sha256)
-        self._encoder = SentenceEncoder(base.folder)
+            base = get_base(look_up.encoder, workspace.settings, sha256=look_up.encoder_sha256)
+            self._encoder = SentenceEncoder(base.folder)
+        vectors = self._vectors if self._encoder else None
+        self._passages = Texts([one.text for one in frame.passages], vectors) if frame.passages else None
         self._one_at_a_time = threading.Lock()
 
     def of(self, text: str, room: int, prompt: int) -> list[int]:
-        """Places of the examples that a question is shown, the nearest last.
+        """Places of what a question is shown: of passages the nearest first, of examples last.
 
         Args:
-            room: tokens of the longest prompt; `prompt` those of the question's without examples.
+            room: tokens of the longest prompt; `prompt` those of the question's with nothing shown.
         """
         how = self._how
         if not how.costs:
             return []
-        with self._one_at_a_time:
-            vector = self._encoder.embed([text])
-        (ranked,) = most_alike(vector, self._vectors, DEPTH)
         budget = room_for_shots(room, prompt, how.tokens)
-        return fitting(ranked, [how.costs[place] for place in ranked], how.count, budget)[::-1]
+        ranked = self._ranked(text)
+        kept = fitting(ranked, [how.costs[place] for place in ranked], how.count, budget)
+        return kept if self._passages else kept[::-1]
+
+    def _ranked(self, text: str) -> list[int]:
+        vector = None
+        if self._encoder is not None:
+            with self._one_at_a_time:
+                vector = self._encoder.embed([text])
+        if self._passages is not None:
+            return self._passages.nearest([text], vector, DEPTH)[0]
+        assert vector is not None
+        return most_alike(vector, self._vectors, DEPTH)[0]
 
 
 class ServedPrompt(ServedModel):
@@ -348,11 +377,11 @@ class ServedPrompt(ServedModel):
     Args: those of `ServedModel`.
     """
 
-    def __init__(self, workspace: Workspace, version: ModelVersion) -> None:
-        super().__init__(workspace, version)
+    def __init__(self, workspace: Workspace, version: ModelVersion, *, apart: bool = False) -> None:
+        super().__init__(workspace, version, apart=apart)
         self._frame = read_frame(workspace.blobs.path(version.file_sha256, PROMPT))
         self._most = context_length(read_fields(self._base(workspace).gguf)) - self.form.max_tokens
-        self._shots = _Nearest(workspace, self._frame.look_up) if self._frame.look_up else None
+        self._look_up = _LookedUp(workspace, self._frame, self._frame.look_up) if self._frame.look_up else None
 
     def _base(self, workspace: Workspace) -> Base:
         lineage = self.version.lineage
@@ -361,15 +390,32 @@ class ServedPrompt(ServedModel):
     def _file(self, _workspace: Workspace, base: Base) -> Path:
         return served_file(base, self.version.engine)
 
-    def _prompt(self, inputs: Mapping[str, str], whole: Mapping[str, str]) -> list[int]:
+    def _prompt(self, inputs: Mapping[str, str], whole: Mapping[str, str]) -> Prompt:
         shown: Sequence[int] | None = None
-        if self._shots is not None:
+        if self._look_up is not None:
             alone = self.template.prompt_ids(self._frame.messages(inputs, [], chat=self.version.chat))
-            shown = self._shots.of(render_input(whole), self._most, len(alone))
+            shown = self._look_up.of(render_input(whole), self._most, len(alone))
         ids = self.template.prompt_ids(self._frame.messages(inputs, shown, chat=self.version.chat))
         if len(ids) > self._most:
             raise PromptTooLong(f"the prompt takes {len(ids)} tokens, of {self._most} at most", "shorten the input")
-        return ids
+        return Prompt(ids, self._frame.cited(shown))
+
+
+class ServedWithShots(ServedPrompt):
+    """A fine-tuned causal model that is shown solved examples, as an evaluation judged it.
+
+    Args: those of `ServedModel`.
+    """
+
+    def _base(self, workspace: Workspace) -> Base:
+        return ServedModel._base(self, workspace)
+
+    def _file(self, workspace: Workspace, _base: Base) -> Path:
+        return workspace.blobs.path(self.version.lineage[WEIGHTS], GGUF)
+
+    def _prompt(self, inputs: Mapping[str, str], whole: Mapping[str, str]) -> Prompt:
+        ServedModel._prompt(self, inputs, whole)  # refuses what is longer than the model was trained for
+        return super()._prompt(inputs, whole)
 
 
 class ServedBase(ServedModel):
@@ -380,8 +426,8 @@ class ServedBase(ServedModel):
 
     version: BaseVersion
 
-    def __init__(self, workspace: Workspace, version: BaseVersion) -> None:
-        super().__init__(workspace, version)
+    def __init__(self, workspace: Workspace, version: BaseVersion, *, apart: bool = False) -> None:
+        super().__init__(workspace, version, apart=apart)
         self._context = context_length(read_fields(self._base(workspace).gguf))
 
     def _base(self, workspace: Workspace) -> Base:
@@ -390,7 +436,7 @@ class ServedBase(ServedModel):
     def _file(self, _workspace: Workspace, base: Base) -> Path:
         return served_file(base, self.version.engine)
 
-    def _prompt(self, inputs: Mapping[str, str], _whole: Mapping[str, str]) -> list[int]:
+    def _prompt(self, inputs: Mapping[str, str], _whole: Mapping[str, str]) -> Prompt:
         text = prompt_in(inputs)
         ids = self.template.prompt_ids(conversation(inputs)) if text is None else self.template.plain_ids(text)
         if len(ids) >= self._context:
@@ -398,7 +444,7 @@ class ServedBase(ServedModel):
                 f"the prompt takes {len(ids)} tokens, and prompt and answer have {self._context} together",
                 "shorten it",
             )
-        return ids
+        return Prompt(ids)
 
     def _room(self, question: Question, options: Options) -> int:
         return min(self._context - len(question.prompt), options.most or USUAL_TOKENS)
@@ -466,18 +512,26 @@ class ServedClassifier(Served):
         self.classifier.close()
 
 
-def open_served(workspace: Workspace, version: ModelVersion) -> Served:
-    """A version, whichever kind of model it is."""
+def open_served(workspace: Workspace, version: ModelVersion, *, apart: bool = False) -> Served:
+    """A version, whichever kind of model it is.
+
+    Args:
+        apart: see `ServedModel`.
+    """
     if isinstance(version, BaseVersion):
-        return ServedBase(workspace, version)
+        return ServedBase(workspace, version, apart=apart)
     if is_classifier(version):
         return ServedClassifier(workspace, version)
-    return (ServedPrompt if is_prompted(version) else ServedModel)(workspace, version)
+    if is_prompted(version):
+        return ServedPrompt(workspace, version, apart=apart)
+    return (ServedWithShots if is_shown_shots(version) else ServedModel)(workspace, version, apart=apart)
 
 
 def suffix_of(version: ModelVersion) -> str:
-    """How the file of a version's weights, or prompt, ends among the blobs."""
-    return CLASSIFIER if is_classifier(version) else PROMPT if is_prompted(version) else GGUF
+    """How a version's own file ends among the blobs: weights, or a prompt."""
+    if is_classifier(version):
+        return CLASSIFIER
+    return PROMPT if is_prompted(version) or is_shown_shots(version) else GGUF
 
 
 def is_classifier(version: ModelVersion) -> bool:
@@ -488,6 +542,11 @@ def is_classifier(version: ModelVersion) -> bool:
 def is_prompted(version: ModelVersion) -> bool:
     """Whether a version is the untrained base with a prompt."""
     return "prompted" in version.lineage
+
+
+def is_shown_shots(version: ModelVersion) -> bool:
+    """Whether a version is a fine-tuned causal model that is shown solved examples; its weights are another's."""
+    return WEIGHTS in version.lineage
 
 
 def open_classifier(workspace: Workspace, version: ModelVersion) -> LabelClassifier | LinearClassifier:

@@ -21,11 +21,21 @@ ChoicesOf = Callable[[str], Choices]
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One prompt, as token ids, and the input's text in it; `trimmed`: parts of the input were left out."""
+    """One prompt, as token ids, and the input's text in it.
+
+    Attributes:
+        trimmed: parts of the input were left out.
+        sources: the passages that the prompt shows, as answers cite them.
+    """
 
     prompt: list[int]
     text: str
     trimmed: bool = False
+    sources: tuple[str, ...] = ()
+
+    def cited(self, answer: Prediction) -> Prediction:
+        """The answer, citing what it was shown."""
+        return answer.model_copy(update={"sources": self.sources}) if self.sources else answer
 
 
 @dataclass(frozen=True)
@@ -154,7 +164,7 @@ def answer_all(
         second = ask([questions[i] for i in again], [form.grammar] * len(again), None)
         for i, answer in zip(again, second, strict=True):
             answers[i] = doubtful(answer)
-    return answers
+    return [question.cited(answer) for question, answer in zip(questions, answers, strict=True)]
 
 
 def doubtful(answer: Prediction) -> Prediction:

@@ -15,6 +15,8 @@ from inhouse.errors import ModelUnavailable
 
 # Not in `engines.toml`: it runs elsewhere, and is never chosen but by name (see `vllm_engine`).
 VLLM = "vllm"
+# Those whose every step stops the rest of a Python process, and which can crash it.
+APART = frozenset({"openvino-genai"})
 Opener = Callable[[Path, int, int, bool], StreamingEngine]
 
 ENGINES: dict[str, Opener] = {}
@@ -126,10 +128,19 @@ def _what_can_be_served() -> str:
     return f"take a base model of one of these architectures: {', '.join(known)}"
 
 
-def open_engine(name: str, gguf: Path, end_of_turn: int, *, threads: int, exact: bool) -> StreamingEngine:
+def open_engine(
+    name: str, gguf: Path, end_of_turn: int, *, threads: int, exact: bool, apart: bool = False
+) -> StreamingEngine:
     """Load a GGUF file in an engine.
+
+    Args:
+        apart: in a process of its own, where it is one of those that need it beside other work.
 
     Raises:
         ModelUnavailable: the engine cannot read it.
     """
+    if apart and name in APART:
+        from inhouse.engine.engine_process import EngineProcess
+
+        return EngineProcess(name, gguf, end_of_turn, threads=threads, exact=exact)
     return ENGINES[name](gguf, end_of_turn, threads, exact)

@@ -98,6 +98,7 @@ class OpenVinoEngine(StreamingEngine):
         self._pipeline = self._open()
         self._grammars: set[int] = set()  # the hashes of those that the pipeline knows
         self._letters = 0  # and how long they are together
+        self._broken = False  # whether a step of it has failed
         self._live: list[_Request] = []  # what the worker has handed to the pipeline
         self._told = False  # whether its last step told somebody something
         self._door = threading.Lock()  # of the inbox: nothing comes in once the worker has emptied it for good
@@ -119,7 +120,7 @@ class OpenVinoEngine(StreamingEngine):
         for part in _parts(prompts):
             with self._lock:
                 self._refuse_when_closed()
-                self._forget_grammars()
+                self._renew()
                 requests = [_Request(list(prompt), Wishes(max_new_tokens, next(grammars))) for prompt in part]
                 answers += self._together(requests)
             if progress is not None:
@@ -197,7 +198,7 @@ class OpenVinoEngine(StreamingEngine):
     def _take(self, live: list[_Request]) -> bool:
         """Hand waiting requests to the pipeline, or wait for one; False when the engine is being closed."""
         until, self._told = time.monotonic() + MOST_LULL if self._told else 0.0, False
-        while not (live and self._is_full()):
+        while not (live and self._is_worn()):
             try:
                 lull = time.monotonic() < until
                 request = self._inbox.get(block=lull or not live, timeout=LULL if live else None)
@@ -207,7 +208,7 @@ class OpenVinoEngine(StreamingEngine):
                 return False
             try:
                 with self._lock:
-                    self._forget_grammars()
+                    self._renew()
                     self._add(request)
                     live.append(request)
             except BaseException as error:
@@ -226,6 +227,7 @@ class OpenVinoEngine(StreamingEngine):
                 self._pipeline.step()
                 live[:] = [request for request in live if self._collect(request)]
         except Exception as error:  # noqa: BLE001 - whatever it is, every waiting request must hear of it
+            self._broken = True
             self._fail(live, error)
 
     def _fail(self, live: list[_Request], error: BaseException) -> None:
@@ -273,16 +275,16 @@ class OpenVinoEngine(StreamingEngine):
                 request.logprobs.extend(output.generated_log_probs)
         return len(request.ids) > before
 
-    def _is_full(self) -> bool:
-        return self._letters >= MOST_GRAMMAR and len(self._grammars) > 1
+    def _is_worn(self) -> bool:
+        return self._broken or (self._letters >= MOST_GRAMMAR and len(self._grammars) > 1)
 
-    def _forget_grammars(self) -> None:
-        """Begin a new pipeline where the old one holds too many grammars and no request."""
-        if self._is_full() and not self._live:
+    def _renew(self) -> None:
+        """Begin a new pipeline where the old one failed or holds too many grammars, and has no request."""
+        if self._is_worn() and not self._live:
             self._pipeline = None
             self._pipeline = self._open()
             self._grammars.clear()
-            self._letters = 0
+            self._letters, self._broken = 0, False
 
     def _input(self, ids: Sequence[int]) -> Any:  # noqa: ANN401 - an untyped library's tensor
         return self._tensor(np.array([ids], dtype=np.int64))

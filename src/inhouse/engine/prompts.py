@@ -108,7 +108,7 @@ def prompted_messages(
     for shot in shots:
         messages += [*_turns(task, shot.inputs), {"role": "assistant", "content": shot.target}]
     *before, last = _turns(task, inputs)
-    before_it = [_shown(passages)] if passages else []
+    before_it = [shown_passages(passages)] if passages else []
     behind_it = [instruction_of(task)] if form.instruction == "repeated" else []
     content = "\n\n".join([*before_it, last["content"], *behind_it])
     return [*messages, *before, {**last, "content": content}]
@@ -135,7 +135,7 @@ def shown_messages(
     return [*begins, *turns, *messages[len(begins) :]]
 
 
-def _shown(passages: Sequence[Passage]) -> str:
+def shown_passages(passages: Sequence[Passage]) -> str:
     """Passages as a prompt shows them."""
     return "From the documents:\n" + "\n".join(f"[{passage.cited}] {passage.text}" for passage in passages)
 

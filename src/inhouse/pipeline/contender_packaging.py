@@ -22,6 +22,7 @@ from inhouse.core import (
     Trimming,
     spread,
 )
+from inhouse.core.documents import Passage
 from inhouse.engine import get_base
 from inhouse.errors import NotFound, Refused
 from inhouse.pipeline.evaluating.champion import CHAMPION, against_champion, champion_of
@@ -32,7 +33,7 @@ from inhouse.pipeline.learning_data import to_learn_from
 from inhouse.scoring import Judging, right_metric
 from inhouse.store import Workspace, predictions, registry
 
-# Questions that a prompted base is asked again, to see that it is served as it was judged.
+# Questions that a language model is asked again, to see that it is served as it was judged.
 ASKED_AGAIN = 100
 
 
@@ -64,7 +65,7 @@ def register_contender(workspace: Workspace, evaluated: ModelVersion, name: str,
         raise Refused(f"{name} cannot be served yet", f"can be: {', '.join(SERVABLE)}, and what was fine-tuned")
     dataset = to_learn_from(workspace, task.name, evaluated.lineage["dataset"])
     kept = _kept(workspace, evaluated, name, dataset)
-    make = _prompted if name in PROMPTED else _linear
+    make = _shown_shots if name == "fine-tuned+retrieval" else _prompted if name in PROMPTED else _linear
     made = make(workspace, task, evaluated, evaluation, name, dataset, reporter)
     lineage = {**evaluated.lineage, "compared_with": evaluated.name, "trained": evaluated.contender, **made.lineage}
     same = (v for v in registry.versions(workspace, task.name) if (v.contender, v.file_sha256) == (name, made.blob))
@@ -76,9 +77,9 @@ def register_contender(workspace: Workspace, evaluated: ModelVersion, name: str,
             "report": None,
             "contender": name,
             "file_sha256": made.blob,
-            "adapter_sha256": "",
+            "adapter_sha256": made.adapter,
             "engine": made.engine,
-            "exact": False,
+            "exact": made.exact,
             "trimming": made.trimming,
             "lineage": lineage,
             "training": None,
@@ -98,6 +99,8 @@ class _Made:
     engine: str
     lineage: dict[str, Any]
     trimming: Trimming | None = None
+    adapter: str = ""
+    exact: bool = False
 
 
 def _linear(
@@ -116,9 +119,8 @@ def _linear(
     encoder, lineage = None, {}
     if name == "embedding-linear":
         _, picker = writer_and_picker(_compared(workspace, evaluated, evaluation))
-        encoder_name, sha256 = encoder_of(task, picker)
-        encoder = get_base(encoder_name, workspace.settings, sha256=sha256)
-        lineage = {"encoder": encoder.spec.name, "encoder_sha256": encoder.spec.sha256}
+        lineage = _encoder(workspace, task, picker)
+        encoder = get_base(lineage["encoder"], workspace.settings, sha256=lineage["encoder_sha256"])
     with tempfile.TemporaryDirectory(dir=workspace.paths.blobs, prefix=".part-") as folder:
         file = Path(folder) / "model"
         learn_all = "fine-tuned-encoder" in {c.name for c in evaluation.contenders}
@@ -140,6 +142,7 @@ def _prompted(
     from inhouse.engine.prompt_file import frame_of
     from inhouse.engine.prompts import USUAL_FORM, PromptForm
     from inhouse.evaluate.contenders.registry import NotCompared
+    from inhouse.evaluate.contenders.retrieving import passages_look_up
     from inhouse.evaluate.contenders.searching import best_form
     from inhouse.evaluate.contenders.shots import NEAREST, choose_shots, look_up_of
 
@@ -147,7 +150,7 @@ def _prompted(
     writer, picker = writer_and_picker(versions)
     base, engine = base_of(task, writer, workspace.settings)
     given = make_field(workspace, task, dataset, reporter, versions)
-    form, shots, look_up = USUAL_FORM, list[Example](), None
+    form, shots, passages, look_up = USUAL_FORM, list[Example](), list[Passage](), None
     lineage = {"base": base.spec.name, "prompted": base.spec.name, "prompted_sha256": base.spec.sha256}
     try:
         if name == "few-shot":
@@ -156,18 +159,54 @@ def _prompted(
             form, shots = best_form(given)
         elif name == "retrieval":
             form, shots = PromptForm(choice="nearest", shots=NEAREST), list(given.train)
-        if form.choice == "nearest":
-            encoder_name, sha256 = encoder_of(task, picker)
-            encoder = get_base(encoder_name, workspace.settings, sha256=sha256).spec
-            look_up = look_up_of(given, form.shots, encoder.name, encoder.sha256)
-            lineage |= {"encoder": encoder.name, "encoder_sha256": encoder.sha256}
+        elif name == "grounded":
+            passages = list(given.passages)
+        if passages or form.choice == "nearest":
+            lineage |= (encoder := _encoder(workspace, task, picker))
+            look_up = passages_look_up(given, **encoder) if passages else look_up_of(given, form.shots, **encoder)
     except NotCompared as error:
         raise Refused(f"{name} cannot be served yet: {error}", "promote another contender, by its name") from error
     finally:
         given.close()
-    frame = frame_of(given.task, shots, form, look_up)
+    frame = frame_of(given.task, shots, form, passages=passages, look_up=look_up)
     blob = workspace.blobs.put(frame.model_dump_json().encode("utf-8"), PROMPT)
     return _Made(blob, engine, lineage, writer.trimming if writer else None)
+
+
+def _shown_shots(
+    workspace: Workspace,
+    task: Task,
+    evaluated: ModelVersion,
+    evaluation: Evaluation,
+    _name: str,
+    dataset: Dataset,
+    reporter: Reporter,
+) -> _Made:
+    """The fine-tuned causal model with the solved examples that it is shown."""
+    from inhouse.deploy.served import PROMPT
+    from inhouse.engine.prompt_file import trained_frame
+    from inhouse.evaluate.contenders.shots import NEAREST, look_up_of
+
+    versions = _compared(workspace, evaluated, evaluation)
+    writer, picker = writer_and_picker(versions)
+    assert writer is not None  # without one it took no part
+    given = make_field(workspace, task, dataset, reporter, versions)
+    try:
+        encoder = _encoder(workspace, task, picker)
+        frame = trained_frame(given.task, given.system, given.train, look_up_of(given, NEAREST, **encoder))
+    finally:
+        given.close()
+    blob = workspace.blobs.put(frame.model_dump_json().encode("utf-8"), PROMPT)
+    own = {part: writer.lineage[part] for part in ("base", "recipe")}
+    lineage = {**own, **encoder, registry.WEIGHTS: writer.file_sha256}
+    return _Made(blob, writer.engine, lineage, writer.trimming, writer.adapter_sha256, writer.exact)
+
+
+def _encoder(workspace: Workspace, task: Task, picker: ModelVersion | None) -> dict[str, str]:
+    """The sentence encoder by which an evaluation looked things up, as a lineage names it."""
+    name, sha256 = encoder_of(task, picker)
+    encoder = get_base(name, workspace.settings, sha256=sha256).spec
+    return {"encoder": encoder.name, "encoder_sha256": encoder.sha256}
 
 
 def _compared(workspace: Workspace, evaluated: ModelVersion, evaluation: Evaluation) -> list[ModelVersion]:
@@ -269,19 +308,19 @@ def _asked_again(
     edge: int,
     reporter: Reporter,
 ) -> tuple[list[int], list[Prediction]]:
-    """What the version answers as it would serve, and to which of the questions: a linear model to all, a base, which
-    takes its time, to some.
+    """What the version answers as it would serve, and to which of the questions: a linear model to all, a language
+    model, which takes its time, to some.
 
     Args:
         there: places of the questions that the contender was asked; of a linear model all are.
         edge: so many of the questions, the first ones, are validation examples.
     """
     from inhouse.core import render_input
-    from inhouse.deploy.served import ServedPrompt, is_prompted, open_classifier
+    from inhouse.deploy.served import is_classifier, open_classifier, open_served
 
-    if is_prompted(version):
+    if not is_classifier(version):
         places = spread(there, ASKED_AGAIN)
-        served = ServedPrompt(workspace, version)
+        served = open_served(workspace, version)
         bar = reporter.bar(version.contender, len(places))
         try:
             found = served.answer([asked[i].inputs for i in places], bar.update)

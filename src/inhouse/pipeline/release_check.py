@@ -67,14 +67,17 @@ def check_served(workspace: Workspace, version: ModelVersion, reporter: Reporter
 
 
 def _require_whole(workspace: Workspace, version: ModelVersion) -> None:
-    from inhouse.deploy.served import suffix_of
+    from inhouse.deploy.served import GGUF, suffix_of
 
-    path = workspace.blobs.path(version.file_sha256, suffix_of(version))
-    if sha256_of(path) != version.file_sha256:
-        raise Refused(
-            f"the file of {version.name} is damaged: {path}",
-            "this cannot be forced: restore the workspace's blobs folder from a backup, or train again",
-        )
+    files = {version.file_sha256: suffix_of(version)}
+    if weights := version.lineage.get(registry.WEIGHTS):
+        files[weights] = GGUF
+    for sha256, suffix in files.items():
+        if sha256_of(path := workspace.blobs.path(sha256, suffix)) != sha256:
+            raise Refused(
+                f"the file of {version.name} is damaged: {path}",
+                "this cannot be forced: restore the workspace's blobs folder from a backup, or train again",
+            )
 
 
 def _parity(workspace: Workspace, served: Served, dataset: Dataset) -> Parity | None:

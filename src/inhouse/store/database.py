@@ -9,7 +9,20 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Select, Table, and_, create_engine, event, inspect, or_, text
+from sqlalchemy import (
+    URL,
+    Connection,
+    Engine,
+    Select,
+    Table,
+    and_,
+    create_engine,
+    event,
+    inspect,
+    make_url,
+    or_,
+    text,
+)
 
 from inhouse.errors import Busy, ConfigError
 from inhouse.store.paths import disk_guard
@@ -58,8 +71,8 @@ class Database:
         self.folder = folder
         try:
             # No bound on connections: a thread that had to wait for one for half a minute would lose its trace.
-            self.engine = create_engine(url, max_overflow=-1)
-            self._readers = create_engine(url, max_overflow=-1)
+            self.engine = create_engine(_with_driver(url), max_overflow=-1)
+            self._readers = create_engine(_with_driver(url), max_overflow=-1)
         except Exception as error:
             raise ConfigError(f"`database` = {url!r} is not a usable SQLAlchemy URL: {error}", "mend it") from error
         if self.engine.dialect.name == "sqlite":
@@ -132,6 +145,12 @@ class Database:
         """Close all connections."""
         self._readers.dispose()
         self.engine.dispose()
+
+
+def _with_driver(url: str) -> URL:
+    """The URL, with the driver for PostgreSQL that the extra `sql` installs where it names none."""
+    parsed = make_url(url)
+    return parsed.set(drivername="postgresql+psycopg") if parsed.drivername in ("postgresql", "postgres") else parsed
 
 
 def _begin(connection: Connection) -> None:

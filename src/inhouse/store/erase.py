@@ -21,6 +21,7 @@ from inhouse.store import files, tables, uploads
 from inhouse.store.batch_answers import forget_lines
 from inhouse.store.paths import write_bytes
 from inhouse.store.records import GOES_ON, PARQUET, dataset_bytes
+from inhouse.store.registry import WEIGHTS
 from inhouse.store.traffic import NO_TASK
 from inhouse.store.workspace import Workspace
 
@@ -354,6 +355,7 @@ def referenced(workspace: Workspace) -> set[str]:
             found.update(connection.scalars(select(table.c.blob)))
         for version in connection.scalars(select(tables.model_versions.c.version)):
             found.update(str(version.get(part) or "") for part in ("file_sha256", "adapter_sha256", "report"))
+            found.add(str(version["lineage"].get(WEIGHTS) or ""))
     return found
 
 

@@ -14,6 +14,8 @@ from inhouse.store.workspace import Workspace
 
 CHAMPION = "champion"
 CANDIDATE = "candidate"
+# In the lineage of a version whose own file is a prompt for a fine-tuned model: the SHA-256 of its weights.
+WEIGHTS = "weights"
 
 
 def add_version(workspace: Workspace, version: ModelVersion) -> ModelVersion:

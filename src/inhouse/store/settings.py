@@ -37,6 +37,11 @@ class ServeSettings(BaseModel):
     log: Literal["text", "json"] = Field(
         default="text", description="text: faults; json: each request too, a line each"
     )
+    otlp: str = Field(
+        default="",
+        pattern="^(https?://.+)?$",
+        description="where spans for OpenTelemetry go: an OTLP receiver over HTTP, such as http://127.0.0.1:4318",
+    )
     tls_cert: str = Field(default="", description="certificate with its chain, PEM; relative to the workspace")
     tls_key: str = Field(default="", description="its key, PEM, without a passphrase; relative to the workspace")
 
@@ -142,9 +147,9 @@ class Settings(BaseModel):
 
     Environment variables: `INHOUSE_DATABASE`, `INHOUSE_MODELS_DIR`, `INHOUSE_OFFLINE`, `INHOUSE_INDEX_URL`,
     `INHOUSE_THREADS`, `INHOUSE_SERVE__HOST`, `INHOUSE_SERVE__PORT`, `INHOUSE_SERVE__TLS_CERT`,
-    `INHOUSE_SERVE__TLS_KEY`, `INHOUSE_SERVE__LOG`, `INHOUSE_COST__WATTS`, `INHOUSE_COST__KWH`, `INHOUSE_COST__HOUR`,
-    `INHOUSE_JOBS__AT_ONCE`, `INHOUSE_TRACKING__TO`, `INHOUSE_TRACKING__MLFLOW_URI`, `INHOUSE_REMOTES` and
-    `INHOUSE_TASKS` (as JSON).
+    `INHOUSE_SERVE__TLS_KEY`, `INHOUSE_SERVE__LOG`, `INHOUSE_SERVE__OTLP`, `INHOUSE_COST__WATTS`, `INHOUSE_COST__KWH`,
+    `INHOUSE_COST__HOUR`, `INHOUSE_JOBS__AT_ONCE`, `INHOUSE_TRACKING__TO`, `INHOUSE_TRACKING__MLFLOW_URI`,
+    `INHOUSE_REMOTES` and `INHOUSE_TASKS` (as JSON).
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)

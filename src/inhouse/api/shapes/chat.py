@@ -176,6 +176,7 @@ def ours(head: Head, answered: Answered, warnings: Sequence[str]) -> dict[str, A
             "model_version": head.version.name,
             "confidence": prediction.confidence,
             **({"fields": prediction.parts} if prediction.parts else {}),
+            **({"sources": prediction.sources} if prediction.sources else {}),
             "needs_review": answered.needs_review,
             **({"route": "fallback", "fallback": dict(head.fallback)} if head.fallback else {}),
             "warnings": [*warnings, *([prediction.error] if prediction.error else [])],

@@ -5,8 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
+import numpy as np
+from numpy.typing import NDArray
+
 from inhouse.core import Prediction, render_input
 from inhouse.core.documents import Passage
+from inhouse.engine.prompt_file import LookUp, as_text
 from inhouse.engine.prompts import prompted_messages
 from inhouse.engine.retrieval import DEPTH, Texts, fitting
 from inhouse.evaluate.contenders.generating import generate, room
@@ -61,12 +65,10 @@ def _passages_for(given: Field, bare: Sequence[Sequence[int]]) -> list[list[Pass
     """For each question the passages that belong to it, the nearest first, by words and by meaning."""
     _, asked = embedded(given, "grounded")
     begun = time.perf_counter()
-    texts = [passage.text for passage in given.passages]
-    vectors = given.vectors.of(texts) if len(texts) <= MOST_EMBEDDED else None
+    vectors = _passage_vectors(given)
     if vectors is None:
-        given.notes.append(f"grounded: {len(texts):,} passages are looked up by their words alone")
-    index = Texts(texts, vectors)
-    costs = [len(given.template.text_ids(f"[{passage.cited}] {passage.text}\n")) + 1 for passage in given.passages]
+        given.notes.append(f"grounded: {len(given.passages):,} passages are looked up by their words alone")
+    index, costs = Texts([passage.text for passage in given.passages], vectors), _passage_costs(given)
     given.fits["grounded"] += time.perf_counter() - begun
     ranked = index.nearest([render_input(e.inputs) for e in given.questions], asked, DEPTH)
     found = []
@@ -75,3 +77,31 @@ def _passages_for(given: Field, bare: Sequence[Sequence[int]]) -> list[list[Pass
         found.append([given.passages[i] for i in kept])
     tell_bare(given, "grounded", found, "passage")
     return found
+
+
+def passages_look_up(given: Field, encoder: str, encoder_sha256: str) -> LookUp:
+    """How `grounded` finds passages, to be served so.
+
+    Args:
+        encoder, encoder_sha256: what `given.vectors` are made by.
+    """
+    vectors = _passage_vectors(given)
+    return LookUp(
+        count=PASSAGES,
+        tokens=PASSAGE_TOKENS,
+        encoder=encoder if vectors is not None else "",
+        encoder_sha256=encoder_sha256 if vectors is not None else "",
+        costs=tuple(_passage_costs(given)),
+        vectors="" if vectors is None else as_text(vectors),
+    )
+
+
+def _passage_vectors(given: Field) -> NDArray[np.float32] | None:
+    """Of each passage; None where there are too many."""
+    texts = [passage.text for passage in given.passages]
+    return given.vectors.of(texts) if len(texts) <= MOST_EMBEDDED else None
+
+
+def _passage_costs(given: Field) -> list[int]:
+    """Tokens that each passage takes in a prompt."""
+    return [len(given.template.text_ids(f"[{passage.cited}] {passage.text}\n")) + 1 for passage in given.passages]

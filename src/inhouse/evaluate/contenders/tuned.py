@@ -8,7 +8,7 @@ from inhouse.evaluate.contenders.generating import generate, generate_some, load
 from inhouse.evaluate.contenders.registry import NEEDED, Field, NotCompared, contender
 from inhouse.evaluate.contenders.shots import NEAREST, nearest_shots, tell_bare
 
-# Compared, but not served yet.
+# Compared, and no version until it is promoted.
 SHOWN_EXAMPLES = "fine-tuned+retrieval"
 
 

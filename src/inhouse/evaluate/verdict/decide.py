@@ -27,8 +27,8 @@ def decide(
     """Decide whether the fine-tuned side is worth having.
 
     The best of each side on validation (the first of equals) stands for it on the test examples; another one is
-    never taken for its test score. A fine-tuned contender that would not be served as it was judged stands for its
-    side only where no other does. The alternative side holds `majority` too, which is also the floor; where no
+    never taken for its test score. A fine-tuned contender that is no version as it is stands for its side only where
+    no other does. The alternative side holds `majority` too, which is also the floor; where no
     `majority` was asked, the most frequent validation label takes its place. Gain is fine-tuned minus alternative on
     the primary metric, whoever wins. "Beyond chance" is p < 0.05 and an interval without 0; p is Holm-adjusted over
     the comparisons of the fine-tuned side with every alternative (against the floor: over both sides). The bar is met

@@ -30,8 +30,8 @@ class ContenderAnswers:
     are none, an answer is worth 1 if it is the expected one to the letter.
 
     `asked`: which test examples it was asked, where not all; the scores of the others are nan.
-    `served`: whether `promote` would serve what answered. A fine-tuned contender that is not served is compared, but
-    does not stand for its side while another one is.
+    `version`: whether a fine-tuned contender is a version as it is. One that is to be made into one first is compared,
+    but does not stand for its side while another one does.
     """
 
     name: str
@@ -40,7 +40,7 @@ class ContenderAnswers:
     test: list[str | None]
     validation_scores: Floats | None = None
     test_scores: Floats | None = None
-    served: bool = True
+    version: bool = True
     asked: NDArray[np.bool_] | None = None
 
 
@@ -177,7 +177,7 @@ def weigh(
 
     floor = next((c for c in answers if c.name == FLOOR), None) or constant(expected_validation, len(expected))
     tuned = [c for c in answers if c.fine_tuned]
-    tuned = [c for c in tuned if c.served] or tuned
+    tuned = [c for c in tuned if c.version] or tuned
     others = [c for c in answers if not c.fine_tuned] or [floor]
     chosen = [best(side) for side in (tuned, others) if side]
     # What the sides are worth is told on what both were asked, so that the figures of a sentence belong together.

@@ -84,7 +84,7 @@ def evaluate(
     for remote in task.remotes:  # a missing key is told before hours of work
         open_remote_model(remote, workspace.settings).close()
     graded = None if grades is None else Path(grades)
-    require_judge(workspace, task, graded)
+    require_judge(workspace, task, dataset, graded)
     with workspace.lock(f"train-{name}", f"training or evaluating {name!r}"), disk_guard(workspace.paths.root):
         return _evaluate(workspace, task, version, dataset, reporter, minutes, contenders, graded)
 
@@ -233,7 +233,7 @@ def _decided(
                 test=[p.target for p in a.test],
                 validation_scores=on_validation[a.name].scores.get(primary),
                 test_scores=on_test[a.name].scores.get(primary),
-                served=a.name != SHOWN_EXAMPLES,
+                version=a.name != SHOWN_EXAMPLES,
                 asked=on_test[a.name].asked,
             )
             for a in answers

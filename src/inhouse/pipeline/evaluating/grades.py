@@ -21,13 +21,7 @@ ANSWERS = ("answer", "prediction")
 _REMEDY = "give a column `grade` with whole numbers from 1 (useless) to 5 (as good as the expected answer)"
 
 
-def graded_rows(file: Path) -> tuple[sources.Source, list[tuple[Record, int]]]:
-    """The rows of a file with their grades.
-
-    Raises:
-        InputError: there is no column of grades, or a grade is none.
-        SourceError: the file cannot be read.
-    """
+def _graded_rows(file: Path) -> tuple[sources.Source, list[tuple[Record, int]]]:
     source = sources.read_source(file)
     if GRADE not in source.columns:
         raise InputError(f"there is no column {GRADE!r}: {', '.join(source.columns)}", _REMEDY, file=file)
@@ -52,7 +46,7 @@ def read_grades(
     """
     from inhouse.evaluate.model_judge import Graded
 
-    source, rows = graded_rows(file)
+    source, rows = _graded_rows(file)
     find = _finder(file, source, task, examples)
     answer = next((name for name in ANSWERS if name in source.columns), None)
     graded, strange = [], 0
@@ -66,7 +60,7 @@ def read_grades(
     if not graded:
         raise InputError(
             f"none of its {len(rows)} rows is of an answer to a validation or test example",
-            "grade answers of this task, with the input as it was given",
+            "grade answers of this task, with the input as the dataset has it: masked, where it was masked",
             file=file,
         )
     if strange:

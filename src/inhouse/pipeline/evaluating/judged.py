@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 # A label counts where it is among so many of the likeliest.
 TOP = (3, 5)
-# Contenders beside the fine-tuned ones that `promote` can make a version of: linear ones, and prompts of the base.
-PROMPTED = ("prompted", "few-shot", "prompted-best", "retrieval")
+# Contenders beside the fine-tuned ones that `promote` can make a version of: linear ones, and prompts.
+PROMPTED = ("prompted", "few-shot", "prompted-best", "retrieval", "grounded", "fine-tuned+retrieval")
 SERVABLE = ("tfidf-linear", "embedding-linear", *PROMPTED)
 
 

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from inhouse.core import Dataset, JudgeResult, ModelVersion, Task, by_chance, counted
+from inhouse.core import Dataset, JudgeResult, ModelVersion, Silent, Task, by_chance, counted
 from inhouse.errors import ModelUnavailable, OutboundForbidden, UsageError
 from inhouse.pipeline.evaluating.field import open_remote_model, remote_identity
-from inhouse.pipeline.evaluating.grades import graded_rows, read_grades
+from inhouse.pipeline.evaluating.grades import read_grades
 from inhouse.store import Workspace, predictions
 
 if TYPE_CHECKING:
@@ -35,12 +35,12 @@ class ModelJudge:
     scores: Mapping[str, Floats] = field(default_factory=dict)
 
 
-def require_judge(workspace: Workspace, task: Task, grades: Path | None) -> None:
+def require_judge(workspace: Workspace, task: Task, dataset: Dataset, grades: Path | None) -> None:
     """Refuse, before hours of work, grades that cannot be used, or a judge that cannot be asked.
 
     Raises:
         UsageError: no model is named.
-        InputError, SourceError: of the file.
+        InputError, SourceError: see `read_grades`.
         ConfigError, ModelUnavailable, OutboundForbidden: of a remote one.
     """
     if grades is not None and task.metrics.judge is None:
@@ -48,9 +48,11 @@ def require_judge(workspace: Workspace, task: Task, grades: Path | None) -> None
             f"--grades {grades}: the task {task.name!r} has no model as judge that these could be compared with",
             'name one in task.toml: `judge = "base"` or `judge = "remote:NAME"` under [metrics]',
         )
-    if grades is not None:
-        graded_rows(grades)
-    if grades is not None and task.metrics.judge not in (None, "base"):
+    if grades is None:
+        return
+    asked = [*dataset.of("validation"), *dataset.of("test")]
+    read_grades(grades, task, asked, {e.id: e.target for e in asked}, Silent())  # whatever will be answered
+    if task.metrics.judge not in (None, "base"):
         open_remote_model(str(task.metrics.judge).removeprefix("remote:"), workspace.settings).close()
 
 

@@ -23,13 +23,7 @@ def warnings_of(
         versions: that were compared, which answer alike.
     """
     version = versions[0]
-    warnings = []
-    for one in answers:
-        cut = sum(not p.finished for p in one.test)
-        if cut and one.fine_tuned:
-            warnings.append(
-                f"{one.name}: {cut} of {one.tested} answers were cut off after {version.answer_tokens} tokens"
-            )
+    warnings = _cut_off(version, answers)
     labelled = task.kind == "classify"
     if out_of_reach := out_of_reach_of(version, dataset.of("test")):
         count = sum(out_of_reach.values())
@@ -42,6 +36,20 @@ def warnings_of(
         warnings.append(f"the task's {what} changed since this version was trained: train again")
     warnings += [f"the parity gate failed of {v.name}: {v.parity.reason}" for v in versions if not v.parity.passed]
     return tuple(warnings)
+
+
+def _cut_off(version: ModelVersion, answers: Sequence[Answers]) -> list[str]:
+    """A line for each fine-tuned contender with answers that were cut off, and one for all others."""
+    most = f"were cut off after {version.answer_tokens} tokens"
+    ours, others = [], []
+    for one in answers:
+        if not (cut := sum(not p.finished for p in one.test)):
+            continue
+        if one.fine_tuned:
+            ours.append(f"{one.name}: {cut} of {one.tested} answers {most}")
+        else:
+            others.append(f"{cut} of {one.tested} by {one.name}")
+    return [*ours, *([f"answers that {most}: {', '.join(others)}"] if others else [])]
 
 
 def out_of_reach_of(version: ModelVersion, test: Sequence[Example]) -> Counter[str]:
