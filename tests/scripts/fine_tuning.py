@@ -18,7 +18,7 @@ job = client.fine_tuning.jobs.create(
     training_file=file.id,
     suffix="My Bank",
     seed=7,
-    method={"type": "supervised", "supervised": {"hyperparameters": {"n_epochs": 4, "batch_size": 8}}},
+    method={"type": "supervised", "supervised": {"hyperparameters": {"n_epochs": 30, "learning_rate_multiplier": 10}}},
     metadata={"team": "cards"},
 )
 first = job.to_dict()

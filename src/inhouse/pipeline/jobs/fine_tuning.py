@@ -11,7 +11,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from inhouse.clean import summary
 from inhouse.core import Evaluation, Silent, Task, TrainResult, TrainSection, counted
 from inhouse.errors import (
     Busy,
@@ -99,6 +98,7 @@ class _Work:
             reporter = Teller(self.workspace, self.job, task, self.result)
             if not records.latest_dataset(self.workspace, task):
                 self.add(task, reporter)
+            self.tell_data(task)
             self.clean(task)
             self.name(self.train(task, reporter), reporter)
         if "verdict" not in self.result:
@@ -176,18 +176,16 @@ class _Work:
             wishes = wishes_of((), (), "", None, "")
             prepared = prepare(self.workspace, there, [training], reporter, test=test, wishes=wishes)
             wished = prepared.task.model_copy(update={"base_model": base, "train": section})
-            added = store_data(self.workspace, replace(prepared, task=wished), reporter, drop_rare=True)
-        counts = ", ".join(f"{count} {split}" for split, count in added.counts.items())
-        self.tell(f"The files became the task {task} (kind {added.kind}): {counts} examples")
-        if test is not None:
+            store_data(self.workspace, replace(prepared, task=wished), reporter, drop_rare=True)
+
+    def tell_data(self, task: str) -> None:
+        """Say what became of the files."""
+        first = records.versions(self.workspace, task)[1]
+        counts = ", ".join(f"{count} {split}" for split, count in first.counts.items())
+        kind = self.workspace.load_task(task).kind
+        self.tell(f"The files became the task {task} (kind {kind}): {counts} examples")
+        if self.job.request[VALIDATION]:
             self.tell("The validation file is the task's test: the verdict rests on it, and nothing is chosen by it")
-        for number, why in (
-            (added.rejected, "cannot be used"),
-            (added.dropped, "set aside, as no other example has their answer"),
-            (added.leaking, "not learned from, as they stand in the validation file too"),
-        ):
-            if number:
-                self.tell(f"{counted(number, 'example')} {why}", warn=True)
 
     def linked(self, param: str, links: ExitStack) -> Path:
         """The content of a file under the name that it was uploaded by, by which reports call it."""
@@ -206,10 +204,8 @@ class _Work:
             usual = usual_rate("lora", brought(base, self.workspace.settings, reporter).shape.hidden)
             wished["learning_rate"] = min(factor * usual, _MOST_RATE)
             if factor < _A_RATE or factor * usual > _MOST_RATE:
-                told = (
-                    f"learning_rate_multiplier {factor:g} gives the rate {wished['learning_rate']:.2g}: it multiplies"
-                )
-                self.tell(f"{told} the usual {usual:g}, and {_MOST_RATE} is the most", warn=True)
+                told = f"learning_rate_multiplier {factor:g} multiplies the usual rate, {usual:g} for this base"
+                self.tell(f"{told}: the rate is {wished['learning_rate']:.2g} ({_MOST_RATE} at most)", warn=True)
         objective = "dpo" if request["method"] == "dpo" else "sft"
         return TrainSection.model_validate(
             {
@@ -224,11 +220,12 @@ class _Work:
 
     def clean(self, task: str) -> None:
         """Drop exact duplicates, and what is nearly a test example."""
-        cleaned = clean_safely(self.workspace, task, Silent())
-        if cleaned.new_dataset is not None:
-            applied = summary(one for one in cleaned.findings if one.id in cleaned.applied)
-            what = ", ".join(f"{number} {check.replace('_', ' ')}" for check, number in sorted(applied.items()))
-            self.tell(f"{counted(cleaned.removed, 'example')} dropped: {what}", warn=True)
+        if records.latest_dataset(self.workspace, task) == 1:
+            clean_safely(self.workspace, task, Silent())
+        first, *cleaned = records.versions(self.workspace, task).values()
+        for version in cleaned:
+            dropped = sum(first.counts.values()) - sum(version.counts.values())
+            self.tell(f"{counted(dropped, 'example')} left out ({version.reason.replace('_', ' ')})", warn=True)
 
     # ------------------------------------------------------------------ the model
 
@@ -239,7 +236,7 @@ class _Work:
             _Fault: they differ: what would answer is not what was trained.
         """
         trained = train(self.workspace, task, reporter)
-        reporter.tell(trained.recipe["steps"] or trained.steps, ended=trained.run)
+        reporter.ended(trained.run, trained.steps)
         self.note(run=trained.run)
         if not trained.parity.passed:
             told = f"The model failed the parity gate and is not served: {trained.parity.reason}"

@@ -43,17 +43,23 @@ class Teller(Silent):
             self._run = found[-1]
             self.note(run=self._run)
 
-    def tell(self, total: int, *, ended: str = "") -> None:
-        """Tell the steps that were not told yet.
+    def tell(self, total: int) -> None:
+        """Tell the steps that were not told yet, but the newest, as a look may come to it.
 
         Args:
-            ended: the run, where it has ended; else the newest step is left for later, as a look may come to it.
+            total: how many steps are planned.
         """
-        run = ended or self._run
-        if not run:
-            return
-        rows = records.metrics_of(self._workspace, run, after=jobs.last_step(self._workspace, self._job.id))
-        for row in rows if ended else rows[:-1]:
+        if self._run:
+            self._tell(self._run, jobs.last_measured(self._workspace, self._job.id), total, left=1)
+
+    def ended(self, run: str, steps: int) -> None:
+        """Tell the steps that were not told yet of a run that has ended after so many."""
+        last = jobs.last_measured(self._workspace, self._job.id)
+        self._tell(run, last, last.get("total_steps", steps))
+
+    def _tell(self, run: str, last: Mapping[str, Any], total: int, *, left: int = 0) -> None:
+        rows = records.metrics_of(self._workspace, run, after=last.get("step", 0))
+        for row in rows[: len(rows) - left]:
             message, data = _told(row, total)
             jobs.tell(self._workspace, self._job.id, message, data=data, metrics=True)
 
