@@ -56,6 +56,6 @@ if job.status == "succeeded":
     told["listed"] = [one.id for one in client.models.list()]
     told["jobs"] = [one.id for one in client.fine_tuning.jobs.list(limit=1)]
     told["deleted"] = client.models.delete(job.fine_tuned_model).to_dict()
-    told["gone"] = [refused(ask, one) for one in (job.fine_tuned_model, *told["of checkpoints"][:1])]
+    told["gone"] = [refused(ask, one) for one in (job.fine_tuned_model, checkpoints[0].fine_tuned_model_checkpoint)]
 print(json.dumps(told))
 client.close()

@@ -352,14 +352,14 @@ def test_killed_at_any_write_it_does_no_step_twice(client, workspace, monkeypatc
         jobs.free_leases_here(workspace)
     done = client.get(f"{JOBS}/{job}").json()
     assert done["status"] == "succeeded", (done["error"], kills)
-    assert (done["status"], done["inhouse"]["model_version"], kills >= 10) == (
-        "succeeded",
-        f"ftjob-{job[6:14]}@1",
-        True,
-    )
+    assert (kills >= 10, done["inhouse"]["task"]) == (True, f"ftjob-{job[6:14]}")
     task = done["inhouse"]["task"]
-    assert len(registry.versions(workspace, task)) == 1
-    assert model_names.find(workspace, done["fine_tuned_model"]) == (task, 1)
+    versions = registry.versions(workspace, task)
+    assert [version.epoch is None for version in versions] == [False] * (len(versions) - 1) + [True]
+    assert model_names.find(workspace, done["fine_tuned_model"]) == (task, len(versions))
+    kept = client.get(f"{JOBS}/{job}/checkpoints").json()["data"]
+    assert len({one["step_number"] for one in kept}) == len(kept) >= len(versions) - 1 > 0
+    assert len(model_names.every(workspace)) == len(kept) + 1
     events = client.get(f"{JOBS}/{job}/events", params={"limit": 100}).json()["data"]
     messages = [one["message"] for one in events]
     assert len(messages) == len(set(messages))
@@ -400,7 +400,7 @@ def test_a_validation_file_is_the_test_and_wishes_are_taken(client, workspace, n
         "/v1/chat/completions",
         json={"model": done["fine_tuned_model"], "messages": rows[0]["messages"][:1], "max_tokens": 5},
     )
-    assert answer.json()["inhouse"]["model_version"] == "my-bank-2@1"
+    assert answer.json()["inhouse"]["model_version"] == done["inhouse"]["model_version"]
 
 
 def test_pairs_are_learned_from(client, workspace, not_evaluated):
@@ -428,7 +428,7 @@ def test_pairs_are_learned_from(client, workspace, not_evaluated):
 def test_a_model_that_fails_the_parity_gate_fails_its_job(client, workspace, monkeypatch):
     version = registry.find_version(workspace, "intents", 1)
     failed = version.training | {"parity": version.parity.model_copy(update={"passed": False, "reason": "it differs"})}
-    monkeypatch.setattr(fine_tuning, "train", lambda *_: TrainResult.model_validate(failed))
+    monkeypatch.setattr(fine_tuning, "train", lambda *_, **__: TrainResult.model_validate(failed))
     job = create(client, workspace)["id"]
     work(workspace)
     done = client.get(f"{JOBS}/{job}").json()
@@ -439,7 +439,7 @@ def test_a_model_that_fails_the_parity_gate_fails_its_job(client, workspace, mon
 def test_another_command_at_the_task_is_waited_for_and_an_ended_job_is_left(client, workspace, monkeypatch):
     job = create(client, workspace)["id"]
 
-    def cancelled(*_arguments):
+    def cancelled(*_arguments, **_wish):
         client.post(f"{JOBS}/{job}/cancel")
         return TrainResult.model_validate(registry.find_version(workspace, "intents", 1).training)
 
@@ -505,6 +505,7 @@ def test_a_script_for_openai_through_either_line_of_its_client(line, tmp_path, t
         "Files validated, moving job to queued state",
         "Fine-tuning job started",
         "The files became the task my-bank",
+        *[f"Checkpoint created at step {one['step_number']}: {name}:ckpt" for one in out["checkpoints"][::-1]],
         f"New fine-tuned model created: {name}",
         "Evaluated: ",
         "The job has successfully completed",
@@ -518,13 +519,33 @@ def test_a_script_for_openai_through_either_line_of_its_client(line, tmp_path, t
     assert any(event["message"] == "The job was interrupted and goes on from where it was" for event in events) == (
         line == "3"
     )
-    report = events[-2]["data"]
-    assert (report["model_version"], set(report["scores"]) > {"fine-tuned"}) == ("my-bank@1", True)
+    measured = {"step", "total_steps", "train_loss", "train_mean_token_accuracy"}
+    assert all(set(event["data"]) >= measured for event in steps)
+    assert any({"valid_loss", "valid_mean_token_accuracy"} <= set(event["data"]) for event in steps)
+    version, report = job["inhouse"]["model_version"], events[-2]["data"]
+    assert (report["model_version"], set(report["scores"]) > {"fine-tuned"}) == (version, True)
     assert report["verdict"]["decision"] == job["inhouse"]["verdict"]
-    assert (out["answer"][0], out["jobs"], out["listed"][-1]) == (name, [job["id"]], name)
-    assert out["listed"].index("tiny") < out["listed"].index("my-bank@1")
+    assert (out["answer"], out["jobs"]) == ([name, "card_arrival"], [job["id"]])
+    (table,) = ([line.split(",") for line in text.splitlines()] for text in out["results"])
+    assert table[0] == ["step", "train_loss", "train_accuracy", "valid_loss", "valid_mean_token_accuracy"]
+    assert [row[0] for row in table[1:]] == [str(event["data"]["step"]) for event in steps]
+    assert {len(row) for row in table} == {5}
+    assert {bool(row[3]) for row in table[1:]} == {True, False}  # blank where nothing was validated
+    kept = out["checkpoints"]
+    assert [one["step_number"] for one in kept] == sorted((one["step_number"] for one in kept), reverse=True)
+    assert 3 <= len(kept) <= 4
+    for one in kept:
+        assert one["fine_tuned_model_checkpoint"] == f"{name}:ckpt-step-{one['step_number']}"
+        assert (one["object"], one["fine_tuning_job_id"]) == ("fine_tuning.job.checkpoint", job["id"])
+        assert one["metrics"]["step"] == one["step_number"]
+        assert one["metrics"]["full_valid_loss"] > 0
+        assert 0 <= one["metrics"]["full_valid_mean_token_accuracy"] <= 1
+    names = [one["fine_tuned_model_checkpoint"] for one in kept]
+    assert [answered for answered, _ in out["of checkpoints"]] == names
+    assert {*names, name} <= set(out["listed"][-len(names) - 1 :])
+    assert out["listed"].index("tiny") < out["listed"].index(version)
     assert out["deleted"] == {"id": name, "object": "model", "deleted": True}
-    assert out["gone"] == [[404, "model_not_found"]]
+    assert out["gone"] == [[404, "model_not_found"]] * 2
     assert "my-bank" in [task["task"] for task in status["tasks"]]
 
 

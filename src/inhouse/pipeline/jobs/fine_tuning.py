@@ -5,6 +5,7 @@ Each step looks whether it was done before, as the process may be killed at any 
 
 from __future__ import annotations
 
+import base64
 import tempfile
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
@@ -23,8 +24,9 @@ from inhouse.errors import (
     TooFewExamples,
 )
 from inhouse.pipeline.adding import prepare, store_data, wishes_of
+from inhouse.pipeline.epochs import epoch_versions, results_csv, step_metrics
 from inhouse.pipeline.evaluating import evaluate
-from inhouse.pipeline.jobs.naming import claim_task, model_name, reference_of
+from inhouse.pipeline.jobs.naming import checkpoint_name, claim_task, model_name, reference_of
 from inhouse.pipeline.jobs.progress import Teller
 from inhouse.pipeline.jobs.validate import Method, check_file
 from inhouse.pipeline.preparation import brought
@@ -34,7 +36,9 @@ from inhouse.store import Workspace, database, files, jobs, model_names, records
 from inhouse.store.jobs import Job
 from inhouse.train import usual_rate
 
-RESULTS = "fine-tune-results"
+# As many last epochs as OpenAI's service keeps.
+KEPT_EPOCHS = 3
+RESULTS, RESULTS_NAME = "fine-tune-results", "step_metrics.csv"
 TRAINING, VALIDATION = "training_file", "validation_file"
 # A rate that is sent where a multiplier belongs is far below any multiplier.
 _A_RATE = 0.01
@@ -100,7 +104,9 @@ class _Work:
                 self.add(task, reporter)
             self.tell_data(task)
             self.clean(task)
-            self.name(self.train(task, reporter), reporter)
+            trained = self.train(task, reporter)
+            self.name_checkpoints(trained)
+            self.name(trained)
         if "verdict" not in self.result:
             self.judge(task)
         self.tell("The job has successfully completed")
@@ -235,7 +241,7 @@ class _Work:
         Raises:
             _Fault: they differ: what would answer is not what was trained.
         """
-        trained = train(self.workspace, task, reporter)
+        trained = train(self.workspace, task, reporter, keep_epochs=KEPT_EPOCHS)
         reporter.ended(trained.run, trained.steps)
         self.note(run=trained.run)
         if not trained.parity.passed:
@@ -243,13 +249,34 @@ class _Work:
             raise _Fault("parity_failed", told)
         return trained
 
-    def name(self, trained: TrainResult, reporter: Teller) -> None:
-        """Give the version its name, by which it answers from then on."""
-        name, number = model_name(self.job), int(trained.model_version.rpartition("@")[2])
+    def name_checkpoints(self, trained: TrainResult) -> None:
+        """Name the versions of the last epochs; and the model itself by its step, where an epoch ended there."""
+        kept = {
+            one.step: (one.version.number, one.metrics)
+            for one in epoch_versions(self.workspace, trained.run)
+            if one.version.parity.passed
+        }
+        best = records.metrics_of(self.workspace, trained.run, after=trained.best_step - 1)[:1]
+        if best and "epoch" in best[0]:
+            metrics = next(step_metrics(self.workspace, trained.run, after=trained.best_step - 1))
+            kept[trained.best_step] = (_number(trained), metrics)
+        for step, (number, metrics) in sorted(kept.items()):
+            name = checkpoint_name(self.job, step)
+            model_names.add(self.workspace, name, trained.task, number, self.job.id)
+            jobs.add_checkpoint(self.workspace, self.job.id, step, name, metrics)
+            self.tell(f"Checkpoint created at step {step}: {name}")
+
+    def name(self, trained: TrainResult) -> None:
+        """Give the version its name, by which it answers from then on, and keep what its steps measured as a file."""
+        name, number = model_name(self.job), _number(trained)
+        table = results_csv(self.workspace, trained.run, trained.steps).encode("utf-8")
+        # Scripts written for OpenAI's service decode what is base64 there.
+        file = files.add_file(self.workspace, base64.b64encode(table), RESULTS_NAME, RESULTS, self.job.key)
         self.result.pop("estimated_finish", None)
         self.result |= {
             "fine_tuned_model": name,
             "trained_tokens": trained.trained_tokens,
+            "result_files": [file.id],
             "hyperparameters": self.taken(trained),
         }
         model_names.add(self.workspace, name, trained.task, number, self.job.id)
@@ -283,6 +310,11 @@ class _Work:
             self.tell(f"Evaluated: {verdict.decision}. {verdict.reason}", data=_report(evaluation))
             self.result["verdict"] = verdict.decision
         self.note(result=self.result)
+
+
+def _number(trained: TrainResult) -> int:
+    """The number of the version that a training made."""
+    return int(trained.model_version.rpartition("@")[2])
 
 
 def _report(evaluation: Evaluation) -> dict[str, Any]:

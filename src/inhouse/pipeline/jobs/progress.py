@@ -7,12 +7,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from inhouse.core import Bar, Silent
+from inhouse.pipeline.epochs import step_metrics
 from inhouse.store import Workspace, database, jobs, records
 from inhouse.store.jobs import Job
 
 # How often it is looked at what was measured.
 LOOK_SECONDS = 2.0
 _TRAINING = "training"
+_LOSSES = {"train_loss": "training", "valid_loss": "validation", "full_valid_loss": "full validation"}
 
 
 class Teller(Silent):
@@ -58,7 +60,7 @@ class Teller(Silent):
         self._tell(run, last, last.get("total_steps", steps))
 
     def _tell(self, run: str, last: Mapping[str, Any], total: int, *, left: int = 0) -> None:
-        rows = records.metrics_of(self._workspace, run, after=last.get("step", 0))
+        rows = list(step_metrics(self._workspace, run, after=last.get("step", 0)))
         for row in rows[: len(rows) - left]:
             message, data = _told(row, total)
             jobs.tell(self._workspace, self._job.id, message, data=data, metrics=True)
@@ -96,10 +98,5 @@ class _Steps:
 
 def _told(row: Mapping[str, float], total: int) -> tuple[str, dict[str, Any]]:
     """The sentence of a step, and what was measured, as OpenAI's service tells them."""
-    step, loss = int(row["step"]), row.get("loss", row.get("train_loss"))
-    data: dict[str, Any] = {"step": step, "total_steps": total, "train_loss": loss}
-    message = f"Step {step}/{total}: training loss={loss:.2f}"
-    if "validation_loss" in row:
-        data["valid_loss"] = row["validation_loss"]
-        message += f", validation loss={row['validation_loss']:.2f}"
-    return message, data
+    losses = ", ".join(f"{what} loss={row[name]:.2f}" for name, what in _LOSSES.items() if name in row)
+    return f"Step {row['step']}/{total}: {losses}", {**row, "total_steps": total}
