@@ -91,11 +91,15 @@ class Served(ABC):
 
     Args:
         version: with its input fields and labels.
+
+    Attributes:
+        size: bytes of memory that it takes at most, as reckoned from its files.
     """
 
     def __init__(self, version: ModelVersion) -> None:
         self.version = version
         self._fields = version.fields
+        self.size = 0
 
     def question(self, inputs: Mapping[str, str]) -> Question:
         """One input as it is asked.
@@ -117,7 +121,12 @@ class Served(ABC):
 
     @abstractmethod
     def stream(
-        self, question: Question, options: Options = LIKELIEST, *, every_token: bool = True
+        self,
+        question: Question,
+        options: Options = LIKELIEST,
+        *,
+        every_token: bool = True,
+        left: Future[None] | None = None,
     ) -> Generator[tuple[str, Answered | Tokens | None]]:
         """The text so far, again and again, with its tokens where they are asked for; with the last one the answer as a
         whole.
@@ -127,6 +136,7 @@ class Served(ABC):
         Args:
             options: for texts; a label or an object is the likeliest, and none until it is whole.
             every_token: False where nobody reads along: the whole alone.
+            left: done once nobody waits any more (see `StreamingEngine.stream`).
 
         Raises:
             InputError: the engine cannot do what is wished.
@@ -174,14 +184,15 @@ class Served(ABC):
 
         An evaluation sets the threshold and the calibrators, `forget` may put another file in the place of the first.
         """
-        if _weights(version) != _weights(self.version):
+        if not same_weights(version, self.version):
             return False
         self.version = version
         return True
 
 
-def _weights(version: ModelVersion) -> tuple[str, str, bool]:
-    return version.file_sha256, version.engine, version.exact
+def same_weights(one: ModelVersion, other: ModelVersion) -> bool:
+    """Whether the same file answers, in the same way."""
+    return (one.file_sha256, one.engine, one.exact) == (other.file_sha256, other.engine, other.exact)
 
 
 class ServedModel(Served):
@@ -240,14 +251,19 @@ class ServedModel(Served):
         return answer_all(self.engine, questions, self.form, self.template.decode, progress)
 
     def stream(
-        self, question: Question, options: Options = LIKELIEST, *, every_token: bool = True
+        self,
+        question: Question,
+        options: Options = LIKELIEST,
+        *,
+        every_token: bool = True,
+        left: Future[None] | None = None,
     ) -> Generator[tuple[str, Answered | Tokens | None]]:
         """See `Served.stream`."""
         whole = self._text if self.form.partial else self._fixed
-        return whole(question, options, every_token=every_token)
+        return whole(question, options, every_token=every_token, left=left)
 
     def _fixed(
-        self, question: Question, options: Options, *, every_token: bool
+        self, question: Question, options: Options, *, every_token: bool, left: Future[None] | None
     ) -> Generator[tuple[str, Answered | Tokens | None]]:
         """A label or an object. Where the input has a grammar of its own there is but the whole, as it may have to be
         asked twice."""
@@ -255,22 +271,23 @@ class ServedModel(Served):
         grammar = form.grammar_of(question.text)
         own = grammar is not form.grammar
         wishes = Wishes(form.max_tokens, grammar)
-        last, _ = yield from self._parts(question, wishes, options, silent=own or not every_token)
+        last, _ = yield from self._parts(question, wishes, options, silent=own or not every_token, left=left)
         prediction = as_prediction(last, len(question.prompt), form, self.template.decode)
         if own and prediction.error:
-            last, _ = yield from self._parts(question, replace(wishes, grammar=form.grammar), options, silent=True)
+            wishes = replace(wishes, grammar=form.grammar)
+            last, _ = yield from self._parts(question, wishes, options, silent=True, left=left)
             prediction = doubtful(as_prediction(last, len(question.prompt), form, self.template.decode))
         tokens = self._tokens(last, options)
         yield self.template.decode(last.ids), replace(self.judged(question.cited(prediction)), tokens=tokens)
 
     def _text(
-        self, question: Question, options: Options, *, every_token: bool
+        self, question: Question, options: Options, *, every_token: bool, left: Future[None] | None
     ) -> Generator[tuple[str, Answered | Tokens | None]]:
         """A text, written as the caller wants it."""
         grammar = None if options.schema is None else wished_grammar(options.schema)
         wishes = Wishes(self._room(question, options), grammar, options.sampling)
         stops = StopStrings(options.stop) if options.stop else NO_STOPS
-        last, end = yield from self._parts(question, wishes, options, stops, silent=not every_token)
+        last, end = yield from self._parts(question, wishes, options, stops, silent=not every_token, left=left)
         text = self.template.decode(last.ids)[:end]
         given = replace(last, finished=last.finished or end is not None)
         prediction = as_prediction(given, len(question.prompt), self.form, lambda _: text)
@@ -287,7 +304,14 @@ class ServedModel(Served):
         return min(self.form.max_tokens, options.most or self.form.max_tokens)
 
     def _parts(
-        self, question: Question, wishes: Wishes, options: Options, stops: StopStrings = NO_STOPS, *, silent: bool
+        self,
+        question: Question,
+        wishes: Wishes,
+        options: Options,
+        stops: StopStrings = NO_STOPS,
+        *,
+        silent: bool,
+        left: Future[None] | None,
     ) -> Generator[tuple[str, Tokens | None], None, tuple[Generation, int | None]]:
         """The answer as it grows, and at its end; with where its text is cut, if it is."""
         last, end, chances = None, None, Chances(self.template)
@@ -298,6 +322,7 @@ class ServedModel(Served):
                 grammar=wishes.grammar,
                 sampling=wishes.sampling,
                 every_token=not silent or stops is not NO_STOPS,
+                left=left,
             )
         ) as parts:
             for last in parts:
@@ -472,7 +497,12 @@ class ServedClassifier(Served):
         return self.classifier.answer(questions, progress)
 
     def stream(
-        self, question: Question, options: Options = LIKELIEST, *, every_token: bool = True
+        self,
+        question: Question,
+        options: Options = LIKELIEST,
+        *,
+        every_token: bool = True,
+        left: Future[None] | None = None,
     ) -> Generator[tuple[str, Answered | Tokens | None]]:
         """See `Served.stream`: a label comes as a whole."""
         answer: Future[Prediction] = Future()
