@@ -322,9 +322,8 @@ def epochs(number, **wish):
 def test_killed_at_any_write_it_does_no_step_twice(client, workspace, monkeypatch, not_evaluated):
     """Before each write of the job's own in turn: it ends, and goes on."""
     monkeypatch.setattr(progress, "LOOK_SECONDS", 1e9)  # at its beginning alone, however fast it is
-    job = create(client, workspace, lines(conversation(f"t{n}", f"a{n % 9}") for n in range(40)), method=epochs(2))[
-        "id"
-    ]
+    rows = lines(conversation(f"t{n}", f"a{n % 9}") for n in range(40))
+    job = create(client, workspace, rows, method=epochs(2), seed=7)["id"]
     writes, kills = 0, 0
 
     def dying(write):
@@ -370,7 +369,9 @@ def test_killed_at_any_write_it_does_no_step_twice(client, workspace, monkeypatc
 
 def test_a_validation_file_is_the_test_and_wishes_are_taken(client, workspace, not_evaluated):
     rows = [conversation(row["text"], row["category"]) for row in many_intents()]
-    held = upload(workspace, b"\xef\xbb\xbf" + lines([rows[0], conversation("quite new", "change_pin")]), "dir/held")
+    held = upload(
+        workspace, b"\xef\xbb\xbf" + lines([rows[0], conversation("quite new", "change_pin")]), "C:\\dir/held [*]"
+    )
     pipeline.init(workspace, "my-bank")
     wish = {"validation_file": held, "suffix": "My bank!", "seed": 11}
     wish["method"] = epochs(1, learning_rate_multiplier=0.001)
@@ -388,11 +389,13 @@ def test_a_validation_file_is_the_test_and_wishes_are_taken(client, workspace, n
     assert recipe.learning_rate == pytest.approx(0.001 * usual_rate("lora", 64))
     dataset = records.load_dataset(workspace, "my-bank-2")
     assert sorted(e.target for e in dataset.of("test")) == ["card_arrival", "change_pin"]
-    assert {e.provenance.file for e in dataset.examples} == {"train.jsonl", "held.jsonl"}
+    assert {e.provenance.file for e in dataset.examples} == {"train.jsonl", "held [*].jsonl"}
     warned = [message for level, message in told(client, job["id"]) if level == "warn"]
-    assert any("held.jsonl" in one for one in warned), "\n".join(warned)  # an example that stands in both
+    assert any("held [*].jsonl" in one for one in warned), "\n".join(warned)  # an example that stands in both
     assert any("multiplies the usual rate" in one for one in warned), warned
     assert any("not evaluated: the encoder is not here" in one for one in warned)
+    acts = [one.action for one in audit.entries(workspace, newest=9) if one.actor == f"job {job['id']}"]
+    assert "train" in acts
     said = [message for _, message in told(client, job["id"])]
     assert f"Validating training file: {job['training_file']} and validation file: {held}" in said
     assert any("validation file is the task's test" in one for one in said)
@@ -401,6 +404,14 @@ def test_a_validation_file_is_the_test_and_wishes_are_taken(client, workspace, n
         json={"model": done["fine_tuned_model"], "messages": rows[0]["messages"][:1], "max_tokens": 5},
     )
     assert answer.json()["inhouse"]["model_version"] == done["inhouse"]["model_version"]
+
+
+@pytest.mark.parametrize(
+    ("name", "local"),
+    [("a.jsonl", "a.jsonl"), ("../x.txt", "x.txt.jsonl"), ("é" * 150, "é" * 100 + ".jsonl"), ("..", "...jsonl")],
+)
+def test_what_an_uploaded_file_is_called_here(name, local):
+    assert fine_tuning._local_name(name) == local
 
 
 def test_pairs_are_learned_from(client, workspace, not_evaluated):

@@ -32,7 +32,7 @@ from inhouse.pipeline.jobs.validate import Method, check_file
 from inhouse.pipeline.preparation import brought
 from inhouse.pipeline.training import train
 from inhouse.pipeline.whole import clean_safely
-from inhouse.store import Workspace, database, files, jobs, model_names, records
+from inhouse.store import Workspace, audit, database, files, jobs, model_names, records
 from inhouse.store.jobs import Job
 from inhouse.train import usual_rate
 
@@ -43,6 +43,7 @@ TRAINING, VALIDATION = "training_file", "validation_file"
 # A rate that is sent where a multiplier belongs is far below any multiplier.
 _A_RATE = 0.01
 _MOST_RATE = 0.1
+_MOST_NAME = 200
 
 
 class _Fault(Exception):
@@ -62,7 +63,8 @@ def fine_tune(workspace: Workspace, job: Job) -> None:
     """
     work = _Work(workspace, job)
     try:
-        work.do()
+        with audit.acting_as(f"job {job.id}"):  # whose it is, the log has from its making
+            work.do()
     except _Fault as fault:
         work.fail(fault.code, fault.message, fault.param)
     except (Busy, DiskFull):
@@ -196,9 +198,7 @@ class _Work:
     def linked(self, param: str, links: ExitStack) -> Path:
         """The content of a file under the name that it was uploaded by, by which reports call it."""
         folder = links.enter_context(tempfile.TemporaryDirectory(prefix="inhouse-"))
-        name = files.find_file(self.workspace, self.job.request[param]).filename
-        name = Path(name.replace("\\", "/")).name or param
-        link = Path(folder) / (name if name.endswith(".jsonl") else f"{name}.jsonl")
+        link = Path(folder) / _local_name(files.find_file(self.workspace, self.job.request[param]).filename or param)
         link.symlink_to(self.content(param).resolve())
         return link
 
@@ -310,6 +310,12 @@ class _Work:
             self.tell(f"Evaluated: {verdict.decision}. {verdict.reason}", data=_report(evaluation))
             self.result["verdict"] = verdict.decision
         self.note(result=self.result)
+
+
+def _local_name(name: str) -> str:
+    """The name of an uploaded file as one that any disk takes, and that says how it is read."""
+    stem = name.replace("\\", "/").rpartition("/")[2].removesuffix(".jsonl")
+    return f"{stem.encode('utf-8')[:_MOST_NAME].decode('utf-8', 'ignore')}.jsonl"
 
 
 def _number(trained: TrainResult) -> int:
