@@ -112,10 +112,12 @@ def test_loss_and_gradients_are_those_of_the_papers_formula_on_peft(folder, tmp_
 
     base = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager")
     theirs = PeftModel.from_pretrained(base, tmp_path, is_trainable=True)
-    margins, learned = [], []
+    margins, learned, hits = [], [], []
     for e in batch:
         chosen, tokens = log_probability(theirs, e.prompt, e.answer)
         learned += [tokens[p - 1] for p in e.learned[0]]
+        first = theirs(input_ids=torch.tensor([[*e.prompt, *e.answer]])).logits[0].argmax(-1)
+        hits += [(first[p - 1] == token).item() for p, token in zip(*e.learned, strict=True)]
         if e.rejected:
             rejected, _ = log_probability(theirs, e.prompt, e.rejected)
             with theirs.disable_adapter(), torch.no_grad():
@@ -125,6 +127,7 @@ def test_loss_and_gradients_are_those_of_the_papers_formula_on_peft(folder, tmp_
     expected = -functional.logsigmoid(margin).mean() - 0.5 * torch.stack(learned).mean()
     expected.backward()
     assert loss == pytest.approx(expected.item(), rel=1e-5)
+    assert measured["token_accuracy"] == pytest.approx(sum(hits) / len(hits))
     assert measured["reward_margin"] == pytest.approx(margin.mean().item(), rel=1e-4)
     assert measured["reward_accuracy"] == pytest.approx((margin > 0).float().mean().item())
     found = {n.replace(".default", ""): p.grad for n, p in theirs.named_parameters() if p.requires_grad}

@@ -29,7 +29,9 @@ from inhouse.engine.chat_template import ChatTemplate
 from inhouse.engine.lora import attach
 from inhouse.engine.torch_model import TorchEngine, load_model
 from inhouse.train import encode, loop, make_recipe
+from inhouse.train.epochs import kept_states
 from inhouse.train.processes import started_processes
+from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
 folder, out, method, objective, stop_at = Path(sys.argv[1]), sys.argv[2], sys.argv[3], sys.argv[4], int(sys.argv[5])
@@ -67,14 +69,18 @@ judge = None if processes.sharded or method == "full" else loop.Judge("share", s
 place = Path(out + (f".{processes.rank}" if stop_at < 0 else "")) / "checkpoint"
 if stop_at >= 0 or processes.main:
     place.parent.mkdir(exist_ok=True)
-step = iter(range(10**6))
+step, steps = iter(range(10**6)), {}
 result = loop.run_loop(
     trunk, adapters, *sides, recipe, place, Silent(), processes=processes, judge=judge,
-    asked_to_stop=lambda: stop_at > 0 and processes.main and next(step) >= stop_at,
+    asked_to_stop=lambda: stop_at > 0 and processes.main and next(step) >= stop_at, keep_epochs=2,
+    watch=lambda step, measured: steps.setdefault(step, {}).update(measured),
 )
+kept = {step: sum(t.double().abs().sum().item() for t in load_file(file).values())
+        for step, file in kept_states(place.parent).items()}
 sums = {name: tensor.double().sum().item() for name, tensor in result.state.items()}
 found = {"count": processes.count, "sharded": processes.sharded, "history": result.position.history, "sums": sums,
-         "resumed": result.resumed, "trunk": type(trunk).__name__, "read": len(read), "asked": asked}
+         "resumed": result.resumed, "trunk": type(trunk).__name__, "read": len(read), "asked": asked,
+         "kept": kept, "steps": steps}
 Path(f"{out}.{processes.rank}").write_text(json.dumps(found))
 """
 ALONE = [sys.executable]
@@ -108,6 +114,12 @@ def assert_same(one: dict, other: dict) -> None:
         for name, value in ours.items():
             assert value == pytest.approx(theirs[name], abs=1e-3), name
     assert one["history"][-1]["validation_loss"] < 0.9 * one["history"][0]["validation_loss"]
+    assert {"epoch", "full_validation_token_accuracy"} <= one["steps"][list(one["kept"])[-1]].keys()
+    for step, measured in one["steps"].items():  # of a training that went on: of what was left
+        for name in measured.keys() - {"tokens_per_second"}:
+            assert measured[name] == pytest.approx(other["steps"][step][name], rel=1e-3, abs=1e-3), (step, name)
+    assert len(one["kept"]) == 2
+    assert one["kept"] == pytest.approx(other["kept"], rel=1e-3)
     assert one["sums"].keys() == other["sums"].keys()
     for name, value in one["sums"].items():
         assert value == pytest.approx(other["sums"][name], abs=0.05), name

@@ -393,6 +393,14 @@ class ModelVersion(Frozen):
         return f"{self.task}@{self.number}"
 
     @property
+    def epoch(self) -> int | None:
+        """After which epoch of its training it was taken; None of the version that the training is for.
+
+        An epoch's version is asked for by its number alone: it is never the newest, and never becomes the candidate.
+        """
+        return None if "compared_with" in self.lineage else self.lineage.get("epoch")
+
+    @property
     def out_of_parity(self) -> str:
         """Why it is served under no name: it does not compute what was trained; empty where it does."""
         for parity in (self.parity, self.checked.parity if self.checked else None):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,7 +38,6 @@ if TYPE_CHECKING:  # they import the models' libraries
     from inhouse.engine.chat_template import ChatTemplate
     from inhouse.engine.protocol import Along
     from inhouse.engine.torch_model import TorchEngine
-    from inhouse.train.checkpoint import Position
 
 ADAPTER = ".safetensors"
 # The reference engine answers some ten questions a second with a label, and writes some hundred tokens a second of
@@ -78,10 +77,16 @@ def register(
     prepared: Prepared,
     run: str,
     state: dict[str, Any],
-    position: Position,
+    made: Mapping[str, int],
     reporter: Reporter,
 ) -> ModelVersion:
-    """Write adapter and GGUF file, run the parity gate on that very file, and register the version."""
+    """Write adapter and GGUF file, run the parity gate on that very file, and register the version.
+
+    Args:
+        state: what was learned, by the names of its file.
+        made: after how many `steps`, the step at which it `diverged_at`, and of an epoch's version the `epoch`; part of
+            the lineage.
+    """
     from inhouse.engine.gguf_file import write_gguf
     from inhouse.engine.lora import merged_weights
 
@@ -115,7 +120,7 @@ def register(
         threshold=EVERYTHING_TO_A_PERSON,
         parity=NOT_COMPARED,
         engine=prepared.engine,
-        lineage={**_lineage(dataset, base, recipe), "steps": position.step, "diverged_at": position.diverged_at},
+        lineage={**_lineage(dataset, base, recipe), **made},
     )
     judged, kept = _compare(workspace, task, base, draft, dataset, prepared.learned, prepared.validation, reporter)
     registered = registry.add_version(workspace, judged)

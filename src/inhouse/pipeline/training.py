@@ -32,6 +32,7 @@ from inhouse.pipeline.classifier import (
     reckoned_seconds,
     train_classifier,
 )
+from inhouse.pipeline.epochs import bytes_of_an_epoch, package_epochs
 from inhouse.pipeline.packaging import register
 from inhouse.pipeline.preparation import (
     READY,
@@ -75,6 +76,7 @@ def train(
     minutes: float | None = None,
     model: str = "",
     steps: int | None = None,
+    keep_epochs: int = 0,
 ) -> TrainResult:
     """Fine-tune the task's base model, or its encoder, on the newest dataset version and register the result.
 
@@ -88,6 +90,8 @@ def train(
     Args:
         seed, minutes, model: instead of those in `task.toml`.
         steps: of the schedule, where a training before this one has fitted it into the minutes.
+        keep_epochs: make a version of each of so many last epochs too, before the result's: see `epoch_versions`. An
+            encoder, and a training that was done before, give none.
 
     Raises:
         NotFound: no such task, or it has no data.
@@ -121,7 +125,7 @@ def train(
             run = replace(run, recipe=run.recipe.model_copy(update={"steps": steps}))
         for left in records.abandon_runs(workspace, name, run, prepared.dataset.number):
             shutil.rmtree(workspace.paths.run(left), ignore_errors=True)
-        result = _train_either(workspace, prepared, run, reporter, at, processes)
+        result = _train_either(workspace, prepared, run, reporter, at, processes, keep_epochs)
         made = registry.find_version(workspace, name, result.model_version.partition("@")[2])
         registry.update_version(workspace, made.model_copy(update={"training": result.model_dump(mode="json")}))
         status = "stopped" if result.interrupted else "done"
@@ -141,7 +145,7 @@ def _assist(workspace: Workspace, task: Task, processes: Processes) -> TrainResu
 
     told = processes.told()
     if told is not None:
-        run, recipe, checkpointed = told
+        run, recipe, checkpointed, keep_epochs = told
         require_ready(workspace, task.name, task.train.model)
         prepared = replace(prepare_training(workspace, task, Silent()), recipe=recipe, checkpointed=checkpointed)
         with (
@@ -160,6 +164,7 @@ def _assist(workspace: Workspace, task: Task, processes: Processes) -> TrainResu
                 judge=_judge(prepared, trunk),
                 asked_to_stop=asked_to_stop,
                 processes=processes,
+                keep_epochs=keep_epochs,
             )
     result: TrainResult = processes.told()
     return result
@@ -202,6 +207,7 @@ def _train_either(
     reporter: Reporter,
     at: Callable[[str], None],
     processes: Processes,
+    keep_epochs: int,
 ) -> TrainResult:
     """Train by the recipe that the run has kept."""
     if isinstance(prepared, PreparedClassifier):
@@ -211,7 +217,7 @@ def _train_either(
     recipe = run.recipe
     if processes.sharded:  # it may go on from where one process had them so
         recipe = recipe.model_copy(update={"four_bit": False})
-    return _train(workspace, replace(prepared, recipe=recipe), run.id, reporter, at, processes)
+    return _train(workspace, replace(prepared, recipe=recipe), run.id, reporter, at, processes, keep_epochs)
 
 
 def train_to_the_end(workspace: Workspace, name: str, reporter: Reporter, **wishes: Any) -> TrainResult:  # noqa: ANN401
@@ -384,6 +390,7 @@ def _train(
     reporter: Reporter,
     at: Callable[[str], None],
     processes: Processes,
+    keep_epochs: int,
 ) -> TrainResult:
     from inhouse.train.loop import run_loop
 
@@ -391,8 +398,8 @@ def _train(
     folder.mkdir(parents=True, exist_ok=True)
     remedy = f"`inhouse train {prepared.task.name} --dry-run` shows what fits"
     tell_memory(prepared.memory, free_for("causal"), remedy, reporter)
-    tell_disk(prepared.disk, folder, "the training", reporter)
-    processes.agreed((run, prepared.recipe, prepared.checkpointed))
+    tell_disk(prepared.disk + keep_epochs * bytes_of_an_epoch(prepared), folder, "the training", reporter)
+    processes.agreed((run, prepared.recipe, prepared.checkpointed, keep_epochs))
     at(STAGES[2])
     with (
         watching(workspace, prepared.task.name, run, prepared.recipe, reporter) as watch,
@@ -422,14 +429,18 @@ def _train(
             watch=watch,
             asked_to_stop=asked_to_stop,
             processes=processes,
+            keep_epochs=keep_epochs,
         )
         by_token = "answer_tokens" if prepared.recipe.decided_by == "answer_tokens" else "accuracy"
         metric = judge.metric if judge else by_token
         del trunk, adapters, judge  # each holds the model, and the parity gate needs the room
     position = outcome.position
+    if keep_epochs and not outcome.interrupted:
+        package_epochs(workspace, prepared, run, position, keep_epochs, reporter)
     registered = registry.version_of_run(workspace, run, position.step, position.diverged_at)
     if registered is None:
-        registered = register(workspace, prepared, run, outcome.state, position, reporter)
+        made = {"steps": position.step, "diverged_at": position.diverged_at}
+        registered = register(workspace, prepared, run, outcome.state, made, reporter)
     score = fmean(position.best_scores)
     return result_told(prepared.task.name, run, plan, outcome, registered, metric=metric, score=score)
 

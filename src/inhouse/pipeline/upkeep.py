@@ -296,7 +296,7 @@ def _next_step(
         return f"inhouse add {name} FILE"
     if unfinished:
         return f"inhouse train {name}   (goes on where it was interrupted)"
-    newest = known[-1] if known else None
+    newest = registry.newest(known)
     if newest is None or newest.lineage["dataset"] < dataset:
         return f"inhouse train {name}"
     if newest.evaluation is None:

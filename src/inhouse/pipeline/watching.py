@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 # The store is written to so often: a commit waits for the disk.
 FLUSH_SECONDS = 5.0
+# And at once where one of these was measured: a look, and the end of an epoch that is kept.
+FLUSHED = frozenset(("validation_loss", "epoch"))
 _PACKAGES = {"mlflow": "mlflow", "tensorboard": "tensorboard", "wandb": "wandb"}
 
 
@@ -46,9 +48,11 @@ def watching(workspace: Workspace, task: str, run: str, recipe: AnyRecipe, repor
 
     def watch(step: int, metrics: Mapping[str, float]) -> None:
         nonlocal flushed
+        for later in [known for known in waiting if known > step]:  # the training went back
+            del waiting[later]
         waiting.setdefault(step, {}).update(metrics)
         tell(lambda tracker: tracker.log(dict(metrics), step=step))
-        if time.monotonic() - flushed >= FLUSH_SECONDS or "validation_loss" in metrics:
+        if time.monotonic() - flushed >= FLUSH_SECONDS or not FLUSHED.isdisjoint(metrics):
             _flush(workspace, run, waiting)
             flushed = time.monotonic()
 
@@ -63,8 +67,10 @@ def watching(workspace: Workspace, task: str, run: str, recipe: AnyRecipe, repor
 
 
 def _flush(workspace: Workspace, run: str, waiting: dict[int, dict[str, float]]) -> None:
+    """Write down what waits; the last step stays, as more of it may follow, and its row is written whole."""
     records.keep_metrics(workspace, run, waiting)
-    waiting.clear()
+    for done in sorted(waiting)[:-1]:
+        del waiting[done]
 
 
 def _flat(recipe: AnyRecipe) -> dict[str, Any]:

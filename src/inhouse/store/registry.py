@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Connection, func, insert, select, update
@@ -61,16 +62,32 @@ def versions(workspace: Workspace, task: str) -> list[ModelVersion]:
 def version_of_run(workspace: Workspace, run: str, steps: int, diverged_at: int = 0) -> ModelVersion | None:
     """The version that a run made after so many steps, if it was registered: a run that was stopped made one before.
 
+    Those of its epochs (`epochs_of_run`) are others, though one may have as many steps.
+
     Args:
         diverged_at: the step after which it went back; 0 where it did not. The same step, come to again at another
             learning rate, has other weights.
     """
+    key = (steps, diverged_at)
+    made = (v for v in _of_run(workspace, run) if v.epoch is None)
+    return next((v for v in made if (v.lineage.get("steps"), v.lineage.get("diverged_at", 0)) == key), None)
+
+
+def epochs_of_run(workspace: Workspace, run: str) -> list[ModelVersion]:
+    """The versions that were made of a run's epochs, the earliest epoch first."""
+    return sorted((v for v in _of_run(workspace, run) if v.epoch is not None), key=lambda v: v.lineage["steps"])
+
+
+def _of_run(workspace: Workspace, run: str) -> list[ModelVersion]:
     table = tables.model_versions
     with workspace.database.read() as connection:
-        rows = connection.scalars(select(table.c.version).where(table.c.run == run)).all()
-    made = (ModelVersion.model_validate(row) for row in rows)
-    key = (steps, diverged_at)
-    return next((v for v in made if (v.lineage.get("steps"), v.lineage.get("diverged_at", 0)) == key), None)
+        rows = connection.scalars(select(table.c.version).where(table.c.run == run).order_by(table.c.number)).all()
+    return [ModelVersion.model_validate(row) for row in rows]
+
+
+def newest(known: Sequence[ModelVersion]) -> ModelVersion | None:
+    """The newest of a task's versions that a training, or an evaluation, was for: no epoch's."""
+    return next((v for v in reversed(known) if v.epoch is None), None)
 
 
 def find_version(workspace: Workspace, task: str, which: str | int) -> ModelVersion:
@@ -80,7 +97,8 @@ def find_version(workspace: Workspace, task: str, which: str | int) -> ModelVers
         NotFound: there is none, with what there is.
     """
     known = versions(workspace, task)
-    number = known[-1].number if which == "latest" and known else alias_number(workspace, task, str(which))
+    last = newest(known)
+    number = last.number if which == "latest" and last else alias_number(workspace, task, str(which))
     if number is None and str(which).isascii() and str(which).isdecimal():
         number = int(which)
     for version in known:

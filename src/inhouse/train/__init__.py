@@ -6,7 +6,16 @@ from inhouse.train.encoder_plan import MAX_TOKENS as ENCODER_MAX_TOKENS
 from inhouse.train.encoder_plan import make_encoder_plan, make_encoder_recipe
 from inhouse.train.heap import roomy_heap, tidy_heap
 from inhouse.train.interrupt import finishing_the_step
-from inhouse.train.needs import BYTES_SERVED, GIB, KEPT_UP_TO, Shape, comparing_needed, disk_needed, memory_needed
+from inhouse.train.needs import (
+    BYTES_SERVED,
+    GIB,
+    KEPT_UP_TO,
+    Shape,
+    comparing_needed,
+    disk_needed,
+    memory_needed,
+    version_size,
+)
 from inhouse.train.plan import (
     MAX_TOKENS,
     MIN_PAIRS,
@@ -21,6 +30,7 @@ from inhouse.train.plan import (
     make_plan,
     make_recipe,
     max_tokens_of,
+    steps_per_epoch,
     usual_rate,
     within_minutes,
 )
@@ -56,8 +66,10 @@ __all__ = [
     "max_tokens_of",
     "memory_needed",
     "roomy_heap",
+    "steps_per_epoch",
     "task_words",
     "tidy_heap",
     "usual_rate",
+    "version_size",
     "within_minutes",
 ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import random
 import time
 from collections import Counter
@@ -25,9 +24,10 @@ from inhouse.engine.lora import (
 from inhouse.engine.torch_model import answer_logits, empty_model, load_model, padded, side_by_side
 from inhouse.errors import InputError, NothingToLearn
 from inhouse.train.checkpoint import LoopResult, Position, checkpoint_step
+from inhouse.train.epochs import drop_states, keep_state
 from inhouse.train.fused import FusedTrunk, can_fuse
 from inhouse.train.heap import tidy_heap
-from inhouse.train.objectives import LIKELIHOOD, Objective, objective_of, with_reference
+from inhouse.train.objectives import LIKELIHOOD, TOKEN_ACCURACY, Objective, objective_of, with_reference
 from inhouse.train.plan import (
     TOKENS_AT_ONCE,
     Encoded,
@@ -37,6 +37,7 @@ from inhouse.train.plan import (
     look_every,
     looked_at,
     planned_steps,
+    steps_per_epoch,
 )
 from inhouse.train.processes import ALONE, Processes, ShardedTrunk
 from inhouse.train.trainer import Learned, Look, Steps, Trainer, Watch, unwatched
@@ -64,6 +65,7 @@ def run_loop(
     watch: Watch = unwatched,
     asked_to_stop: Callable[[], bool] = lambda: False,
     processes: Processes = ALONE,
+    keep_epochs: int = 0,
 ) -> LoopResult:
     """Train the adapters; return those of the best step on validation examples.
 
@@ -75,6 +77,8 @@ def run_loop(
         watch: takes what each step measured.
         asked_to_stop: whether to end after this step, or this part of what a preference objective computes before it.
         processes: those that train together, each of which calls this with the same examples; the main one saves.
+        keep_epochs: after each of so many last whole epochs what was learned by then is kept beside the checkpoint
+            (`train.epochs`), and measured on all validation examples. It changes nothing in what is learned.
 
     Raises:
         NothingToLearn: no example, or no validation example.
@@ -86,7 +90,18 @@ def run_loop(
             f"{len(train)} training and {len(validation)} validation examples: both are needed", "add more examples"
         )
     trainer = _AnswerTrainer(
-        trunk, adapters, train, validation, recipe, checkpoint, reporter, judge, watch, processes, asked_to_stop
+        trunk,
+        adapters,
+        train,
+        validation,
+        recipe,
+        checkpoint,
+        reporter,
+        judge,
+        watch,
+        processes,
+        asked_to_stop,
+        keep_epochs,
     )
     return trainer.run(asked_to_stop)
 
@@ -107,6 +122,7 @@ class _AnswerTrainer(Trainer):
         watch: Watch,
         processes: Processes,
         asked_to_stop: Callable[[], bool],
+        keep_epochs: int,
     ) -> None:
         learned = learned_parameters(adapters)
         optimizer = torch.optim.AdamW(
@@ -118,9 +134,10 @@ class _AnswerTrainer(Trainer):
         self._trunk, self._recipe, self._objective = trunk, recipe, objective_of(recipe)
         self._judge, self._asked = judge, asked_at(train, validation, recipe)
         self._train: Sequence[Encoded] = train
+        self._validation = validation
         self._looked_at: Sequence[Encoded] = looked_at(train, validation, recipe)
         self._asked_to_stop = asked_to_stop
-        self._per_epoch = math.ceil(len(train) / recipe.batch_size)
+        self._per_epoch, self._keep_epochs = steps_per_epoch(recipe, len(train)), keep_epochs
         self._epoch, self._batches = -1, list[list[int]]()
         self._tidied = time.monotonic()
 
@@ -154,10 +171,38 @@ class _AnswerTrainer(Trainer):
 
     def step(self) -> None:
         """See `Trainer.step`; memory that lies in pieces is given back every so many seconds."""
+        before = self.position.step
         super().step()
+        if self._keep_epochs and self.position.step > before and self.position.step % self._per_epoch == 0:
+            self._keep_epoch()
         if time.monotonic() - self._tidied >= TIDY_SECONDS:
             tidy_heap()
             self._tidied = time.monotonic()
+
+    def _keep_epoch(self) -> None:
+        """Keep what was learned by now, and what the whole validation split tells of it.
+
+        A preference objective has no figure of the whole where the looks see a part: what the base thinks of the rest
+        is not computed.
+        """
+        step = self.position.step
+        measured = {"epoch": float(step // self._per_epoch)}
+        seen_by_looks = len(self._looked_at) == len(self._validation)
+        if seen_by_looks or not self._objective.needs_reference:
+            whole = self._looked_at if seen_by_looks else sorted(self._validation, key=lambda e: e.tokens)
+            seen = _validate(self._trunk, whole, self._objective, self._processes)
+            accuracy = seen.measured[TOKEN_ACCURACY]
+            measured |= {"full_validation_loss": seen.loss, f"full_validation_{TOKEN_ACCURACY}": accuracy}
+        self._watch(step, measured)
+        keep_state(self._checkpoint.parent, step, self._state(), writes=self._processes.main)
+
+    def _save(self) -> None:
+        """See `Trainer._save`. What the checkpoint may still go on to is kept, and no epoch before or beyond it."""
+        super()._save()
+        if self._keep_epochs and self._processes.main:
+            done = self.position.step // self._per_epoch
+            kept = range(max(1, done - self._keep_epochs + 1), done + 1)
+            drop_states(self._checkpoint.parent, {epoch * self._per_epoch for epoch in kept})
 
     def learn(self) -> Learned:
         """See `Trainer.learn`."""

@@ -104,8 +104,12 @@ def disk_needed(shape: Shape, rank: int, method: Method = "lora") -> float:
     """Bytes that a training writes: two checkpoints while one replaces the other, then what was learned (weights in
     bfloat16) and the file, twice too."""
     learned = learned_numbers(shape, rank, method)
-    kept = learned * (2 if method == "full" else 4)
-    return 2 * (COPIES_OF_LEARNED - 1) * learned * 4 + 2 * (kept + BYTES_SERVED * shape.parameters)
+    return 2 * (COPIES_OF_LEARNED - 1) * learned * 4 + 2 * version_size(shape, rank, method)
+
+
+def version_size(shape: Shape, rank: int, method: Method = "lora") -> float:
+    """Bytes of what a version keeps: what was learned, and the file that serves."""
+    return learned_numbers(shape, rank, method) * (2 if method == "full" else 4) + BYTES_SERVED * shape.parameters
 
 
 def learned_numbers(shape: Shape, rank: int, method: Method = "lora") -> int:

@@ -28,6 +28,8 @@ from inhouse.train.processes import ALONE, Processes
 if TYPE_CHECKING:
     from inhouse.train.loop import Trunk
 
+# Share of the right answers' tokens that are the likeliest after those before.
+TOKEN_ACCURACY = "token_accuracy"
 # What the base thinks of pairs is written down every so many seconds.
 KEPT_EVERY = 30.0
 # What autograd hands to a function's two passes.
@@ -68,15 +70,20 @@ class Objective(Protocol):
 
 
 class Likelihood:
-    """Supervised fine-tuning: the mean cross-entropy over the batch's answer tokens."""
+    """Supervised fine-tuning: the mean cross-entropy over the batch's answer tokens.
+
+    Measured: `token_accuracy`, the share of them that are the likeliest.
+    """
 
     needs_reference = False
 
     def loss(self, trunk: Trunk, part: Sequence[Encoded], batch: Sequence[Encoded]) -> Share:
         """See `Objective.loss`."""
         logits, wanted = trunk.logits(part)
-        loss = token_losses(logits, wanted).sum() / _answer_tokens(batch)
-        return Share(loss, _right(logits, wanted, part))
+        tokens = _answer_tokens(batch)
+        loss = token_losses(logits, wanted).sum() / tokens
+        hits = torch.split(_likeliest(logits, wanted), _learned_tokens(part))
+        return Share(loss, _right(hits), {TOKEN_ACCURACY: _count(hits) / tokens})
 
     def untrained(self, loss: float, few: Sequence[Encoded]) -> float:
         """See `Objective.untrained`."""
@@ -96,8 +103,8 @@ class Preference:
     alone makes both answers less likely as long as the gap grows. An example without a rejected answer has that part
     only.
 
-    Measured: `reward_margin`, beta ((p - p0) - (r - r0)), and `reward_accuracy`, the share of pairs where it is above
-    0, both averaged over the pairs.
+    Measured: `token_accuracy` of the right answers; `reward_margin`, beta ((p - p0) - (r - r0)), and `reward_accuracy`,
+    the share of pairs where it is above 0, both averaged over the pairs.
     """
 
     beta: float
@@ -109,20 +116,22 @@ class Preference:
         texts = [text for example in part for text in example.texts]
         logits, wanted = trunk.logits(texts)
         given = torch.split(-token_losses(logits, wanted), _learned_tokens(texts))
-        whole = _right(logits, wanted, texts)
-        chosen, right, margins, at = list[Tensor](), list[float](), list[Tensor](), 0
+        found = torch.split(_likeliest(logits, wanted), _learned_tokens(texts))
+        chosen, hits, margins, at = list[Tensor](), list[Tensor](), list[Tensor](), 0
         for example in part:
             chosen.append(given[at])
-            right += whole[at : at + 1]
+            hits.append(found[at])
             if example.rejected:
                 margins.append(self._margin(example, given[at], given[at + 1]))
             at += len(example.texts)
-        loss = -self.sft_weight * torch.cat(chosen).sum() / _answer_tokens(batch)
+        tokens = _answer_tokens(batch)
+        loss = -self.sft_weight * torch.cat(chosen).sum() / tokens
         pairs = sum(bool(example.rejected) for example in batch)
+        right, measured = _right(hits), {TOKEN_ACCURACY: _count(hits) / tokens}
         if not margins:
-            return Share(loss, right)
+            return Share(loss, right, measured)
         margin = torch.stack(margins)
-        measured = {
+        measured |= {
             "reward_margin": margin.detach().sum().item() / pairs,
             "reward_accuracy": (margin > 0).sum().item() / pairs,
         }
@@ -266,8 +275,22 @@ def _learned_tokens(texts: Sequence[Encoded]) -> list[int]:
     return [len(text.learned[1]) for text in texts]
 
 
-def _right(logits: Tensor, wanted: Tensor, texts: Sequence[Encoded]) -> list[float]:
-    if torch.is_grad_enabled():  # a vocabulary is long: a look pays for this, a step need not
-        return []
-    hits = torch.split(logits.argmax(-1) == wanted, _learned_tokens(texts))
-    return [float(h.all()) for h in hits]
+def _likeliest(logits: Tensor, wanted: Tensor) -> Tensor:
+    """Which wanted tokens are the likeliest, as greedy generation would have it.
+
+    In a step that learns one that shares the first place counts too: a vocabulary is long, and the greatest number is
+    found in a tenth of the time that its place takes.
+    """
+    if not torch.is_grad_enabled():
+        return logits.argmax(-1) == wanted
+    logits = logits.detach()
+    return logits.gather(1, wanted[:, None]).squeeze(1) >= logits.amax(-1)
+
+
+def _count(hits: Sequence[Tensor]) -> int:
+    return int(torch.cat(list(hits)).sum())
+
+
+def _right(hits: Sequence[Tensor]) -> list[float]:
+    """See `Share.right`."""
+    return [] if torch.is_grad_enabled() else [float(h.all()) for h in hits]

@@ -335,9 +335,14 @@ def _objective(wish: TrainSection, pairs: int) -> dict[str, Any]:
     return {"objective": "dpo", "beta": wish.beta or BETA, "sft_weight": weight}
 
 
+def steps_per_epoch(recipe: Recipe, examples: int) -> int:
+    """Steps in which every training example is learned from once."""
+    return math.ceil(examples / recipe.batch_size)
+
+
 def planned_steps(recipe: Recipe, examples: int) -> int:
     """Steps of the whole schedule."""
-    passes = recipe.epochs * math.ceil(examples / recipe.batch_size)
+    passes = recipe.epochs * steps_per_epoch(recipe, examples)
     return min(passes, recipe.steps or passes)
 
 

@@ -257,7 +257,8 @@ def _register(
     evaluation: Evaluation,
     confidence: Reviewed,
 ) -> None:
-    """Keep with each version the evaluation, and what marks its answers; the one it speaks of becomes the candidate."""
+    """Keep with each version the evaluation, and what marks its answers; the one it speaks of becomes the candidate,
+    unless it is an epoch's."""
     for one in versions:
         told = {
             "evaluation": evaluation.model_dump(mode="json"),
@@ -266,5 +267,6 @@ def _register(
         }
         registry.update_version(workspace, one.model_copy(update=told))
     (best,) = (v for v in versions if v.name == evaluation.model_version)
-    if best.parity.passed and registry.alias_number(workspace, task.name, registry.CHAMPION) != best.number:
+    champion = registry.alias_number(workspace, task.name, registry.CHAMPION)
+    if best.parity.passed and best.epoch is None and champion != best.number:
         registry.move_alias(workspace, task.name, registry.CANDIDATE, best.number, action="evaluate")

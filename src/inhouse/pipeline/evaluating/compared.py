@@ -21,7 +21,7 @@ def compared_with(workspace: Workspace, version: ModelVersion) -> tuple[list[Mod
     for contender, model in MODELS.items():
         if contender == version.contender:
             continue
-        others = [v for v in registry.versions(workspace, version.task) if v.contender == contender]
+        others = [v for v in registry.versions(workspace, version.task) if v.contender == contender and v.epoch is None]
         alike = [v for v in others if _same_data(v, version) and set(v.labels) == set(version.labels)]
         if alike:
             found.append(alike[-1])
