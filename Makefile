@@ -20,7 +20,7 @@ ifneq ($(INDEX),)
 export INHOUSE_INDEX_URL := $(INDEX)
 endif
 
-.PHONY: demo install check lint types layers unit test fuzz fuzz-api bench bench-train bench-encoder bench-data bench-evaluate bench-serve example clean
+.PHONY: demo install check lint types layers unit test fuzz fuzz-api bench bench-train bench-encoder bench-data bench-evaluate bench-serve bench-tasks soak example clean
 
 demo: install
 	$(VENV)/bin/python examples/ledger/demo.py $(DEMO)
@@ -90,6 +90,14 @@ bench-data: install
 bench-serve: install
 	$(VENV)/bin/python benchmarks/serve_models.py
 	$(VENV)/bin/python benchmarks/serve.py $(OPTIONS)
+
+# With the same models: 64 clients for MINUTES (10); fails on an error, a missing Trace, or memory that grows by over 5 %.
+soak: install
+	$(VENV)/bin/python benchmarks/serve_soak.py --minutes $(or $(MINUTES),10)
+
+# Twenty tasks with a model each, more than fit: memory, and how long the first answer takes.
+bench-tasks: install
+	$(VENV)/bin/python benchmarks/serve_tasks.py
 
 # Writes the examples' data and key files anew (they are committed; the result is the same byte for byte).
 example: install

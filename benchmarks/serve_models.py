@@ -35,6 +35,13 @@ def prepared() -> Workspace:
     return workspace
 
 
+def with_intents() -> Workspace:
+    """The workspace with `intents`, made where it is not."""
+    workspace = inhouse.open_workspace(HOME)
+    _intents(workspace, Terminal())
+    return workspace
+
+
 def heads(workspace: Workspace) -> dict[str, ModelVersion]:
     """The newest version of each classifier head."""
     return {v.contender or HEADS[0]: v for v in registry.versions(workspace, "labels")}
