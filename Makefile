@@ -91,9 +91,9 @@ bench-serve: install
 	$(VENV)/bin/python benchmarks/serve_models.py
 	$(VENV)/bin/python benchmarks/serve.py $(OPTIONS)
 
-# With the same models: 64 clients for MINUTES (10); fails on an error, a missing Trace, or memory that grows by over 5 %.
+# With the same models: 64 clients for MINUTES; fails on an error, a missing Trace, or memory that grows by over 5 %.
 soak: install
-	$(VENV)/bin/python benchmarks/serve_soak.py --minutes $(or $(MINUTES),10)
+	$(VENV)/bin/python benchmarks/serve_soak.py --minutes $(MINUTES)
 
 # Twenty tasks with a model each, more than fit: memory, and how long the first answer takes.
 bench-tasks: install
