@@ -434,6 +434,7 @@ def test_a_trace_that_cannot_be_kept_replaces_no_answer(inside, monkeypatch, cap
     assert '"finish_reason": "stop"' in answer.text.replace('":"', '": "')
     (said,) = [r.getMessage() for r in caplog.records if r.name == "inhouse"]
     assert "was not kept" in said
+    assert "the trace of this answer could not be kept" in answer.text  # among its warnings
 
 
 def test_a_refused_request_that_was_never_read_is_not_judged(inside):

@@ -17,6 +17,7 @@ from inhouse.core import ModelVersion, Outline, Prediction, calibrated_parts, re
 from inhouse.deploy.adapters import open_weights
 from inhouse.deploy.asking import LIKELIEST, Options, prompt_in
 from inhouse.deploy.bases import USUAL_TOKENS, BaseVersion
+from inhouse.deploy.size import size_of_files, size_of_model
 from inhouse.deploy.token_chances import Chances, TokenChance
 from inhouse.engine import Base, get_base, served_file
 from inhouse.engine.answers import AnswerForm, Question, answer_all, answer_form, as_prediction, doubtful
@@ -209,9 +210,9 @@ class ServedModel(Served):
         base = self._base(workspace)
         self.template = ChatTemplate(base.folder, base.spec.end_of_turn)
         self.form = form_of(version)
-        self.engine: StreamingEngine = open_weights(
-            workspace, version, self._file(workspace, base), self.template.end_of_turn, apart=apart
-        )
+        gguf = self._file(workspace, base)
+        self.engine: StreamingEngine = open_weights(workspace, version, gguf, self.template.end_of_turn, apart=apart)
+        self.size = size_of_model(version.engine, gguf, exact=version.exact)
 
     def _base(self, workspace: Workspace) -> Base:
         """What it was made of, whose tokens it reads."""
@@ -486,6 +487,7 @@ class ServedClassifier(Served):
     def __init__(self, workspace: Workspace, version: ModelVersion) -> None:
         super().__init__(version)
         self.classifier = open_classifier(workspace, version)
+        self.size = _classifier_size(workspace, version)
         self._waiting: SimpleQueue[tuple[Question, Future[Prediction]] | None] = SimpleQueue()
         self._worker = threading.Thread(target=self._work, name=f"answers of {version.name}", daemon=True)
         self._worker.start()
@@ -577,6 +579,14 @@ def is_prompted(version: ModelVersion) -> bool:
 def is_shown_shots(version: ModelVersion) -> bool:
     """Whether a version is a fine-tuned causal model that is shown solved examples; its weights are another's."""
     return WEIGHTS in version.lineage
+
+
+def _classifier_size(workspace: Workspace, version: ModelVersion) -> int:
+    files = [workspace.blobs.path(version.file_sha256, CLASSIFIER)]
+    if version.engine != ENGINE and "encoder" in version.lineage:
+        encoder = get_base(version.lineage["encoder"], workspace.settings, sha256=version.lineage["encoder_sha256"])
+        files += encoder.folder.glob("*.safetensors")
+    return size_of_files(*files)
 
 
 def open_classifier(workspace: Workspace, version: ModelVersion) -> LabelClassifier | LinearClassifier:
