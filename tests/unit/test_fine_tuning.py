@@ -461,6 +461,14 @@ def test_another_command_at_the_task_is_waited_for_and_an_ended_job_is_left(clie
     assert model_names.every(workspace) == []
 
 
+def test_what_a_job_that_is_cancelled_late_has_trained_stays(client, workspace):
+    version = registry.find_version(workspace, "intents", 1)
+    job = create(client, workspace)["id"]
+    jobs.change(workspace, job, run=version.run, task="intents", model_version=1, result={"fine_tuned_model": "ft:x"})
+    assert client.post(f"{JOBS}/{job}/cancel").json()["fine_tuned_model"] == "ft:x"
+    assert records.run_result(workspace, version.run)["model_version"] == "intents@1"
+
+
 # ---------------------------------------------------------------------- through processes
 
 
