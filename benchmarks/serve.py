@@ -184,8 +184,10 @@ class Server:
         }
 
     def _cpu(self) -> float:
-        times = psutil.Process(self.process.pid).cpu_times()
-        return float(times.user + times.system)
+        """Processor seconds of the server, and of the engines' processes."""
+        server = psutil.Process(self.process.pid)
+        times = [process.cpu_times() for process in (server, *server.children(recursive=True))]
+        return float(sum(one.user + one.system for one in times))
 
 
 def _children() -> float:

@@ -6,8 +6,10 @@ import http.client
 import json
 import re
 import shutil
+import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -15,6 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+
+import uvicorn
+from fastapi import FastAPI
 
 from inhouse.store import Workspace
 
@@ -73,3 +78,33 @@ def start(folder: Path, environment: dict[str, str], *arguments: str) -> Server:
         time.sleep(0.02)
     assert re.match("serving on https?://127.0.0.", line), line
     return Server(process, folder, line.split()[2])
+
+
+def until(done: Callable[[], object], seconds: float = 60) -> None:
+    """Wait for what another thread or process does."""
+    end = time.monotonic() + seconds
+    while not done():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+@contextmanager
+def listening(app: FastAPI) -> Iterator[tuple[str, int]]:
+    """The application in a thread of this process, behind a real socket: its address."""
+    listener = socket.create_server(("127.0.0.1", 0), backlog=256)
+    server = uvicorn.Server(uvicorn.Config(app, log_level="error", access_log=False))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+    thread.start()
+    try:
+        yield listener.getsockname()
+    finally:
+        server.should_exit = True
+        thread.join(20)
+
+
+def post_by_hand(address: tuple[str, int], path: str, **body: Any) -> socket.socket:
+    """A connection on which a request was sent, and nothing read."""
+    connection, text = socket.create_connection(address), json.dumps(body)
+    head = f"host: localhost\r\ncontent-type: application/json\r\ncontent-length: {len(text)}\r\n"
+    connection.sendall(f"POST /v1/{path} HTTP/1.1\r\n{head}\r\n{text}".encode())
+    return connection

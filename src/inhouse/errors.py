@@ -120,6 +120,26 @@ class Busy(InputError):
     """Another process is already doing this work in this workspace."""
 
 
+class Overloaded(Busy):
+    """More requests wait at the server than may.
+
+    Args:
+        retry_s: seconds until those that wait now will have been begun.
+    """
+
+    def __init__(self, what: str, remedy: str, *, retry_s: int) -> None:
+        super().__init__(what, remedy)
+        self.retry_s = retry_s
+
+
+class Stopping(Busy):
+    """The server stops, and did not wait for a request any longer."""
+
+
+class TimedOut(InhouseError, TimeoutError):
+    """A request was not answered in the time that the server gives it."""
+
+
 class Refused(InhouseError, PermissionError):
     """A gate refused the action (exit code 4)."""
 

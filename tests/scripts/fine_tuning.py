@@ -18,7 +18,7 @@ job = client.fine_tuning.jobs.create(
     training_file=file.id,
     suffix="My Bank",
     seed=7,
-    method={"type": "supervised", "supervised": {"hyperparameters": {"n_epochs": 4, "batch_size": 8}}},
+    method={"type": "supervised", "supervised": {"hyperparameters": {"n_epochs": 30, "learning_rate_multiplier": 10}}},
     metadata={"team": "cards"},
 )
 first = job.to_dict()
@@ -56,6 +56,6 @@ if job.status == "succeeded":
     told["listed"] = [one.id for one in client.models.list()]
     told["jobs"] = [one.id for one in client.fine_tuning.jobs.list(limit=1)]
     told["deleted"] = client.models.delete(job.fine_tuned_model).to_dict()
-    told["gone"] = [refused(ask, one) for one in (job.fine_tuned_model, *told["of checkpoints"][:1])]
+    told["gone"] = [refused(ask, one) for one in (job.fine_tuned_model, checkpoints[0].fine_tuned_model_checkpoint)]
 print(json.dumps(told))
 client.close()

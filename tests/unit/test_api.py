@@ -7,19 +7,17 @@ import itertools
 import json
 import os
 import signal
-import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing
 from urllib.parse import urlsplit
 
 import openai
 import pytest
-import uvicorn
 from clients import CLIENTS, run_script
 from conftest import many_intents
-from servers import Server, served_copy, start
+from servers import Server, listening, post_by_hand, served_copy, start
 from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
 from starlette.testclient import TestClient
@@ -389,28 +387,6 @@ def test_feedback_that_cannot_be_kept(client, server, body, status, said):
 # ---------------------------------------------------------------------- the trace of what goes wrong
 
 
-@contextmanager
-def listening(app):
-    """The application in a thread of this process, behind a real socket: its address."""
-    listener = socket.create_server(("127.0.0.1", 0), backlog=256)
-    server = uvicorn.Server(uvicorn.Config(app, log_level="error", access_log=False))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-    thread.start()
-    try:
-        yield listener.getsockname()
-    finally:
-        server.should_exit = True
-        thread.join(20)
-
-
-def post_by_hand(address, **body):
-    """A connection on which a request was sent, and nothing read."""
-    connection, text = socket.create_connection(address), json.dumps(body)
-    head = f"host: localhost\r\ncontent-type: application/json\r\ncontent-length: {len(text)}\r\n"
-    connection.sendall(f"POST /v1/chat/completions HTTP/1.1\r\n{head}\r\n{text}".encode())
-    return connection
-
-
 @pytest.fixture
 def inside(copy_of_trained):
     """The application in this process."""
@@ -458,6 +434,7 @@ def test_a_trace_that_cannot_be_kept_replaces_no_answer(inside, monkeypatch, cap
     assert '"finish_reason": "stop"' in answer.text.replace('":"', '": "')
     (said,) = [r.getMessage() for r in caplog.records if r.name == "inhouse"]
     assert "was not kept" in said
+    assert "the trace of this answer could not be kept" in answer.text  # among its warnings
 
 
 def test_a_refused_request_that_was_never_read_is_not_judged(inside):
@@ -485,7 +462,7 @@ def test_a_client_that_leaves_is_traced_and_lets_the_model_go(copy_of_trained, m
     workspace = Workspace(copy_of_trained)
     app = make_app(workspace)
     with listening(app) as address:
-        with post_by_hand(address, **BODY, stream=True) as connection:
+        with post_by_hand(address, "chat/completions", **BODY, stream=True) as connection:
             while b"card" not in connection.recv(65536):
                 pass
         assert ended.wait(10)
@@ -511,7 +488,7 @@ def test_a_client_that_leaves_before_the_first_piece_is_traced_at_once(copy_of_t
     app = make_app(workspace)
     with listening(app) as address:
         try:
-            with post_by_hand(address, **BODY, stream=True):
+            with post_by_hand(address, "chat/completions", **BODY, stream=True):
                 assert asked.wait(10)
             until = time.monotonic() + 10
             while not (kept := traffic.traces(workspace, "intents")) and time.monotonic() < until:

@@ -3,16 +3,29 @@ killed and wrong."""
 
 from __future__ import annotations
 
+import contextlib
 import json
+import re
 import shutil
+import subprocess
+import sys
+import threading
+import time
 
+import psutil
 import pytest
+from clients import CLIENTS, run_script
 from conftest import many_intents
 from fastapi.testclient import TestClient
+from servers import served_copy
 
-from inhouse import api
-from inhouse.pipeline.jobs import fine_tuning
-from inhouse.store import Workspace, audit, files, jobs, keys
+from inhouse import api, pipeline
+from inhouse.core import TrainResult
+from inhouse.deploy import parity
+from inhouse.errors import Busy, NotFound
+from inhouse.pipeline.jobs import fine_tuning, progress
+from inhouse.store import Workspace, audit, files, jobs, keys, model_names, records, registry
+from inhouse.train import usual_rate
 
 JOBS = "/v1/fine_tuning/jobs"
 AGAIN = {"x-stainless-retry-count": "1"}
@@ -279,3 +292,311 @@ def test_a_file_that_is_gone_fails_the_job(client, workspace):
     work(workspace)
     error = client.get(f"{JOBS}/{job['id']}").json()["error"]
     assert (error["code"], error["param"]) == ("file_not_found", "training_file")
+
+
+# ---------------------------------------------------------------------- jobs that are done
+
+
+class Killed(BaseException):
+    """Stands for the end of the process."""
+
+
+@pytest.fixture
+def not_evaluated(monkeypatch):
+    """An evaluation takes longer than all else, and the script's test has one.
+
+    The gate is a little wider: a random model of two layers, hardly trained, finds many tokens equally likely.
+    """
+    monkeypatch.setattr(parity, "MIN_AGREEMENT", 0.9)
+
+    def evaluate(*_arguments, **_wish):
+        raise NotFound("the encoder is not here", "fetch it")
+
+    monkeypatch.setattr(fine_tuning, "evaluate", evaluate)
+
+
+def epochs(number, **wish):
+    return hyper(n_epochs=number, batch_size=8, **wish)["method"]
+
+
+def test_killed_at_any_write_it_does_no_step_twice(client, workspace, monkeypatch, not_evaluated):
+    """Before each write of the job's own in turn: it ends, and goes on."""
+    monkeypatch.setattr(progress, "LOOK_SECONDS", 1e9)  # at its beginning alone, however fast it is
+    rows = lines(conversation(f"t{n}", f"a{n % 9}") for n in range(40))
+    job = create(client, workspace, rows, method=epochs(2), seed=7)["id"]
+    writes, kills = 0, 0
+
+    def dying(write):
+        def wrapped(*arguments, **named):
+            nonlocal writes
+            writes += 1
+            if writes > kills:
+                raise Killed
+            return write(*arguments, **named)
+
+        return wrapped
+
+    for module, name in (
+        (jobs, "tell"),
+        (jobs, "change"),
+        (jobs, "finish"),
+        (jobs, "claim_task"),
+        (model_names, "add"),
+    ):
+        monkeypatch.setattr(module, name, dying(getattr(module, name)))
+    while jobs.find(workspace, job).is_open:
+        writes, kills = 0, kills + 1
+        with contextlib.suppress(Killed):
+            work(workspace)
+        jobs.free_leases_here(workspace)
+    done = client.get(f"{JOBS}/{job}").json()
+    assert done["status"] == "succeeded", (done["error"], kills)
+    assert (kills >= 10, done["inhouse"]["task"]) == (True, f"ftjob-{job[6:14]}")
+    task = done["inhouse"]["task"]
+    versions = registry.versions(workspace, task)
+    assert [version.epoch is None for version in versions] == [False] * (len(versions) - 1) + [True]
+    assert model_names.find(workspace, done["fine_tuned_model"]) == (task, len(versions))
+    kept = client.get(f"{JOBS}/{job}/checkpoints").json()["data"]
+    assert len({one["step_number"] for one in kept}) == len(kept) >= len(versions) - 1 > 0
+    assert len(model_names.every(workspace)) == len(kept) + 1
+    events = client.get(f"{JOBS}/{job}/events", params={"limit": 100}).json()["data"]
+    messages = [one["message"] for one in events]
+    assert len(messages) == len(set(messages))
+    steps = [one["data"]["step"] for one in reversed(events) if one["type"] == "metrics"]
+    assert steps == list(range(1, steps[-1] + 1))
+    assert workspace.task_names() == sorted(["intents", task])
+
+
+def test_a_validation_file_is_the_test_and_wishes_are_taken(client, workspace, not_evaluated):
+    rows = [conversation(row["text"], row["category"]) for row in many_intents()]
+    held = upload(
+        workspace, b"\xef\xbb\xbf" + lines([rows[0], conversation("quite new", "change_pin")]), "C:\\dir/held [*]"
+    )
+    pipeline.init(workspace, "my-bank")
+    wish = {"validation_file": held, "suffix": "My bank!", "seed": 11}
+    wish["method"] = epochs(1, learning_rate_multiplier=0.001)
+    job = create(client, workspace, lines([*rows, rows[1]]), **wish)
+    work(workspace)
+    done = client.get(f"{JOBS}/{job['id']}").json()
+    assert done["status"] == "succeeded", done["error"]
+    assert done["fine_tuned_model"] == f"ft:tiny:inhouse:my-bank:{job['id'][6:14]}"
+    assert (done["inhouse"]["task"], done["inhouse"]["verdict"]) == ("my-bank-2", None)
+    assert (done["trained_tokens"] > 0, done["estimated_finish"]) == (True, None)
+    taken = {"n_epochs": 1, "batch_size": 8, "learning_rate_multiplier": 0.001}
+    assert done["hyperparameters"] == done["method"]["supervised"]["hyperparameters"] == taken
+    recipe = records.recipe_of(workspace, done["inhouse"]["run"])
+    assert (recipe.seed, recipe.epochs, recipe.batch_size) == (11, 1, 8)
+    assert recipe.learning_rate == pytest.approx(0.001 * usual_rate("lora", 64))
+    dataset = records.load_dataset(workspace, "my-bank-2")
+    assert sorted(e.target for e in dataset.of("test")) == ["card_arrival", "change_pin"]
+    assert {e.provenance.file for e in dataset.examples} == {"train.jsonl", "held [*].jsonl"}
+    warned = [message for level, message in told(client, job["id"]) if level == "warn"]
+    assert any("held [*].jsonl" in one for one in warned), "\n".join(warned)  # an example that stands in both
+    assert any("multiplies the usual rate" in one for one in warned), warned
+    assert any("not evaluated: the encoder is not here" in one for one in warned)
+    acts = [one.action for one in audit.entries(workspace, newest=9) if one.actor == f"job {job['id']}"]
+    assert "train" in acts
+    said = [message for _, message in told(client, job["id"])]
+    assert f"Validating training file: {job['training_file']} and validation file: {held}" in said
+    assert any("validation file is the task's test" in one for one in said)
+    answer = client.post(
+        "/v1/chat/completions",
+        json={"model": done["fine_tuned_model"], "messages": rows[0]["messages"][:1], "max_tokens": 5},
+    )
+    assert answer.json()["inhouse"]["model_version"] == done["inhouse"]["model_version"]
+
+
+@pytest.mark.parametrize(
+    ("name", "local"),
+    [("a.jsonl", "a.jsonl"), ("../x.txt", "x.txt.jsonl"), ("é" * 150, "é" * 100 + ".jsonl"), ("..", "...jsonl")],
+)
+def test_what_an_uploaded_file_is_called_here(name, local):
+    assert fine_tuning._local_name(name) == local
+
+
+def test_pairs_are_learned_from(client, workspace, not_evaluated):
+    def turn(text):
+        return [{"role": "assistant", "content": text}]
+
+    rows = [
+        {
+            "input": {"messages": [{"role": "user", "content": f"question {n}"}]},
+            "preferred_output": turn(f"good {n}"),
+            "non_preferred_output": turn(f"bad {n}"),
+        }
+        for n in range(24)
+    ]
+    wish = {"type": "dpo", "dpo": {"hyperparameters": {"n_epochs": 1, "beta": 0.5}}}
+    job = create(client, workspace, lines(rows), method=wish, seed=7)
+    work(workspace)
+    done = client.get(f"{JOBS}/{job['id']}").json()
+    assert done["status"] == "succeeded", done["error"]
+    recipe = records.recipe_of(workspace, done["inhouse"]["run"])
+    assert (recipe.objective, recipe.beta) == ("dpo", 0.5)
+    assert done["method"]["dpo"]["hyperparameters"]["beta"] == 0.5
+
+
+def test_a_model_that_fails_the_parity_gate_fails_its_job(client, workspace, monkeypatch):
+    version = registry.find_version(workspace, "intents", 1)
+    failed = version.training | {"parity": version.parity.model_copy(update={"passed": False, "reason": "it differs"})}
+    monkeypatch.setattr(fine_tuning, "train", lambda *_, **__: TrainResult.model_validate(failed))
+    job = create(client, workspace)["id"]
+    work(workspace)
+    done = client.get(f"{JOBS}/{job}").json()
+    assert (done["status"], done["error"]["code"], done["fine_tuned_model"]) == ("failed", "parity_failed", None)
+    assert model_names.every(workspace) == []
+
+
+def test_another_command_at_the_task_is_waited_for_and_an_ended_job_is_left(client, workspace, monkeypatch):
+    job = create(client, workspace)["id"]
+
+    def cancelled(*_arguments, **_wish):
+        client.post(f"{JOBS}/{job}/cancel")
+        return TrainResult.model_validate(registry.find_version(workspace, "intents", 1).training)
+
+    monkeypatch.setattr(fine_tuning, "train", cancelled)
+    with pytest.raises(Busy, match="has ended"):
+        work(workspace)
+    assert client.get(f"{JOBS}/{job}").json()["status"] == "cancelled"
+    assert model_names.every(workspace) == []
+
+
+def test_what_a_job_that_is_cancelled_late_has_trained_stays(client, workspace):
+    version = registry.find_version(workspace, "intents", 1)
+    job = create(client, workspace)["id"]
+    jobs.change(workspace, job, run=version.run, task="intents", model_version=1, result={"fine_tuned_model": "ft:x"})
+    assert client.post(f"{JOBS}/{job}/cancel").json()["fine_tuned_model"] == "ft:x"
+    assert records.run_result(workspace, version.run)["model_version"] == "intents@1"
+
+
+# ---------------------------------------------------------------------- through processes
+
+
+def wait_for(what, seconds=120):
+    deadline = time.monotonic() + seconds
+    while not (found := what()):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    return found
+
+
+def at_work(folder):
+    """The process that works on a job of a workspace."""
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if {"worker", "--job", str(folder)} <= set(process.cmdline()):
+                return process
+    return None
+
+
+@pytest.mark.parametrize("line", CLIENTS)
+def test_a_script_for_openai_through_either_line_of_its_client(line, tmp_path, trained, environment):
+    path = tmp_path / "bank.jsonl"
+    path.write_bytes(INTENTS)
+
+    def kill_once():
+        workspace = Workspace(server.folder)
+        (job,) = wait_for(lambda: jobs.newest(workspace, "fine-tune").rows)
+        wait_for(lambda: jobs.last_measured(workspace, job.id))
+        at_work(server.folder).kill()
+        workspace.close()
+
+    with served_copy(trained, tmp_path, environment) as server:
+        killer = threading.Thread(target=kill_once, daemon=True)
+        if line == "3":
+            killer.start()
+        out = run_script("fine_tuning.py", line, server.url, "tiny", str(path), "where is my card")
+        status = json.loads(subprocess.run(
+            [sys.executable, "-m", "inhouse", "status", "--json", "--workspace", str(server.folder)],
+            env=environment, capture_output=True, check=True,
+        ).stdout)  # fmt: skip
+    first, job = out["first"], out["job"]
+    name = f"ft:tiny:inhouse:my-bank:{job['id'][6:14]}"
+    assert (first["status"], first["seed"], first["metadata"]) == ("validating_files", 7, {"team": "cards"})
+    assert (job["status"], job["fine_tuned_model"], job["error"]) == ("succeeded", name, None)
+    assert job["trained_tokens"] > 0
+    assert job["created_at"] <= job["finished_at"]
+    events = out["events"][::-1]
+    said = [event["message"] for event in events if event["type"] == "message" and event["level"] == "info"]
+    begins = [
+        f"Created fine-tuning job: {job['id']}",
+        f"Validating training file: {job['training_file']}",
+        "Files validated, moving job to queued state",
+        "Fine-tuning job started",
+        "The files became the task my-bank",
+        *[f"Checkpoint created at step {one['step_number']}: {name}:ckpt" for one in out["checkpoints"][::-1]],
+        f"New fine-tuned model created: {name}",
+        "Evaluated: ",
+        "The job has successfully completed",
+    ]
+    assert [one.startswith(begin) for one, begin in zip(said, begins, strict=True)] == [True] * len(begins), said
+    steps = [event for event in events if event["type"] == "metrics"]
+    assert [event["data"]["step"] for event in steps] == list(range(1, len(steps) + 1))
+    total = steps[0]["data"]["total_steps"]
+    assert re.fullmatch(rf"Step 1/{total}: training loss=\d+\.\d\d", steps[0]["message"])
+    assert {event["data"]["total_steps"] for event in steps} == {total}
+    assert any(event["message"] == "The job was interrupted and goes on from where it was" for event in events) == (
+        line == "3"
+    )
+    measured = {"step", "total_steps", "train_loss", "train_mean_token_accuracy"}
+    assert all(set(event["data"]) >= measured for event in steps)
+    assert any({"valid_loss", "valid_mean_token_accuracy"} <= set(event["data"]) for event in steps)
+    version, report = job["inhouse"]["model_version"], events[-2]["data"]
+    assert (report["model_version"], set(report["scores"]) > {"fine-tuned"}) == (version, True)
+    assert report["verdict"]["decision"] == job["inhouse"]["verdict"]
+    assert (out["answer"], out["jobs"]) == ([name, "card_arrival"], [job["id"]])
+    (table,) = ([line.split(",") for line in text.splitlines()] for text in out["results"])
+    assert table[0] == ["step", "train_loss", "train_accuracy", "valid_loss", "valid_mean_token_accuracy"]
+    assert [row[0] for row in table[1:]] == [str(event["data"]["step"]) for event in steps]
+    assert {len(row) for row in table} == {5}
+    assert {bool(row[3]) for row in table[1:]} == {True, False}  # blank where nothing was validated
+    kept = out["checkpoints"]
+    assert [one["step_number"] for one in kept] == sorted((one["step_number"] for one in kept), reverse=True)
+    assert 3 <= len(kept) <= 4
+    for one in kept:
+        assert one["fine_tuned_model_checkpoint"] == f"{name}:ckpt-step-{one['step_number']}"
+        assert (one["object"], one["fine_tuning_job_id"]) == ("fine_tuning.job.checkpoint", job["id"])
+        assert one["metrics"]["step"] == one["step_number"]
+        assert one["metrics"]["full_valid_loss"] > 0
+        assert 0 <= one["metrics"]["full_valid_mean_token_accuracy"] <= 1
+    names = [one["fine_tuned_model_checkpoint"] for one in kept]
+    assert [answered for answered, _ in out["of checkpoints"]] == names
+    assert {*names, name} <= set(out["listed"][-len(names) - 1 :])
+    assert out["listed"].index("tiny") < out["listed"].index(version)
+    assert out["deleted"] == {"id": name, "object": "model", "deleted": True}
+    assert out["gone"] == [[404, "model_not_found"]] * 2
+    assert "my-bank" in [task["task"] for task in status["tasks"]]
+
+
+def test_pause_resume_and_cancel_of_a_job_under_way(client, workspace, environment):
+    method = {"type": "supervised", "supervised": {"hyperparameters": {"n_epochs": 50, "batch_size": 1}}}
+    job = create(client, workspace, method=method)["id"]
+    command = [sys.executable, "-m", "inhouse", "worker", "--once", "--workspace", str(workspace.paths.root)]
+
+    def start():
+        return subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
+
+    worker = start()
+    wait_for(lambda: jobs.last_measured(workspace, job))
+    running = client.get(f"{JOBS}/{job}").json()
+    assert (running["status"], running["inhouse"]["run"] is None) == ("running", False)
+    worker.kill()  # what it started ends with it
+    worker.wait(30)
+    wait_for(lambda: at_work(workspace.paths.root) is None)
+    worker = start()
+    wait_for(lambda: at_work(workspace.paths.root))
+    assert client.post(f"{JOBS}/{job}/pause").json()["status"] == "queued"
+    assert worker.wait(60) == 0
+    assert (at_work(workspace.paths.root), client.get(f"{JOBS}/{job}").json()["status"]) == (None, "queued")
+    before = jobs.last_measured(workspace, job)["step"]
+    client.post(f"{JOBS}/{job}/resume")
+    worker = start()
+    wait_for(lambda: jobs.last_measured(workspace, job)["step"] > before)
+    client.post(f"{JOBS}/{job}/cancel")
+    assert worker.wait(60) == 0
+    cancelled = client.get(f"{JOBS}/{job}").json()
+    assert (cancelled["status"], cancelled["fine_tuned_model"]) == ("cancelled", None)
+    assert not workspace.paths.run(cancelled["inhouse"]["run"]).exists()
+    assert records.unfinished_runs(workspace, cancelled["inhouse"]["task"]) == []
+    steps = [e["data"]["step"] for e in client.get(f"{JOBS}/{job}/events?limit=100").json()["data"] if e["data"]]
+    assert len(steps) == len(set(steps))

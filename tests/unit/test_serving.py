@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 
 import pytest
+from servers import until
 from sqlalchemy.exc import IntegrityError
 
 from inhouse.core import ModelVersion, Parity, Task, Trace
 from inhouse.deploy import Dispatcher, Served, pool
-from inhouse.errors import ModelNotFound, ParityFailed
+from inhouse.errors import EngineFault, ModelNotFound, ModelUnavailable, ParityFailed
 from inhouse.store import Workspace, registry, traffic
 from inhouse.store.trace_writer import TraceWriter
 
@@ -63,16 +67,19 @@ class Loaded(Served):
 
 @pytest.fixture
 def models(monkeypatch):
-    """A pool, and every model that it has loaded."""
+    """A pool with room for three models, and every model that it has loaded."""
     loaded = []
 
     def load(_workspace, version, *, apart):
         assert apart
         loaded.append(Loaded(version))
+        loaded[-1].size = 1
         return loaded[-1]
 
     monkeypatch.setattr(pool, "open_served", load)
-    return pool.Pool(None), loaded
+    made = pool.Pool(None, 3)
+    yield made, loaded
+    made.close()
 
 
 def test_a_model_is_loaded_once_and_takes_what_was_learned_since(models):
@@ -90,6 +97,7 @@ def test_a_version_whose_file_was_replaced_is_loaded_anew_and_the_old_one_freed(
         with loader.using(version(**changes)) as new:
             assert new is not old
         assert old.closed == 0  # somebody still uses it
+    until(lambda: old.closed)
     assert (old.closed, new.closed, len(loaded)) == (1, 0, 2)
     with loader.using(version(**changes)) as again:
         assert again is new
@@ -102,17 +110,127 @@ def test_an_idle_model_whose_file_was_replaced_is_freed_at_once(models):
     with loader.using(version()) as old:
         pass
     with loader.using(version(file_sha256="c")):
-        assert old.closed == 1
+        until(lambda: old.closed == 1)
 
 
 def test_the_least_recently_used_makes_room_but_none_in_use(models):
     loader, loaded = models
     with loader.using(version("busy")):
-        for task in ("b", "c", "d", "b", "e", "f"):
+        for task in ("b", "c", "b", "d", "e"):
             with loader.using(version(task)):
                 pass
+        until(lambda: sum(one.closed for one in loaded) == 2)
         closed = {one.version.task: one.closed for one in loaded}
-    assert closed == {"busy": 0, "b": 0, "c": 1, "d": 1, "e": 0, "f": 0}
+    assert closed == {"busy": 0, "b": 1, "c": 1, "d": 0, "e": 0}
+
+
+def test_where_all_are_busy_the_least_recently_used_answers_what_it_has_and_makes_room(models):
+    """There is one over what there is room for, so the next one waits."""
+    loader, loaded = models
+    with ThreadPoolExecutor(4) as threads, ExitStack() as held:
+        first = held.enter_context(ExitStack())
+        for task in "abcd":
+            (first if task == "a" else held).enter_context(loader.using(version(task)))
+        waits = [threads.submit(hold, loader, "e")]
+        until(lambda: loader._leaving)
+        waits.append(threads.submit(hold, loader, "a"))  # the one that is to leave
+        time.sleep(0.1)
+        assert [one.done() for one in waits] == [False, False]
+        assert [one.closed for one in loaded] == [0] * 4
+        first.close()
+        assert waits[0].result(60) == "e"
+        assert loaded[0].closed == 1
+        assert [one.closed for one in loaded[1:4]] == [0] * 3
+        held.close()
+        assert waits[1].result(60) == "a"
+        assert loaded[-1] is not loaded[0]
+
+
+def hold(loader, task):
+    with loader.using(version(task)) as model:
+        assert model.closed == 0
+        return model.version.task
+
+
+def test_one_that_is_larger_than_the_room_is_loaded_alone(models):
+    loader, loaded = models
+    for task in "ab":
+        with loader.using(version(task)) as model:
+            model.size = 100
+    until(lambda: loaded[0].closed == 1)
+    assert loaded[1].closed == 0
+
+
+def test_loading_one_holds_up_nobody_who_asks_for_another(models, monkeypatch):
+    loader, _ = models
+    with loader.using(version("there")):
+        pass
+    go, load = threading.Event(), pool.open_served
+
+    def slow(workspace, version, *, apart):
+        assert go.wait(60)
+        return load(workspace, version, apart=apart)
+
+    monkeypatch.setattr(pool, "open_served", slow)
+    with ThreadPoolExecutor(1) as threads:
+        slowly = threads.submit(hold, loader, "slow")
+        assert hold(loader, "there") == "there"
+        assert not slowly.done()
+        go.set()
+        assert slowly.result(60) == "slow"
+
+
+def test_who_leaves_while_a_model_is_loaded_does_not_hold_it(models, monkeypatch):
+    loader, loaded = models
+    go, load = threading.Event(), pool.open_served
+
+    def slow(workspace, version, *, apart):
+        assert go.wait(60)
+        return load(workspace, version, apart=apart)
+
+    async def leave():
+        async with asyncio.timeout(0.1), loader.held(version()):
+            raise AssertionError("it is not loaded")
+
+    monkeypatch.setattr(pool, "open_served", slow)
+    with pytest.raises(TimeoutError):
+        asyncio.run(leave())
+    go.set()
+    until(lambda: loaded)
+    assert hold(loader, "t") == "t"
+    assert [one.users for one in loader._loaded.values()] == [0]
+
+
+def test_a_model_that_cannot_be_loaded_is_told_to_all_who_wait_and_tried_again(models, monkeypatch):
+    loader, _ = models
+    load = pool.open_served
+
+    def fail(_workspace, _version, *, apart):
+        raise ModelUnavailable("the base is gone")
+
+    monkeypatch.setattr(pool, "open_served", fail)
+    with ThreadPoolExecutor(4) as threads:
+        for one in [threads.submit(hold, loader, "t") for _ in range(4)]:
+            with pytest.raises(ModelUnavailable, match="the base is gone"):
+                one.result(60)
+    monkeypatch.setattr(pool, "open_served", load)
+    assert hold(loader, "t") == "t"
+
+
+def test_twenty_tasks_with_room_for_three_lose_no_request(models):
+    """Each is answered by its own model, and never are more than four there."""
+    loader, loaded = models
+
+    def ask(number):
+        task = f"t{number * 7 % 20}"
+        with loader.using(version(task)) as model:
+            assert sum(not one.closed for one in loaded) <= 4
+            time.sleep(0.001)
+            return model.version.task == task and not model.closed
+
+    with ThreadPoolExecutor(16) as threads:
+        assert all(threads.map(ask, range(400)))
+    assert len(loaded) >= 20
 
 
 def test_a_pool_that_is_closed_frees_a_model_in_use_once(models):
@@ -121,6 +239,8 @@ def test_a_pool_that_is_closed_frees_a_model_in_use_once(models):
         loader.close()
         assert model.closed == 1
     assert model.closed == 1
+    with pytest.raises(EngineFault, match="the server stops"):
+        hold(loader, "t")
 
 
 # ---------------------------------------------------------------------- names

@@ -16,6 +16,7 @@ from inhouse import __version__
 from inhouse.api import errors
 from inhouse.api.caller import Access, Caller, require_guards
 from inhouse.api.deliveries import Deliverer
+from inhouse.api.draining import Drain
 from inhouse.api.invalid import on_invalid_request
 from inhouse.api.middleware import Surrounding
 from inhouse.api.releasing import getting_ready, tending_canaries
@@ -89,14 +90,14 @@ def make_app(
     Args:
         hosts: names that requests may be addressed to; others are refused, so that a web page opened on this machine
             cannot reach the API by a name of its own (DNS rebinding).
-        caller: who makes all requests, and need show no key; None: whoever shows one.
+        caller: who makes all requests, and need show no key, nor wait in the queue; None: whoever shows one.
 
     Raises:
         ConfigError, ModelUnavailable, OutboundForbidden: a fallback of the settings cannot answer (see `Fallbacks`), or
             spans are to go where nothing may (see `spans_of`).
     """
     spans = spans_of(workspace.settings)
-    runtime, embedder, metrics = Runtime(workspace), Embedder(workspace.settings), Metrics()
+    runtime, embedder, metrics = Runtime(workspace, limited=caller is None), Embedder(workspace.settings), Metrics()
     fallbacks = Fallbacks(workspace, runtime)
     dispatcher = Dispatcher(workspace)
     shadows = Shadows(workspace, runtime, dispatcher)
@@ -134,14 +135,16 @@ def make_app(
     app.state.workspace, app.state.dispatcher = workspace, dispatcher
     app.state.runtime, app.state.traces, app.state.embedder = runtime, traces, embedder
     app.state.metrics, app.state.fallbacks = metrics, fallbacks
+    app.state.drain = drain = Drain(workspace.settings.serve.grace)
     for router in ROUTERS:
         require_guards(router.routes)
         app.include_router(router)
     app.add_middleware(Access, workspace=workspace, caller=caller)
     if spans is not None:
         app.add_middleware(WithinSpan, spans=spans)
-    app.add_middleware(Surrounding, hosts=hosts, most_bytes=most_bytes, ended=metrics.ended)
+    app.add_middleware(Surrounding, hosts=hosts, most_bytes=most_bytes, ended=metrics.ended, drain=drain)
     app.add_exception_handler(errors.ApiError, errors.on_api_error)
+    app.add_exception_handler(errors.ClientLeft, errors.on_left)
     app.add_exception_handler(InhouseError, errors.on_inhouse_error)
     app.add_exception_handler(RequestValidationError, on_invalid_request)
     app.add_exception_handler(HTTPException, errors.on_http_error)

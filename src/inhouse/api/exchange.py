@@ -14,7 +14,7 @@ from urllib.parse import quote
 from anyio import CancelScope
 from sqlalchemy.exc import SQLAlchemyError
 
-from inhouse.api.errors import ApiError
+from inhouse.api.errors import ApiError, ClientLeft
 from inhouse.api.shapes.chat import Head
 from inhouse.core import Prediction, Trace
 from inhouse.deploy import LIKELIEST, Answered, Ask, Chosen, Fallbacks, Fell, Options
@@ -23,6 +23,7 @@ from inhouse.store.database import now
 from inhouse.store.trace_writer import TraceWriter
 
 LEFT = "the client left"
+NOT_KEPT = "the trace of this answer could not be kept: `monitor` will not count it, and feedback on it is refused"
 TRIMMED = "the input is longer than the model reads: the parts that matter most were read"
 
 _log = logging.getLogger("inhouse")
@@ -57,6 +58,8 @@ class Exchange:
         """Keep a Trace of what happens inside, whatever happens."""
         try:
             yield
+        except ClientLeft:
+            raise
         except Exception as error:
             self.failed(error)
             raise
@@ -65,7 +68,7 @@ class Exchange:
                 await self.keep(writer)
 
     async def keep(self, writer: TraceWriter) -> None:
-        """Store the Trace, once. That it cannot be stored is no reason to withhold an answer."""
+        """Store the Trace, once. That it cannot be stored is no reason to withhold an answer, which is told of it."""
         if self.kept:
             return
         self.kept = True
@@ -73,6 +76,7 @@ class Exchange:
             await asyncio.wrap_future(writer.add(self._trace()))
         except (InhouseError, SQLAlchemyError) as error:
             _log.warning("the trace of %s was not kept: %s", self.head.id, str(error).splitlines()[0])
+            self.warnings.append(NOT_KEPT)
 
     def heard(self) -> None:
         """Note when the first piece of the answer was there."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Callable, Collection
+from contextlib import nullcontext
 from ipaddress import AddressValueError, IPv6Address
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -12,7 +13,8 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from inhouse.api.errors import error_response
+from inhouse.api.draining import WATCHED, Drain
+from inhouse.api.errors import STOPPING_RETRY_S, error_response
 from inhouse.api.telemetry import Done
 
 ANY_HOST = "*"
@@ -31,6 +33,7 @@ class Surrounding:
         hosts: names that requests may be addressed to, in lower case, an IPv6 address in brackets; `ANY_HOST` for all.
         most_bytes: how large a body may be, by method and path.
         ended: is told of each request at its end; a status of 0: the client left before there was one.
+        drain: once it has begun, requests are refused but those of who watches the server.
     """
 
     def __init__(
@@ -38,9 +41,10 @@ class Surrounding:
         app: ASGIApp,
         hosts: Collection[str],
         most_bytes: Callable[[str, str], int],
-        ended: Callable[[Done], None] = lambda _: None,
+        ended: Callable[[Done], None],
+        drain: Drain,
     ) -> None:
-        self._app, self._hosts, self._most_bytes, self._ended = app, hosts, most_bytes, ended
+        self._app, self._hosts, self._most_bytes, self._ended, self._drain = app, hosts, most_bytes, ended, drain
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass an HTTP request on, unless it is addressed to another host or too large."""
@@ -61,11 +65,13 @@ class Surrounding:
 
         try:
             most = self._most_bytes(scope["method"], scope["path"])
-            refusal = self._refusal(Headers(scope=scope), most)
+            watched = scope["path"] in WATCHED
+            refusal = self._refusal(Headers(scope=scope), most, watched=watched)
             if refusal is not None:
                 await refusal(scope, receive, named)
                 return
-            await self._app(scope, _measured(receive, most), named)
+            with nullcontext() if watched else self._drain.counted():
+                await self._app(scope, _measured(receive, most), named)
         except Exception:
             if not status:
                 fault = "inhouse failed on this request; the server's log says why"
@@ -74,13 +80,15 @@ class Surrounding:
         finally:
             self._ended(Done.of(scope, name, status, time.perf_counter() - begun, model))
 
-    def _refusal(self, headers: Headers, most: int) -> JSONResponse | None:
+    def _refusal(self, headers: Headers, most: int, *, watched: bool) -> JSONResponse | None:
         """What its head alone is refused for."""
         host, length = headers.get("host", ""), headers.get("content-length", "0")
         if ANY_HOST not in self._hosts and name_of(host) not in self._hosts:
             return error_response(400, f"this server is not reached as {host[:100]!r}", code="invalid_host")
         if length.isdecimal() and int(length) > most:
             return error_response(413, _too_large(most))
+        if self._drain.begun and not watched:
+            return error_response(503, "the server stops", code="stopping", retry_s=STOPPING_RETRY_S)
         return None
 
 

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import socket
 from pathlib import Path
+from types import FrameType
 
 import uvicorn
 
 from inhouse.api.app import make_app
+from inhouse.api.draining import Drain
 from inhouse.api.middleware import ANY_HOST
 from inhouse.api.telemetry import json_logging
 from inhouse.api.tls import tls_files
 from inhouse.core import Reporter
+from inhouse.deploy import Runtime
 from inhouse.errors import InputError
 from inhouse.pipeline.jobs.keeper import workers_started
 from inhouse.store import Workspace, is_loopback, keys
+
+# What a request that had its time gets to tell its client so, and to keep its Trace.
+LAST_SECONDS = 5
 
 
 def serve(
@@ -61,12 +67,35 @@ def serve(
         log_config=json_logging() if settings.log == "json" else uvicorn.config.LOGGING_CONFIG,
         log_level="warning",
         access_log=False,
-        timeout_graceful_shutdown=10,
+        timeout_graceful_shutdown=LAST_SECONDS,
         ssl_certfile=None if tls is None else tls.certificate,
         ssl_keyfile=None if tls is None else tls.key,
     )
     with workers_started(workspace):
-        uvicorn.Server(config).run(sockets=[listener])
+        Draining(config, app.state.drain, app.state.runtime).run(sockets=[listener])
+
+
+class Draining(uvicorn.Server):
+    """Told to stop, it lets the requests under way end before it closes its door; told again, it stops at once."""
+
+    def __init__(self, config: uvicorn.Config, drain: Drain, runtime: Runtime) -> None:
+        super().__init__(config)
+        self._drain, self._runtime = drain, runtime
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """See `uvicorn.Server`: a signal came."""
+        if self._drain.begun:
+            super().handle_exit(sig, frame)
+            return
+        self._captured_signals.append(sig)
+        self._drain.begin()
+
+    async def on_tick(self, counter: int) -> bool:
+        """See `uvicorn.Server`: called ten times a second; whether the door is to be closed."""
+        if self._drain.late:
+            self._runtime.stop()
+        self.should_exit = self.should_exit or self._drain.done or self._drain.late
+        return await super().on_tick(counter)
 
 
 def _require_key(workspace: Workspace, host: str, listener: socket.socket) -> None:

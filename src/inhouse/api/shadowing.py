@@ -54,7 +54,8 @@ class Shadows:
             return
         began = time.perf_counter()
         try:
-            (answered,) = await self._runtime.answer(Ask(candidate, trace.inputs))
+            with self._runtime.place():
+                (answered,) = await self._runtime.answer(Ask(candidate, trace.inputs))
             prediction = answered.prediction
         except InhouseError as error:
             prediction = Prediction(target=None, error=error.what)

@@ -11,7 +11,7 @@ from fastapi.responses import StreamingResponse
 from starlette.datastructures import State
 from starlette.types import Receive, Scope, Send
 
-from inhouse.api.errors import error_body
+from inhouse.api.errors import error_body, status_of
 from inhouse.api.exchange import Exchange
 from inhouse.api.shapes.chat import event, none_among
 from inhouse.deploy import Answered, Ask, Piece, Runtime
@@ -89,7 +89,8 @@ async def told(
             raise
         exchange.failed(error)
         await exchange.keep(state.traces)
-        raise Broken(event(error_body(500, error.what, code="engine"))) from error
+        status, code = status_of(error)
+        raise Broken(event(error_body(status, error.what, code=code or "engine"))) from error
     exchange.ended(answers)
     await exchange.keep(state.traces)
     if none := none_among(answers):

@@ -21,7 +21,7 @@ from inhouse.engine.gguf_traits import traits_of
 from inhouse.engine.prompt_file import PromptFrame, frame_of
 from inhouse.engine.prompts import conversation
 from inhouse.engine.remote_engine import RemoteEngine, open_remote, unfenced
-from inhouse.errors import ConfigError, EngineFault, InhouseError, NotFound
+from inhouse.errors import ConfigError, EngineFault, InhouseError, NotFound, TimedOut
 from inhouse.store import Workspace
 from inhouse.store.settings import REMOTE, ReleaseSettings
 
@@ -135,12 +135,14 @@ class Fallbacks:
 
     async def _own(
         self, ask: Ask, release: ReleaseSettings
-    ) -> tuple[Answered | None, Because | None, EngineFault | None]:
+    ) -> tuple[Answered | None, Because | None, InhouseError | None]:
         """The version's answer, why it will not do, and the fault where there is none."""
         patience = None if release.fallback == "review" else release.fallback_after
         try:
             async with asyncio.timeout(patience):
                 (answered,) = await self._runtime.answer(ask)
+        except TimedOut as error:
+            return None, "late", error
         except TimeoutError:
             return None, "late", None
         except EngineFault as error:

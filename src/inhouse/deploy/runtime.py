@@ -3,30 +3,77 @@
 from __future__ import annotations
 
 import asyncio
-import threading
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+import math
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing, contextmanager
 from dataclasses import replace
 
 from inhouse.core import ModelVersion
 from inhouse.deploy.asking import Ask, Piece
-from inhouse.deploy.pool import Pool
-from inhouse.deploy.served import Answered
-from inhouse.errors import EngineFault
+from inhouse.deploy.pool import Loaded, Pool, room_for_models
+from inhouse.deploy.served import Answered, Served
+from inhouse.engine.protocol import NOBODY_WAITS
+from inhouse.errors import EngineFault, Overloaded, Stopping, TimedOut
 from inhouse.store import Workspace
 
 # Requests that are answered at the same time: as many as an engine's batch holds. The others wait.
 AT_ONCE = 64
 
+# Seconds that a refused client is told to wait: at most, and where nothing was answered yet (a model is being loaded).
+_LONGEST_S, _UNKNOWN_S = 60, 5
+
 
 class Runtime:
-    """The models of a workspace at work. Its threads only answer, so that nothing else waits for them."""
+    """The models of a workspace at work. Its threads only answer, so that nothing else waits for them.
 
-    def __init__(self, workspace: Workspace) -> None:
-        self._pool = Pool(workspace)
+    Args:
+        limited: by `serve.queue` and `serve.timeout`.
+    """
+
+    def __init__(self, workspace: Workspace, *, limited: bool = True) -> None:
+        settings = workspace.settings.serve
+        self._queue = settings.queue if limited else math.inf
+        self._timeout = settings.timeout if limited else None
+        self._pool = Pool(workspace, room_for_models(workspace))
         self._threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="inhouse-answer")
-        self._asked = 0  # answers that somebody waits for; only the event loop counts
+        self._stopped = False
+        # Of these only the event loop knows.
+        self._asked = 0  # answers that somebody waits for
+        self._ends: deque[float] = deque(maxlen=AT_ONCE + 1)  # when it began to be busy, then when answers ended
+        self._clocks = set[asyncio.Timeout]()  # of the requests under way
+
+    @contextmanager
+    def place(self, count: int = 1) -> Iterator[None]:
+        """Let a request in, with all the answers that it asks for, until the block ends.
+
+        Raises:
+            Overloaded: as many answers wait as `serve.queue` allows.
+        """
+        if (waiting := self._asked - AT_ONCE) >= self._queue:
+            wait = self._wait_s(waiting)
+            raise Overloaded(
+                f"{waiting} answers wait for their turn already", f"send the request again in {wait} s", retry_s=wait
+            )
+        if not self._asked:
+            self._ends.clear()
+            self._ends.append(time.monotonic())
+        self._asked += count
+        try:
+            yield
+        finally:
+            self._asked -= count
+            self._ends.extend([time.monotonic()] * count)
+
+    def _wait_s(self, waiting: int) -> int:
+        """Whole seconds until what waits now will have been begun, at the pace of the last answers."""
+        ended = len(self._ends) - 1
+        if ended < 1:
+            return _UNKNOWN_S
+        each = (time.monotonic() - self._ends[0]) / ended
+        return min(_LONGEST_S, max(1, math.ceil(waiting * each)))
 
     async def answer(self, ask: Ask, hear: Callable[[Piece], None] | None = None) -> tuple[Answered, ...]:
         """The answers to one request, as many as it asks for. Cancelled, it lets the model go at the next token.
@@ -38,43 +85,54 @@ class Runtime:
             InputError: the input is empty, or too long, or the engine cannot do what is wished.
             ModelUnavailable: the version cannot be loaded.
             EngineFault: the engine failed.
+            TimedOut: it was not answered within `serve.timeout` since its model was loaded.
+            Stopping: the server stops, and did not wait for it any longer.
         """
-        loop, left = asyncio.get_running_loop(), threading.Event()
+        left: Future[None] = Future()
+        try:
+            async with asyncio.timeout(None) as clock:
+                self._clocks.add(clock)
+                async with self._pool.held(ask.version) as loaded:
+                    clock.reschedule(self._deadline())
+                    return tuple(await asyncio.gather(*self._begun(ask, loaded, hear, left)))
+        except TimeoutError as error:
+            if not clock.expired():
+                raise
+            if self._stopped:
+                raise Stopping("the server stops") from error
+            raise TimedOut(
+                f"there was no whole answer within {self._timeout:g} s",
+                "ask for less at a time, or raise serve.timeout",
+            ) from error
+        finally:
+            self._clocks.discard(clock)
+            left.set_result(None)
+
+    def _deadline(self) -> float | None:
+        """Until when a request that begins now is to be answered."""
+        now = asyncio.get_running_loop().time()
+        if self._stopped:
+            return now
+        return None if self._timeout is None else now + self._timeout
+
+    def _begun(
+        self, ask: Ask, loaded: Loaded, hear: Callable[[Piece], None] | None, left: Future[None]
+    ) -> list[asyncio.Future[Answered]]:
+        """The answers that are being written; the model is held until the last one's thread has let it go."""
+        loop = asyncio.get_running_loop()
 
         def tell(piece: Piece) -> None:
             assert hear is not None
             loop.call_soon_threadsafe(hear, piece)
 
-        told = None if hear is None else tell
-        choices = [
-            loop.run_in_executor(self._threads, self._answer, ask, choice, told, left.is_set)
-            for choice in range(ask.count)
-        ]
-        self._asked += ask.count
-        try:
-            return tuple(await asyncio.gather(*choices))
-        finally:
-            left.set()
-            self._asked -= ask.count
+        def begun(choice: int) -> asyncio.Future[Answered]:
+            told = None if hear is None else tell
+            self._pool.use(loaded)
+            work = self._threads.submit(_answer, loaded.model, ask, choice, told, left)
+            work.add_done_callback(lambda _: self._pool.let_go(loaded))
+            return asyncio.wrap_future(work)
 
-    def _answer(
-        self, ask: Ask, choice: int, tell: Callable[[Piece], None] | None, left: Callable[[], bool]
-    ) -> Answered:
-        with self._pool.using(ask.version) as model:
-            question, options = model.question(ask.inputs), ask.options.of_choice(choice)
-            sent, told, last = 0, 0, None
-            with closing(model.stream(question, options, every_token=tell is not None)) as parts:
-                for text, state in parts:
-                    last = state if isinstance(state, Answered) else None
-                    if left():
-                        raise EngineFault("nobody waits for the answer any more")
-                    tokens = state.tokens if isinstance(state, Answered) else state or ()
-                    if tell is not None and len(text) > sent:
-                        new = [token for token in tokens[told:] if last is not None or token.start < len(text)]
-                        tell(Piece(text[sent:], choice, tuple(new)))
-                        sent, told = len(text), told + len(new)
-            assert last is not None
-            return replace(last, trimmed=question.trimmed)
+        return [begun(choice) for choice in range(ask.count)]
 
     def get_ready(self, version: ModelVersion) -> None:
         """Load a version before anybody asks for it.
@@ -89,6 +147,13 @@ class Runtime:
         """How many answers are being written, and how many wait for their turn."""
         return min(self._asked, AT_ONCE), max(0, self._asked - AT_ONCE)
 
+    def stop(self) -> None:
+        """End what is under way; it is told that the server stops. For the event loop."""
+        self._stopped = True
+        for clock in self._clocks:
+            if not clock.expired():
+                clock.reschedule(self._deadline())
+
     def memory(self) -> list[tuple[ModelVersion, int]]:
         """Bytes of memory that each loaded model holds in a process of its own, where it has one."""
         return self._pool.memory()
@@ -97,3 +162,21 @@ class Runtime:
         """Free every model; requests under way end with a fault."""
         self._pool.close()
         self._threads.shutdown(cancel_futures=True)
+
+
+def _answer(model: Served, ask: Ask, choice: int, tell: Callable[[Piece], None] | None, left: Future[None]) -> Answered:
+    """One answer, written in a thread."""
+    question, options = model.question(ask.inputs), ask.options.of_choice(choice)
+    sent, told, last = 0, 0, None
+    with closing(model.stream(question, options, every_token=tell is not None, left=left)) as parts:
+        for text, state in parts:
+            last = state if isinstance(state, Answered) else None
+            if left.done():
+                raise EngineFault(NOBODY_WAITS)
+            tokens = state.tokens if isinstance(state, Answered) else state or ()
+            if tell is not None and len(text) > sent:
+                new = [token for token in tokens[told:] if last is not None or token.start < len(text)]
+                tell(Piece(text[sent:], choice, tuple(new)))
+                sent, told = len(text), told + len(new)
+    assert last is not None
+    return replace(last, trimmed=question.trimmed)

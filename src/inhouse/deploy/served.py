@@ -17,6 +17,7 @@ from inhouse.core import ModelVersion, Outline, Prediction, calibrated_parts, re
 from inhouse.deploy.adapters import open_weights
 from inhouse.deploy.asking import LIKELIEST, Options, prompt_in
 from inhouse.deploy.bases import USUAL_TOKENS, BaseVersion
+from inhouse.deploy.size import size_of_files, size_of_model
 from inhouse.deploy.token_chances import Chances, TokenChance
 from inhouse.engine import Base, get_base, served_file
 from inhouse.engine.answers import AnswerForm, Question, answer_all, answer_form, as_prediction, doubtful
@@ -91,11 +92,15 @@ class Served(ABC):
 
     Args:
         version: with its input fields and labels.
+
+    Attributes:
+        size: bytes of memory that it takes at most, as reckoned from its files.
     """
 
     def __init__(self, version: ModelVersion) -> None:
         self.version = version
         self._fields = version.fields
+        self.size = 0
 
     def question(self, inputs: Mapping[str, str]) -> Question:
         """One input as it is asked.
@@ -117,7 +122,12 @@ class Served(ABC):
 
     @abstractmethod
     def stream(
-        self, question: Question, options: Options = LIKELIEST, *, every_token: bool = True
+        self,
+        question: Question,
+        options: Options = LIKELIEST,
+        *,
+        every_token: bool = True,
+        left: Future[None] | None = None,
     ) -> Generator[tuple[str, Answered | Tokens | None]]:
         """The text so far, again and again, with its tokens where they are asked for; with the last one the answer as a
         whole.
@@ -127,6 +137,7 @@ class Served(ABC):
         Args:
             options: for texts; a label or an object is the likeliest, and none until it is whole.
             every_token: False where nobody reads along: the whole alone.
+            left: done once nobody waits any more (see `StreamingEngine.stream`).
 
         Raises:
             InputError: the engine cannot do what is wished.
@@ -174,14 +185,15 @@ class Served(ABC):
 
         An evaluation sets the threshold and the calibrators, `forget` may put another file in the place of the first.
         """
-        if _weights(version) != _weights(self.version):
+        if not same_weights(version, self.version):
             return False
         self.version = version
         return True
 
 
-def _weights(version: ModelVersion) -> tuple[str, str, bool]:
-    return version.file_sha256, version.engine, version.exact
+def same_weights(one: ModelVersion, other: ModelVersion) -> bool:
+    """Whether the same file answers, in the same way."""
+    return (one.file_sha256, one.engine, one.exact) == (other.file_sha256, other.engine, other.exact)
 
 
 class ServedModel(Served):
@@ -198,9 +210,9 @@ class ServedModel(Served):
         base = self._base(workspace)
         self.template = ChatTemplate(base.folder, base.spec.end_of_turn)
         self.form = form_of(version)
-        self.engine: StreamingEngine = open_weights(
-            workspace, version, self._file(workspace, base), self.template.end_of_turn, apart=apart
-        )
+        gguf = self._file(workspace, base)
+        self.engine: StreamingEngine = open_weights(workspace, version, gguf, self.template.end_of_turn, apart=apart)
+        self.size = size_of_model(version.engine, gguf, exact=version.exact)
 
     def _base(self, workspace: Workspace) -> Base:
         """What it was made of, whose tokens it reads."""
@@ -240,14 +252,19 @@ class ServedModel(Served):
         return answer_all(self.engine, questions, self.form, self.template.decode, progress)
 
     def stream(
-        self, question: Question, options: Options = LIKELIEST, *, every_token: bool = True
+        self,
+        question: Question,
+        options: Options = LIKELIEST,
+        *,
+        every_token: bool = True,
+        left: Future[None] | None = None,
     ) -> Generator[tuple[str, Answered | Tokens | None]]:
         """See `Served.stream`."""
         whole = self._text if self.form.partial else self._fixed
-        return whole(question, options, every_token=every_token)
+        return whole(question, options, every_token=every_token, left=left)
 
     def _fixed(
-        self, question: Question, options: Options, *, every_token: bool
+        self, question: Question, options: Options, *, every_token: bool, left: Future[None] | None
     ) -> Generator[tuple[str, Answered | Tokens | None]]:
         """A label or an object. Where the input has a grammar of its own there is but the whole, as it may have to be
         asked twice."""
@@ -255,22 +272,23 @@ class ServedModel(Served):
         grammar = form.grammar_of(question.text)
         own = grammar is not form.grammar
         wishes = Wishes(form.max_tokens, grammar)
-        last, _ = yield from self._parts(question, wishes, options, silent=own or not every_token)
+        last, _ = yield from self._parts(question, wishes, options, silent=own or not every_token, left=left)
         prediction = as_prediction(last, len(question.prompt), form, self.template.decode)
         if own and prediction.error:
-            last, _ = yield from self._parts(question, replace(wishes, grammar=form.grammar), options, silent=True)
+            wishes = replace(wishes, grammar=form.grammar)
+            last, _ = yield from self._parts(question, wishes, options, silent=True, left=left)
             prediction = doubtful(as_prediction(last, len(question.prompt), form, self.template.decode))
         tokens = self._tokens(last, options)
         yield self.template.decode(last.ids), replace(self.judged(question.cited(prediction)), tokens=tokens)
 
     def _text(
-        self, question: Question, options: Options, *, every_token: bool
+        self, question: Question, options: Options, *, every_token: bool, left: Future[None] | None
     ) -> Generator[tuple[str, Answered | Tokens | None]]:
         """A text, written as the caller wants it."""
         grammar = None if options.schema is None else wished_grammar(options.schema)
         wishes = Wishes(self._room(question, options), grammar, options.sampling)
         stops = StopStrings(options.stop) if options.stop else NO_STOPS
-        last, end = yield from self._parts(question, wishes, options, stops, silent=not every_token)
+        last, end = yield from self._parts(question, wishes, options, stops, silent=not every_token, left=left)
         text = self.template.decode(last.ids)[:end]
         given = replace(last, finished=last.finished or end is not None)
         prediction = as_prediction(given, len(question.prompt), self.form, lambda _: text)
@@ -287,7 +305,14 @@ class ServedModel(Served):
         return min(self.form.max_tokens, options.most or self.form.max_tokens)
 
     def _parts(
-        self, question: Question, wishes: Wishes, options: Options, stops: StopStrings = NO_STOPS, *, silent: bool
+        self,
+        question: Question,
+        wishes: Wishes,
+        options: Options,
+        stops: StopStrings = NO_STOPS,
+        *,
+        silent: bool,
+        left: Future[None] | None,
     ) -> Generator[tuple[str, Tokens | None], None, tuple[Generation, int | None]]:
         """The answer as it grows, and at its end; with where its text is cut, if it is."""
         last, end, chances = None, None, Chances(self.template)
@@ -298,6 +323,7 @@ class ServedModel(Served):
                 grammar=wishes.grammar,
                 sampling=wishes.sampling,
                 every_token=not silent or stops is not NO_STOPS,
+                left=left,
             )
         ) as parts:
             for last in parts:
@@ -461,6 +487,7 @@ class ServedClassifier(Served):
     def __init__(self, workspace: Workspace, version: ModelVersion) -> None:
         super().__init__(version)
         self.classifier = open_classifier(workspace, version)
+        self.size = _classifier_size(workspace, version)
         self._waiting: SimpleQueue[tuple[Question, Future[Prediction]] | None] = SimpleQueue()
         self._worker = threading.Thread(target=self._work, name=f"answers of {version.name}", daemon=True)
         self._worker.start()
@@ -472,7 +499,12 @@ class ServedClassifier(Served):
         return self.classifier.answer(questions, progress)
 
     def stream(
-        self, question: Question, options: Options = LIKELIEST, *, every_token: bool = True
+        self,
+        question: Question,
+        options: Options = LIKELIEST,
+        *,
+        every_token: bool = True,
+        left: Future[None] | None = None,
     ) -> Generator[tuple[str, Answered | Tokens | None]]:
         """See `Served.stream`: a label comes as a whole."""
         answer: Future[Prediction] = Future()
@@ -547,6 +579,14 @@ def is_prompted(version: ModelVersion) -> bool:
 def is_shown_shots(version: ModelVersion) -> bool:
     """Whether a version is a fine-tuned causal model that is shown solved examples; its weights are another's."""
     return WEIGHTS in version.lineage
+
+
+def _classifier_size(workspace: Workspace, version: ModelVersion) -> int:
+    files = [workspace.blobs.path(version.file_sha256, CLASSIFIER)]
+    if version.engine != ENGINE and "encoder" in version.lineage:
+        encoder = get_base(version.lineage["encoder"], workspace.settings, sha256=version.lineage["encoder_sha256"])
+        files += encoder.folder.glob("*.safetensors")
+    return size_of_files(*files)
 
 
 def open_classifier(workspace: Workspace, version: ModelVersion) -> LabelClassifier | LinearClassifier:

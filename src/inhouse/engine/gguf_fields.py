@@ -88,6 +88,20 @@ def context_length(fields: dict[str, Any]) -> int:
     return min(int(named), LONGEST_CONTEXT)
 
 
+def cache_numbers(fields: dict[str, Any]) -> int:
+    """How many numbers a model with these fields keeps of each token that it has read: its keys and values."""
+    architecture = fields.get("general.architecture", "")
+
+    def fact(name: str, default: int) -> int:
+        value = fields.get(f"{architecture}.{name}", default)
+        return max(value) if isinstance(value, list) else int(value)
+
+    heads = max(1, fact("attention.head_count", 1))
+    width = fact("embedding_length", 0) // heads
+    keys, values = fact("attention.key_length", width), fact("attention.value_length", width)
+    return max(1, fact("block_count", 0) * fact("attention.head_count_kv", heads) * (keys + values))
+
+
 @contextmanager
 def _opened(path: Path) -> Iterator[_Reader]:
     try:

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from inhouse.engine.gguf_fields import cache_numbers, read_fields
 from inhouse.engine.protocol import (
     Generation,
     Grammars,
@@ -30,7 +31,10 @@ from inhouse.engine.quiet import settle
 from inhouse.engine.signal_stack import usual_signal_stack
 from inhouse.errors import EngineFault, ModelUnavailable
 
-CACHE_GIB = 1
+# Tokens of a block of the cache; of how many blocks it has at most, 24,576 tokens: 64 requests of 384; and its bytes.
+BLOCK = 32
+MOST_BLOCKS = 768
+MOST_CACHE = 2**30
 BATCHED_TOKENS = 2048
 SEQUENCES = 64
 # Letters of all grammars in one pipeline. It keeps every one that it ever compiled (some 50 bytes for each letter), and
@@ -357,7 +361,7 @@ def _unreadable(gguf: Path, error: Exception) -> ModelUnavailable:
 def _open(genai: Any, gguf: Path, told: dict[str, str]) -> Any:  # noqa: ANN401 - an untyped library
     """A pipeline with the model loaded."""
     scheduler = genai.SchedulerConfig()
-    scheduler.cache_size = CACHE_GIB
+    scheduler.num_kv_blocks = cache_blocks(gguf, exact=told.get("KV_CACHE_PRECISION") == "f16")[0]
     scheduler.enable_prefix_caching = True
     scheduler.max_num_batched_tokens = BATCHED_TOKENS
     scheduler.max_num_seqs = SEQUENCES
@@ -366,6 +370,16 @@ def _open(genai: Any, gguf: Path, told: dict[str, str]) -> Any:  # noqa: ANN401 
             return genai.ContinuousBatchingPipeline(str(gguf), scheduler, "CPU", told)
     except (RuntimeError, IndexError, ValueError) as error:
         raise _unreadable(gguf, error) from error
+
+
+def cache_blocks(gguf: Path, *, exact: bool) -> tuple[int, int]:
+    """How many blocks the cache of a model has, and the bytes of one.
+
+    Raises:
+        ModelUnavailable: there is no such file, or it is no GGUF file.
+    """
+    block = BLOCK * cache_numbers(read_fields(gguf)) * (2 if exact else 1)
+    return max(1, min(MOST_BLOCKS, MOST_CACHE // block)), block
 
 
 def _fault(error: BaseException) -> EngineFault:

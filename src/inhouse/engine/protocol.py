@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from itertools import repeat
 from queue import SimpleQueue
@@ -11,6 +12,8 @@ from typing import NamedTuple, Protocol
 from inhouse.errors import EngineFault
 
 Progress = Callable[[int], None]
+
+NOBODY_WAITS = "nobody waits for the answer any more"
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,10 +151,14 @@ class StreamingEngine(Engine, Protocol):
         grammar: Grammar | None = None,
         sampling: Sampling | None = None,
         every_token: bool = True,
+        left: Future[None] | None = None,
     ) -> Generator[Generation]:
         """One answer as it grows, for a thread that waits: each item holds the ids so far. See `submit`.
 
         One that stops waiting cancels the request.
+
+        Args:
+            left: done, by any thread, once nobody waits for the answer any more: then the thread need not either.
 
         Raises:
             EngineFault: the one that ended it.
@@ -159,6 +166,8 @@ class StreamingEngine(Engine, Protocol):
         box: SimpleQueue[Generation | EngineFault | None] = SimpleQueue()
         wishes = Wishes(max_new_tokens, grammar, sampling)
         ticket = self.submit(prompt, wishes, box.put, every_token=every_token)
+        if left is not None:
+            left.add_done_callback(lambda _: box.put(EngineFault(NOBODY_WAITS)))
         try:
             while (item := box.get()) is not None:
                 if isinstance(item, EngineFault):

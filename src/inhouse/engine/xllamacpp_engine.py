@@ -21,7 +21,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
-from inhouse.engine.gguf_fields import context_length, read_fields
+from inhouse.engine.gguf_fields import cache_numbers, context_length, read_fields
 from inhouse.engine.protocol import (
     Generation,
     Grammar,
@@ -377,17 +377,7 @@ def _in_blocks(work: Callable[[Asked], Answer], items: Sequence[Asked], progress
 
 def _sizes(header: dict[str, Any], *, exact: bool) -> tuple[int, int]:
     """The context of a slot and the number of slots, so that their cache keeps to CACHE_GIB (one slot always fits)."""
-    architecture = header.get("general.architecture", "")
-
-    def fact(name: str, default: int) -> int:
-        value = header.get(f"{architecture}.{name}", default)
-        return max(value) if isinstance(value, list) else int(value)
-
-    heads = max(1, fact("attention.head_count", 1))
-    width = fact("embedding_length", 0) // heads
-    keys, values = fact("attention.key_length", width), fact("attention.value_length", width)
-    numbers = fact("block_count", 0) * fact("attention.head_count_kv", heads) * (keys + values)
-    room = CACHE_GIB * 2**30 // max(1, numbers * (4 if exact else 2))
+    room = CACHE_GIB * 2**30 // (cache_numbers(header) * (4 if exact else 2))
     context = context_length(header)
     return context, max(1, min(SLOTS, room // context))
 

@@ -102,9 +102,13 @@ def epoch_versions(workspace: Workspace, run: str) -> list[EpochVersion]:
     ]
 
 
-def step_metrics(workspace: Workspace, run: str) -> Iterator[dict[str, float]]:
-    """What each step of a run measured, by OpenAI's names, with its `step`; without what was not measured there."""
-    for row in records.metrics_of(workspace, run):
+def step_metrics(workspace: Workspace, run: str, *, after: int = 0) -> Iterator[dict[str, float]]:
+    """What each step of a run measured, by OpenAI's names, with its `step`; without what was not measured there.
+
+    Args:
+        after: only of the steps behind this one.
+    """
+    for row in records.metrics_of(workspace, run, after=after):
         yield {"step": row["step"]} | {name: row[ours] for name, ours in FIGURES.items() if ours in row}
 
 

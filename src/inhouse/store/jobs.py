@@ -365,13 +365,13 @@ def events(workspace: Workspace, job: str, *, after: str = "", limit: int = 20) 
     return page_of([_event(row) for row in rows], limit)
 
 
-def last_step(workspace: Workspace, job: str) -> int:
-    """The newest step of which it was said what was measured; 0 where of none."""
+def last_measured(workspace: Workspace, job: str) -> dict[str, Any]:
+    """What was said last of what a step measured; empty where nothing was."""
     table = tables.job_events
     query = select(table.c.data).where(table.c.job == job, table.c.type == "metrics").order_by(table.c.id.desc())
     with workspace.database.read() as connection:
-        data = connection.scalar(query.limit(1))
-    return 0 if data is None else int(data["step"])
+        data: dict[str, Any] | None = connection.scalar(query.limit(1))
+    return data or {}
 
 
 def _event(row: RowMapping) -> Event:

@@ -42,6 +42,12 @@ class ServeSettings(BaseModel):
         pattern="^(https?://.+)?$",
         description="where spans for OpenTelemetry go: an OTLP receiver over HTTP, such as http://127.0.0.1:4318",
     )
+    queue: int = Field(default=256, ge=0, description="answers that may wait for their turn; more requests get a 429")
+    timeout: float = Field(default=300.0, gt=0.0, description="seconds that an answer may take, its turn awaited")
+    grace: float = Field(default=30.0, ge=0.0, description="seconds that requests have to end when the server stops")
+    memory: float = Field(
+        default=0.0, ge=0.0, description="GiB for loaded models; 0: half of what is free when the server starts"
+    )
     tls_cert: str = Field(default="", description="certificate with its chain, PEM; relative to the workspace")
     tls_key: str = Field(default="", description="its key, PEM, without a passphrase; relative to the workspace")
 

@@ -14,6 +14,7 @@ from starlette.datastructures import State
 from inhouse.api.caller import caller_of, require
 from inhouse.api.errors import ApiError
 from inhouse.api.exchange import Exchange
+from inhouse.api.leaving import while_waited_for
 from inhouse.api.shapes.chat import (
     DONE,
     ChatRequest,
@@ -46,11 +47,12 @@ async def chat_completions(body: ChatRequest, request: Request) -> JSONResponse 
     exchange = _begun(body, chosen, options)
     exchange.key = caller.key_id
     async with AsyncExitStack() as held:
+        held.enter_context(state.runtime.place(exchange.count))
         await held.enter_async_context(exchange.traced(state.traces))
         ask = _read(exchange, body)
         if body.stream:
             return EventStream(_events(state, exchange, ask, body), held.pop_all(), exchange)
-        answers = await exchange.answer(state.fallbacks, ask)
+        answers = await while_waited_for(request, exchange.answer(state.fallbacks, ask))
         exchange.ended(answers)
     if none := none_among(answers):
         raise none

@@ -15,6 +15,7 @@ from starlette.datastructures import State
 
 from inhouse.api.caller import caller_of, require
 from inhouse.api.exchange import Exchange
+from inhouse.api.leaving import while_waited_for
 from inhouse.api.shapes.chat import DONE, Head, event, none_among
 from inhouse.api.shapes.completions import CompletionRequest, chunk, last_chunk, usage_chunk, whole
 from inhouse.api.shapes.logprobs import check_chances
@@ -35,13 +36,14 @@ async def completions(body: CompletionRequest, request: Request) -> JSONResponse
     body.refuse_steering(chosen.version)
     exchanges = _begun(body, chosen, _options(body, chosen.version))
     async with AsyncExitStack() as held:
+        held.enter_context(state.runtime.place(body.count * len(exchanges)))
         for exchange in exchanges:
             exchange.key = caller.key_id
             await held.enter_async_context(exchange.traced(state.traces))
         asks = [_read(exchange) for exchange in exchanges]
         if body.stream:
             return EventStream(_events(state, exchanges, asks, body), held.pop_all(), exchanges[0])
-        answers = await _all(state, exchanges, asks)
+        answers = await while_waited_for(request, _all(state, exchanges, asks))
         for exchange, of_prompt in zip(exchanges, answers, strict=True):
             exchange.ended(of_prompt)
     for of_prompt in answers:

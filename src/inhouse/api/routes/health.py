@@ -23,8 +23,10 @@ async def health() -> dict[str, str]:
 
 @router.get("/ready")
 async def ready(request: Request) -> dict[str, str]:
-    """Whether requests should be sent here: the database can be read, and traces are kept."""
+    """Whether requests should be sent here: it does not stop, the database can be read, and traces are kept."""
     state = request.app.state
+    if state.drain.begun:
+        raise ApiError(503, "the server stops", code="not_ready")
     try:
         await run_in_threadpool(keys.every, state.workspace)
     except (InhouseError, SQLAlchemyError) as error:

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from inhouse.api.errors import ApiError
 from inhouse.api.shapes.times import unix
 from inhouse.pipeline.jobs.naming import ORGANIZATION, slug_of
+from inhouse.store.database import now
 from inhouse.store.jobs import Event, Job, JobCheckpoint
 
 PAUSE = "pause"
@@ -148,6 +149,9 @@ def job_object(job: Job) -> dict[str, Any]:
     request, result = job.request, job.result or {}
     taken = {**request["hyperparameters"], **result.get("hyperparameters", {})}
     expected = result.get("estimated_finish") if status_of(job) == "running" else None
+    expected = (
+        expected if expected and expected > now() else None
+    )  # the training was done: what follows is not foreseen
     return {
         "id": job.id,
         "object": "fine_tuning.job",

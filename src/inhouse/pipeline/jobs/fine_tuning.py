@@ -5,13 +5,13 @@ Each step looks whether it was done before, as the process may be killed at any 
 
 from __future__ import annotations
 
+import base64
 import tempfile
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from inhouse.clean import summary
 from inhouse.core import Evaluation, Silent, Task, TrainResult, TrainSection, counted
 from inhouse.errors import (
     Busy,
@@ -24,22 +24,26 @@ from inhouse.errors import (
     TooFewExamples,
 )
 from inhouse.pipeline.adding import prepare, store_data, wishes_of
+from inhouse.pipeline.epochs import epoch_versions, results_csv, step_metrics
 from inhouse.pipeline.evaluating import evaluate
-from inhouse.pipeline.jobs.naming import claim_task, model_name, reference_of
+from inhouse.pipeline.jobs.naming import checkpoint_name, claim_task, model_name, reference_of
 from inhouse.pipeline.jobs.progress import Teller
 from inhouse.pipeline.jobs.validate import Method, check_file
 from inhouse.pipeline.preparation import brought
 from inhouse.pipeline.training import train
 from inhouse.pipeline.whole import clean_safely
-from inhouse.store import Workspace, database, files, jobs, model_names, records
+from inhouse.store import Workspace, audit, database, files, jobs, model_names, records
 from inhouse.store.jobs import Job
 from inhouse.train import usual_rate
 
-RESULTS = "fine-tune-results"
+# As many last epochs as OpenAI's service keeps.
+KEPT_EPOCHS = 3
+RESULTS, RESULTS_NAME = "fine-tune-results", "step_metrics.csv"
 TRAINING, VALIDATION = "training_file", "validation_file"
 # A rate that is sent where a multiplier belongs is far below any multiplier.
 _A_RATE = 0.01
 _MOST_RATE = 0.1
+_MOST_NAME = 200
 
 
 class _Fault(Exception):
@@ -59,7 +63,8 @@ def fine_tune(workspace: Workspace, job: Job) -> None:
     """
     work = _Work(workspace, job)
     try:
-        work.do()
+        with audit.acting_as(f"job {job.id}"):  # whose it is, the log has from its making
+            work.do()
     except _Fault as fault:
         work.fail(fault.code, fault.message, fault.param)
     except (Busy, DiskFull):
@@ -99,8 +104,11 @@ class _Work:
             reporter = Teller(self.workspace, self.job, task, self.result)
             if not records.latest_dataset(self.workspace, task):
                 self.add(task, reporter)
+            self.tell_data(task)
             self.clean(task)
-            self.name(self.train(task, reporter), reporter)
+            trained = self.train(task, reporter)
+            self.name_checkpoints(trained)
+            self.name(trained)
         if "verdict" not in self.result:
             self.judge(task)
         self.tell("The job has successfully completed")
@@ -176,25 +184,21 @@ class _Work:
             wishes = wishes_of((), (), "", None, "")
             prepared = prepare(self.workspace, there, [training], reporter, test=test, wishes=wishes)
             wished = prepared.task.model_copy(update={"base_model": base, "train": section})
-            added = store_data(self.workspace, replace(prepared, task=wished), reporter, drop_rare=True)
-        counts = ", ".join(f"{count} {split}" for split, count in added.counts.items())
-        self.tell(f"The files became the task {task} (kind {added.kind}): {counts} examples")
-        if test is not None:
+            store_data(self.workspace, replace(prepared, task=wished), reporter, drop_rare=True)
+
+    def tell_data(self, task: str) -> None:
+        """Say what became of the files."""
+        first = records.versions(self.workspace, task)[1]
+        counts = ", ".join(f"{count} {split}" for split, count in first.counts.items())
+        kind = self.workspace.load_task(task).kind
+        self.tell(f"The files became the task {task} (kind {kind}): {counts} examples")
+        if self.job.request[VALIDATION]:
             self.tell("The validation file is the task's test: the verdict rests on it, and nothing is chosen by it")
-        for number, why in (
-            (added.rejected, "cannot be used"),
-            (added.dropped, "set aside, as no other example has their answer"),
-            (added.leaking, "not learned from, as they stand in the validation file too"),
-        ):
-            if number:
-                self.tell(f"{counted(number, 'example')} {why}", warn=True)
 
     def linked(self, param: str, links: ExitStack) -> Path:
         """The content of a file under the name that it was uploaded by, by which reports call it."""
         folder = links.enter_context(tempfile.TemporaryDirectory(prefix="inhouse-"))
-        name = files.find_file(self.workspace, self.job.request[param]).filename
-        name = Path(name.replace("\\", "/")).name or param
-        link = Path(folder) / (name if name.endswith(".jsonl") else f"{name}.jsonl")
+        link = Path(folder) / _local_name(files.find_file(self.workspace, self.job.request[param]).filename or param)
         link.symlink_to(self.content(param).resolve())
         return link
 
@@ -206,10 +210,8 @@ class _Work:
             usual = usual_rate("lora", brought(base, self.workspace.settings, reporter).shape.hidden)
             wished["learning_rate"] = min(factor * usual, _MOST_RATE)
             if factor < _A_RATE or factor * usual > _MOST_RATE:
-                told = (
-                    f"learning_rate_multiplier {factor:g} gives the rate {wished['learning_rate']:.2g}: it multiplies"
-                )
-                self.tell(f"{told} the usual {usual:g}, and {_MOST_RATE} is the most", warn=True)
+                told = f"learning_rate_multiplier {factor:g} multiplies the usual rate, {usual:g} for this base"
+                self.tell(f"{told}: the rate is {wished['learning_rate']:.2g} ({_MOST_RATE} at most)", warn=True)
         objective = "dpo" if request["method"] == "dpo" else "sft"
         return TrainSection.model_validate(
             {
@@ -224,11 +226,12 @@ class _Work:
 
     def clean(self, task: str) -> None:
         """Drop exact duplicates, and what is nearly a test example."""
-        cleaned = clean_safely(self.workspace, task, Silent())
-        if cleaned.new_dataset is not None:
-            applied = summary(one for one in cleaned.findings if one.id in cleaned.applied)
-            what = ", ".join(f"{number} {check.replace('_', ' ')}" for check, number in sorted(applied.items()))
-            self.tell(f"{counted(cleaned.removed, 'example')} dropped: {what}", warn=True)
+        if records.latest_dataset(self.workspace, task) == 1:
+            clean_safely(self.workspace, task, Silent())
+        first, *cleaned = records.versions(self.workspace, task).values()
+        for version in cleaned:
+            dropped = sum(first.counts.values()) - sum(version.counts.values())
+            self.tell(f"{counted(dropped, 'example')} left out ({version.reason.replace('_', ' ')})", warn=True)
 
     # ------------------------------------------------------------------ the model
 
@@ -238,21 +241,42 @@ class _Work:
         Raises:
             _Fault: they differ: what would answer is not what was trained.
         """
-        trained = train(self.workspace, task, reporter)
-        reporter.tell(trained.recipe["steps"] or trained.steps, ended=trained.run)
+        trained = train(self.workspace, task, reporter, keep_epochs=KEPT_EPOCHS)
+        reporter.ended(trained.run, trained.steps)
         self.note(run=trained.run)
         if not trained.parity.passed:
             told = f"The model failed the parity gate and is not served: {trained.parity.reason}"
             raise _Fault("parity_failed", told)
         return trained
 
-    def name(self, trained: TrainResult, reporter: Teller) -> None:
-        """Give the version its name, by which it answers from then on."""
-        name, number = model_name(self.job), int(trained.model_version.rpartition("@")[2])
+    def name_checkpoints(self, trained: TrainResult) -> None:
+        """Name the versions of the last epochs; and the model itself by its step, where an epoch ended there."""
+        kept = {
+            one.step: (one.version.number, one.metrics)
+            for one in epoch_versions(self.workspace, trained.run)
+            if one.version.parity.passed
+        }
+        best = records.metrics_of(self.workspace, trained.run, after=trained.best_step - 1)[:1]
+        if best and "epoch" in best[0]:
+            metrics = next(step_metrics(self.workspace, trained.run, after=trained.best_step - 1))
+            kept[trained.best_step] = (_number(trained), metrics)
+        for step, (number, metrics) in sorted(kept.items()):
+            name = checkpoint_name(self.job, step)
+            model_names.add(self.workspace, name, trained.task, number, self.job.id)
+            jobs.add_checkpoint(self.workspace, self.job.id, step, name, metrics)
+            self.tell(f"Checkpoint created at step {step}: {name}")
+
+    def name(self, trained: TrainResult) -> None:
+        """Give the version its name, by which it answers from then on, and keep what its steps measured as a file."""
+        name, number = model_name(self.job), _number(trained)
+        table = results_csv(self.workspace, trained.run, trained.steps).encode("utf-8")
+        # Scripts written for OpenAI's service decode what is base64 there.
+        file = files.add_file(self.workspace, base64.b64encode(table), RESULTS_NAME, RESULTS, self.job.key)
         self.result.pop("estimated_finish", None)
         self.result |= {
             "fine_tuned_model": name,
             "trained_tokens": trained.trained_tokens,
+            "result_files": [file.id],
             "hyperparameters": self.taken(trained),
         }
         model_names.add(self.workspace, name, trained.task, number, self.job.id)
@@ -286,6 +310,17 @@ class _Work:
             self.tell(f"Evaluated: {verdict.decision}. {verdict.reason}", data=_report(evaluation))
             self.result["verdict"] = verdict.decision
         self.note(result=self.result)
+
+
+def _local_name(name: str) -> str:
+    """The name of an uploaded file as one that any disk takes, and that says how it is read."""
+    stem = name.replace("\\", "/").rpartition("/")[2].removesuffix(".jsonl")
+    return f"{stem.encode('utf-8')[:_MOST_NAME].decode('utf-8', 'ignore')}.jsonl"
+
+
+def _number(trained: TrainResult) -> int:
+    """The number of the version that a training made."""
+    return int(trained.model_version.rpartition("@")[2])
 
 
 def _report(evaluation: Evaluation) -> dict[str, Any]:

@@ -7,12 +7,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from inhouse.core import Bar, Silent
+from inhouse.pipeline.epochs import step_metrics
 from inhouse.store import Workspace, database, jobs, records
 from inhouse.store.jobs import Job
 
 # How often it is looked at what was measured.
 LOOK_SECONDS = 2.0
 _TRAINING = "training"
+_LOSSES = {"train_loss": "training", "valid_loss": "validation", "full_valid_loss": "full validation"}
 
 
 class Teller(Silent):
@@ -43,17 +45,23 @@ class Teller(Silent):
             self._run = found[-1]
             self.note(run=self._run)
 
-    def tell(self, total: int, *, ended: str = "") -> None:
-        """Tell the steps that were not told yet.
+    def tell(self, total: int) -> None:
+        """Tell the steps that were not told yet, but the newest, as a look may come to it.
 
         Args:
-            ended: the run, where it has ended; else the newest step is left for later, as a look may come to it.
+            total: how many steps are planned.
         """
-        run = ended or self._run
-        if not run:
-            return
-        rows = records.metrics_of(self._workspace, run, after=jobs.last_step(self._workspace, self._job.id))
-        for row in rows if ended else rows[:-1]:
+        if self._run:
+            self._tell(self._run, jobs.last_measured(self._workspace, self._job.id), total, left=1)
+
+    def ended(self, run: str, steps: int) -> None:
+        """Tell the steps that were not told yet of a run that has ended after so many."""
+        last = jobs.last_measured(self._workspace, self._job.id)
+        self._tell(run, last, last.get("total_steps", steps))
+
+    def _tell(self, run: str, last: Mapping[str, Any], total: int, *, left: int = 0) -> None:
+        rows = list(step_metrics(self._workspace, run, after=last.get("step", 0)))
+        for row in rows[: len(rows) - left]:
             message, data = _told(row, total)
             jobs.tell(self._workspace, self._job.id, message, data=data, metrics=True)
 
@@ -90,10 +98,5 @@ class _Steps:
 
 def _told(row: Mapping[str, float], total: int) -> tuple[str, dict[str, Any]]:
     """The sentence of a step, and what was measured, as OpenAI's service tells them."""
-    step, loss = int(row["step"]), row.get("loss", row.get("train_loss"))
-    data: dict[str, Any] = {"step": step, "total_steps": total, "train_loss": loss}
-    message = f"Step {step}/{total}: training loss={loss:.2f}"
-    if "validation_loss" in row:
-        data["valid_loss"] = row["validation_loss"]
-        message += f", validation loss={row['validation_loss']:.2f}"
-    return message, data
+    losses = ", ".join(f"{what} loss={row[name]:.2f}" for name, what in _LOSSES.items() if name in row)
+    return f"Step {row['step']}/{total}: {losses}", {**row, "total_steps": total}
