@@ -295,19 +295,19 @@ def journey(tmp_path_factory, command, cli, tiny_gguf, encoder):
     )
     done = {}
 
-    def step(name, *arguments):
+    def step(name, *arguments):  # in a process of its own: what engines print must not stand beside the JSON
         done[name] = command(folder, *arguments, "--json")
 
     def quick(name, *arguments):  # in this process
         done[name] = cli(folder, *arguments, "--json")
 
-    step("init", "init", "intents", "--kind", "classify", "--base", tiny_gguf, "--instruction", "Name the intent.")
+    quick("init", "init", "intents", "--kind", "classify", "--base", tiny_gguf, "--instruction", "Name the intent.")
     quick("init again", "init", "intents")
     shorten(folder / "tasks" / "intents" / "task.toml")
     quick("train without data", "train", "intents")
-    step("add", "add", "intents", train, "--input", "text", "--target", "category", "--test", test)
+    quick("add", "add", "intents", train, "--input", "text", "--target", "category", "--test", test)
     quick("add again", "add", "intents", train, "--test", test)
-    step("clean", "clean", "intents")
+    quick("clean", "clean", "intents")
     quick("apply", "clean", "intents", "--apply", "safe")
     quick("apply nonsense", "clean", "intents", "--apply", "spelling")
     quick("promote nothing", "promote", "intents")
@@ -317,13 +317,13 @@ def journey(tmp_path_factory, command, cli, tiny_gguf, encoder):
     quick("promote", "promote", "intents")
     quick("force", "promote", "intents", "--force")
     quick("predict too early", "predict", "intents", new, "--out", root / "early.csv")
-    step("promote by force", "promote", "intents", "--force", "--reason", "trial for two weeks")
+    quick("promote by force", "promote", "intents", "--force", "--reason", "trial for two weeks")
     step("predict", "predict", "intents", new, "--out", root / "out.csv")
     quick("monitor", "monitor", "intents")
     serve_thirty(folder)
     quick("monitor traffic", "monitor", "intents")
-    step("rollback", "rollback", "intents")
-    step("status", "status")
+    quick("rollback", "rollback", "intents")
+    quick("status", "status")
     quick("doctor", "doctor")
     quick("models list", "models", "list")
     return folder, root, done

@@ -22,7 +22,7 @@ from inhouse.store.database import now
 TOWNS = ["Delft", "Ghent", "Bonn", "Lille", "Derby", "Turin"]
 
 
-def orders(count=60):
+def orders(count=40):
     return [
         {
             "mail": f"Hello, please send {n % 9 + 1} lamps to {TOWNS[n % 6]}. Order {n}.",
@@ -32,7 +32,7 @@ def orders(count=60):
     ]
 
 
-def letters(count=60):
+def letters(count=40):
     return [
         {
             "request": f"Customer {n} asks for {n % 9 + 1} lamps in {TOWNS[n % 6]}",
@@ -42,7 +42,7 @@ def letters(count=60):
     ]
 
 
-def chats(count=40):
+def chats(count=30):
     return [
         {
             "messages": [

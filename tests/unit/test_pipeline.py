@@ -139,11 +139,7 @@ def pair(tmp_path_factory, tiny_gguf, models_dir, environment, command, cli, one
     step("add", "intents", data, "--input", "text", "--target", "category")
     step("clean", "intents", "--apply", "safe")
     dice = random.Random()
-    for when in (
-        after_checkpoints(1, dice.uniform(0, 0.1)),
-        after_checkpoints(2, dice.uniform(0, 0.3)),
-        while_packaging,
-    ):
+    for when in (after_checkpoints(2, dice.uniform(0, 0.3)), while_packaging):
         pair.killed_at.append(kill_while_training(pair.theirs, environment, when))
     step("status")
     pair.commands["status while broken"] = pair.commands["status"]
@@ -157,7 +153,7 @@ def pair(tmp_path_factory, tiny_gguf, models_dir, environment, command, cli, one
 def test_a_killed_training_ends_as_an_unbroken_one(pair):
     ours, theirs = pair.python["train"], pair.commands["train"]
     assert pair.killed_at == sorted(pair.killed_at)
-    assert 0 < pair.killed_at[0] < pair.killed_at[1] < pair.killed_at[2] == ours["steps"]
+    assert 0 < pair.killed_at[0] < pair.killed_at[1] == ours["steps"]
     assert (ours["resumed"], theirs["resumed"]) == (False, True)
     same = ("recipe", "steps", "best_step", "trained_tokens", "validation_loss", "history", "parity", "stopped_because")
     assert {k: theirs[k] for k in same} == {k: ours[k] for k in same}

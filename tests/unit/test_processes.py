@@ -19,7 +19,8 @@ from inhouse.store import Workspace
 from inhouse.train import memory_needed
 from inhouse.train.processes import Processes, started_processes
 
-# Trains the tiny base of the folder; every process writes what it found to OUT.RANK.
+# Trains the tiny base of the folder once for each OUT:METHOD:OBJECTIVE:STOP_AT, one after the other; every process writes
+# what it found last to OUT.RANK. At STOP_AT steps it ends (0: never); below 0 the processes see no common folder.
 SCRIPT = """
 import json, sys
 from pathlib import Path
@@ -34,54 +35,61 @@ from inhouse.train.processes import started_processes
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
-folder, out, method, objective, stop_at = Path(sys.argv[1]), sys.argv[2], sys.argv[3], sys.argv[4], int(sys.argv[5])
+folder = Path(sys.argv[1])
 torch.set_num_threads(1)
 processes = started_processes()
 template = ChatTemplate(folder)
 words = {"card_arrival": "where is my card", "change_pin": "how do I change my pin", "refund": "refund please now"}
-wrong = "again" if objective == "dpo" else ""
-examples = tuple(
-    Example({"text": f"{text} {n}"}, label, f"{label}{n}", Provenance("f.csv", n + 2), rejected=wrong)
-    for n in range(9) for label, text in words.items()
-)
-splits = tuple("validation" if i % 6 == 5 else "train" for i in range(len(examples)))
-dataset = Dataset("t", 1, examples, splits)
-train = {"epochs": 3, "method": method, "batch_size": 5, "learning_rate": 0.003}
-task = Task.model_validate({"name": "t", "kind": "generate", "train": train})
-sides = [encode(dataset.of(s), template, system="", max_tokens=1024, pairs=True) for s in ("train", "validation")]
-recipe = make_recipe(task, dataset, sides[0], base_model="tiny", base_sha256="0", precision="float32")
 read = []
 original = AutoModelForCausalLM.from_pretrained
 AutoModelForCausalLM.from_pretrained = lambda *a, **k: read.append(1) or original(*a, **k)
-if processes.sharded:
-    trunk, adapters = loop.split_trunk(folder, "float32", recipe, processes)
-else:
-    model = load_model(folder, "float32")
-    adapters = attach(model, recipe.rank, recipe.alpha, recipe.seed, recipe.method)
-    trunk = loop.trunk_of(model, recipe.max_tokens)
-asked = []
-def scores(places):
-    asked.extend(places)
-    engine = TorchEngine.around(trunk.model, template.answer_ids)
-    given = engine.generate([sides[1][i].prompt for i in places], max_new_tokens=4)
-    return [sum(a == b for a, b in zip(g.ids, sides[1][i].answer)) / 4 for i, g in zip(places, given)]
-judge = None if processes.sharded or method == "full" else loop.Judge("share", scores)
-place = Path(out + (f".{processes.rank}" if stop_at < 0 else "")) / "checkpoint"
-if stop_at >= 0 or processes.main:
-    place.parent.mkdir(exist_ok=True)
-step, steps = iter(range(10**6)), {}
-result = loop.run_loop(
-    trunk, adapters, *sides, recipe, place, Silent(), processes=processes, judge=judge,
-    asked_to_stop=lambda: stop_at > 0 and processes.main and next(step) >= stop_at, keep_epochs=2,
-    watch=lambda step, measured: steps.setdefault(step, {}).update(measured),
-)
-kept = {step: sum(t.double().abs().sum().item() for t in load_file(file).values())
-        for step, file in kept_states(place.parent).items()}
-sums = {name: tensor.double().sum().item() for name, tensor in result.state.items()}
-found = {"count": processes.count, "sharded": processes.sharded, "history": result.position.history, "sums": sums,
-         "resumed": result.resumed, "trunk": type(trunk).__name__, "read": len(read), "asked": asked,
-         "kept": kept, "steps": steps}
-Path(f"{out}.{processes.rank}").write_text(json.dumps(found))
+
+def train(out, method, objective, stop_at):
+    read.clear()
+    wrong = "again" if objective == "dpo" else ""
+    examples = tuple(
+        Example({"text": f"{text} {n}"}, label, f"{label}{n}", Provenance("f.csv", n + 2), rejected=wrong)
+        for n in range(9) for label, text in words.items()
+    )
+    splits = tuple("validation" if i % 6 == 5 else "train" for i in range(len(examples)))
+    dataset = Dataset("t", 1, examples, splits)
+    wish = {"epochs": 3, "method": method, "batch_size": 5, "learning_rate": 0.003}
+    task = Task.model_validate({"name": "t", "kind": "generate", "train": wish})
+    sides = [encode(dataset.of(s), template, system="", max_tokens=1024, pairs=True) for s in ("train", "validation")]
+    recipe = make_recipe(task, dataset, sides[0], base_model="tiny", base_sha256="0", precision="float32")
+    if processes.sharded:
+        trunk, adapters = loop.split_trunk(folder, "float32", recipe, processes)
+    else:
+        model = load_model(folder, "float32")
+        adapters = attach(model, recipe.rank, recipe.alpha, recipe.seed, recipe.method)
+        trunk = loop.trunk_of(model, recipe.max_tokens)
+    asked = []
+    def scores(places):
+        asked.extend(places)
+        engine = TorchEngine.around(trunk.model, template.answer_ids)
+        given = engine.generate([sides[1][i].prompt for i in places], max_new_tokens=4)
+        return [sum(a == b for a, b in zip(g.ids, sides[1][i].answer)) / 4 for i, g in zip(places, given)]
+    judge = None if processes.sharded or method == "full" else loop.Judge("share", scores)
+    place = Path(out + (f".{processes.rank}" if stop_at < 0 else "")) / "checkpoint"
+    if stop_at >= 0 or processes.main:
+        place.parent.mkdir(exist_ok=True)
+    step, steps = iter(range(10**6)), {}
+    result = loop.run_loop(
+        trunk, adapters, *sides, recipe, place, Silent(), processes=processes, judge=judge,
+        asked_to_stop=lambda: stop_at > 0 and processes.main and next(step) >= stop_at, keep_epochs=2,
+        watch=lambda step, measured: steps.setdefault(step, {}).update(measured),
+    )
+    kept = {step: sum(t.double().abs().sum().item() for t in load_file(file).values())
+            for step, file in kept_states(place.parent).items()}
+    sums = {name: tensor.double().sum().item() for name, tensor in result.state.items()}
+    found = {"count": processes.count, "sharded": processes.sharded, "history": result.position.history, "sums": sums,
+             "resumed": result.resumed, "trunk": type(trunk).__name__, "read": len(read), "asked": asked,
+             "kept": kept, "steps": steps}
+    Path(f"{out}.{processes.rank}").write_text(json.dumps(found))
+
+for wanted in sys.argv[2:]:
+    *words_of_it, stop_at = wanted.rsplit(":", 3)
+    train(*words_of_it, int(stop_at))
 """
 ALONE = [sys.executable]
 LAUNCH = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2"]
@@ -94,16 +102,22 @@ def free_port() -> int:
         return int(one.getsockname()[1])
 
 
-def trained(command, folder: Path, out: Path, method: str, objective: str, stop_at: int = 0) -> list[dict]:
-    """What the processes of a training found."""
+def trained(command, folder: Path, *wanted: tuple[Path, str, str, int]) -> list[dict]:
+    """What the processes found in the last of some trainings, each with its method, objective and where it stops."""
+    out = wanted[-1][0]
     script = out.with_suffix(".py")
     script.write_text(SCRIPT)
     port = ["--main_process_port", str(free_port())] if command is not ALONE else []
     done = subprocess.run(
-        [*command, *port, str(script), str(folder), str(out), method, objective, str(stop_at)],
+        [*command, *port, str(script), str(folder), *(":".join(map(str, one)) for one in wanted)],
         capture_output=True, text=True, check=False, timeout=300, env={**os.environ, "OMP_NUM_THREADS": "1"},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
+    return found_in(out)
+
+
+def found_in(out: Path) -> list[dict]:
+    """What each process found in a training."""
     return [json.loads(file.read_text()) for file in sorted(out.parent.glob(f"{out.name}.[01]"))]
 
 
@@ -125,15 +139,24 @@ def assert_same(one: dict, other: dict) -> None:
         assert value == pytest.approx(other["sums"][name], abs=0.05), name
 
 
+@pytest.fixture(scope="module")
+def alone(tiny_base, tmp_path_factory):
+    """What one process finds, by method and objective."""
+    root = tmp_path_factory.mktemp("alone")
+    cases = [("lora", "dpo"), ("dora", "dpo"), ("full", "sft")]
+    trained(ALONE, tiny_base.folder, *((root / method, method, objective, 0) for method, objective in cases))
+    return {case: found_in(root / case[0])[0] for case in cases}
+
+
 @pytest.mark.parametrize(
     ("command", "method", "objective"),
     [(LAUNCH, "lora", "dpo"), (FSDP, "dora", "dpo"), (FSDP, "full", "sft")],
     ids=["copied, with pairs", "split, with pairs", "split, all weights"],
 )
-def test_two_processes_find_what_one_does_and_go_on_as_one(command, method, objective, tiny_base, tmp_path):
-    (alone,) = trained(ALONE, tiny_base.folder, tmp_path / "alone", method, objective)
-    trained(command, tiny_base.folder, tmp_path / "two", method, objective, stop_at=4)
-    one, other = trained(command, tiny_base.folder, tmp_path / "two", method, objective)
+def test_two_processes_find_what_one_does_and_go_on_as_one(command, method, objective, alone, tiny_base, tmp_path):
+    alone = alone[method, objective]
+    stops = ((tmp_path / "two", method, objective, stop_at) for stop_at in (4, 0))
+    one, other = trained(command, tiny_base.folder, *stops)
     assert one["history"] == other["history"]
     if one["asked"]:  # each wrote its share of a look's answers, and none is written twice
         looks = len(one["asked"]) // len(set(one["asked"]))
@@ -225,7 +248,7 @@ def test_split_weights_that_write_no_answers_are_told_and_make_another_recipe(tm
 
 def test_processes_that_do_not_see_one_folder_are_told_before_any_work(tiny_base, tmp_path):
     with pytest.raises(AssertionError, match="not all of the 2 processes see the checkpoint"):
-        trained(LAUNCH, tiny_base.folder, tmp_path / "two", "lora", "dpo", stop_at=-1)
+        trained(LAUNCH, tiny_base.folder, (tmp_path / "two", "lora", "dpo", -1))
     assert not list(tmp_path.rglob("*.json"))  # no reference was computed
 
 

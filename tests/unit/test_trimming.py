@@ -124,7 +124,7 @@ def test_any_text_is_whole_in_its_parts_and_gets_no_longer_than_the_room(texts, 
 def invoices(tmp_path_factory, tiny_gguf, tiny_base, cli, one_thread):
     """A task whose documents are twice as long as its model reads."""
     folder = tmp_path_factory.mktemp("trimming") / "work"
-    rows = [dict(zip(("text", "target"), document(i, lines=18), strict=True)) for i in range(60)]
+    rows = [dict(zip(("text", "target"), document(i, lines=18), strict=True)) for i in range(40)]
     file = write_csv(folder.parent / "invoices.csv", rows)
     assert cli(folder, "init", "t", "--kind", "extract", "--base", tiny_gguf).code == 0
     toml = folder / "tasks" / "t" / "task.toml"
@@ -148,7 +148,7 @@ def test_trimmed_documents_are_trained_evaluated_and_answered(invoices, cli, tmp
     version = registry.find_version(Workspace(invoices), "t", "latest")
     assert version.trimming is not None
     assert version.lineage["recipe"]["trim"] == "relevance"
-    evaluated = cli(invoices, "evaluate", "t", "--json")
+    evaluated = cli(invoices, "evaluate", "t", "--contender", "retrieval", "--json")
     assert evaluated.code == 0, evaluated.err
     registry.update_version(
         Workspace(invoices), version.model_copy(update={"parity": version.parity.model_copy(update={"passed": True})})
