@@ -369,6 +369,16 @@ def trained(
     return folder
 
 
+def add_candidate(trained: Path) -> None:
+    """Make `intents@2`, of the same file as `intents@1`, the candidate of a copy of `trained`."""
+    from inhouse.store import Workspace, registry
+
+    workspace = Workspace(trained)
+    registry.add_version(workspace, registry.find_version(workspace, "intents", 1))
+    registry.move_alias(workspace, "intents", registry.CANDIDATE, 2, action="evaluate")
+    workspace.close()
+
+
 @pytest.fixture
 def copy_of_trained(trained: Path, tmp_path: Path) -> Path:
     """A copy of `trained` to work in."""

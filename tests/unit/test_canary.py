@@ -6,6 +6,8 @@ import time
 from contextlib import contextmanager
 
 import pytest
+from conftest import add_candidate
+from servers import until
 from starlette.testclient import TestClient
 
 import inhouse
@@ -21,10 +23,7 @@ from inhouse.store.database import now
 @pytest.fixture
 def folder(copy_of_trained):
     """`intents@1` serves, `intents@2` of the same file is the candidate and has a third of the traffic."""
-    workspace = Workspace(copy_of_trained)
-    registry.add_version(workspace, registry.find_version(workspace, "intents", 1))
-    registry.move_alias(workspace, "intents", registry.CANDIDATE, 2, action="evaluate")
-    workspace.close()
+    add_candidate(copy_of_trained)
     set_share(copy_of_trained, 0.33)
     return copy_of_trained
 
@@ -56,15 +55,6 @@ def tend(workspace):
 def ask(client, user="", text="where is my card now"):
     body = {"model": "intents", "messages": [{"role": "user", "content": text}], **({"user": user} if user else {})}
     return client.post("/v1/chat/completions", json=body)
-
-
-def until(true, seconds=20.0):
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if true():
-            return True
-        time.sleep(0.02)
-    return False
 
 
 def keep(workspace, route, number, count, *, errors=0, reviews=0, **more):
@@ -118,7 +108,7 @@ def test_another_candidate_is_tried_on_others(workspace):
 
 def test_a_request_without_a_user_is_somebody_else_each_time(folder, monkeypatch):
     with running(folder, monkeypatch) as client:
-        assert until(lambda: ask(client).headers["x-inhouse-route"] == "canary")
+        until(lambda: ask(client).headers["x-inhouse-route"] == "canary", seconds=20)
         assert {ask(client, "anna").headers["x-inhouse-route"] for _ in range(5)} in ({"canary"}, {"champion"})
         routes = [ask(client).headers["x-inhouse-route"] for _ in range(40)]
         models = client.get("/v1/models/intents").json()
@@ -139,12 +129,12 @@ def test_a_candidate_that_fails_is_returned_at_once_and_stays_so_after_a_restart
 
     monkeypatch.setattr(Runtime, "answer", answer)
     with running(folder, monkeypatch) as client:
-        assert until(lambda: releases_state(folder) == releases.RUNNING)
+        until(lambda: releases_state(folder) == releases.RUNNING, seconds=20)
         for _ in range(400):
             ask(client)
             if releases_state(folder) == releases.RETURNED:
                 break
-        assert until(lambda: {ask(client).headers["x-inhouse-route"] for _ in range(20)} == {"champion"})
+        until(lambda: {ask(client).headers["x-inhouse-route"] for _ in range(20)} == {"champion"}, seconds=20)
     workspace = Workspace(folder)
     last = releases.last_canary(workspace, "intents")
     assert "requests to intents@2 were without a valid answer" in last.reason

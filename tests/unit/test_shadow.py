@@ -8,7 +8,8 @@ import time
 from contextlib import contextmanager
 
 import pytest
-from conftest import many_intents
+from conftest import add_candidate, many_intents
+from servers import until
 from sqlalchemy import select
 from starlette.testclient import TestClient
 
@@ -26,10 +27,7 @@ TEXTS = [row["text"] for row in many_intents(3)]
 @pytest.fixture
 def folder(copy_of_trained):
     """`intents@1` serves, and `intents@2` of the same file is the candidate, and a shadow."""
-    workspace = Workspace(copy_of_trained)
-    registry.add_version(workspace, registry.find_version(workspace, "intents", 1))
-    registry.move_alias(workspace, "intents", registry.CANDIDATE, 2, action="evaluate")
-    workspace.close()
+    add_candidate(copy_of_trained)
     file = copy_of_trained / "inhouse.toml"
     file.write_text(f"{file.read_text()}\n[tasks.intents]\nshadow = true\n")
     return copy_of_trained
@@ -54,19 +52,10 @@ def rows(folder):
     return found
 
 
-def until(true, seconds=20.0):
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if true():
-            return True
-        time.sleep(0.05)
-    return False
-
-
 def test_the_candidate_answers_unseen(folder):
     with running(folder) as client:
         answers = [ask(client, text) for text in TEXTS[:6]]
-        assert until(lambda: len(rows(folder)) == 6)
+        until(lambda: len(rows(folder)) == 6, seconds=20)
         listed = client.get("/metrics").text
     assert {a.headers["x-inhouse-model"] for a in answers} == {"intents@1"}
     assert {a.json()["inhouse"]["model_version"] for a in answers} == {"intents@1"}
@@ -91,7 +80,7 @@ def test_what_was_not_asked_as_usual_is_not_compared(folder):
         ask(client, TEXTS[0], max_tokens=3)
         ask(client, "  ")
         ask(client, TEXTS[1])
-        assert until(lambda: len(rows(folder)) == 1)
+        until(lambda: len(rows(folder)) == 1, seconds=20)
         time.sleep(0.3)
     assert len(rows(folder)) == 1
 
@@ -120,7 +109,7 @@ def test_it_waits_while_anybody_does(folder, monkeypatch):
         assert busy.wait(10)
         ask(client, TEXTS[0])
         slow.join()
-        assert until(lambda: len(rows(folder)) == 2)
+        until(lambda: len(rows(folder)) == 2, seconds=20)
     assert beside == [False, False]
 
 
@@ -137,7 +126,7 @@ def test_another_answer_and_none_are_told_apart(folder, monkeypatch, cli):
     monkeypatch.setattr(Runtime, "answer", answer)
     with running(folder) as client:
         assert [ask(client, text).status_code for text in TEXTS[:4]] == [200] * 4
-        assert until(lambda: len(rows(folder)) == 4)
+        until(lambda: len(rows(folder)) == 4, seconds=20)
     workspace = Workspace(folder)
     found = agreement(workspace, "intents")
     workspace.close()

@@ -24,6 +24,7 @@ from inhouse.deploy import Chosen, Dispatcher
 from inhouse.errors import InhouseError
 from inhouse.store import Workspace, audit, keys
 from inhouse.store.files import Sight
+from inhouse.store.jobs import Job
 
 # What anybody may ask: whether the server lives, which a supervisor must know without a secret.
 OPEN_PATHS = frozenset({"/health", "/ready"})
@@ -101,6 +102,10 @@ class Caller:
         """The files that it sees: those of the work that its scopes open; bound to tasks, those that it made."""
         purposes = tuple(purpose for purpose, scope in PURPOSES.items() if self.may(scope))
         return Sight(purposes, None if self.tasks is None else self.key_id)
+
+    def sees(self, job: Job) -> bool:
+        """Whether it sees a job: bound to tasks, those that it made."""
+        return self.tasks is None or job.key == self.key_id
 
     def require_everything(self) -> None:
         """Refuse a key that is bound to tasks what tells of all of them.

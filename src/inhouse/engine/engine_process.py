@@ -16,7 +16,6 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from queue import SimpleQueue
 from typing import Any
 
 import psutil
@@ -24,13 +23,10 @@ import psutil
 from inhouse.engine.protocol import (
     Generation,
     Grammar,
-    Grammars,
     Hear,
-    Progress,
     StreamingEngine,
     Ticket,
     Wishes,
-    of_each,
 )
 from inhouse.errors import EngineFault, ModelUnavailable
 
@@ -201,35 +197,6 @@ class EngineProcess(StreamingEngine):
         self._child.wait_until_ready()
         self._ready = True
         self._start_keeper()
-
-    def generate(
-        self,
-        prompts: Sequence[Sequence[int]],
-        *,
-        max_new_tokens: int,
-        grammar: Grammars = None,
-        progress: Progress | None = None,
-    ) -> list[Generation]:
-        """See `Engine.generate`."""
-        answers: list[Generation] = []
-        box: list[SimpleQueue[Generation | EngineFault | None]] = [SimpleQueue() for _ in prompts]
-        for prompt, one, hear in zip(prompts, of_each(grammar, len(prompts)), box, strict=False):
-            self.submit(prompt, Wishes(max_new_tokens, one), hear.put, every_token=False)
-        for told in box:
-            answer = told.get()
-            if not isinstance(answer, Generation):
-                raise answer or EngineFault("the model gave no answer")
-            answers.append(answer)
-            if progress is not None:
-                progress(len(answers))
-        return answers
-
-    def next_tokens(
-        self, prompts: Sequence[Sequence[int]], progress: Progress | None = None
-    ) -> tuple[list[int], list[float]]:
-        """See `Engine.next_tokens`."""
-        answers = self.generate(prompts, max_new_tokens=1, progress=progress)
-        return [a.ids[0] for a in answers], [a.logprob for a in answers]
 
     def submit(self, prompt: Sequence[int], wishes: Wishes, hear: Hear, *, every_token: bool) -> Ticket:
         """See `StreamingEngine.submit`."""

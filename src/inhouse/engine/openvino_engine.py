@@ -131,13 +131,6 @@ class OpenVinoEngine(StreamingEngine):
                 progress(len(answers))
         return answers
 
-    def next_tokens(
-        self, prompts: Sequence[Sequence[int]], progress: Progress | None = None
-    ) -> tuple[list[int], list[float]]:
-        """See `Engine.next_tokens`."""
-        answers = self.generate(prompts, max_new_tokens=1, progress=progress)
-        return [a.ids[0] for a in answers], [a.logprob for a in answers]
-
     def submit(self, prompt: Sequence[int], wishes: Wishes, hear: Hear, *, every_token: bool) -> Ticket:
         """See `StreamingEngine.submit`."""
         request = _Request(list(prompt), wishes, hear, every_token)

@@ -143,6 +143,35 @@ class StreamingEngine(Engine, Protocol):
         """
         ...
 
+    def generate(
+        self,
+        prompts: Sequence[Sequence[int]],
+        *,
+        max_new_tokens: int,
+        grammar: Grammars = None,
+        progress: Progress | None = None,
+    ) -> list[Generation]:
+        """See `Engine.generate`; each prompt is a request of its own."""
+        answers: list[Generation] = []
+        box: list[SimpleQueue[Generation | EngineFault | None]] = [SimpleQueue() for _ in prompts]
+        for prompt, one, hear in zip(prompts, of_each(grammar, len(prompts)), box, strict=False):
+            self.submit(prompt, Wishes(max_new_tokens, one), hear.put, every_token=False)
+        for told in box:
+            answer = told.get()
+            if not isinstance(answer, Generation):
+                raise answer or EngineFault("the model gave no answer")
+            answers.append(answer)
+            if progress is not None:
+                progress(len(answers))
+        return answers
+
+    def next_tokens(
+        self, prompts: Sequence[Sequence[int]], progress: Progress | None = None
+    ) -> tuple[list[int], list[float]]:
+        """See `Engine.next_tokens`."""
+        answers = self.generate(prompts, max_new_tokens=1, progress=progress)
+        return [a.ids[0] for a in answers], [a.logprob for a in answers]
+
     def stream(
         self,
         prompt: Sequence[int],

@@ -17,13 +17,10 @@ from typing import Any
 from inhouse.engine.choice import VLLM
 from inhouse.engine.protocol import (
     Generation,
-    Grammars,
     Hear,
-    Progress,
     StreamingEngine,
     Ticket,
     Wishes,
-    of_each,
 )
 from inhouse.engine.remote_engine import client_of, endpoint_of, host_of
 from inhouse.errors import EngineFault, ModelUnavailable
@@ -89,37 +86,6 @@ class VllmEngine(StreamingEngine):
             self._client.close()
             raise
         self._threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="inhouse-vllm")
-
-    def generate(
-        self,
-        prompts: Sequence[Sequence[int]],
-        *,
-        max_new_tokens: int,
-        grammar: Grammars = None,
-        progress: Progress | None = None,
-    ) -> list[Generation]:
-        """See `Engine.generate`."""
-
-        def whole(asked: tuple[Sequence[int], Wishes]) -> Generation:
-            *_, last = self.stream(asked[0], max_new_tokens=asked[1].most, grammar=asked[1].grammar, every_token=False)
-            return last
-
-        grammars = of_each(grammar, len(prompts))
-        asked = [(prompt, Wishes(max_new_tokens, one)) for prompt, one in zip(prompts, grammars, strict=False)]
-        answers: list[Generation] = []
-        with ThreadPoolExecutor(AT_ONCE) as waiting:  # not the threads that ask: these wait for them
-            for answer in waiting.map(whole, asked):
-                answers.append(answer)
-                if progress is not None:
-                    progress(len(answers))
-        return answers
-
-    def next_tokens(
-        self, prompts: Sequence[Sequence[int]], progress: Progress | None = None
-    ) -> tuple[list[int], list[float]]:
-        """See `Engine.next_tokens`."""
-        answers = self.generate(prompts, max_new_tokens=1, progress=progress)
-        return [a.ids[0] for a in answers], [a.logprob for a in answers]
 
     def submit(self, prompt: Sequence[int], wishes: Wishes, hear: Hear, *, every_token: bool) -> Ticket:
         """See `StreamingEngine.submit`."""

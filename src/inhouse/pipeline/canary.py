@@ -26,11 +26,15 @@ def tend(workspace: Workspace, task: str, get_ready: Callable[[ModelVersion], No
         get_ready: loads the candidate before it gets traffic.
     """
     share = workspace.settings.release(task).canary
+    running = releases.last_canary(workspace, task)
+    if running is not None and running.state != releases.RUNNING:
+        running = None
+    if not share and running is None:  # most tasks, each second
+        return 0.0
     champion, candidate = (
         registry.alias_number(workspace, task, alias) for alias in (registry.CHAMPION, registry.CANDIDATE)
     )
-    running = releases.last_canary(workspace, task)
-    if running is not None and running.state == releases.RUNNING:
+    if running is not None:
         if not (over := _over(running, share, champion, candidate)):
             began = time.monotonic()
             releases.weigh_canary(workspace, task, _weighed)

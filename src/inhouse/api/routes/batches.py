@@ -45,9 +45,7 @@ async def list_batches(
 ) -> dict[str, Any]:
     """The batches, newest first."""
     workspace, caller = request.app.state.workspace, caller_of(request)
-    found = await run_in_threadpool(
-        jobs.newest, workspace, "batch", after=after, limit=limit, matches=lambda job: _is_seen(job, caller)
-    )
+    found = await run_in_threadpool(jobs.newest, workspace, "batch", after=after, limit=limit, matches=caller.sees)
     data = [batch_object(job) for job in found.rows]
     return listed(data, has_more=found.has_more)
 
@@ -78,11 +76,6 @@ def _find(request: Request, batch: str) -> Job:
         job = jobs.find(request.app.state.workspace, batch, "batch")
     except NotFound:
         job = None
-    if job is None or not _is_seen(job, caller_of(request)):
+    if job is None or not caller_of(request).sees(job):
         raise NotFound(f"No batch found with id '{batch}'.")
     return job
-
-
-def _is_seen(job: Job, caller: Caller) -> bool:
-    """A key that is bound to tasks sees what it made itself."""
-    return caller.tasks is None or job.key == caller.key_id

@@ -86,7 +86,7 @@ async def list_jobs(request: Request, limit: _Limit = 20, after: str = "") -> di
         KIND,
         after=after,
         limit=limit,
-        matches=lambda job: _is_seen(job, caller) and _has(job, wanted),
+        matches=lambda job: caller.sees(job) and _has(job, wanted),
     )
     return listed([job_object(job) for job in found.rows], has_more=found.has_more)
 
@@ -178,12 +178,7 @@ def _find(request: Request, name: str) -> Job:
         job = jobs.find(request.app.state.workspace, name, KIND)
     except NotFound:
         job = None
-    if job is None or not _is_seen(job, caller_of(request)):
+    if job is None or not caller_of(request).sees(job):
         told = f"Could not find fine tune: {name}"
         raise ApiError(404, told, code="fine_tune_not_found", param="fine_tuning_job_id")
     return job
-
-
-def _is_seen(job: Job, caller: Caller) -> bool:
-    """A key that is bound to tasks sees what it made itself."""
-    return caller.tasks is None or job.key == caller.key_id

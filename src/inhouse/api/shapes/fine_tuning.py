@@ -148,10 +148,7 @@ def job_object(job: Job) -> dict[str, Any]:
     """A job as clients read it."""
     request, result = job.request, job.result or {}
     taken = {**request["hyperparameters"], **result.get("hyperparameters", {})}
-    expected = result.get("estimated_finish") if status_of(job) == "running" else None
-    expected = (
-        expected if expected and expected > now() else None
-    )  # the training was done: what follows is not foreseen
+    expected = result.get("estimated_finish", "") if status_of(job) == "running" else ""
     return {
         "id": job.id,
         "object": "fine_tuning.job",
@@ -167,7 +164,7 @@ def job_object(job: Job) -> dict[str, Any]:
         "fine_tuned_model": result.get("fine_tuned_model"),
         "finished_at": None if job.finished_at is None else unix(job.finished_at),
         "trained_tokens": result.get("trained_tokens"),
-        "estimated_finish": None if expected is None else unix(expected),
+        "estimated_finish": unix(expected) if expected > now() else None,  # what follows a training is not foreseen
         "error": job.error,
         "integrations": [],
         "metadata": request["metadata"],
