@@ -66,7 +66,7 @@ def _nobody_beats_floor(case: Case) -> Outcome | None:
     tests = len(case.expected)
     more = max(_more_tests(gain, tests, worth, len(case.over_floor)) for gain in open_yet)
     open_yet_told = f"{missed}, and {count(tests, 'example')} cannot tell"
-    if case.unasked:
+    if _rest_tells(case):
         return _ask_rest(case, case.leader, open_yet_told)
     todo = f"so add about {more:,} test examples, and more to learn from, then train and evaluate again"
     return Outcome("collect_more", case.leader, f"{open_yet_told}, {todo}", more, "test")
@@ -130,7 +130,7 @@ def _undecided(case: Case) -> Outcome:
     # Until then, who alone is fit serves.
     fit = [s.name for s in case.sides if s.fit]
     winner = fit[0] if len(fit) == 1 else case.leader
-    if case.unasked:
+    if _rest_tells(case):
         return _ask_rest(case, winner, _open_question(case, tuned, gain))
     more = _more_tests(gain, len(case.expected), case.metrics.min_gain, len(case.comparisons))
     todo = f"so add about {more:,} test examples and evaluate again"
@@ -138,6 +138,11 @@ def _undecided(case: Case) -> Outcome:
     if curve is not None and curve.rises:
         todo += f" (more training examples would help too: the learning curve still rises, {curve.told})"
     return Outcome("collect_more", winner, f"{_open_question(case, tuned, gain)}, {todo}", more, "test")
+
+
+def _rest_tells(case: Case) -> bool:
+    """Whether so many test examples were not asked that they would narrow an interval."""
+    return case.unasked > LEAST_MORE * len(case.expected)
 
 
 def _ask_rest(case: Case, winner: str, question: str) -> Outcome:
