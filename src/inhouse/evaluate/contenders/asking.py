@@ -8,8 +8,6 @@ from dataclasses import replace
 from functools import partial
 from math import ceil
 
-import numpy as np
-
 from inhouse.core import LeftOut, Prediction, Task, by_chance, spread
 from inhouse.errors import ModelUnavailable, UsageError
 from inhouse.evaluate.contenders.registry import (
@@ -24,7 +22,7 @@ from inhouse.evaluate.contenders.registry import (
     NotCompared,
 )
 from inhouse.evaluate.contenders.remote import remote
-from inhouse.scoring import f1_value
+from inhouse.evaluate.verdict.evidence import ContenderAnswers, on_validation
 
 # Questions that show what an answer takes, and training examples that show what learning takes.
 PROBED = 8
@@ -194,12 +192,10 @@ def _ask_more(
 
 def _on_validation(given: Field, one: Answers) -> float:
     """What the verdict chooses by."""
-    expected = [e.target for e in given.validation]
-    if given.task.metrics.primary == "macro_f1":
-        return f1_value([p.target for p in one.validation], expected)
-    scores = given.judging(given.validation, one.validation).scores[given.task.metrics.primary]
-    known = scores[~np.isnan(scores)]
-    return float(known.mean()) if len(known) else 0.0
+    primary = given.task.metrics.primary
+    judged = given.judging(given.validation, one.validation)
+    told = ContenderAnswers(one.name, one.fine_tuned, list(judged.answers), [], judged.scores.get(primary))
+    return on_validation(told, [e.target for e in given.validation], by_f1=primary == "macro_f1")
 
 
 def _is_other(given: Field, one: Contender) -> bool:
