@@ -269,12 +269,12 @@ class Parrot:
 TEXTS = Task.model_validate({"name": "t", "kind": "generate"})
 
 
-def by_heart(known, *, answers="a long answer to the question number"):
+def by_heart(known, *, answers="a long answer to the question number", max_tokens=999):
     rows = [example(i, f"{i} {answers}" if i % 10 else "the same long answer to several") for i in range(180)]
     given = bare_field(
         TEXTS, rows[:60], rows[60:120], rows[120:],
         template=Template(), make_tuned=lambda: Parrot([e.target for e in known(rows)]), make_base=lambda: Parrot([]),
-        max_tokens=999,
+        max_tokens=max_tokens,
     )  # fmt: skip
     one = Answers("fine-tuned", True, [], [Prediction(target="x")] * 60, 1.0)
     return beyond._by_heart(given, one, 1.0)
@@ -296,6 +296,15 @@ def test_a_model_that_writes_every_rest_has_learned_none_by_heart():
 
 def test_short_answers_are_not_probed():
     assert by_heart(lambda rows: rows, answers="no") is None
+
+
+def test_halves_that_are_too_long_for_the_model_are_not_probed():
+    assert by_heart(lambda rows: rows, max_tokens=10) is None
+    lengths = sorted(len(Template().text_ids(f"{i} a long answer to the question number")) for i in range(60))
+    assert lengths[0] < lengths[-1], "of which some fit"
+    found = [by_heart(lambda rows: rows, max_tokens=most) for most in range(10, 200)]
+    assert {one is None for one in found} == {True, False}
+    assert all(min(one.learned.n, one.unseen.n) >= beyond.LEAST for one in found if one is not None)
 
 
 # ---------------------------------------------------------------------- parts
