@@ -303,7 +303,7 @@ def _by_heart(given: Field, one: Answers, minutes: float) -> Memorised | None:
         return None
     again = replace(given)  # with models of its own, which it frees
     halved = ([those[i] for i in by_chance(those, count)] for those in (learned, unseen))
-    return memorised(again, *halved, LEAST)
+    return memorised(again, *halved, least=LEAST)
 
 
 def _metric(judging: Judging, examples: Sequence[Example], answers: Sequence[Prediction], metric: str) -> Metric:

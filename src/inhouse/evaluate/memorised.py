@@ -66,7 +66,7 @@ def long_enough(given: Field) -> tuple[list[Example], list[Example]]:
     )
 
 
-def memorised(given: Field, learned: Sequence[Example], unseen: Sequence[Example], least: int) -> Memorised | None:
+def memorised(given: Field, learned: Sequence[Example], unseen: Sequence[Example], *, least: int) -> Memorised | None:
     """Ask the tuned model and its base, through the files that serve.
 
     Args:
@@ -87,9 +87,7 @@ def memorised(given: Field, learned: Sequence[Example], unseen: Sequence[Example
 def _halves(given: Field, examples: Sequence[Example]) -> list[_Half]:
     found = []
     for example in examples:
-        inputs = example.inputs
-        if given.trimming is not None:
-            inputs = given.trimming(inputs, lambda text: len(given.template.text_ids(text)))
+        inputs = given.as_read(example.inputs)
         ids = given.template.text_ids(example.target)
         edge = len(ids) // 2
         prompt = given.template.prompt_ids(trained_messages(given.system, inputs, chat=given.task.input.chat))

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from inhouse.core import Prediction
-from inhouse.engine.prompts import prompted_messages
+from inhouse.engine.prompts import USUAL_FORM
 from inhouse.evaluate.contenders.generating import generate, room
 from inhouse.evaluate.contenders.registry import Field, contender
-from inhouse.evaluate.contenders.shots import bare_prompts, choose_shots
+from inhouse.evaluate.contenders.shots import bare_prompts, choose_shots, prompts_with
 
 
 @contender("prompted")
@@ -18,6 +18,6 @@ def prompted(given: Field) -> list[Prediction]:
 @contender("few-shot")
 def few_shot(given: Field) -> list[Prediction]:
     """As `prompted`, with solved training examples before the question."""
-    shots = choose_shots(given)
-    prompts = [given.template.prompt_ids(prompted_messages(given.task, i, shots)) for i in given.questions_read]
-    return generate(given, "base", "few-shot", prompts, room(given))
+    places = range(len(given.questions))
+    prompts = prompts_with(given, places, [choose_shots(given)] * len(places), USUAL_FORM, tell="few-shot")
+    return generate(given, "base", "few-shot", [prompts[place] for place in places], room(given))

@@ -148,9 +148,13 @@ class Field:
     @cached_property
     def questions_read(self) -> list[Mapping[str, str]]:
         """The questions as the base reads them, fine-tuned or prompted: trimmed where the fine-tuned one trims."""
+        return [self.as_read(e.inputs) for e in self.questions]
+
+    def as_read(self, inputs: Mapping[str, str]) -> Mapping[str, str]:
+        """An input as the base reads it."""
         if self.trimming is None:
-            return [e.inputs for e in self.questions]
-        return [self.trimming(e.inputs, lambda text: len(self.template.text_ids(text))) for e in self.questions]
+            return inputs
+        return self.trimming(inputs, lambda text: len(self.template.text_ids(text)))
 
     @property
     def questions(self) -> list[Example]:
