@@ -15,7 +15,6 @@ from inhouse.evaluate.contenders.registry import (
     NEEDED,
     PAID,
     QUICK,
-    WRITING,
     Answers,
     Contender,
     Field,
@@ -159,7 +158,7 @@ def _ask_more(
     if not any(one.sampled for one in answers.values()):
         return
     ahead = {name: _on_validation(given, answers[name]) for name, c in there.items() if not c.fine_tuned}
-    prompting = {name: value for name, value in ahead.items() if there[name].turn == WRITING}
+    prompting = {name: value for name, value in ahead.items() if there[name].prompts_base}
     wanted: dict[str, list[Field]] = {}
     if prompting:
         wanted[max(prompting, key=prompting.__getitem__)] = [_sample_of(given, SAMPLED_OF_BEST_PROMPT)]

@@ -9,13 +9,13 @@ from inhouse.evaluate.contenders.registry import Field, contender
 from inhouse.evaluate.contenders.shots import bare_prompts, choose_shots, prompts_with
 
 
-@contender("prompted")
+@contender("prompted", "the base model as it is, told what to do")
 def prompted(given: Field) -> list[Prediction]:
     """The untrained base with the instruction and the form of an answer: labels, JSON Schema or outline."""
     return generate(given, "base", "prompted", bare_prompts(given), room(given))
 
 
-@contender("few-shot")
+@contender("few-shot", "the base model, shown a few of your examples")
 def few_shot(given: Field) -> list[Prediction]:
     """As `prompted`, with solved training examples before the question."""
     places = range(len(given.questions))

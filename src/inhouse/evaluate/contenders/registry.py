@@ -257,6 +257,7 @@ class Contender:
     """How a contender is asked, for which kinds of task it can be, and in which `turn` where time is short.
 
     One that searches a prompt takes as long as the one that it is `like`, asked so many `searching` questions more.
+    `plain` says what it is to a reader who knows none of the names; `encodes`: it rests on the sentence encoder.
     """
 
     name: str
@@ -267,6 +268,13 @@ class Contender:
     turn: int = WRITING
     like: str = ""
     searching: int = 0
+    plain: str = ""
+    encodes: bool = False
+
+    @property
+    def prompts_base(self) -> bool:
+        """Whether it asks the base without training it."""
+        return self.turn == WRITING and not self.fine_tuned
 
 
 CONTENDERS: dict[str, Contender] = {}
@@ -274,17 +282,22 @@ CONTENDERS: dict[str, Contender] = {}
 
 def contender(
     name: str,
+    plain: str,
     *,
     fine_tuned: bool = False,
     kinds: tuple[Kind, ...] = ALL_KINDS,
     turn: int = WRITING,
     like: str = "",
     searching: int = 0,
+    encodes: bool = False,
 ) -> Callable[[Ask], Ask]:
-    """Register a contender under the name that reports use; it may raise `NotCompared`."""
+    """Register a contender under the name that reports use, with what it is in `plain` words; it may raise
+    `NotCompared`."""
 
     def register(ask: Ask) -> Ask:
-        CONTENDERS[name] = Contender(name, ask, fine_tuned, kinds, turn=turn, like=like, searching=searching)
+        CONTENDERS[name] = Contender(
+            name, ask, fine_tuned, kinds, turn=turn, like=like, searching=searching, plain=plain, encodes=encodes
+        )
         return ask
 
     return register

@@ -40,7 +40,12 @@ EXAMPLES: tuple[dict[str, object], ...] = (
 Prompts = Mapping[int, list[int]]
 
 
-@contender(NAME, like="few-shot", searching=ROWS * (len(WORDINGS) + len(EXAMPLES)))
+@contender(
+    NAME,
+    "the base model, asked in the way that did best of several",
+    like="few-shot",
+    searching=ROWS * (len(WORDINGS) + len(EXAMPLES)),
+)
 def prompted_best(given: Field) -> list[Prediction]:
     """The untrained base in the form of prompt that does best on validation examples."""
     if NAME not in given.tried:
