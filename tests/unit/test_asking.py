@@ -22,7 +22,7 @@ from inhouse.evaluate.contenders.recall import ask_once
 from inhouse.evaluate.contenders.registry import NEEDED, PAID, QUICK, WRITING, Contender
 from inhouse.evaluate.contenders.remote import remote
 from inhouse.pipeline.evaluating.answers import keep_answers
-from inhouse.scoring import summarise
+from inhouse.scoring import Judging, summarise
 from inhouse.store import Workspace, predictions
 
 
@@ -256,6 +256,18 @@ def test_a_few_answers_that_never_came_count_for_nothing(monkeypatch):
     assert summarise(given.judging(given.test, found.test), [e.target for e in given.test], "accuracy").value == 1.0
     assert any("10 of 320 requests got no answer" in note and "count for nothing" in note for note in given.notes)
     assert given.left_out == []
+
+
+def test_of_macro_f1_a_validation_example_without_an_answer_is_not_taken_for_a_wrong_one(monkeypatch):
+    class Skips(Vendor):
+        def answer(self, messages, **more):
+            return [RemoteAnswer(error="busy", lost=True), *super().answer(messages[1:], **more)]
+
+    for primary, there in (("accuracy", ["remote:x", "majority"]), ("macro_f1", ["majority"])):
+        given = with_remote(monkeypatch, Skips(), tests=300, **REMOTE)
+        task = given.task.model_copy(update={"metrics": given.task.metrics.model_copy(update={"primary": primary})})
+        given = replace(given, task=task, judging=Judging(task))
+        assert [a.name for a in ask_all(given)] == there
 
 
 def test_where_the_rest_of_the_test_gets_no_answer_the_sample_stands(monkeypatch):

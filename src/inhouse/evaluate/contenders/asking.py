@@ -279,10 +279,17 @@ def _answers_of(whole: Field, given: Field, one: Contender) -> Answers | LeftOut
     if not lost:
         return answers
     told = f"{len(lost):,} of {len(found):,} requests got no answer ({lost[0]})"
-    if len(lost) > MOST_LOST * len(found) or not all(
-        any(p.asked for p in part) for part in (found[:edge], found[edge:]) if part
-    ):
+    if len(lost) > MOST_LOST * len(found) or _untold(given, answers):
         whole.unfinished[one.name] = answers
         return LeftOut(contender=one.name, reason=f"{told}; what came is kept, and the next evaluation asks the rest")
     given.notes.append(f"{one.name}: {told}; they count for nothing, and the next evaluation asks them again")
     return answers
+
+
+def _untold(given: Field, answers: Answers) -> bool:
+    """Whether too little was answered to choose or to judge by, however few answers never came."""
+    validation = [p.asked for p in answers.validation]
+    whole = (
+        given.task.metrics.primary == "macro_f1"
+    )  # of all answers together: one that is missing would count as wrong
+    return answers.tested == 0 or (bool(validation) and not (all(validation) if whole else any(validation)))
