@@ -289,7 +289,6 @@ def _answers_of(whole: Field, given: Field, one: Contender) -> Answers | LeftOut
 def _untold(given: Field, answers: Answers) -> bool:
     """Whether too little was answered to choose or to judge by, however few answers never came."""
     validation = [p.asked for p in answers.validation]
-    whole = (
-        given.task.metrics.primary == "macro_f1"
-    )  # of all answers together: one that is missing would count as wrong
+    # It is a figure of all answers together, in which one that never came would count as wrong.
+    whole = given.task.metrics.primary == "macro_f1"
     return answers.tested == 0 or (bool(validation) and not (all(validation) if whole else any(validation)))
