@@ -36,13 +36,18 @@ def a_field(**changes):
 
 
 class Lazy:
-    """Takes a hundredth of a second for each question, and remembers how many it was asked at a time."""
+    """Takes a hundredth of a second for each question, and remembers how many it was asked at a time.
 
-    def __init__(self, each: float = 0.01) -> None:
+    It loads the base first, if there is something that it has no kept answer to.
+    """
+
+    def __init__(self, each: float = 0.01, *, loads: bool = False, kept: bool = False) -> None:
         self.asked: list[int] = []
-        self.each = each
+        self.each, self.loads, self.kept = each, loads, kept
 
     def __call__(self, given):
+        if self.loads and not self.kept:
+            given.make_base()
         self.asked.append(len(given.questions))
         time.sleep(self.each * len(given.questions))
         return [Prediction(target="a", confidence=0.5)] * len(given.questions)
@@ -94,11 +99,28 @@ def test_what_a_verdict_needs_is_asked_though_no_time_is_left(contenders):
     assert "inhouse advise t --minutes" in given.left_out[0].reason
 
 
-def test_some_can_be_asked_by_name(contenders):
-    given = a_field()
+@pytest.mark.parametrize("kept", [False, True])
+def test_beside_those_that_are_named_only_what_is_quick_or_kept_takes_part(contenders, kept):
+    given = a_field(make_base=lambda: None)
+    contenders["few-shot"] = Contender("few-shot", Lazy(0.0, loads=True, kept=kept), turn=WRITING)
+    del contenders["remote:x"]
     found = ask_all(given, ["prompted"])
-    assert [a.name for a in found] == ["fine-tuned", "prompted", "majority"]
-    assert "inhouse evaluate t --contender tfidf-linear" in given.left_out[0].reason
+    assert [a.name for a in found] == [
+        "fine-tuned",
+        "prompted",
+        "tfidf-linear",
+        "majority",
+        *(["few-shot"] if kept else []),
+    ]
+    assert len(given.left_out) == (not kept)
+    assert kept or "inhouse evaluate t --contender few-shot` asks it" in given.left_out[0].reason
+
+
+def test_where_nothing_can_be_judged_only_what_a_verdict_needs_is_asked(contenders):
+    given = a_field()
+    found = ask_all(given, pointless="two test examples stand in the training data")
+    assert [a.name for a in found] == ["fine-tuned", "majority"]
+    assert {one.reason for one in given.left_out} == {"two test examples stand in the training data"}
 
 
 def test_a_fine_tuned_kind_without_a_version_is_none_of_them(contenders):

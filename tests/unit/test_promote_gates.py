@@ -69,6 +69,7 @@ def test_what_is_made_of_a_version_is_promoted_where_the_verdict_names_it(
         task="t",
         number=2,
         contender=contender,
+        fine_tuned=False,
         lineage={"compared_with": "t@1"},
         evaluation={"verdict": verdict, "model_version": "t@2", "against_champion": None},
     )

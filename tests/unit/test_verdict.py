@@ -395,7 +395,7 @@ def test_without_a_fine_tuned_contender_the_alternatives_are_judged_alone() -> N
     assert (verdict.gain, verdict.low, verdict.high, verdict.p_value) == (None, None, None, None)
     assert verdict.reason == (
         "On 240 test examples tfidf-linear gave 180 right answers; "
-        "nothing was fine-tuned, so use tfidf-linear as it is."
+        "nothing was fine-tuned, so use tfidf-linear as it is, until a training is shown to do better."
     )
     short = judge(answers("tfidf-linear", first(180)), minimum=0.9, curve=flat)
     assert short.decision == "reject"

@@ -170,7 +170,7 @@ def _doubt(workspace: Workspace, version: ModelVersion) -> str:
     if verdict["decision"] == "adopt" and evaluation["model_version"] != version.name:
         return f"the verdict is for {evaluation['model_version']}, which is better on the validation examples"
     supported = verdict["decision"] == "adopt"
-    if "compared_with" in version.lineage:
+    if not version.fine_tuned:
         supported = (
             verdict["decision"] == "not_needed" and verdict["winner"] == version.contender
         ) or version.contender in verdict.get("also", ())

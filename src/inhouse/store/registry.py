@@ -35,7 +35,7 @@ def add_version(workspace: Workspace, version: ModelVersion) -> ModelVersion:
                 changed_at=version.created_at,
             )
         )
-        action = "make" if "compared_with" in version.lineage else "train"
+        action = "train" if version.fine_tuned else "make"
         audit.note_in(connection, action, version.name, {"contender": version.contender, "run": version.run})
     return version
 

@@ -72,7 +72,11 @@ def require_contenders(task: Task, names: Iterable[str]) -> None:
 
 
 def ask_all(
-    given: Field, names: Sequence[str] = (), budget: TimeBudget | None = None, command: str = "evaluate"
+    given: Field,
+    names: Sequence[str] = (),
+    budget: TimeBudget | None = None,
+    command: str = "evaluate",
+    pointless: str = "",
 ) -> list[Answers]:
     """Ask every contender; those that are not asked go to `given.left_out`, each with the reason.
 
@@ -81,24 +85,32 @@ def ask_all(
     best of those that prompt the base a larger sample. A remote one that fails is left out with a note.
 
     Args:
-        names: of those to ask, beside the fine-tuned ones and the floor, and these in whole; all where there are none.
+        names: of those to ask in whole. Of the others those take part that train in seconds, and those whose answers
+            are kept from before; all where no name is given.
         budget: for all of them; those that a verdict needs are asked whatever they take.
         command: of `inhouse`, that asks again with more time.
+        pointless: why nothing could be judged by the answers of any but those that a verdict needs; empty: they are
+            asked.
     """
     budget = budget or TimeBudget()
     there = [c for c in contenders_of(given.task) if not _is_other(given, c)]
     answers: dict[str, Answers] = {}
     skipped: list[LeftOut] = []
+    declined = set[str]()
     notes: dict[str, list[str]] = {}
     for one in sorted(there, key=lambda c: c.turn):
-        if reason := _unasked(given, one, names, budget, command):
+        if reason := _unasked(given, one, names, budget, command, pointless):
             skipped.append(reason)
             continue
         asked = _field_of(given, one, names)
+        if names and one.name not in names and one.turn not in (NEEDED, QUICK):
+            why = f"it was not asked for: {_again(given, command)} --contender {one.name}` asks it"
+            asked = asked.of_kept(why)
+            declined.add(why)
         found = _answers_of(given, asked, one)
         if isinstance(found, LeftOut):
             given.left_out.append(found)
-            if one.remote:
+            if one.remote and found.reason not in declined:
                 given.notes.append(f"{one.name} was not compared: {found.reason}")
         else:
             answers[one.name] = found
@@ -107,10 +119,9 @@ def ask_all(
             given.release("tuned")
     _ask_more(given, {c.name: c for c in there if c.name in answers}, answers, notes, budget)
     given.notes += [note for some in notes.values() for note in some]
-    if skipped:
-        without = ", ".join(one.contender for one in skipped)
-        given.notes.append(f"nothing is known of those that were not asked: {without}")
-        given.left_out += skipped
+    given.left_out += skipped
+    if unasked := [one.contender for one in given.left_out if one in skipped or one.reason in declined]:
+        given.notes.append(f"nothing is known of those that were not asked: {', '.join(unasked)}")
     return [answers[c.name] for c in there if c.name in answers]
 
 
@@ -157,7 +168,7 @@ def _ask_more(
     """
     if not any(one.sampled for one in answers.values()):
         return
-    ahead = {name: _on_validation(given, answers[name]) for name, c in there.items() if not c.fine_tuned}
+    ahead = {name: value_on_validation(given, answers[name]) for name, c in there.items() if not c.fine_tuned}
     prompting = {name: value for name, value in ahead.items() if there[name].prompts_base}
     wanted: dict[str, list[Field]] = {}
     if prompting:
@@ -189,7 +200,7 @@ def _ask_more(
             notes[name] = asked.notes if asked is not given else []
 
 
-def _on_validation(given: Field, one: Answers) -> float:
+def value_on_validation(given: Field, one: Answers) -> float:
     """What the verdict chooses by."""
     primary = given.task.metrics.primary
     judged = given.judging(given.validation, one.validation)
@@ -202,14 +213,20 @@ def _is_other(given: Field, one: Contender) -> bool:
     return one.fine_tuned and one.turn == NEEDED and one.name not in given.tuned_names
 
 
-def _unasked(given: Field, one: Contender, names: Sequence[str], budget: TimeBudget, command: str) -> LeftOut | None:
+def _again(given: Field, command: str) -> str:
+    return f"`inhouse {command} {given.task.name}"
+
+
+def _unasked(
+    given: Field, one: Contender, names: Sequence[str], budget: TimeBudget, command: str, pointless: str
+) -> LeftOut | None:
     """Why a contender is not asked; None where it is."""
     if one.turn == NEEDED:
         return None
-    again = f"`inhouse {command} {given.task.name}"
-    if names and one.name not in names:
-        return LeftOut(contender=one.name, reason=f"it was not asked for: {again} --contender {one.name}` asks it")
-    if budget.minutes is None:
+    if pointless:
+        return LeftOut(contender=one.name, reason=pointless)
+    free = bool(names) and one.name not in names and one.turn != QUICK  # or it does not take part
+    if budget.minutes is None or free:
         return None
     given.reporter.say(f"{one.name}: a few questions first, to see what all of them would take")
     minutes = seconds_for(_field_of(given, one, names), one) / 60 if budget.left else 0.0
@@ -220,7 +237,7 @@ def _unasked(given: Field, one: Contender, names: Sequence[str], budget: TimeBud
     return LeftOut(
         contender=one.name,
         reason=f"{takes}, and {_minutes(budget.left)} of {_minutes(budget.minutes)} were left: "
-        f"{again} --minutes {enough}` has room for it",
+        f"{_again(given, command)} --minutes {enough}` has room for it",
         minutes=minutes or None,
     )
 

@@ -197,6 +197,15 @@ class Field:
         }
         return replace(self, test=test, **lent, notes=[], embedded=self.vectors, lent=True)
 
+    def of_kept(self, why: str) -> Field:
+        """The same with no model to ask: who has not given every answer before takes no part, which is `why`."""
+
+        def refuse(*_: object) -> Any:  # noqa: ANN401 - it never gives anything back
+            raise NotCompared(why)
+
+        alone: dict[str, Any] = {"make_tuned": refuse, "make_base": refuse, "make_remote": refuse}
+        return replace(self, **alone, notes=[], embedded=self.vectors, lent=True)
+
     def close(self) -> None:
         """Free the models that were loaded."""
         for name in ("tuned", "classifier", "base"):

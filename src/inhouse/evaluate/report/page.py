@@ -115,7 +115,7 @@ def _context(data: ReportData) -> dict[str, Any]:
         "curves": curves(data),
         "rates": rates(data.steps),
         "accuracies": series(data.history, "validation_score"),
-        "metric_of_looks": metric_name(data.train.validation_metric or data.evaluation.primary_metric),
+        "metric_of_looks": metric_name((data.train and data.train.validation_metric) or data.evaluation.primary_metric),
         "reviews": _reviews([r for r in known.reviews if r.contender in sides]),
         "other_reviews": [r for r in known.reviews if r.contender not in sides],
         "other_calibrations": [c for c in known.calibrations if c.contender not in sides],

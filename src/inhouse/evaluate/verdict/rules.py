@@ -101,7 +101,11 @@ def _nothing_tuned(case: Case) -> Outcome | None:
     if case.tuned is not None:
         return None
     # Alone, it beats the floor and meets the bar, or an earlier rule had rejected it.
-    return Outcome("not_needed", case.other.name, f"nothing was fine-tuned, so use {called(case.other.name)} as it is")
+    return Outcome(
+        "not_needed",
+        case.other.name,
+        f"nothing was fine-tuned, so use {called(case.other.name)} as it is, until a training is shown to do better",
+    )
 
 
 def _adopt(case: Case) -> Outcome | None:
