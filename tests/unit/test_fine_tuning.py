@@ -259,6 +259,18 @@ def test_pause_resume_and_cancel_while_nobody_works_on_it(client, workspace):
     ]
 
 
+def test_a_running_job_that_is_paused_and_goes_on_is_running(client, workspace):
+    job = create(client, workspace)["id"]
+    jobs.lease(workspace, "me", ["fine-tune"])
+    jobs.change(workspace, job, status="running")
+    assert client.post(f"{JOBS}/{job}/pause").json()["status"] == "queued"
+    assert client.post(f"{JOBS}/{job}/resume").json()["status"] == "running"  # before its worker had let it go
+    jobs.release(workspace, job, "me")
+    assert client.get(f"{JOBS}/{job}").json()["status"] == "queued"  # until somebody works on it
+    jobs.lease(workspace, "you", ["fine-tune"])
+    assert client.get(f"{JOBS}/{job}").json()["status"] == "running"
+
+
 # ---------------------------------------------------------------------- what a job comes to
 
 
