@@ -316,6 +316,27 @@ def test_another_host_is_refused_in_the_shape_that_clients_read(server, host):
 
 
 @pytest.mark.parametrize(
+    "headers",
+    [
+        {"origin": "https://evil.example"},
+        {"origin": "null"},
+        {"origin": "http://127.0.0.1.evil.example:80"},
+        {"sec-fetch-site": "cross-site"},
+    ],
+)
+def test_a_page_of_another_site_cannot_send_a_file(server, headers):
+    """A form is sent by browsers without asking whether it may be."""
+    form = b'--x\r\ncontent-disposition: form-data; name="file"; filename="a"\r\n\r\n{}\r\n'
+    form += b'--x\r\ncontent-disposition: form-data; name="purpose"\r\n\r\nbatch\r\n--x--\r\n'
+    kind, kept = {"content-type": "multipart/form-data; boundary=x"}, server.raw("GET", "/v1/files")[2]["data"]
+    status, _, refused = server.raw("POST", "/v1/files", form, {**kind, **headers})
+    assert (status, refused["error"]["code"]) == (403, "cross_site")
+    assert server.raw("GET", "/v1/files")[2]["data"] == kept
+    for own in ({"origin": "http://localhost:3000"}, {"sec-fetch-site": "same-origin"}):
+        assert server.raw("POST", "/v1/files", form, {**kind, **own})[0] == 200
+
+
+@pytest.mark.parametrize(
     ("header", "name"),
     [
         ("127.0.0.1", "127.0.0.1"),
