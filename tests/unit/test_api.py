@@ -26,7 +26,7 @@ from inhouse.api import make_app
 from inhouse.api.errors import error_response
 from inhouse.api.middleware import name_of
 from inhouse.core import Feedback, Prediction
-from inhouse.deploy import ServedModel
+from inhouse.deploy import ServedModel, dispatch
 from inhouse.engine.chat_template import ChatTemplate
 from inhouse.errors import Busy, DiskFull, EngineFault, ModelUnavailable
 from inhouse.store import Workspace, registry, tables, traffic
@@ -649,6 +649,22 @@ def test_a_known_version_is_not_read_again(inside, monkeypatch):
     monkeypatch.setattr(Workspace, "load_task", None)
     for name in ("intents", "intents@1"):
         assert client.get(f"/v1/models/{name}").json()["root"] == "intents@1"
+
+
+def test_a_name_that_is_not_there_reads_no_version_again(inside, monkeypatch):
+    client, _ = inside
+    before = client.get("/v1/models").json()
+    monkeypatch.setattr(registry, "versions", None)
+    assert client.get("/v1/models").json() == before
+    told = client.post("/v1/chat/completions", json={**BODY, "model": "intens"}).json()["error"]
+    assert (told["code"], "Models here: intents, intents@1" in told["message"]) == ("model_not_found", True)
+
+
+def test_of_many_names_the_nearest_are_told():
+    named = [(f"task-{number}", None) for number in range(300)] + [("mail", None), ("mails", None)]
+    told = dispatch._nearest("mailz", named)
+    assert told.startswith("mail, mails, task-0, ")
+    assert told.endswith(", task-17 and 282 more")
 
 
 def test_a_loopback_address_of_ones_own(copy_of_trained, environment):

@@ -15,7 +15,7 @@ from sqlalchemy import insert
 
 from inhouse.core import Silent
 from inhouse.errors import Busy, NotFound, UsageError
-from inhouse.pipeline.jobs import worker
+from inhouse.pipeline.jobs import keeper, worker
 from inhouse.pipeline.jobs.child import do_job
 from inhouse.pipeline.jobs.worker import MOST_ATTEMPTS
 from inhouse.store import Workspace, database, jobs, tables
@@ -236,6 +236,19 @@ def test_a_job_waits_while_another_command_has_its_task(workspace, start_worker)
     assert start_worker().wait(60) == 0
     job = jobs.find(workspace, "a")
     assert (job.status, job.attempts) == ("completed", 0)
+
+
+def test_why_no_worker_starts_is_told_of_the_job_and_logged(workspace, monkeypatch, caplog):
+    queued(workspace, "a")
+    (workspace.paths.root / "inhouse.toml").write_text("threads = ")
+    monkeypatch.setattr(keeper, "LOOK_SECONDS", 0.02)
+    with keeper.workers_started(workspace):
+        wait_for(lambda: jobs.events(workspace, "a").rows)
+    (event,) = jobs.events(workspace, "a").rows
+    assert event.level == "warn"
+    assert event.message.startswith("The worker ended with status 3")
+    assert event.message in caplog.messages
+    assert "inhouse.toml" in event.message
 
 
 @pytest.mark.parametrize("command", ["sleep 60", "true"])

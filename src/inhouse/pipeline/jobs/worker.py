@@ -90,11 +90,13 @@ class _Child:
         self.process.stdin.close()
         self.said.close()
 
-    def last_line(self) -> str:
-        """The last thing that it wrote."""
-        self.said.seek(0)
-        lines = self.said.read().decode("utf-8", "replace").split("\n")
-        return next((line.strip() for line in reversed(lines) if line.strip()), "it said nothing")
+
+def last_line(said: IO[bytes]) -> str:
+    """The last thing that a process wrote: a line, and of an error of ours the remedy behind it."""
+    said.seek(0)
+    lines = [line.strip() for line in said.read().decode("utf-8", "replace").split("\n") if line.strip()]
+    begin = -2 if lines and lines[-1].startswith("-> ") else -1
+    return " ".join(lines[begin:]) or "it said nothing"
 
 
 class _Worker:
@@ -168,7 +170,7 @@ class _Worker:
 
     def _broke_off(self, child: _Child, job: Job) -> None:
         """Its process ended, and the job did not: it is begun again, and fails when that goes on."""
-        attempts, line = job.attempts + 1, child.last_line()
+        attempts, line = job.attempts + 1, last_line(child.said)
         child.kill()
         del self._children[job.id]
         self._reporter.warn(f"{job.id}: broke off (status {child.process.returncode}): {line}")
