@@ -128,6 +128,14 @@ def state_of(workspace: Workspace, task: str, which: str | int) -> tuple[int, st
     return None if row is None else (row.number, row.changed_at)
 
 
+def states(workspace: Workspace, task: str) -> dict[int, str]:
+    """When the record of each version of a task last changed, by number, oldest first."""
+    table = tables.model_versions
+    query = select(table.c.number, table.c.changed_at).where(table.c.task == task).order_by(table.c.number)
+    with workspace.database.read() as connection:
+        return {row.number: row.changed_at for row in connection.execute(query)}
+
+
 def alias_number(workspace: Workspace, task: str, alias: str) -> int | None:
     """The version number that an alias points to."""
     table = tables.aliases
