@@ -81,7 +81,7 @@ class Pool:
         """The same for the event loop."""
         asked = self._ask_for(version)
         try:
-            loaded = await asyncio.wrap_future(asked)
+            loaded = asked.result() if asked.done() else await asyncio.wrap_future(asked)
         except asyncio.CancelledError:
             if not asked.cancel():  # it was given meanwhile
                 asked.add_done_callback(self._give_back)

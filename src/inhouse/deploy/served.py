@@ -10,10 +10,11 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from queue import Empty, SimpleQueue
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, NamedTuple
 
 from inhouse.core import ModelVersion, Outline, Prediction, calibrated_parts, render_input
+from inhouse.core.queues import groups
 from inhouse.deploy.adapters import open_weights
 from inhouse.deploy.asking import LIKELIEST, Options, prompt_in
 from inhouse.deploy.bases import USUAL_TOKENS, BaseVersion
@@ -142,6 +143,16 @@ class Served(ABC):
         Raises:
             InputError: the engine cannot do what is wished.
         """
+
+    def soon(self, _inputs: Mapping[str, str]) -> Future[Answered] | None:
+        """The answer, of a model that answers in a thread of its own; None of one that is to be streamed.
+
+        Cancelled before its turn comes, it is not computed.
+
+        Raises (in the future):
+            InputError: see `question`.
+        """
+        return None
 
     @abstractmethod
     def close(self) -> None:
@@ -357,20 +368,23 @@ class ServedModel(Served):
 class _LookedUp:
     """Finds the passages, or else the solved examples, of a frame that belong to a question.
 
+    Attributes:
+        size: bytes of memory that its encoder takes at most.
+
     Raises:
         ModelUnavailable: the sentence encoder is not here.
     """
 
     def __init__(self, workspace: Workspace, frame: PromptFrame, look_up: LookUp) -> None:
-        self._how, self._vectors, self._encoder = look_up, look_up.matrix, None
+        self._how, self._vectors, self._encoder, self.size = look_up, look_up.matrix, None, 0
         if look_up.encoder:
-            from inhouse.engine.encoder import SentenceEncoder
+            from inhouse.engine.openvino_encoder import OpenVinoEncoder
 
             base = get_base(look_up.encoder, workspace.settings, sha256=look_up.encoder_sha256)
-            self._encoder = SentenceEncoder(base.folder)
+            self._encoder = OpenVinoEncoder(base.folder, threads=workspace.settings.threads)
+            self.size = size_of_files(*base.folder.glob("*.safetensors"))
         vectors = self._vectors if self._encoder else None
         self._passages = Texts([one.text for one in frame.passages], vectors) if frame.passages else None
-        self._one_at_a_time = threading.Lock()
 
     def of(self, text: str, room: int, prompt: int) -> list[int]:
         """Places of what a question is shown: of passages the nearest first, of examples last.
@@ -387,10 +401,7 @@ class _LookedUp:
         return kept if self._passages else kept[::-1]
 
     def _ranked(self, text: str) -> list[int]:
-        vector = None
-        if self._encoder is not None:
-            with self._one_at_a_time:
-                vector = self._encoder.embed([text])
+        vector = None if self._encoder is None else self._encoder.embed([text])
         if self._passages is not None:
             return self._passages.nearest([text], vector, DEPTH)[0]
         assert vector is not None
@@ -408,6 +419,7 @@ class ServedPrompt(ServedModel):
         self._frame = read_frame(workspace.blobs.path(version.file_sha256, PROMPT))
         self._most = context_length(read_fields(self._base(workspace).gguf)) - self.form.max_tokens
         self._look_up = _LookedUp(workspace, self._frame, self._frame.look_up) if self._frame.look_up else None
+        self.size += self._look_up.size if self._look_up else 0
 
     def _base(self, workspace: Workspace) -> Base:
         lineage = self.version.lineage
@@ -479,7 +491,7 @@ class ServedBase(ServedModel):
 class ServedClassifier(Served):
     """A tuned encoder with its head over the labels, or a linear classifier.
 
-    Requests that wait at the same time are answered as one batch.
+    Requests that wait at the same time are answered as one batch, by a thread of its own.
 
     Args: those of `ServedModel`.
     """
@@ -488,7 +500,7 @@ class ServedClassifier(Served):
         super().__init__(version)
         self.classifier = open_classifier(workspace, version)
         self.size = _classifier_size(workspace, version)
-        self._waiting: SimpleQueue[tuple[Question, Future[Prediction]] | None] = SimpleQueue()
+        self._waiting: SimpleQueue[tuple[Mapping[str, str], Future[Answered]] | None] = SimpleQueue()
         self._worker = threading.Thread(target=self._work, name=f"answers of {version.name}", daemon=True)
         self._worker.start()
 
@@ -497,6 +509,12 @@ class ServedClassifier(Served):
 
     def predictions(self, questions: Sequence[Question], progress: Progress | None = None) -> list[Prediction]:
         return self.classifier.answer(questions, progress)
+
+    def soon(self, inputs: Mapping[str, str]) -> Future[Answered]:
+        """See `Served.soon`: what waits is answered together."""
+        answer: Future[Answered] = Future()
+        self._waiting.put((inputs, answer))
+        return answer
 
     def stream(
         self,
@@ -507,35 +525,28 @@ class ServedClassifier(Served):
         left: Future[None] | None = None,
     ) -> Generator[tuple[str, Answered | Tokens | None]]:
         """See `Served.stream`: a label comes as a whole."""
-        answer: Future[Prediction] = Future()
-        self._waiting.put((question, answer))
-        prediction = answer.result()
+        (prediction,) = self.predictions([question])
         yield str(prediction.target), self.judged(prediction)
 
     def _work(self) -> None:
-        """Answer what waits, together, until there is a None."""
-        while (first := self._waiting.get()) is not None:
-            batch = [first]
-            while len(batch) < TEXTS_AT_ONCE:
-                try:
-                    following = self._waiting.get_nowait()
-                except Empty:
-                    break
-                if following is None:
-                    self._waiting.put(None)  # for the loop above
-                    break
-                batch.append(following)
-            self._answer_batch(batch)
+        for group in groups(self._waiting, TEXTS_AT_ONCE):
+            self._answer_group([one for one in group if one[1].set_running_or_notify_cancel()])
 
-    def _answer_batch(self, batch: Sequence[tuple[Question, Future[Prediction]]]) -> None:
+    def _answer_group(self, group: Sequence[tuple[Mapping[str, str], Future[Answered]]]) -> None:
+        asked: list[tuple[Question, Future[Answered]]] = []
+        for inputs, answer in group:
+            try:
+                asked.append((self.question(inputs), answer))
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is the request's own
+                answer.set_exception(error)
         try:
-            answers = self.classifier.answer([question for question, _ in batch])
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is the requests' own
-            for _, waiting in batch:
-                waiting.set_exception(error)
+            found = self.predictions([question for question, _ in asked])
+        except Exception as error:  # noqa: BLE001 - as above
+            for _, answer in asked:
+                answer.set_exception(error)
             return
-        for answer, (_, waiting) in zip(answers, batch, strict=True):
-            waiting.set_result(answer)
+        for (question, answer), prediction in zip(asked, found, strict=True):
+            answer.set_result(replace(self.judged(prediction), trimmed=question.trimmed))
 
     def close(self) -> None:
         """Free the model, once what waits is answered."""
@@ -596,8 +607,8 @@ def open_classifier(workspace: Workspace, version: ModelVersion) -> LabelClassif
         ModelUnavailable: its file, or the encoder that it reads, is gone.
     """
     from inhouse.engine.classifier import LabelClassifier
-    from inhouse.engine.encoder import SentenceEncoder
     from inhouse.engine.linear_archive import LinearClassifier
+    from inhouse.engine.openvino_encoder import OpenVinoEncoder
 
     file = workspace.blobs.path(version.file_sha256, CLASSIFIER)
     if version.engine == ENGINE:
@@ -605,4 +616,4 @@ def open_classifier(workspace: Workspace, version: ModelVersion) -> LabelClassif
     if "encoder" not in version.lineage:
         return LinearClassifier(file)
     base = get_base(version.lineage["encoder"], workspace.settings, sha256=version.lineage["encoder_sha256"])
-    return LinearClassifier(file, SentenceEncoder(base.folder).embed)
+    return LinearClassifier(file, OpenVinoEncoder(base.folder, threads=workspace.settings.threads).embed)
