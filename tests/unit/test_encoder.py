@@ -30,7 +30,7 @@ import inhouse
 from inhouse.cli.show import planned
 from inhouse.core import EncoderRecipe, Evaluation, Recipe, Silent
 from inhouse.deploy import compare_labels, open_served
-from inhouse.deploy.served import CLASSIFIER
+from inhouse.deploy.version_files import CLASSIFIER
 from inhouse.engine import classifier as classifier_file
 from inhouse.engine import get_base
 from inhouse.engine.classifier import LabelClassifier

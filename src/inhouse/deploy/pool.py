@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 import psutil
 
 from inhouse.core import ModelVersion
-from inhouse.deploy.served import Served, open_served, same_weights
+from inhouse.deploy.opening import open_served
+from inhouse.deploy.served import Served, same_weights
 from inhouse.errors import EngineFault
 from inhouse.store import Workspace
 

@@ -113,7 +113,7 @@ def _linear(
     _reporter: Reporter,
 ) -> _Made:
     """A linear model, fitted again."""
-    from inhouse.deploy.served import CLASSIFIER
+    from inhouse.deploy.version_files import CLASSIFIER
     from inhouse.engine.linear_archive import LINEAR_ENGINE
 
     encoder, lineage = None, {}
@@ -138,7 +138,7 @@ def _prompted(
     reporter: Reporter,
 ) -> _Made:
     """The untrained base with the prompt that was judged."""
-    from inhouse.deploy.served import PROMPT
+    from inhouse.deploy.version_files import PROMPT
     from inhouse.engine.prompt_file import frame_of
     from inhouse.engine.prompts import USUAL_FORM, PromptForm
     from inhouse.evaluate.contenders.registry import NotCompared
@@ -183,7 +183,7 @@ def _shown_shots(
     reporter: Reporter,
 ) -> _Made:
     """The fine-tuned causal model with the solved examples that it is shown."""
-    from inhouse.deploy.served import PROMPT
+    from inhouse.deploy.version_files import PROMPT
     from inhouse.engine.prompt_file import trained_frame
     from inhouse.evaluate.contenders.shots import NEAREST, look_up_of
 
@@ -316,7 +316,9 @@ def _asked_again(
         edge: so many of the questions, the first ones, are validation examples.
     """
     from inhouse.core import render_input
-    from inhouse.deploy.served import is_classifier, open_classifier, open_served
+    from inhouse.deploy.opening import open_served
+    from inhouse.deploy.served_classifier import open_classifier
+    from inhouse.deploy.version_files import is_classifier
 
     if not is_classifier(version):
         places = spread(there, ASKED_AGAIN)
