@@ -66,7 +66,13 @@ def test_both_kinds_answer_the_same_test_and_the_better_on_validation_is_spoken_
         validation = kept.filter(kept["split"] == "validation")
         right[version] = (validation["answer"] == validation["expected"]).fill_null(False).mean()
     assert right[found.model_version] == max(right.values())
-    assert {c.ours for c in found.comparisons} == {n for n, m in models.items() if m == found.model_version}
+    ours = next(n for n, m in models.items() if m == found.model_version)
+    of_ours = [c.theirs for c in found.comparisons if c.ours == ours]
+    assert of_ours[-1] == "majority"
+    shown = [c.theirs for c in found.comparisons if c.ours != ours]
+    assert set(shown[1:]) == {"fine-tuned", "fine-tuned-encoder"}
+    assert shown[0] in of_ours, "the best alternative"
+    assert {c.ours for c in found.comparisons} == {ours, "fine-tuned+retrieval"}
     assert Path(found.report).name == f"{found.model_version}.html"
     for number in (1, 2):
         kept_version = registry.find_version(workspace, "intents", number)

@@ -28,13 +28,13 @@ from inhouse.evaluate.report.errors import NO_ANSWER, browsed, differences, matr
 from inhouse.evaluate.report.words import (
     METRIC_NOTES,
     PART,
-    PLAIN_NAMES,
     breakable,
     interval,
     is_tuned,
     metric_name,
     p_value,
     percent,
+    plain_names,
     points,
     review_sentence,
 )
@@ -108,7 +108,7 @@ def _context(data: ReportData) -> dict[str, Any]:
         "train": data.train,
         "ranking": ranking,
         "metrics": columns,
-        "plain_names": PLAIN_NAMES,
+        "plain_names": plain_names(),
         "ours": ours,
         "theirs": theirs,
         "bars": both_widths(lambda width: comparison_chart(ranking, data.evaluation.primary_metric, width)),

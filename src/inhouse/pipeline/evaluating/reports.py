@@ -74,7 +74,7 @@ def write_report(
             base_sha256=version.lineage["base_sha256"],
             examples=dataset.of("test"),
             predictions={a.name: [p.target for p in a.test] for a in answers},
-            asked={a.name: [p.asked for p in a.test] for a in answers if a.sampled},
+            asked={a.name: [p.asked for p in a.test] for a in answers if a.tested < len(a.test)},
             scores={name: j.scores[told] for name, j in judged.items()},
             history=_history(trained) if trained else [],
             steps=_steps(workspace, trained) if trained else [],
