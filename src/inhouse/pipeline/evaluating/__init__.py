@@ -20,7 +20,7 @@ from inhouse.pipeline.evaluating.curve import curve_seen
 from inhouse.pipeline.evaluating.field import encoders_of, make_field, open_remote_model
 from inhouse.pipeline.evaluating.fields import fields_reviewed
 from inhouse.pipeline.evaluating.forgotten import forgotten
-from inhouse.pipeline.evaluating.judged import metrics_of, prompts_of, result_of, top_k
+from inhouse.pipeline.evaluating.judged import metrics_of, prompts_of, require_primary, result_of, top_k
 from inhouse.pipeline.evaluating.model_judge import judged_by_model, require_judge
 from inhouse.pipeline.evaluating.reports import write_report
 from inhouse.pipeline.evaluating.review import Reviewed, reviewed, target_errors_of
@@ -115,6 +115,8 @@ def _evaluate(
     budget = TimeBudget(minutes)
     given = make_field(workspace, task, dataset, reporter, versions)
     judging = given.judging
+    require_primary(task, judging, dataset.of("validation"), "validation")
+    require_primary(task, judging, dataset.of("test"), "test")
     try:
         answers = ask_all(given, names, budget)
     finally:
