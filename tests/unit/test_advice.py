@@ -557,6 +557,16 @@ def test_after_an_evaluation_the_verdict_is_read(evaluated: Any):
     assert "counts as free here, as `cost` in inhouse.toml has no price of it" in money.says
 
 
+def test_a_promoted_contender_does_not_hide_a_newer_evaluation(evaluated: Any):
+    workspace = evaluated()
+    version = registry.find_version(workspace, "intents", 1)
+    made = {"lineage": {**version.lineage, "compared_with": "intents@1"}, "contender": "tfidf-linear"}
+    registry.add_version(workspace, version.model_copy(update=made))
+    again = {**(version.evaluation or {}), "verdict": verdict("reject", "fine-tuned").model_dump()}
+    registry.update_version(workspace, version.model_copy(update={"evaluation": again}))
+    assert inhouse.advise(workspace, "intents").choice == "leave_it"
+
+
 def test_an_evaluation_of_an_earlier_version_of_the_data_is_told_as_such(
     evaluated: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):

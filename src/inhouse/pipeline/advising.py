@@ -133,11 +133,12 @@ def _priced(workspace: Workspace, version: ModelVersion | None) -> bool:
 
 
 def _evaluated(workspace: Workspace, name: str) -> ModelVersion | None:
-    """The newest version that was evaluated."""
-    return next((v for v in reversed(registry.versions(workspace, name)) if v.evaluation), None)
+    """The newest version that was evaluated; one that `promote` made of a contender keeps what was known then."""
+    versions = reversed(registry.versions(workspace, name))
+    return next((v for v in versions if v.evaluation and "compared_with" not in v.lineage), None)
 
 
-def _of_examples(workspace: Workspace, task: Task, dataset: Dataset) -> Evidence:
+def _of_examples(workspace: Workspace, task: Task, dataset: Dataset, go_on: str) -> Evidence:
     """What the task and its training examples say, whoever is asked."""
     from inhouse.evaluate.advice import OWN_CURVE, Evidence
     from inhouse.evaluate.evidence import contradicting, facts_outside, form_kept
@@ -154,7 +155,7 @@ def _of_examples(workspace: Workspace, task: Task, dataset: Dataset) -> Evidence
         train_examples=len(train),
         judged_examples=0,
         contenders={},
-        go_on=_goes_on(workspace, dataset),
+        go_on=go_on,
         facts_outside=facts_outside(task, train),
         form_kept=form_kept(task, train),
         contradicting=contradicting(task, train),
@@ -188,8 +189,8 @@ def _from_evaluation(
     primary = known.primary_metric
     asked = [c for c in known.contenders if primary in c.metrics and c.name != CHAMPION]
     contenders = {c.name: c.metrics[primary] for c in asked}
-    found = _of_examples(workspace, task, dataset)
     stale = _changed_since(workspace, known, dataset)
+    go_on = _goes_on(workspace, dataset) if stale else next((command for command, _ in known.next_steps), "")
     report = workspace.paths.root / known.files.get("json", "")
     told = {
         "metric": primary,
@@ -199,11 +200,10 @@ def _from_evaluation(
         "verdict": known.verdict,
         "version": known.model_version,
         "stale": stale,
-        "go_on": found.go_on if stale else next((command for command, _ in known.next_steps), ""),
         "remotes": _remotes(contenders),
         "report": _in_workspace(workspace, report),
     }
-    return found.model_copy(update=told), asked
+    return _of_examples(workspace, task, dataset, go_on).model_copy(update=told), asked
 
 
 def _changed_since(workspace: Workspace, known: Evaluation, dataset: Dataset) -> str:
@@ -222,14 +222,14 @@ def _from_asking(
     """What contenders that need no training answer to validation examples, and how they did."""
     from inhouse.evaluate.advice.rules import LEAST_EXAMPLES, LEAST_JUDGED
 
-    known = _of_examples(workspace, task, dataset)
+    known = _of_examples(workspace, task, dataset, _goes_on(workspace, dataset))
     judged_by = spread(dataset.of("validation"), JUDGED)
     known = known.model_copy(update={"judged_examples": len(judged_by)})
     if known.train_examples < LEAST_EXAMPLES or len(judged_by) < LEAST_JUDGED:
         return known, ()
     given = _field(workspace, task, dataset, remote, reporter)
     try:
-        asked = _asked(given, workspace.settings.remotes, minutes)
+        asked = [c for c in _asked(given, workspace.settings.remotes, minutes) if known.metric in c.metrics]
         contenders = {c.name: c.metrics[known.metric] for c in asked}
         known = known.model_copy(update={"contenders": contenders, "remotes": _remotes(contenders)})
         if known.curve is None:
