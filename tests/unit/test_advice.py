@@ -196,6 +196,12 @@ GROUNDED = {"prompted": metric(0.3), "grounded": metric(0.6)}
             '--reason "fine-tuned+retrieval has 90.0% where fine-tuned has 70.0%"',
         ),
         (after("not_needed", "remote:gpt", go_on=""), "remote:gpt", ""),
+        (after("adopt", "fine-tuned", serves="fine-tuned"), "fine-tuned", "inhouse serve"),
+        (
+            after("not_needed", "grounded", facts_outside=metric(0.5), serves="grounded"),
+            "grounded",
+            "inhouse serve",
+        ),
     ],
 )
 def test_the_command_that_comes_next_can_be_typed(known: Evidence, use: str, command: str):
@@ -550,6 +556,7 @@ def test_after_an_evaluation_the_verdict_is_read(evaluated: Any):
     found = inhouse.advise(evaluated(), "intents", remote_price=2.0, hours=10, hour_price=40)
     assert (found.choice, found.use, found.evidence.version) == ("classical", "tfidf-linear", "intents@1")
     assert found.next == "inhouse promote intents --contender tfidf-linear"
+    assert found.evidence.serves == "fine-tuned"  # as the fixture promoted it
     assert (found.evidence.judged_on, found.evidence.judged_examples) == ("test", 19)
     assert found.break_even is not None
     assert found.break_even.requests == 200_000
@@ -562,6 +569,8 @@ def test_a_promoted_contender_does_not_hide_a_newer_evaluation(evaluated: Any):
     version = registry.find_version(workspace, "intents", 1)
     made = {"lineage": {**version.lineage, "compared_with": "intents@1"}, "contender": "tfidf-linear"}
     registry.add_version(workspace, version.model_copy(update=made))
+    registry.move_alias(workspace, "intents", registry.CHAMPION, 2, action="promote")
+    assert inhouse.advise(workspace, "intents").next == "inhouse serve"
     again = {**(version.evaluation or {}), "verdict": verdict("reject", "fine-tuned").model_dump()}
     registry.update_version(workspace, version.model_copy(update={"evaluation": again}))
     assert inhouse.advise(workspace, "intents").choice == "leave_it"

@@ -200,10 +200,21 @@ def _from_evaluation(
         "verdict": known.verdict,
         "version": known.model_version,
         "stale": stale,
+        "serves": _serves(workspace, known),
         "remotes": _remotes(contenders),
         "report": _in_workspace(workspace, report),
     }
     return _of_examples(workspace, task, dataset, go_on).model_copy(update=told), asked
+
+
+def _serves(workspace: Workspace, known: Evaluation) -> str:
+    """The contender of an evaluation that is the champion; empty where none of them is."""
+    number = registry.alias_number(workspace, known.task, registry.CHAMPION)
+    if number is None:
+        return ""
+    champion = registry.find_version(workspace, known.task, number)
+    judged = champion.lineage.get("compared_with", champion.name)
+    return champion.contender if judged == known.model_version else ""
 
 
 def _changed_since(workspace: Workspace, known: Evaluation, dataset: Dataset) -> str:

@@ -64,6 +64,7 @@ class Evidence(Frozen):
         stale: that the data changed since that evaluation, in words; empty where it did not.
         go_on: the command that the task goes on with: that of the verdict, else what the data waits for (to be cleaned,
             trained on, or evaluated). Empty where a verdict has none.
+        serves: the contender of that evaluation that is the champion; empty where none is.
         facts_outside: share of what training answers tell that neither their input nor other training answers hold.
         form_kept: share of the training answers that keep the form of the task: the schema, or the structure checks.
         contradicting: share of the training examples whose very input has another answer elsewhere.
@@ -86,6 +87,7 @@ class Evidence(Frozen):
     version: str = ""
     stale: str = ""
     go_on: str
+    serves: str = ""
     facts_outside: Metric | None = None
     form_kept: Metric | None = None
     contradicting: Metric | None = None

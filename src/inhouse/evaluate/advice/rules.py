@@ -58,6 +58,7 @@ def _looked_up(given: Evidence) -> Found | None:
     elif given.judged is not None and given.judged.winner == GROUNDED:
         told += f"; with the passages of {folder} {GROUNDED} is the best choice: {given.metric} {figures(shown)}"
         again = f"inhouse promote {given.task} --contender {GROUNDED}"
+        return _served(given, Found("retrieval", GROUNDED, told, again))
     else:
         told += f"; with the passages of {folder} as they are {GROUNDED} has {given.metric} {figures(shown)}"
     return Found("retrieval", GROUNDED, told, again)
@@ -74,7 +75,14 @@ def _judged(given: Evidence) -> Found | None:
     if verdict.decision == "reject":
         told = f"the evaluation of {given.version} rejects every contender. {verdict.reason}".strip()
         return Found("leave_it", "", told, given.go_on)
-    return _winner(given, verdict) if verdict.winner in given.contenders else None
+    return _served(given, _winner(given, verdict)) if verdict.winner in given.contenders else None
+
+
+def _served(given: Evidence, found: Found) -> Found:
+    """The same, where it is promoted already."""
+    if found.use != given.serves:
+        return found
+    return found._replace(reason=f"{found.reason}; it is the champion already", next="inhouse serve")
 
 
 def _winner(given: Evidence, verdict: Verdict) -> Found:
