@@ -99,6 +99,8 @@ NOTHING = {"tfidf-linear": metric(0.12), "majority": metric(0.1)}
         (evidence(minimum=0.6), "classical"),
         (evidence(minimum=0.69), "fine_tune"),
         (evidence(contenders={"prompted": metric(0.995, half=0.004), "majority": metric(0.1)}), "prompt"),
+        (evidence(contenders={"prompted": metric(0.99), "majority": metric(0.1)}), "prompt"),
+        (evidence(contenders={"prompted": metric(0.97), "majority": metric(0.1)}), "fine_tune"),
         (evidence(contenders={"tfidf-linear": metric(0.12), "majority": metric(0.1)}), "leave_it"),
         (evidence(contenders={"tfidf-linear": metric(0.12), "majority": metric(0.1)}, train_examples=60), "fine_tune"),
         (evidence(kind="generate", contenders={"prompted": metric(0.1), "majority": metric(0.2)}), "fine_tune"),
@@ -168,6 +170,12 @@ GROUNDED = {"prompted": metric(0.3), "grounded": metric(0.6)}
     ("known", "use", "command"),
     [
         (evidence(), "", "inhouse train tickets"),
+        (evidence(clean_first="inhouse clean tickets --apply leakage"), "", "inhouse clean tickets --apply leakage"),
+        (
+            evidence(minimum=0.6, clean_first="inhouse clean tickets --apply leakage"),
+            "tfidf-linear",
+            "inhouse clean tickets --apply leakage",
+        ),
         (evidence(go_on="inhouse evaluate tickets"), "", "inhouse evaluate tickets"),
         (evidence(train_examples=20), "", "inhouse add tickets FILE"),
         (evidence(contradicting=metric(0.4)), "", "inhouse clean tickets"),
@@ -285,6 +293,16 @@ def dear(**changes: float) -> dict[str, Any]:
             {"contenders": {"prompted": metric(0.3), "tfidf-linear": metric(0.649), "majority": metric(0.1)}},
         ),
         (
+            evidence(contenders={"prompted": metric(0.97), "majority": metric(0.1)}),
+            "prompted comes to more than 98.0%",
+            {"contenders": {"prompted": metric(0.981), "majority": metric(0.1)}},
+        ),
+        (
+            evidence(contenders={"prompted": metric(0.99), "majority": metric(0.1)}),
+            "prompted falls under 98.0%",
+            {"contenders": {"prompted": metric(0.979), "majority": metric(0.1)}},
+        ),
+        (
             evidence(contenders={"prompted": metric(0.3), "grounded": metric(0.38)}),
             "grounded comes to more than 35.0% at the lower end",
             {"contenders": {"prompted": metric(0.3), "grounded": metric(0.401)}},
@@ -312,7 +330,7 @@ def dear(**changes: float) -> dict[str, Any]:
         (evidence(**DEAR), "inputs may not leave this machine", {"contenders": {"prompted": metric(0.3)}}),
         (
             evidence(),
-            "a remote model comes to more than 98.0% at the lower end",
+            "a remote model comes to more than 98.0%",
             {"contenders": {"tfidf-linear": metric(0.7), "remote:gpt": metric(0.99, half=0.005)}},
         ),
         (after("adopt", "fine-tuned"), "comes to another verdict", {"verdict": verdict("reject", "fine-tuned")}),
@@ -509,8 +527,7 @@ def test_before_an_evaluation_contenders_are_asked_and_the_test_is_not(asked: tu
 
 
 def test_what_nearly_stands_in_the_test_is_to_be_dropped_before_anything_else(asked: tuple[Path, Any]):
-    found = asked[1]
-    assert (found.choice, found.next) == ("fine_tune", "inhouse clean intents --apply leakage")
+    assert asked[1].next == "inhouse clean intents --apply leakage"
 
 
 def result(name: str, value: float, **changes: Any) -> ContenderResult:

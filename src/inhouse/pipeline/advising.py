@@ -156,6 +156,7 @@ def _of_examples(workspace: Workspace, task: Task, dataset: Dataset, go_on: str)
         judged_examples=0,
         contenders={},
         go_on=go_on,
+        clean_first=f"inhouse clean {task.name} --apply leakage" if leaked_tests(dataset) else "",
         facts_outside=facts_outside(task, train),
         form_kept=form_kept(task, train),
         contradicting=contradicting(task, train),
@@ -172,9 +173,7 @@ def _in_workspace(workspace: Workspace, file: Path) -> str:
 
 
 def _goes_on(workspace: Workspace, dataset: Dataset) -> str:
-    """What the data waits for: to be cleaned of what stands in its test, to be trained on, or to be evaluated."""
-    if leaked_tests(dataset):
-        return f"inhouse clean {dataset.task} --apply leakage"
+    """What the data waits for: to be trained on, or evaluated."""
     newest = next((v for v in reversed(registry.versions(workspace, dataset.task)) if v.epoch is None), None)
     waits = newest is not None and newest.evaluation is None
     learned = newest is not None and newest.lineage["dataset_fingerprint"] == dataset.fingerprint

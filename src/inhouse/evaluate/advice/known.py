@@ -62,8 +62,9 @@ class Evidence(Frozen):
         judged_on: `validation` before an evaluation, `test` after.
         verdict, version: of the newest evaluation, where there is one.
         stale: that the data changed since that evaluation, in words; empty where it did not.
-        go_on: the command that the task goes on with: that of the verdict, else what the data waits for (to be cleaned,
-            trained on, or evaluated). Empty where a verdict has none.
+        go_on: the command that the task goes on with: that of the verdict, else what the data waits for (to be trained
+            on, or evaluated). Empty where a verdict has none.
+        clean_first: the command before that, where the test stands nearly in the training data; else empty.
         serves: the contender of that evaluation that is the champion; empty where none is.
         facts_outside: share of what training answers tell that neither their input nor other training answers hold.
         form_kept: share of the training answers that keep the form of the task: the schema, or the structure checks.
@@ -87,6 +88,7 @@ class Evidence(Frozen):
     version: str = ""
     stale: str = ""
     go_on: str
+    clean_first: str = ""
     serves: str = ""
     facts_outside: Metric | None = None
     form_kept: Metric | None = None

@@ -113,15 +113,31 @@ def _of_contenders(given: Evidence) -> Iterator[Reason]:
 
 
 def _crossed(given: Evidence, name: str) -> Moves:
-    """The lower end of a contender's interval on the other side of each bound, the nearest first."""
+    """A contender on the other side of each bound, the nearest first."""
     metric = given.contenders[name]
-    bounds = [given.bar, max((m.high for other, m in given.asked.items() if other != name), default=0.0)]
-    bounds += [given.contenders[FLOOR].value] if FLOOR in given.contenders else []
-    for bound in sorted(bounds, key=lambda one: abs(one - metric.low)):
-        up = metric.low <= bound
-        moved = _low_at(metric, bound + HAIR if up else bound - HAIR)
-        what = f"{name} comes to more than {bound:.1%}" if up else f"{name} falls under {bound:.1%}"
-        yield f"{what} at the lower end of its interval", _with(given, contenders={**given.contenders, name: moved})
+    lows = [max((m.high for other, m in given.asked.items() if other != name), default=0.0)]
+    lows += [given.contenders[FLOOR].value] if FLOOR in given.contenders else []
+    lows += [given.minimum] if given.minimum is not None else []
+    moves = [(abs(low - metric.low), *_low_over(given, name, low)) for low in lows if 0 < low < 1]
+    moves.append((abs(1 - given.min_gain - metric.value), *_value_over(given, name)))
+    for _, what, moved in sorted(moves, key=lambda one: one[0]):
+        yield f"{name} {what}", _with(given, contenders={**given.contenders, name: moved})
+
+
+def _low_over(given: Evidence, name: str, bound: float) -> tuple[str, Metric]:
+    metric = given.contenders[name]
+    up = metric.low <= bound
+    what = f"{'comes to more than' if up else 'falls under'} {bound:.1%} at the lower end of its interval"
+    return what, _low_at(metric, bound + HAIR if up else bound - HAIR)
+
+
+def _value_over(given: Evidence, name: str) -> tuple[str, Metric]:
+    """Over, or no longer over, what leaves less to gain than is asked for."""
+    metric, bound = given.contenders[name], 1 - given.min_gain
+    up = metric.value <= bound
+    value = min(1.0, bound + HAIR) if up else max(0.0, bound - HAIR)
+    what = f"{'comes to more than' if up else 'falls under'} {bound:.1%}"
+    return what, Metric(value=value, low=min(metric.low, value), high=max(metric.high, value), n=metric.n)
 
 
 def _low_at(metric: Metric, low: float) -> Metric:
@@ -281,11 +297,10 @@ def _of_remotes(given: Evidence) -> Reason:
         here = {name: m for name, m in given.contenders.items() if not name.startswith(REMOTE)}
         moves: Moves = [("inputs may not leave this machine", _with(given, contenders=here))]
     else:
-        there = Metric(value=1.0, low=min(1.0, given.bar + HAIR), high=1.0, n=given.judged_examples)
+        over = min(1.0, given.bar + HAIR)
+        there = Metric(value=over, low=over, high=1.0, n=given.judged_examples)
         what = f"inputs may leave this machine, and a remote model comes to more than {given.bar:.1%}"
-        moves = [
-            (f"{what} at the lower end of its interval", _with(given, contenders={**given.contenders, REMOTE: there}))
-        ]
+        moves = [(what, _with(given, contenders={**given.contenders, REMOTE: there}))]
     return Reason(
         says="remote models were asked; to use one, each input leaves this machine. All else stays here",
         number=f"{len(given.remotes)} ({asked})",

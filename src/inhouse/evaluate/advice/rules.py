@@ -37,6 +37,10 @@ class Found(NamedTuple):
     next: str
 
 
+def _evaluate(given: Evidence) -> str:
+    return given.clean_first or f"inhouse evaluate {given.task}"
+
+
 def decide(given: Evidence) -> Found:
     """What the first rule says that holds."""
     return next(found for rule in RULES if (found := rule(given)) is not None)
@@ -52,7 +56,8 @@ def _looked_up(given: Evidence) -> Found | None:
         f"{outside.value:.0%} of the answers tell what neither the input nor other answers hold: it must be looked up, "
         "whichever model writes the answer"
     )
-    folder, again = f"tasks/{given.task}/documents", given.go_on if given.stale else f"inhouse evaluate {given.task}"
+    folder = f"tasks/{given.task}/documents"
+    again = given.clean_first or given.go_on if given.stale else _evaluate(given)
     if shown is None:
         told += f". Put the documents that hold it into {folder}, and `{GROUNDED}` shows each request their passages"
     elif given.judged is not None and given.judged.winner == GROUNDED:
@@ -150,9 +155,9 @@ def _stale(given: Evidence) -> Found | None:
             f"there {verdict.winner} was the best choice ({given.metric} {figures(given.contenders[verdict.winner])})"
         )
         told += ", and what is best now the next evaluation says"
-        return Found(family(verdict.winner), verdict.winner, told, given.go_on)
+        return Found(family(verdict.winner), verdict.winner, told, given.clean_first or given.go_on)
     told = f"there the verdict was {verdict.decision}, which is open again: train on the data as it is, and evaluate"
-    return Found("fine_tune", "", told, given.go_on)
+    return Found("fine_tune", "", told, given.clean_first or given.go_on)
 
 
 def _nothing_asked(given: Evidence) -> Found | None:
@@ -173,15 +178,15 @@ def _use(given: Evidence, best: str, told: str) -> Found:
     if best.startswith(REMOTE):
         name = best.removeprefix(REMOTE)
         told += f'; with `remotes = ["{name}"]` in tasks/{given.task}/task.toml `evaluate` asks it too'
-    return Found(family(best), best, told, f"inhouse evaluate {given.task}")
+    return Found(family(best), best, told, _evaluate(given))
 
 
 def _good_enough(given: Evidence) -> Found | None:
     best, value, told = _best(given)
     if given.minimum is not None and value.low >= given.minimum:
         return _use(given, best, f"{told}, which meets the bar of {given.minimum:.1%}")
-    if value.low > 1 - given.min_gain:
-        return _use(given, best, f"{told}: nothing that is worth having is left to gain")
+    if value.value > 1 - given.min_gain:
+        return _use(given, best, f"{told}: less than the {100 * given.min_gain:g} points asked for are left to gain")
     return None
 
 
@@ -248,8 +253,8 @@ def _not_by_its_curve(given: Evidence) -> Found | None:
 
 def _fine_tune(given: Evidence) -> Found:
     _, value, told = _best(given)
-    room = f"{told}, which leaves up to {100 * (1 - value.value):.0f} points to gain"
-    return Found("fine_tune", "", f"{room}; training costs machine time and is judged by `evaluate`", given.go_on)
+    told += f", which leaves up to {100 * (1 - value.low):.0f} points to gain; training costs machine time"
+    return Found("fine_tune", "", f"{told} and is judged by `evaluate`", given.clean_first or given.go_on)
 
 
 RULES: tuple[Callable[[Evidence], Found | None], ...] = (
