@@ -169,7 +169,8 @@ def _of_examples(workspace: Workspace, task: Task, dataset: Dataset, go_on: str)
 
 def _in_workspace(workspace: Workspace, file: Path) -> str:
     """A file by its path in the workspace; empty where it is not there."""
-    return str(file.relative_to(workspace.paths.root)) if file.is_file() else ""
+    root = workspace.paths.root
+    return str(file.relative_to(root)) if file.is_relative_to(root) and file.is_file() else ""
 
 
 def _goes_on(workspace: Workspace, dataset: Dataset) -> str:
@@ -190,7 +191,6 @@ def _from_evaluation(
     contenders = {c.name: c.metrics[primary] for c in asked}
     stale = _changed_since(workspace, known, dataset)
     go_on = _goes_on(workspace, dataset) if stale else next((command for command, _ in known.next_steps), "")
-    report = workspace.paths.root / known.files.get("json", "")
     told = {
         "metric": primary,
         "judged_examples": len(dataset.of("test")) if stale else known.test_examples,
@@ -201,7 +201,7 @@ def _from_evaluation(
         "stale": stale,
         "serves": _serves(workspace, known),
         "remotes": _remotes(contenders),
-        "report": _in_workspace(workspace, report),
+        "report": _in_workspace(workspace, Path(known.files.get("json", ""))),
     }
     return _of_examples(workspace, task, dataset, go_on).model_copy(update=told), asked
 
