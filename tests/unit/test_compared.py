@@ -16,7 +16,8 @@ import inhouse
 from inhouse.cli.show import evaluated as told
 from inhouse.core import Silent
 from inhouse.deploy import open_served
-from inhouse.deploy.served import PROMPT, ServedPrompt
+from inhouse.deploy.served_prompt import ServedPrompt
+from inhouse.deploy.version_files import PROMPT
 from inhouse.engine.prompt_file import read_frame
 from inhouse.errors import InputError, Refused, UsageError
 from inhouse.pipeline.release import enough as usual_contender

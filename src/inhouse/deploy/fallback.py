@@ -13,7 +13,8 @@ from inhouse.deploy.asking import Ask
 from inhouse.deploy.bases import NOTHING_TRAINED, Bases
 from inhouse.deploy.dispatch import Chosen
 from inhouse.deploy.runtime import Runtime
-from inhouse.deploy.served import PROMPT, Answered, form_of
+from inhouse.deploy.served import Answered, form_of
+from inhouse.deploy.version_files import PROMPT
 from inhouse.engine import get_base, require_base
 from inhouse.engine.answers import text_prediction
 from inhouse.engine.choice import choose_engine, gguf_architecture

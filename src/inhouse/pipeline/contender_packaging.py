@@ -140,7 +140,7 @@ class _Making:
 
     def prompt(self, frame: PromptFrame) -> str:
         """A prompt among the blobs."""
-        from inhouse.deploy.served import PROMPT
+        from inhouse.deploy.version_files import PROMPT
 
         return self.workspace.blobs.put(frame.model_dump_json().encode("utf-8"), PROMPT)
 
@@ -182,7 +182,7 @@ def _made(making: _Making, draft: ModelVersion) -> ModelVersion:
 
 def _linear(making: _Making) -> _Made:
     """A linear model, fitted again."""
-    from inhouse.deploy.served import CLASSIFIER
+    from inhouse.deploy.version_files import CLASSIFIER
     from inhouse.engine.linear_archive import LINEAR_ENGINE
 
     workspace, encoder, lineage = making.workspace, None, {}
@@ -368,7 +368,9 @@ def _asked_again(
         edge: so many of the questions, the first ones, are validation examples.
     """
     from inhouse.core import render_input
-    from inhouse.deploy.served import is_classifier, open_classifier, open_served
+    from inhouse.deploy.opening import open_served
+    from inhouse.deploy.served_classifier import open_classifier
+    from inhouse.deploy.version_files import is_classifier
 
     if not is_classifier(version):
         places = spread(there, ASKED_AGAIN)

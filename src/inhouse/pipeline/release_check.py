@@ -67,7 +67,7 @@ def check_served(workspace: Workspace, version: ModelVersion, reporter: Reporter
 
 
 def _require_whole(workspace: Workspace, version: ModelVersion) -> None:
-    from inhouse.deploy.served import GGUF, suffix_of
+    from inhouse.deploy.version_files import GGUF, suffix_of
 
     files = {version.file_sha256: suffix_of(version)}
     if weights := version.lineage.get(registry.WEIGHTS):

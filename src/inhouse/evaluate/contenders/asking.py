@@ -96,21 +96,21 @@ def ask_all(
     there = [c for c in contenders_of(given.task) if not _is_other(given, c)]
     answers: dict[str, Answers] = {}
     skipped: list[LeftOut] = []
-    declined = set[str]()
     notes: dict[str, list[str]] = {}
     for one in sorted(there, key=lambda c: c.turn):
         if reason := _unasked(given, one, names, budget, command, pointless):
             skipped.append(reason)
             continue
-        asked = _field_of(given, one, names)
+        asked, not_wanted = _field_of(given, one, names), ""
         if names and one.name not in names and one.turn not in (NEEDED, QUICK):
-            why = f"it was not asked for: {_again(given, command)} --contender {one.name}` asks it"
-            asked = asked.of_kept(why)
-            declined.add(why)
+            not_wanted = f"it was not asked for: {_again(given, command)} --contender {one.name}` asks it"
+            asked = asked.of_kept(not_wanted)
         found = _answers_of(given, asked, one)
-        if isinstance(found, LeftOut):
+        if isinstance(found, LeftOut) and found.reason == not_wanted:
+            skipped.append(found)
+        elif isinstance(found, LeftOut):
             given.left_out.append(found)
-            if one.remote and found.reason not in declined:
+            if one.remote:
                 given.notes.append(f"{one.name} was not compared: {found.reason}")
         else:
             answers[one.name] = found
@@ -120,8 +120,9 @@ def ask_all(
     _ask_more(given, {c.name: c for c in there if c.name in answers}, answers, notes, budget)
     given.notes += [note for some in notes.values() for note in some]
     given.left_out += skipped
-    if unasked := [one.contender for one in given.left_out if one in skipped or one.reason in declined]:
-        given.notes.append(f"nothing is known of those that were not asked: {', '.join(unasked)}")
+    if skipped:
+        without = ", ".join(one.contender for one in skipped)
+        given.notes.append(f"nothing is known of those that were not asked: {without}")
     return [answers[c.name] for c in there if c.name in answers]
 
 

@@ -32,7 +32,7 @@ from inhouse.pipeline.evaluating.curve import curve_seen
 from inhouse.pipeline.evaluating.field import encoders_of, make_field, open_remote_model
 from inhouse.pipeline.evaluating.fields import fields_reviewed
 from inhouse.pipeline.evaluating.forgotten import forgotten
-from inhouse.pipeline.evaluating.judged import SERVABLE, metrics_of, prompts_of, result_of, top_k
+from inhouse.pipeline.evaluating.judged import SERVABLE, metrics_of, prompts_of, require_primary, result_of, top_k
 from inhouse.pipeline.evaluating.model_judge import judged_by_model, require_judge
 from inhouse.pipeline.evaluating.reports import write_report
 from inhouse.pipeline.evaluating.review import Reviewed, reviewed, target_errors_of
@@ -148,12 +148,15 @@ def _evaluate(
     leaked: str,
 ) -> Evaluation:
     """Ask, decide, look beyond the averages, and keep all of it."""
+    from inhouse.evaluate.beyond import Beyond
     from inhouse.evaluate.contenders import TimeBudget, ask_all
 
     tuned, untrained = compared_with(workspace, task, version)
     budget = TimeBudget(minutes)
     given = make_field(workspace, task, dataset, reporter, tuned)
     task = given.task
+    for split in ("validation", "test"):
+        require_primary(task, given.judging, dataset.of(split), split)
     try:
         answers = ask_all(given, names, budget, pointless=leaked)
     finally:
@@ -168,15 +171,18 @@ def _evaluate(
         versions = [version]
     keep_answers(workspace, version, versions, dataset, answers, given)
     confidence = reviewed(task, dataset, answers, asked.validation, asked.test)
-    later = TimeBudget(0.0) if leaked else budget
-    beyond = asked_beyond(given, answers, asked.test, version.contender, verdict, given.judging, later)
+    beyond = (
+        Beyond()
+        if leaked
+        else asked_beyond(given, answers, asked.test, version.contender, verdict, given.judging, budget)
+    )
     keep_changed(workspace, version, dataset, beyond.kept)
     own = {v.contender: v for v in versions}
     on_test = {own[a.name].name: a.test for a in answers if a.name in own}
     champion = champion_of(workspace, version, dataset, reporter, on_test)
     everybody = [*answers, *beside(champion, dataset.of("test"))]
     judged, near, judge = _judged_all(workspace, task, version, dataset, given, everybody, asked.test, grades)
-    forgetting, not_measured = forgotten(workspace, version, reporter, later.left)
+    forgetting, not_measured = forgotten(workspace, version, reporter, 0.0 if leaked else budget.left)
     suspects = suspects_of(workspace, task, dataset, reporter)
     expected = [e.target for e in dataset.of("test")]
     groups = units_of([e.group for e in dataset.of("test")], len(expected))

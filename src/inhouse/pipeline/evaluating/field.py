@@ -127,7 +127,7 @@ def _maker_of(
     workspace: Workspace, writer: ModelVersion | None, template: ChatTemplate
 ) -> Callable[[], StreamingEngine]:
     from inhouse.deploy.adapters import open_weights
-    from inhouse.deploy.served import GGUF
+    from inhouse.deploy.version_files import GGUF
 
     if writer is None:
         return _nothing_trained
@@ -135,7 +135,7 @@ def _maker_of(
 
 
 def _classifier_of(workspace: Workspace, picker: ModelVersion | None) -> Callable[[], LabelClassifier]:
-    from inhouse.deploy.served import CLASSIFIER
+    from inhouse.deploy.version_files import CLASSIFIER
     from inhouse.engine.classifier import LabelClassifier
 
     if picker is None:
