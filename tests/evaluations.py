@@ -5,6 +5,7 @@ from __future__ import annotations
 from inhouse.core import (
     BaseFacts,
     Calibration,
+    CalibrationError,
     Comparison,
     Consistency,
     ContenderResult,
@@ -23,6 +24,7 @@ from inhouse.core import (
 )
 
 HALF = Metric(value=0.5, low=0.4, high=0.6, n=100)
+OFF = CalibrationError(value=0.05, by_chance=0.03, by_chance_high=0.06, n=100)
 PLAIN = Evaluation(
     task="tickets",
     report="reports/tickets@1.html",
@@ -56,6 +58,8 @@ WHOLE = PLAIN.model_copy(
                 target_errors=0.02,
                 threshold=0.9,
                 straight=0.78,
+                straight_low=0.75,
+                straight_high=0.81,
                 review_rate=0.22,
                 certain=True,
                 curve=(ReviewPoint(threshold=0.9, straight=0.78, errors=0.0, errors_high=0.02, n=78),),
@@ -66,7 +70,7 @@ WHOLE = PLAIN.model_copy(
                 contender="fine-tuned",
                 method="logistic",
                 ece_before=0.1,
-                ece=HALF,
+                ece=OFF,
                 bins=(ReliabilityBin(confidence=0.5, right=HALF),),
             ),
         ),

@@ -10,9 +10,10 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from draws import mean_of, pair_of, uneven
+from scipy.special import expit
 from scipy.stats import binom
 
-from inhouse.core import Metric
 from inhouse.scoring import (
     Confidences,
     Judged,
@@ -34,14 +35,11 @@ from inhouse.scoring import (
     wilson,
 )
 from inhouse.scoring.agreement import quadratic_kappa
+from inhouse.scoring.intervals import positive_mean
 from inhouse.scoring.units import sign_p
 
-Draw = Callable[[np.random.Generator], tuple[np.ndarray, list[str] | None]]
-RUNS = 5_000  # standard error of a coverage: 0.3 points
-
-
-def mean_of(scores: np.ndarray, groups: list[str] | None) -> Metric:
-    return summarise(Judged(("",) * len(scores), {"score": scores}), [""] * len(scores), "score", groups)
+Draw = Callable[[np.random.Generator], tuple[np.ndarray, np.ndarray | None]]
+RUNS = 2_500  # standard error of a coverage: 0.4 points, of a share of 5 % too
 
 
 def lines(count: int, right: float) -> Draw:
@@ -52,10 +50,10 @@ def lines(count: int, right: float) -> Draw:
 def grouped(groups: int, likeness: float, steps: int) -> Draw:
     """Groups of 1 to 11 examples that are alike (beta-binomial); 80 % of all is right."""
 
-    def draw(rng: np.random.Generator) -> tuple[np.ndarray, list[str] | None]:
-        number = np.repeat(np.arange(groups), rng.integers(1, 12, groups))
+    def draw(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray | None]:
+        number = uneven(rng, groups)
         known = rng.beta(0.8 * (1 / likeness - 1), 0.2 * (1 / likeness - 1), groups)
-        return rng.binomial(steps, known[number]) / steps, [str(i) for i in number]
+        return rng.binomial(steps, known[number]) / steps, number
 
     return draw
 
@@ -114,26 +112,49 @@ def edits(count: int) -> Draw:
     )
 
 
-def customers(groups: int) -> Draw:
+def customers(groups: int, gain: float) -> Draw:
     """Differences that a whole group shares in part."""
 
-    def draw(rng: np.random.Generator) -> tuple[np.ndarray, list[str] | None]:
-        number = np.repeat(np.arange(groups), rng.integers(1, 12, groups))
-        apart = 0.05 + rng.normal(0, 0.08, groups)[number] + rng.normal(0, 0.1, len(number))
-        return np.clip(apart, -0.45, 0.55), [str(i) for i in number]
+    def draw(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray | None]:
+        number = uneven(rng, groups)
+        apart = gain + rng.normal(0, 0.08, groups)[number] + rng.normal(0, 0.1, len(number))
+        return np.clip(apart, -0.45, 0.55), number
 
     return draw
 
 
-@pytest.mark.parametrize("draw", [edits(40), edits(60), edits(240), customers(10), customers(20), customers(47)])
-def test_intervals_of_gains_cover(draw: Draw, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("inhouse.scoring.units._DRAWS", (1,))  # p is not looked at
+@pytest.fixture
+def few_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many signs as tell 5 %."""
+    monkeypatch.setattr("inhouse.scoring.units._DRAWS", (399,))
+
+
+@pytest.fixture
+def no_p(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No p is looked at."""
+    monkeypatch.setattr("inhouse.scoring.units._DRAWS", (1,))
+
+
+@pytest.mark.parametrize(
+    ("draw", "truth"),
+    [
+        (edits(60), 0.05),
+        (edits(240), 0.05),
+        (customers(5, 0.0), 0.0),
+        (customers(10, 0.0), 0.0),
+        (customers(10, 0.05), 0.05),
+        (customers(20, 0.0), 0.0),
+        (customers(47, 0.05), 0.05),
+    ],
+)
+@pytest.mark.usefixtures("no_p")
+def test_intervals_of_gains_cover(draw: Draw, truth: float) -> None:
     rng = np.random.default_rng(2)
     covered = 0
     for _ in range(RUNS):
         apart, groups = draw(rng)
         _, low, high, _ = compare_scores(0.45 + apart, np.full(len(apart), 0.45), groups=groups)
-        covered += low <= 0.05 <= high
+        covered += low <= truth <= high
     assert abs(covered / RUNS - 0.95) <= 0.015
 
 
@@ -145,45 +166,93 @@ def test_intervals_of_paired_shares_cover(n: int, discordant: float, gain: float
     covered, seen = 0, {}
     for both, won, lost, neither in rng.multinomial(n, shares, size=20_000):
         if (won, lost) not in seen:
-            a = np.repeat([True, True, False, False], [both, won, lost, neither])
-            b = np.repeat([True, False, True, False], [both, won, lost, neither])
-            _, low, high = paired_difference(a, b)
+            _, low, high = paired_difference(*pair_of(both, won, lost, neither))
             seen[won, lost] = low <= gain <= high
         covered += seen[won, lost]
     assert abs(covered / 20_000 - 0.95) <= 0.015
 
 
-def answers(rng: np.random.Generator, expected: np.ndarray, right: np.ndarray) -> list[str]:
-    """Label i is known with chance right[i], and guessed otherwise."""
-    guessed = rng.integers(len(right), size=len(expected))
-    return [str(i) for i in np.where(rng.random(len(expected)) < right[expected], expected, guessed)]
+def answers(rng: np.random.Generator, expected: np.ndarray, known: np.ndarray, labels: int) -> list[str]:
+    """Each example is known with its chance, and guessed otherwise."""
+    guessed = rng.integers(labels, size=len(expected))
+    return [str(i) for i in np.where(rng.random(len(expected)) < known, expected, guessed)]
 
 
 def true_f1(right: np.ndarray) -> float:
-    """Macro-F1 of `answers` in the long run."""
+    """Macro-F1 in the long run where label i is known with chance right[i], and all are as frequent."""
     guessed = (1 - right) / len(right)
     return float(np.mean(2 * (right + guessed) / (1 + right + guessed.sum())))
 
 
-@pytest.mark.parametrize(("labels", "n", "runs"), [(5, 100, 1500), (20, 400, 1000), (8, 2000, 1000)])
-def test_intervals_of_macro_f1_and_its_gains_cover(
-    labels: int, n: int, runs: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("inhouse.scoring.units._DRAWS", (1,))  # p is not looked at
+# Luck that the examples of a group share, in log-odds, and the nodes that its mean is taken over.
+LUCK = 1.0
+NODES, WEIGHTS = np.polynomial.hermite_e.hermegauss(21)
+
+
+def lucky(odds: np.ndarray, luck: np.ndarray) -> np.ndarray:
+    """The chances at these log-odds with so much luck."""
+    return np.asarray(expit(odds + LUCK * luck))
+
+
+def over_luck(odds: np.ndarray) -> np.ndarray:
+    """The mean chance over all luck."""
+    return np.asarray(lucky(odds[:, None], NODES) @ (WEIGHTS / WEIGHTS.sum()))
+
+
+@pytest.mark.parametrize(
+    ("labels", "n", "groups"),
+    [(5, 60, None), (20, 400, None), (77, 800, None), (8, 1000, None), (5, None, 10), (5, None, 20), (5, 3500, 14)],
+)
+@pytest.mark.usefixtures("no_p")
+def test_intervals_of_macro_f1_and_its_gains_cover(labels: int, n: int | None, groups: int | None) -> None:
     rng = np.random.default_rng(11)
-    right = rng.uniform(0.6, 0.95, labels)
-    ours, theirs = true_f1(right), true_f1(right - 0.05)
+    odds = rng.uniform(0.5, 2.5, labels)
+    mean = expit if groups is None else over_luck
+    ours, theirs = true_f1(mean(odds)), true_f1(mean(odds - 0.3))
     covered = gain_covered = 0
-    for _ in range(runs):
-        expected = rng.integers(labels, size=n)
+    for _ in range(RUNS):
+        units = None if groups is None else uneven(rng, groups) if n is None else np.arange(n) % groups
+        size = n if units is None else len(units)
+        expected = rng.integers(labels, size=size)
         wanted = [str(i) for i in expected]
-        a, b = answers(rng, expected, right), answers(rng, expected, right - 0.05)
-        metric = macro_f1(a, wanted, resamples=500)
-        _, low, high, _ = paired_f1_difference(a, b, wanted, resamples=500)
+        luck = np.zeros(size) if units is None else rng.standard_normal(groups)[units]
+        a = answers(rng, expected, lucky(odds[expected], luck), labels)
+        b = answers(rng, expected, lucky(odds[expected] - 0.3, luck), labels)
+        metric = macro_f1(a, wanted, groups=units)
+        _, low, high, _ = paired_f1_difference(a, b, wanted, groups=units)
         covered += metric.low <= ours <= metric.high
         gain_covered += low <= ours - theirs <= high
-    assert abs(covered / runs - 0.95) <= 0.015
-    assert abs(gain_covered / runs - 0.95) <= 0.015
+    assert abs(covered / RUNS - 0.95) <= 0.015
+    assert abs(gain_covered / RUNS - 0.95) <= 0.015
+
+
+@pytest.mark.parametrize("n", [16, 48])
+def test_intervals_of_divergence_cover(n: int) -> None:
+    # Of prompts whose answers are 2 to 24 tokens long, with divergences as skewed as a gamma's of shape 2.
+    rng = np.random.default_rng(18)
+    inside = []
+    for _ in range(RUNS):
+        tokens = np.where(rng.random(n) < 0.75, 24, rng.integers(2, 25, n)).astype(float)
+        low, high = positive_mean(tokens * rng.gamma(2, 0.5, n), tokens)
+        inside.append(low <= 1 <= high)
+    assert abs(np.mean(inside) - 0.95) <= 0.015
+
+
+@pytest.mark.parametrize("each", [1, 5])
+def test_a_perfect_confidence_is_off_by_more_than_chance_in_5_percent(each: int) -> None:
+    rng = np.random.default_rng(19)
+    n, beyond, off, foretold = 200, [], [], []
+    groups = [str(i // each) for i in range(n)]
+    for seed in range(RUNS):
+        odds = rng.normal(1.5, 1.2, n)
+        luck = np.repeat(rng.standard_normal(n // each), each)
+        sure, right = over_luck(odds), rng.random(n) < lucky(odds, luck)
+        error, _ = reliability(sure, right, groups, seed=seed)
+        beyond.append(error.value > error.by_chance_high)
+        off.append(error.value)
+        foretold.append(error.by_chance)
+    assert abs(np.mean(beyond) - 0.05) <= 0.01
+    assert np.mean(foretold) == pytest.approx(np.mean(off), rel=0.03)
 
 
 @pytest.mark.parametrize("n", [30, 60])
@@ -196,7 +265,7 @@ def test_intervals_of_agreement_cover(n: int, noise: float) -> None:
         return people + 1, np.clip(people + np.rint(rng.normal(0, noise, count)).astype(int), 0, 4) + 1
 
     truth = quadratic_kappa(*grades(200_000), groups=np.zeros(200_000, dtype=int)).value
-    found = [quadratic_kappa(*grades(n)) for _ in range(4000)]
+    found = [quadratic_kappa(*grades(n)) for _ in range(RUNS)]
     assert abs(np.mean([m.low <= truth <= m.high for m in found]) - 0.95) <= 0.015
 
 
@@ -212,7 +281,7 @@ def test_intervals_of_labels_cover(groups: int | None) -> None:
     inside: dict[str, list[bool]] = {name: [] for name in truth}
     for _ in range(1000):
         expected = rng.integers(labels, size=n)
-        for one in label_results(answers(rng, expected, right), [str(i) for i in expected], names):
+        for one in label_results(answers(rng, expected, right[expected], labels), [str(i) for i in expected], names):
             for name, values in truth.items():
                 metric = getattr(one, name)
                 inside[name].append(metric.low <= values[int(one.label)] <= metric.high)
@@ -231,8 +300,7 @@ def test_mcnemar_errs_in_5_percent(n: int, discordant: float) -> None:
     wolves, seen = 0, {}
     for won, lost, _ in rng.multinomial(n, [discordant / 2, discordant / 2, 1 - discordant], size=20_000):
         if (won, lost) not in seen:
-            a = np.repeat([True, False], [won, lost])
-            seen[won, lost] = mcnemar_exact(a, ~a) < 0.05
+            seen[won, lost] = mcnemar_exact(*pair_of(0, won, lost, 0)) < 0.05
         wolves += seen[won, lost]
     assert wolves / 20_000 == pytest.approx(exact_power(n, 0.0, discordant), abs=0.005)
 
@@ -260,31 +328,37 @@ def test_groups_that_stand_or_fall_together_are_no_proof() -> None:
 
 @pytest.mark.parametrize("groups", [None, 60])
 @pytest.mark.parametrize("n", [60, 240, 1200])
-def test_the_permutation_test_errs_in_5_percent(n: int, groups: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("inhouse.scoring.units._DRAWS", (999,))  # enough to tell 5 %
+@pytest.mark.usefixtures("few_draws")
+def test_the_permutation_test_errs_in_5_percent(n: int, groups: int | None) -> None:
     rng = np.random.default_rng(12)
-    names = None if groups is None else [str(i % groups) for i in range(n)]
+    names = None if groups is None else np.arange(n) % groups
     wolves = 0
-    for seed in range(5000):
+    for seed in range(RUNS):
         both = rng.beta(2, 2, size=n)
         shared = 0.0 if groups is None else rng.normal(0, 0.1, groups)[np.arange(n) % groups]
         ours = both + shared + rng.normal(0, 0.1, n)
         wolves += compare_scores(ours, both + rng.normal(0, 0.1, n), groups=names, seed=seed)[3] < 0.05
-    assert abs(wolves / 5000 - 0.05) <= 0.01
+    assert abs(wolves / RUNS - 0.05) <= 0.01
 
 
-def test_the_swap_test_of_macro_f1_errs_in_5_percent_and_sees_a_gain(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("inhouse.scoring.units._DRAWS", (999,))
+@pytest.mark.parametrize(("labels", "groups"), [(6, None), (6, 40), (77, None)])
+@pytest.mark.usefixtures("few_draws")
+def test_the_swap_test_of_macro_f1_errs_in_5_percent_and_sees_a_gain(labels: int, groups: int | None) -> None:
     rng = np.random.default_rng(7)
-    null = real = 0
-    for seed in range(3000):
-        expected = rng.integers(6, size=240)
+    n, null, real = 240, 0, []
+    units = None if groups is None else np.arange(n) % groups
+    for seed in range(RUNS):
+        expected = rng.integers(labels, size=n)
         wanted = [str(i) for i in expected]
-        a, same, worse = (answers(rng, expected, np.full(6, share)) for share in (0.8, 0.8, 0.65))
-        null += paired_f1_difference(a, same, wanted, resamples=2, seed=seed)[3] < 0.05
-        real += paired_f1_difference(a, worse, wanted, resamples=2, seed=seed)[3] < 0.05
-    assert abs(null / 3000 - 0.05) <= 0.01
-    assert real / 3000 > 0.8
+        # Each of the two has luck of its own in each group.
+        luck = np.zeros((2, n)) if units is None else 0.5 * rng.standard_normal((2, groups))[:, units]
+        a, same = (answers(rng, expected, expit(1.5 + one), labels) for one in luck)
+        null += paired_f1_difference(a, same, wanted, groups=units, seed=seed)[3] < 0.05
+        if seed < 300:
+            worse = answers(rng, expected, expit(0.5 + luck[1]), labels)
+            real.append(paired_f1_difference(a, worse, wanted, groups=units, seed=seed)[3] < 0.05)
+    assert abs(null / RUNS - 0.05) <= 0.01
+    assert np.mean(real) > 0.8
 
 
 def test_of_several_equal_contenders_one_is_called_better_in_5_percent_at_most() -> None:
@@ -307,8 +381,7 @@ def test_the_power_is_as_computed(gain: float, discordant: float, alpha: float) 
     shares = [(discordant + gain) / 2, (discordant - gain) / 2, 1 - discordant]
     for won, lost, _ in rng.multinomial(n, shares, size=10_000):
         if (won, lost) not in seen:
-            a = np.repeat([True, False], [won, lost])
-            seen[won, lost] = mcnemar_exact(a, ~a) < alpha
+            seen[won, lost] = mcnemar_exact(*pair_of(0, won, lost, 0)) < alpha
         shown += seen[won, lost]
     assert abs(shown / 10_000 - 0.8) <= 0.015
 

@@ -4,6 +4,7 @@ from inhouse.core.calibration import Calibrator, calibrated_parts
 from inhouse.core.evaluation import (
     BaseFacts,
     Calibration,
+    CalibrationError,
     CalibrationMethod,
     Comparison,
     Confusion,
@@ -107,6 +108,7 @@ __all__ = [
     "BaseFacts",
     "BaseOption",
     "Calibration",
+    "CalibrationError",
     "CalibrationMethod",
     "Calibrator",
     "Checked",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from inhouse.core.example import Split
 from inhouse.core.frozen import Frozen
@@ -173,10 +173,13 @@ class ReviewPoint(Frozen):
     """What a threshold of the confidence would do: the share of answers that goes `straight`, and the errors in it.
 
     `errors` is the share of wrong answers among the `n` that go straight, and `errors_high` the 95 % upper bound of it.
+    `straight_low` and `straight_high` are the 95 % interval of `straight`; None in evaluations that were kept without.
     """
 
     threshold: float
     straight: float
+    straight_low: float | None = None
+    straight_high: float | None = None
     errors: float
     errors_high: float
     n: int
@@ -189,6 +192,7 @@ class Review(Frozen):
         target_errors: the share of wrong answers that is allowed among those that go straight.
         threshold: the least confidence that goes straight; None where every answer goes to a person.
         straight, review_rate: shares of all answers; their sum is 1.
+        straight_low, straight_high: the 95 % interval of `straight`; None where every answer goes to a person.
         certain: whether the errors keep to the target with 95 % certainty.
         more_examples: how many more test examples would make it certain, where it is not.
         curve: the same at other thresholds.
@@ -199,6 +203,8 @@ class Review(Frozen):
     target_errors: float
     threshold: float | None
     straight: float
+    straight_low: float | None = None
+    straight_high: float | None = None
     review_rate: float
     certain: bool
     more_examples: int | None = None
@@ -210,7 +216,9 @@ class Review(Frozen):
         """The review in a sentence."""
         allowed = f"at most {100 * self.target_errors:g} % errors"
         if self.threshold is not None:
-            return f"{allowed}: {self.straight:.0%} go straight through, {self.review_rate:.0%} to a person"
+            low, high = self.straight_low, self.straight_high
+            between = f" ({100 * low:.0f} to {high:.0%})" if low is not None and high is not None else ""
+            return f"{allowed}: {self.straight:.0%}{between} go straight through, {self.review_rate:.0%} to a person"
         if self.more_examples is None:
             return f"{allowed}: every answer goes to a person, as no confidence is right that often"
         return (
@@ -226,16 +234,31 @@ class ReliabilityBin(Frozen):
     right: Metric
 
 
-class Calibration(Frozen):
-    """How far a contender's confidence is the share of right answers.
+class CalibrationError(Frozen):
+    """How far a confidence is the share of right answers: the expected calibration error, 0 to 1, of `n` answers.
 
-    `ece` is the expected calibration error, `ece_before` the same before `method` was applied; 0 is perfect.
+    `by_chance` is its mean where every confidence is right as often as it says, and `by_chance_high` what it is then
+    below in 95 of 100 cases. None in evaluations that were kept with an interval instead, which held too seldom.
     """
+
+    value: float
+    by_chance: float | None = None
+    by_chance_high: float | None = None
+    n: int
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_interval(cls, kept: object) -> object:
+        return {k: v for k, v in kept.items() if k not in ("low", "high")} if isinstance(kept, dict) else kept
+
+
+class Calibration(Frozen):
+    """How far a contender's confidence is the share of right answers; `ece_before`: before `method` was applied."""
 
     contender: str
     method: CalibrationMethod
     ece_before: float
-    ece: Metric
+    ece: CalibrationError
     bins: tuple[ReliabilityBin, ...] = ()
 
 
@@ -305,7 +328,7 @@ class FieldCalibration(Frozen):
     field: str
     method: CalibrationMethod
     ece_before: float
-    ece: Metric
+    ece: CalibrationError
 
 
 class FieldReview(Frozen):

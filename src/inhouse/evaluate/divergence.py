@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 import tomllib
 from collections.abc import Callable, Sequence
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 from inhouse.core import ForgettingResult, Metric
 from inhouse.engine import Generation
 from inhouse.scoring import Judged, summarise
-from inhouse.scoring.units import jackknife_variance, students_t
+from inhouse.scoring.intervals import positive_mean
 
 # Of each answer of the base, at most.
 TOKENS = 24
@@ -61,8 +60,7 @@ def divergence(
 ) -> ForgettingResult:
     """The mean Kullback-Leibler divergence of the tuned model's next token from the base's, along the base's answers.
 
-    The two are open one after the other. As many prompts are asked as there is time for. The interval is Student's over
-    prompts.
+    The two are open one after the other. As many prompts are asked as there is time for. The interval is over prompts.
     """
     with closing(open_base()) as base:
         answers = _answered(base, prompts, clock)
@@ -72,8 +70,7 @@ def divergence(
     sums = np.array([_divergence(b, a).sum() for b, a in zip(before, after, strict=True)])
     sizes = np.array([len(b) for b in before], dtype=float)
     value = float(sums.sum() / sizes.sum())
-    half = float(students_t(sizes)) * math.sqrt(jackknife_variance(sums, sizes))
-    low, high = max(0.0, value - half), value + half
+    low, high = positive_mean(sums, sizes)
     same = _same_choice(before, after)
     return ForgettingResult(
         prompts=len(answers),

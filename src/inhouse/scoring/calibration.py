@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
-from inhouse.core import Calibrator, Metric, ReliabilityBin
+from inhouse.core import CalibrationError, Calibrator, Metric, ReliabilityBin
 from inhouse.core.calibration import logit
 from inhouse.errors import NoMetric
 from inhouse.scoring.judge import Judged
 from inhouse.scoring.summary import summarise
-from inhouse.scoring.units import MANY_UNITS, units_of
+from inhouse.scoring.units import units_of
 
 # With fewer right or fewer wrong answers nothing can be fitted.
 MIN_EACH = 5
@@ -21,6 +22,8 @@ MIN_EACH = 5
 # 2005, "Predicting Good Probabilities with Supervised Learning", figure 8).
 MIN_ISOTONIC = 200
 FOLDS = 5
+# Sets of answers that are drawn to see what chance does; sums of more answers, or groups, are normal.
+_DRAWS, _MANY = 4_000, 200
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
@@ -90,19 +93,14 @@ def _isotonic(x: Floats, right: Bools) -> Calibrator:
 
 
 def reliability(
-    confidence: Floats,
-    right: Bools,
-    groups: Sequence[str] | None = None,
-    *,
-    bins: int = 10,
-    resamples: int = 500,
-    seed: int = 0,
-) -> tuple[Metric, tuple[ReliabilityBin, ...]]:
+    confidence: Floats, right: Bools, groups: Sequence[str] | None = None, *, bins: int = 10, seed: int = 0
+) -> tuple[CalibrationError, tuple[ReliabilityBin, ...]]:
     """The expected calibration error in bins of equally many answers, and the bins, the least sure first.
 
-    Chance alone pushes the error of a small sample up, as every bin's distance counts without its sign (Nixon et al.
-    2019, arXiv:1904.01685): to some 0.08 with 100 answers and 0.035 with 500 where there is none. The interval takes
-    most of that back: it is the basic bootstrap one, by group, which turns round what resampling adds.
+    Chance alone pushes it up, as every bin's distance counts without its sign. How far is shown beside it: what it is
+    where every answer is right with the probability that its confidence says (consistency resampling; Bröcker and Smith
+    2007, Weather and Forecasting 22:651; for tests of calibration Vaicenavicius et al. 2019, arXiv:1902.06977). Answers
+    of one group may be right together: then the distances of whole groups change their sign instead.
 
     Raises:
         NoMetric: there is no answer.
@@ -113,18 +111,16 @@ def reliability(
         raise NoMetric("a calibration error of no answers was asked for", "give at least one example")
     order = np.argsort(confidence, kind="stable")
     places = [part for part in np.array_split(order, min(bins, n)) if len(part)]
-    units = units_of(groups, n)
-    which = np.empty(n, dtype=int)
-    for number, part in enumerate(places):
-        which[part] = number
-    # By unit and bin, the sum of confidence less right, and the unit's size: a resample adds up units.
-    table = np.zeros((int(units.max()) + 1, len(places) + 1))
-    np.add.at(table, (units, which), confidence - right)
-    table[:, -1] = np.bincount(units)
-    sums = _resampled(table, resamples, np.random.default_rng(seed))
-    drawn = np.abs(sums[:, :-1]).sum(1) / sums[:, -1]
-    value = float(np.abs(table[:, :-1].sum(0)).sum() / n)
-    low, high = (2 * value - float(q) for q in np.quantile(drawn, [0.975, 0.025]))
+    units, rng = units_of(groups, n), np.random.default_rng(seed)
+    alone = int(units.max()) + 1 == n
+    off = _redrawn(confidence, places, rng) if alone else _flipped(confidence - right, places, units, rng)
+    chance = np.abs(off).sum(1) / n
+    error = CalibrationError(
+        value=sum(abs(float((confidence[part] - right[part]).sum())) for part in places) / n,
+        by_chance=float(chance.mean()),
+        by_chance_high=float(np.quantile(chance, 0.95)),
+        n=n,
+    )
     found = tuple(
         ReliabilityBin(
             confidence=float(confidence[part].mean()),
@@ -132,16 +128,37 @@ def reliability(
         )
         for part in places
     )
-    return Metric(value=value, low=max(0.0, min(low, value)), high=min(1.0, max(high, value)), n=n), found
+    return error, found
+
+
+def _redrawn(confidence: Floats, places: Sequence[NDArray[np.intp]], rng: np.random.Generator) -> Floats:
+    """Distances of each bin where answers are right as often as they say, [`_DRAWS`, bins]."""
+    off = np.empty((_DRAWS, len(places)))
+    for number, sure in enumerate(confidence[part] for part in places):
+        if len(sure) > _MANY:
+            off[:, number] = math.sqrt(float((sure * (1 - sure)).sum())) * rng.standard_normal(_DRAWS)
+        else:
+            off[:, number] = sure.sum() - (rng.random((_DRAWS, len(sure)), dtype=np.float32) < sure).sum(1)
+    return off
+
+
+def _flipped(
+    apart: Floats, places: Sequence[NDArray[np.intp]], units: NDArray[np.intp], rng: np.random.Generator
+) -> Floats:
+    """Distances of each bin where each unit's could as well have the other sign, [`_DRAWS`, bins].
+
+    As each unit is a part of the whole that it is compared with, they are scaled as the jackknife scales it.
+    """
+    sizes = np.bincount(units)
+    count = len(sizes)
+    if count == 1:
+        return np.full((_DRAWS, 1), float(len(apart)))
+    table: Floats = np.stack([np.bincount(units[part], apart[part], count) for part in places], axis=1).astype(float)
+    table *= (math.sqrt((count - 1) / count) / (1 - sizes / len(apart)))[:, None]
+    if count > _MANY:
+        return rng.multivariate_normal(np.zeros(len(places)), table.T @ table, _DRAWS, method="eigh")
+    return np.asarray(rng.choice([-1.0, 1.0], (_DRAWS, count)) @ table, dtype=float)
 
 
 def _share(right: Bools, groups: Sequence[str] | None) -> Metric:
     return summarise(Judged((), {"right": right.astype(float)}), (), "right", groups)
-
-
-def _resampled(table: Floats, resamples: int, rng: np.random.Generator) -> Floats:
-    """Sums over as many units drawn with replacement, [resamples, columns]; of many units they are normal."""
-    count = len(table)
-    if count > MANY_UNITS:
-        return rng.multivariate_normal(table.sum(0), np.cov(table.T, bias=True) * count, resamples, method="eigh")
-    return np.array([np.bincount(rng.integers(count, size=count), minlength=count) @ table for _ in range(resamples)])

@@ -1,4 +1,4 @@
-"""95 % intervals of a share and of the difference of two paired shares, from counts. Pure.
+"""95 % intervals of a share, of the difference of two paired shares, and of a mean without an upper end. Pure.
 
 Shares and differences are fractions (0.02 is two points).
 """
@@ -8,10 +8,11 @@ from __future__ import annotations
 import math
 
 from scipy.optimize import brentq
+from scipy.special import stdtrit
 
 from inhouse.core import Metric
 from inhouse.errors import NoMetric, UsageError
-from inhouse.scoring.units import Z
+from inhouse.scoring.units import Floats, Z, effective_number, jackknife_variance
 
 
 def wilson(successes: int, n: int) -> Metric:
@@ -71,3 +72,23 @@ def blind(gain: float, units: int) -> tuple[float, float]:
     """The interval of a gain that every unit agrees on: Tango's, of as many undecided pairs."""
     won = abs(gain) * units
     return tango(won if gain > 0 else 0.0, won if gain < 0 else 0.0, units)
+
+
+def positive_mean(sums: Floats, sizes: Floats) -> tuple[float, float]:
+    """The 95 % interval of total of `sums` over total of `sizes`, of at least four units, none of it below 0.
+
+    Such means are skewed, so it is Student's t on the logarithm (delta method), with the fewer degrees of freedom that
+    heavy tails leave their variance (O'Neill 2014, American Statistician 68:282, by the excess kurtosis). No interval
+    holds for every tail (Bahadur and Savage 1956, Ann Math Stat 27:1115); docs/design/statistics.md has how far this
+    one does.
+    """
+    value, n = float(sums.sum() / sizes.sum()), len(sums)
+    off = sums - value * sizes
+    variance = float((off**2).mean())
+    if variance == 0.0:
+        return value, value
+    heavy = float((off**4).mean()) / variance**2 - 3
+    excess = max(0.0, (n - 1) / ((n - 2) * (n - 3)) * ((n + 1) * heavy + 6))
+    freedom = 1 / (1 / (effective_number(sizes) - 1) + excess / (2 * n))
+    half = float(stdtrit(freedom, 0.975)) * math.sqrt(jackknife_variance(sums, sizes)) / value
+    return value * math.exp(-half), value * math.exp(half)

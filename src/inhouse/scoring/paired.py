@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import gammaln, stdtrit
+from scipy.special import gammaln
 
 from inhouse.errors import NoMetric
 from inhouse.scoring.intervals import blind, tango
@@ -22,6 +22,7 @@ from inhouse.scoring.units import (
     jackknife_variance,
     sign_p,
     some,
+    students_t,
     units_of,
 )
 
@@ -32,9 +33,9 @@ def compare_scores(
     """Mean score of ours minus theirs, with a 95 % interval and a two-sided p, on examples that have both (not nan).
 
     Of scores that are 0 or 1 Tango's interval and the exact McNemar test. Of others Student's t over the units, with a
-    unit won and one lost added (Bonett and Price 2012, J Educ Behav Stat 37:479, do so for shares), and a permutation
-    test that changes the sign of whole groups: under the null the two could as well be swapped. Where all units agree,
-    Tango's interval of as many undecided pairs is given, as they show no spread.
+    unit won and one lost added (Bonett and Price 2012, J Educ Behav Stat 37:479, do so for shares) in so far as units
+    are equal, which show no spread; and a permutation test that changes the sign of whole groups, as under the null the
+    two could as well be swapped. Where all units agree, Tango's interval of as many undecided pairs is given.
 
     Returns:
         gain, low, high, p; low <= gain <= high.
@@ -65,10 +66,12 @@ def _mean_interval(sums: Floats, sizes: Floats) -> tuple[float, float]:
     gain = float(sums.sum() / sizes.sum())
     if len(sums) == 1 or np.ptp(sums / sizes) < ROUNDING:
         return blind(gain, len(sums))
-    push = math.sqrt(float((sums[sums != 0] ** 2).mean()))
-    more, wider = np.append(sums, [push, -push]), np.append(sizes, [sizes.mean()] * 2)
+    uneven = sums[np.abs(sums) > ROUNDING]
+    equal = 1 - len(uneven) / len(sums)
+    push = math.sqrt(equal * float((uneven**2).mean()))
+    more, wider = np.append(sums, [push, -push]), np.append(sizes, [equal * sizes.mean()] * 2)
     centre = float(more.sum() / wider.sum())
-    half = float(stdtrit(len(sums) - 1, 0.975)) * math.sqrt(jackknife_variance(more, wider))
+    half = students_t(sizes) * math.sqrt(jackknife_variance(more, wider))
     return centre - half, centre + half
 
 

@@ -12,6 +12,8 @@ from scipy.special import betainc, betaincinv
 
 from inhouse.core import Review, ReviewPoint
 from inhouse.errors import EngineFault
+from inhouse.scoring.judge import Judged
+from inhouse.scoring.summary import summarise
 from inhouse.scoring.units import design_effect, units_of
 
 EVERYTHING_TO_A_PERSON = 1.01
@@ -77,15 +79,24 @@ class Confidences:
         return self._known[threshold]
 
     def point(self, threshold: float, certainty: float = CERTAINTY) -> ReviewPoint:
-        """What a threshold does to these answers."""
-        n, wrong, worth = self.counted(threshold)
+        """What a threshold does to these answers, one at least."""
+        n, wrong, _ = self.counted(threshold)
+        through = ((self.sure >= threshold) & (self.sure >= 0)).astype(float)
+        straight = summarise(Judged((), {"straight": through}), (), "straight", self._shared)
         return ReviewPoint(
             threshold=threshold,
-            straight=n / max(len(self), 1),
+            straight=straight.value,
+            straight_low=straight.low,
+            straight_high=straight.high,
             errors=wrong / max(n, 1),
-            errors_high=_upper(wrong * worth, n * worth, certainty),
+            errors_high=self.errors_high(threshold, certainty),
             n=n,
         )
+
+    def errors_high(self, threshold: float, certainty: float = CERTAINTY) -> float:
+        """The upper bound of the share of wrong answers among those that go straight; 1 where none does."""
+        n, wrong, worth = self.counted(threshold)
+        return _upper(wrong * worth, n * worth, certainty)
 
 
 def certified_review(
@@ -111,18 +122,20 @@ def certified_review(
         target_errors: the share of wrong answers, 0 to 1, that may go straight.
         with_curve: with what other thresholds would do.
     """
-    passed: ReviewPoint | None = None
-    for threshold in _sequence(validation, len(judged), target_errors):
-        point = judged.point(threshold, certainty)
-        if point.n == 0 or point.errors_high > target_errors:
+    threshold: float | None = None
+    for tried in _sequence(validation, len(judged), target_errors):
+        if not judged.counted(tried)[0] or judged.errors_high(tried, certainty) > target_errors:
             break
-        passed = point
+        threshold = tried
+    passed = judged.point(threshold, certainty) if threshold is not None else None
     straight = passed.straight if passed else 0.0
     return Review(
         contender=contender,
         target_errors=target_errors,
-        threshold=passed.threshold if passed else None,
+        threshold=threshold,
         straight=straight,
+        straight_low=passed.straight_low if passed else None,
+        straight_high=passed.straight_high if passed else None,
         review_rate=1.0 - straight,
         certain=passed is not None,
         more_examples=None if passed else _more(judged, target_errors, certainty),

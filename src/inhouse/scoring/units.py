@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from functools import lru_cache
 from typing import TypeVar
 
 import numpy as np
@@ -23,9 +22,6 @@ Groups = Sequence[str] | NDArray[np.intp] | None
 Z = float(ndtri(0.975))
 # Two differences that are equal on paper may differ by rounding.
 ROUNDING = 1e-12
-# From so many units on the bootstrap and the normal law (delta method) agree (docs/design/statistics.md), and it is the
-# quicker.
-MANY_UNITS = 5_000
 # Numbers per block of draws: 16 MB of float32, so that 100,000 examples need no more memory than 1,000.
 _BLOCK = 4_000_000
 # All signs of so few units are tried; of so many their sum is normal, far into its tails.
@@ -93,23 +89,13 @@ def jackknife_variance(sums: Floats, sizes: NDArray[np.intp] | Floats) -> float:
 
 
 def students_t(sizes: NDArray[np.intp] | Floats) -> float:
-    """The 97.5 % point of Student's t for a mean over units of such sizes, at least two.
-
-    Uneven units count as fewer: squared total over total of squares (Kish's effective number) less one.
-    """
-    effective = float(sizes.sum()) ** 2 / float((np.asarray(sizes, dtype=float) ** 2).sum())
-    return float(stdtrit(max(effective - 1, 1.0), 0.975))
+    """The 97.5 % point of Student's t for a mean over units of such sizes, at least two."""
+    return float(stdtrit(max(effective_number(sizes) - 1, 1.0), 0.975))
 
 
-@lru_cache(maxsize=2)
-def weights(units: int, resamples: int, seed: int) -> NDArray[np.float32]:
-    """How often each resample draws each unit, [resamples, units]; the same for every metric of one test set."""
-    rng = np.random.default_rng(seed)
-    drawn = np.empty((resamples, units), dtype=np.float32)
-    for row in drawn:
-        row[:] = np.bincount(rng.integers(units, size=units), minlength=units)
-    drawn.flags.writeable = False
-    return drawn
+def effective_number(sizes: NDArray[np.intp] | Floats) -> float:
+    """How many units of equal size tell as much: squared total over total of squares (Kish 1965)."""
+    return float(sizes.sum()) ** 2 / float((np.asarray(sizes, dtype=float) ** 2).sum())
 
 
 def blocks(total: int, width: int) -> Iterator[int]:

@@ -6,8 +6,17 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from inhouse.core import Evaluation, FieldReview, Metric
-from inhouse.evaluate.report.words import PART, interval, metric_name, p_value, percent, points, review_sentence
+from inhouse.core import Calibration, Evaluation, FieldCalibration, FieldReview, Metric
+from inhouse.evaluate.report.words import (
+    PART,
+    by_chance,
+    interval,
+    metric_name,
+    p_value,
+    percent,
+    points,
+    review_sentence,
+)
 
 if TYPE_CHECKING:
     from inhouse.evaluate.wrong import WrongGroup
@@ -65,8 +74,8 @@ def _parts(known: Evaluation) -> Iterator[tuple[str, Sequence[str]]]:
     ]
     yield "Comparisons", table(["ours", "theirs", "points", "95 % interval", "p (Holm)"], rows)
     yield "Review", [f"- {escaped(r.contender)}: {review_sentence(r)}" for r in known.reviews]
-    rows = [[c.contender, c.method, percent(c.ece_before), *_figures(c.ece)] for c in known.calibrations]
-    yield "Calibration error", table(["contender", "method", "before", "after", "95 % interval"], rows)
+    rows = [[c.contender, c.method, *_off(c)] for c in known.calibrations]
+    yield "Calibration error", table(["contender", "method", "before", "after", "after, by chance alone"], rows)
     rows = [[s.by, s.value, *_figures(s.metric), str(s.metric.n), "worst" if s.worst else ""] for s in known.slices]
     yield "Slices", table(["by", "value", metric_name(known.answer_metric), "95 % interval", "n", ""], rows)
     rows = [
@@ -106,8 +115,8 @@ def _learned_and_forgotten(known: Evaluation) -> Iterator[str]:
 
 
 def _by_field(review: FieldReview) -> list[str]:
-    rows = [[f.field, f.method, percent(f.ece_before), *_figures(f.ece)] for f in review.fields]
-    lines = table(["field", "method", "off by, before", "after", "95 % interval"], rows)
+    rows = [[f.field, f.method, *_off(f)] for f in review.fields]
+    lines = table(["field", "method", "off by, before", "after", "after, by chance alone"], rows)
     if review.pointed is None:
         return lines
     pointed = (
@@ -168,6 +177,10 @@ def _value(metric: Metric | None) -> str:
 
 def _figures(metric: Metric) -> list[str]:
     return [percent(metric.value), interval(metric)]
+
+
+def _off(told: Calibration | FieldCalibration) -> list[str]:
+    return [percent(told.ece_before), percent(told.ece.value), by_chance(told.ece)]
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:

@@ -29,6 +29,7 @@ from inhouse.evaluate.report.words import (
     METRIC_NOTES,
     PART,
     breakable,
+    by_chance,
     interval,
     is_tuned,
     metric_name,
@@ -76,6 +77,7 @@ def render_report(data: ReportData) -> str:
         "metric_name": metric_name,
         "breakable": breakable,
         "interval": interval,
+        "by_chance": by_chance,
         "review_sentence": review_sentence,
     }
     html = environment.get_template("report.html.jinja").render(**_context(data))

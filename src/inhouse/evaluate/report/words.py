@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from inhouse.core import Metric, Review
+from inhouse.core import CalibrationError, Metric, Review
 
 if TYPE_CHECKING:
     from markupsafe import Markup
@@ -68,6 +68,13 @@ def percent(value: float) -> str:
 def interval(metric: Metric) -> str:
     """The 95 % interval of a share, as percentages."""
     return f"{100 * metric.low:.1f} to {100 * metric.high:.1f}\u00a0%"
+
+
+def by_chance(error: CalibrationError) -> str:
+    """What a perfect confidence would be off by: the mean, and what it seldom (1 in 20) goes beyond."""
+    if error.by_chance is None or error.by_chance_high is None:
+        return "not known"
+    return f"{percent(error.by_chance)}, seldom over {percent(error.by_chance_high)}"
 
 
 def points(value: float) -> str:

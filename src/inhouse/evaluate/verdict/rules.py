@@ -10,6 +10,7 @@ from inhouse.core import Decision, MoreOf
 from inhouse.evaluate.verdict.evidence import FLOOR, SIGNIFICANT, Case, Gain, Side, at_least
 from inhouse.evaluate.verdict.words import bar_reached, called, count, percent, points, score
 from inhouse.scoring import examples_to_tell
+from inhouse.scoring.units import Z
 
 # A contender is shown not to beat the floor where its gain is less than this, or than half of what there is to gain.
 CLEAR = 0.10
@@ -17,7 +18,6 @@ CLEAR = 0.10
 SMALLEST_PLANNED = 0.005
 # Fewer examples than a quarter on top hardly narrow an interval (by a tenth), whatever the formula says.
 LEAST_MORE = 0.25
-_Z = 1.959964
 
 
 @dataclass(frozen=True)
@@ -203,7 +203,7 @@ def _more_tests(gain: Gain, tests: int, min_gain: float, comparisons: int) -> in
     """
     apart = min_gain - gain.value if gain.better else max(gain.value, min_gain - gain.value, min_gain)
     apart = min(max(abs(apart), SMALLEST_PLANNED), 1.0)
-    error = (gain.high - gain.low) / (2 * _Z)
+    error = (gain.high - gain.low) / (2 * Z)
     discordant = min(1.0, max(tests * error**2 + gain.value**2, apart))
     needed = examples_to_tell(apart, discordant, alpha=SIGNIFICANT / max(comparisons, 1))
     return max(needed - tests, math.ceil(LEAST_MORE * tests))

@@ -114,7 +114,7 @@ def _calibration(path: str, calibrator: Calibrator, answers: _Told) -> FieldCali
     return FieldCalibration(
         field=path,
         method=calibrator.method,
-        ece_before=reliability(sure, right, groups, resamples=2)[0].value,
+        ece_before=reliability(sure, right, groups)[0].value,
         ece=reliability(after, right, groups)[0],
     )
 

@@ -127,7 +127,7 @@ def _calibration(name: str, calibrator: Calibrator, before: Confidences, after: 
     return Calibration(
         contender=name,
         method=calibrator.method,
-        ece_before=reliability(*_whole(before), resamples=2)[0].value,
+        ece_before=reliability(*_whole(before))[0].value,
         ece=error,
         bins=bins,
     )
