@@ -30,7 +30,7 @@ import inhouse
 from inhouse.cli.show import planned
 from inhouse.core import EncoderRecipe, Evaluation, Recipe, Silent
 from inhouse.deploy import compare_labels, open_served
-from inhouse.deploy.served import CLASSIFIER
+from inhouse.deploy.version_files import CLASSIFIER
 from inhouse.engine import classifier as classifier_file
 from inhouse.engine import get_base
 from inhouse.engine.classifier import LabelClassifier
@@ -39,7 +39,16 @@ from inhouse.engine.encoder_facts import facts_of
 from inhouse.engine.encoder_model import load_encoder, padded_texts, pooled
 from inhouse.engine.label_head import LabelHead, NGrams
 from inhouse.engine.lora import copy_state
-from inhouse.errors import ConfigError, EngineFault, ModelUnavailable, NotFound, Refused, TooFewExamples, UsageError
+from inhouse.errors import (
+    ConfigError,
+    EngineFault,
+    InputError,
+    ModelUnavailable,
+    NotFound,
+    Refused,
+    TooFewExamples,
+    UsageError,
+)
 from inhouse.pipeline import classifier, classifier_packaging, curve_shares
 from inhouse.pipeline.curve import curve_of_today, kept_curve
 from inhouse.pipeline.curve_shares import encoder_parts
@@ -108,27 +117,34 @@ def test_the_same_recipe_gives_the_same_file_and_is_not_repeated(trained_encoder
     assert files[0].adapter_sha256 == files[1].adapter_sha256
 
 
-def test_all_that_waits_is_answered_as_a_batch_would_be(trained_encoder):
+def test_all_that_waits_is_answered_as_a_batch_would_be(trained_encoder, monkeypatch):
     workspace, _ = trained_encoder
     version = registry.find_version(workspace, "intents", "latest")
     served = open_served(workspace, version)
     try:
         together = served.answer([{"text": text} for text in TEXTS])
-        alone: dict[str, str] = {}
+        begun, go, groups, answer = threading.Event(), threading.Event(), [], served.classifier.answer
 
-        def ask(text: str) -> None:
-            *_, (label, answered) = served.stream(served.question({"text": text}))
-            assert answered is not None
-            alone[text] = label
+        def slow(questions, progress=None):
+            begun.set()
+            assert go.wait(60)
+            groups.append(len(questions))
+            return answer(questions, progress)
 
-        threads = [threading.Thread(target=ask, args=(text,)) for text in TEXTS]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        monkeypatch.setattr(served.classifier, "answer", slow)
+        soon = [served.soon({"text": TEXTS[0]})]
+        assert begun.wait(60)
+        soon += [served.soon({"text": text}) for text in TEXTS[1:]]
+        empty, left = served.soon({"text": " "}), served.soon({"text": "nobody waits"})
+        assert left.cancel()
+        go.set()
     finally:
         served.close()
-    assert [a.prediction.target for a in together] == [alone[text] for text in TEXTS]
+    alone = [one.result(60) for one in soon]  # what waits is answered before the model is freed
+    assert [a.prediction.target for a in together] == [a.prediction.target for a in alone]
+    with pytest.raises(InputError, match="the input is empty"):
+        empty.result(60)
+    assert groups == [1, 64, len(TEXTS) - 65]
     assert all(0 < a.prediction.confidence <= 1 for a in together)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from itertools import combinations, pairwise
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from conftest import many_intents, write_encoder
 
 from inhouse.engine import openvino_encoder
 from inhouse.engine.encoder import SentenceEncoder
-from inhouse.engine.openvino_encoder import OpenVinoEncoder
+from inhouse.engine.openvino_encoder import OpenVinoEncoder, cheapest_cuts
 from inhouse.errors import EngineFault, ModelUnavailable
 
 TEXTS = ["", "pin", *(row["text"] for row in many_intents(2)), "where is my card " * 40]
@@ -107,3 +108,18 @@ def test_a_maker_that_is_killed_leaves_no_half_form(folder, tmp_path, monkeypatc
             OpenVinoEncoder(other)
     assert not (other / openvino_encoder._KEPT).exists()
     assert OpenVinoEncoder(other).embed(["pin"]).shape == (1, 32)
+
+
+def test_texts_are_cut_into_groups_where_padding_and_calls_cost_least_together():
+    assert cheapest_cuts([]) == [0]
+    assert cheapest_cuts([5]) == [0, 1]
+    assert cheapest_cuts([10] * 30) == [0, 30]  # nothing is padded
+    assert cheapest_cuts([3, 4, 60, 61]) == [0, 2, 4]  # padding two short ones costs more than a call
+    assert max(np.diff(cheapest_cuts([256] * 40))) == 16  # more are too many at once
+    lengths = sorted(np.random.default_rng(0).integers(3, 120, 9).tolist())
+    every = [[0, *inner, 9] for count in range(9) for inner in combinations(range(1, 9), count)]
+    assert _cost(lengths, cheapest_cuts(lengths)) == min(_cost(lengths, cuts) for cuts in every)
+
+
+def _cost(lengths: list[int], cuts: list[int]) -> int:
+    return sum(openvino_encoder._CALL + (end - start) * lengths[end - 1] for start, end in pairwise(cuts))

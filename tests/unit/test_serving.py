@@ -13,9 +13,9 @@ from servers import until
 from sqlalchemy.exc import IntegrityError
 
 from inhouse.core import ModelVersion, Parity, Task, Trace
-from inhouse.deploy import Dispatcher, Served, pool
+from inhouse.deploy import Chosen, Dispatcher, Served, pool
 from inhouse.errors import EngineFault, ModelNotFound, ModelUnavailable, ParityFailed
-from inhouse.store import Workspace, registry, traffic
+from inhouse.store import Workspace, model_names, registry, traffic
 from inhouse.store.trace_writer import TraceWriter
 
 PASSED = Parity(
@@ -279,6 +279,39 @@ def test_a_version_is_read_again_when_its_record_has_changed(workspace):
     registry.update_version(workspace, made.model_copy(update={"parity": failed}))
     with pytest.raises(ParityFailed, match="t@1 is not served, as it failed the parity gate: they differ"):
         dispatcher.choose("t@1")
+
+
+def test_the_event_loop_learns_at_once_what_a_name_means_and_what_another_process_changed(workspace):
+    workspace.save_task(Task(name="t"))
+    dispatcher, other = Dispatcher(workspace), Workspace(workspace.paths.root)
+    made = [registry.add_version(other, version()) for _ in range(2)]
+    registry.move_alias(other, "t", registry.CHAMPION, 1, action="promote")
+    model_names.add(other, "ft:base:inhouse:t:1", "t", 1, "job")
+    assert dispatcher.at_once("t") is None  # not read yet
+    names = ("t", "t@1", "t@2")
+    chosen = {name: dispatcher.choose(name) for name in names}
+    assert {name: dispatcher.at_once(name) for name in names} == chosen
+    assert dispatcher.at_once("ft:base:inhouse:t:1") == Chosen(chosen["t@1"].version, "version")
+    registry.move_alias(other, "t", registry.CHAMPION, 2, action="promote")
+    assert dispatcher.at_once("t").version.name == "t@2"
+    registry.move_alias(other, "t", registry.CHAMPION, 1, action="rollback")
+    assert dispatcher.at_once("t").version.name == "t@1"
+    registry.update_version(other, made[0].model_copy(update={"threshold": 0.9}))
+    assert dispatcher.at_once("t") is None
+    assert dispatcher.choose("t").version.threshold == 0.9
+    assert dispatcher.at_once("t").version.threshold == 0.9
+    for name in ("t@candidate", "t@3", "t@x", "u", "ft:base:inhouse:t:2", "../t"):
+        assert dispatcher.at_once(name) is None, name
+
+
+def test_a_look_that_may_not_wait_leaves_the_database_free_and_changes_nothing(workspace):
+    workspace.save_task(Task(name="t"))
+    registry.add_version(workspace, version())
+    assert registry.state_at_once(workspace, "t", 1) == registry.state_of(workspace, "t", 1)
+    workspace.database.scrub()  # empties the log, which no reader may hold
+    assert registry.state_at_once(workspace, "t", 1) == registry.state_of(workspace, "t", 1)
+    assert workspace.database.at_once("DELETE FROM model_versions") is None
+    assert registry.state_of(workspace, "t", 1) is not None
 
 
 # ---------------------------------------------------------------------- traces

@@ -87,13 +87,19 @@ class Caller:
         if self.tasks is not None and dispatcher.task_of(name) not in self.tasks:
             raise ApiError(403, f"this key may not use the model `{name}`", code="model_not_allowed", param="model")
 
-    def choose(self, dispatcher: Dispatcher, name: str, asks: str = "") -> Chosen:
+    async def chosen(self, dispatcher: Dispatcher, name: str, asks: str | None = None) -> Chosen:
         """The version that a model's name means to this caller. See `Dispatcher.choose`.
 
         Raises:
             ApiError: 403, it is of another task.
             ModelNotFound, ParityFailed
         """
+        chosen = dispatcher.at_once(name, asks)
+        if chosen is not None and (self.tasks is None or chosen.version.task in self.tasks):
+            return chosen
+        return await run_in_threadpool(self._choose, dispatcher, name, asks)
+
+    def _choose(self, dispatcher: Dispatcher, name: str, asks: str | None) -> Chosen:
         self.require_model(name, dispatcher)
         return dispatcher.choose(name, self.tasks, asks)
 

@@ -108,7 +108,8 @@ class Metrics:
         """Count a request, and log it."""
         self._requests.labels(done.method, done.route, str(done.status)).inc()
         self._seconds.labels(done.route).observe(done.ms / 1000)
-        _log.info("request", extra=asdict(done))
+        if _log.isEnabledFor(logging.INFO):
+            _log.info("request", extra=asdict(done))
 
     def answered(self, trace: Trace) -> None:
         """Count an answer."""

@@ -3,10 +3,13 @@
 from inhouse.deploy.asking import LIKELIEST, Ask, Options, Piece, conversation_of, inputs_of, prompt_of
 from inhouse.deploy.dispatch import Chosen, Dispatcher
 from inhouse.deploy.fallback import Fallbacks, Fell
+from inhouse.deploy.opening import open_served
 from inhouse.deploy.parity import MIN_AGREEMENT, MIN_LABELS, MIN_TOKENS, compare, compare_labels, known_part
 from inhouse.deploy.runtime import Runtime
-from inhouse.deploy.served import Answered, Served, ServedClassifier, ServedModel, form_of, is_classifier, open_served
+from inhouse.deploy.served import Answered, Served, ServedModel, form_of
+from inhouse.deploy.served_classifier import ServedClassifier
 from inhouse.deploy.token_chances import TokenChance
+from inhouse.deploy.version_files import is_classifier
 
 __all__ = [
     "LIKELIEST",

@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from os.path import commonprefix
+from secrets import token_hex
 from typing import Literal
 
 from inhouse.core import ModelVersion
@@ -41,12 +42,13 @@ class Dispatcher:
         self._bases = Bases(workspace.settings)
         self._known: dict[tuple[str, int], tuple[str, ModelVersion]] = {}
 
-    def choose(self, name: str, tasks: Collection[str] | None = None, asks: str = "") -> Chosen:
+    def choose(self, name: str, tasks: Collection[str] | None = None, asks: str | None = None) -> Chosen:
         """The version that a model's name means.
 
         Args:
             tasks: whose names a refusal may tell; None: of all, and the bases'.
-            asks: who asks: of a task with a canary the same one always gets the same version. Empty: the champion.
+            asks: who asks: of a task with a canary the same one always gets the same version. Empty: each request is
+                somebody else's. None: the champion.
 
         Raises:
             ModelNotFound: there is none, with those that there are.
@@ -60,6 +62,29 @@ class Dispatcher:
         if fault := chosen.version.out_of_parity:
             raise ParityFailed(f"{chosen.version.name} is not served, as it failed the parity gate: {fault}")
         return chosen
+
+    def at_once(self, name: str, asks: str | None = None) -> Chosen | None:
+        """What `choose` gives, for the event loop, which may not wait; of whichever task.
+
+        None where more than a look is needed, or there is no such model: ask `choose`, in a thread.
+        """
+        if name.startswith(model_names.PREFIX):
+            named = model_names.find_at_once(self._workspace, name)
+            return None if named is None else self._known_as(*named, "version")
+        task, _, which = name.partition("@")
+        if asks is not None and not which and self._workspace.settings.release(task).canary:
+            return None
+        meant = _meant(which) if self._is_task(task) else None
+        return None if meant is None else self._known_as(task, *meant)
+
+    def _known_as(self, task: str, which: str | int, route: Route) -> Chosen | None:
+        """A version that was read before and is unchanged since."""
+        state = registry.state_at_once(self._workspace, task, which)
+        if state is None:
+            return None
+        number, changed_at = state
+        before, version = self._known.get((task, number), ("", None))
+        return None if version is None or before != changed_at or version.out_of_parity else Chosen(version, route)
 
     def task_of(self, name: str) -> str:
         """The task that a model's name is of, whether or not there is one; empty where no task could be."""
@@ -107,26 +132,23 @@ class Dispatcher:
             raise NotFound("no job made one of that name, or it was deleted")
         return Chosen(self._version(*named), "version")
 
-    def _of_task_or_base(self, name: str, asks: str) -> Chosen:
+    def _of_task_or_base(self, name: str, asks: str | None) -> Chosen:
         task, _, which = name.partition("@")
         if not self._is_task(task):
             if (base := self._bases.find(name)) is not None:
                 return Chosen(base, "base")
             check_name(task)
             raise NotFound(f"there is no task {task!r}")
-        return (None if which or not asks else self._canary(task, asks)) or self._chosen(task, which)
+        return (None if which or asks is None else self._canary(task, asks)) or self._chosen(task, which)
 
     def _is_task(self, name: str) -> bool:
         return is_name(name) and self._workspace.has_task(name)
 
     def _chosen(self, task: str, which: str) -> Chosen:
-        if which == "":
-            return Chosen(self._version(task, registry.CHAMPION), "champion")
-        if which == registry.CANDIDATE:
-            return Chosen(self._version(task, registry.CANDIDATE), "candidate")
-        if which.isascii() and which.isdecimal() and len(which) < 10:
-            return Chosen(self._version(task, int(which)), "version")
-        raise NotFound(f"{which!r} is neither `{registry.CANDIDATE}` nor a number")
+        meant = _meant(which)
+        if meant is None:
+            raise NotFound(f"{which!r} is neither `{registry.CANDIDATE}` nor a number")
+        return Chosen(self._version(task, meant[0]), meant[1])
 
     def _canary(self, task: str, asks: str) -> Chosen | None:
         """The candidate, for those who fall into its share; another candidate's are others."""
@@ -137,7 +159,7 @@ class Dispatcher:
             return None
         if canary.number != registry.alias_number(self._workspace, task, registry.CANDIDATE):
             return None
-        digest = sha256(f"{task}@{canary.number} {asks}".encode()).digest()
+        digest = sha256(f"{task}@{canary.number} {asks or token_hex(16)}".encode()).digest()
         if int.from_bytes(digest[:8]) >= canary.share * 2**64:
             return None
         version = self._version(task, canary.number)
@@ -161,3 +183,12 @@ def _nearest(name: str, models: Sequence[tuple[str, ModelVersion]]) -> str:
     names = sorted((known for known, _ in models), key=lambda known: -len(commonprefix((known, name))))  # noqa: RUF071
     more = f" and {len(names) - MOST_TOLD} more" if len(names) > MOST_TOLD else ""
     return (", ".join(names[:MOST_TOLD]) or "none") + more
+
+
+def _meant(which: str) -> tuple[str | int, Route] | None:
+    """What stands behind a task's name: alias or number, and how it came to answer; None where it is neither."""
+    if which == "":
+        return registry.CHAMPION, "champion"
+    if which == registry.CANDIDATE:
+        return registry.CANDIDATE, "candidate"
+    return (int(which), "version") if which.isascii() and which.isdecimal() and len(which) < 10 else None

@@ -22,7 +22,7 @@ from tokenizers import Tokenizer
 from inhouse.core import ModelVersion, Recipe
 from inhouse.deploy.export_check import CHECK, CHECK_NOTE, require_same, write_check
 from inhouse.deploy.export_classifier import TARGET, write_openvino_folder
-from inhouse.deploy.served import GGUF, is_prompted, is_shown_shots
+from inhouse.deploy.version_files import GGUF, is_prompted, is_shown_shots
 from inhouse.engine import Base, get_base
 from inhouse.engine.chat_template import ChatTemplate
 from inhouse.engine.classifier import ENGINE

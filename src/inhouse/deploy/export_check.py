@@ -11,7 +11,8 @@ from typing import Any
 
 from inhouse.core import ModelVersion, render_input
 from inhouse.deploy import check
-from inhouse.deploy.served import ServedClassifier, ServedModel
+from inhouse.deploy.served import ServedModel
+from inhouse.deploy.served_classifier import ServedClassifier
 from inhouse.engine.classifier import ENGINE
 from inhouse.engine.openvino_engine import properties
 from inhouse.engine.prompts import trained_messages

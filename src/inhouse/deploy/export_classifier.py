@@ -9,7 +9,7 @@ from pathlib import Path
 
 from inhouse.core import ModelVersion
 from inhouse.deploy.export_check import CHECK_NOTE
-from inhouse.deploy.served import CLASSIFIER
+from inhouse.deploy.version_files import CLASSIFIER
 from inhouse.engine import find_spec
 from inhouse.engine.classifier import HEAD, IR, META, TOKENIZER, WEIGHTS
 from inhouse.errors import ModelUnavailable

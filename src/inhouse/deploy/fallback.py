@@ -13,7 +13,8 @@ from inhouse.deploy.asking import Ask
 from inhouse.deploy.bases import NOTHING_TRAINED, Bases
 from inhouse.deploy.dispatch import Chosen
 from inhouse.deploy.runtime import Runtime
-from inhouse.deploy.served import PROMPT, Answered, form_of
+from inhouse.deploy.served import Answered, form_of
+from inhouse.deploy.version_files import PROMPT
 from inhouse.engine import get_base, require_base
 from inhouse.engine.answers import text_prediction
 from inhouse.engine.choice import choose_engine, gguf_architecture
@@ -205,7 +206,11 @@ class Fallbacks:
         if given.error is not None:
             raise EngineFault(given.error)
         found = text_prediction(
-            unfenced(given.text), form, prompt_tokens=given.prompt_tokens, answer_tokens=given.answer_tokens
+            unfenced(given.text),
+            form,
+            prompt_tokens=given.prompt_tokens,
+            answer_tokens=given.answer_tokens,
+            finished=given.finished,
         )
         return Answered(found, needs_review=False)
 

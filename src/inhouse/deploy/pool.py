@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 import psutil
 
 from inhouse.core import ModelVersion
-from inhouse.deploy.served import Served, open_served, same_weights
+from inhouse.deploy.opening import open_served
+from inhouse.deploy.served import Served, same_weights
 from inhouse.errors import EngineFault
 from inhouse.store import Workspace
 
@@ -81,7 +82,7 @@ class Pool:
         """The same for the event loop."""
         asked = self._ask_for(version)
         try:
-            loaded = await asyncio.wrap_future(asked)
+            loaded = asked.result() if asked.done() else await asyncio.wrap_future(asked)
         except asyncio.CancelledError:
             if not asked.cancel():  # it was given meanwhile
                 asked.add_done_callback(self._give_back)

@@ -143,6 +143,9 @@ class Runtime:
             loop.call_soon_threadsafe(hear, piece)
 
         def begun(choice: int) -> asyncio.Future[Answered]:
+            if (soon := loaded.model.soon(ask.inputs)) is not None:
+                answer = asyncio.wrap_future(soon)
+                return answer if hear is None else asyncio.ensure_future(_heard(answer, choice, hear))
             told = None if hear is None else tell
             self._pool.use(loaded)
             work = self._threads.submit(_answer, loaded.model, ask, choice, told, left)
@@ -179,6 +182,13 @@ class Runtime:
         """Free every model; requests under way end with a fault."""
         self._pool.close()
         self._threads.shutdown(cancel_futures=True)
+
+
+async def _heard(answer: asyncio.Future[Answered], choice: int, hear: Callable[[Piece], None]) -> Answered:
+    """An answer that comes as one piece."""
+    answered = await answer
+    hear(Piece(str(answered.prediction.target), choice))
+    return answered
 
 
 def _answer(model: Served, ask: Ask, choice: int, tell: Callable[[Piece], None] | None, left: Future[None]) -> Answered:

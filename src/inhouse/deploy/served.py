@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Mapping, Sequence
 from concurrent.futures import Future
@@ -10,40 +9,27 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from inhouse.core import ModelVersion, Outline, Prediction, calibrated_parts, render_input
 from inhouse.deploy.adapters import open_weights
 from inhouse.deploy.asking import LIKELIEST, Options, prompt_in
 from inhouse.deploy.bases import USUAL_TOKENS, BaseVersion
-from inhouse.deploy.size import size_of_files, size_of_model
+from inhouse.deploy.size import size_of_model
 from inhouse.deploy.token_chances import Chances, TokenChance
+from inhouse.deploy.version_files import GGUF
 from inhouse.engine import Base, get_base, served_file
 from inhouse.engine.answers import AnswerForm, Question, answer_all, answer_form, as_prediction, doubtful
 from inhouse.engine.chat_template import ChatTemplate
-from inhouse.engine.classifier import ENGINE, TEXTS_AT_ONCE
 from inhouse.engine.gguf_fields import context_length, read_fields
-from inhouse.engine.linear_archive import LINEAR_ENGINE
-from inhouse.engine.prompt_file import LookUp, PromptFrame, read_frame
 from inhouse.engine.prompts import conversation, trained_messages
 from inhouse.engine.protocol import Generation, Progress, StreamingEngine, Wishes
-from inhouse.engine.retrieval import DEPTH, Texts, fitting, most_alike, room_for_shots
 from inhouse.engine.schema_grammar import wished_grammar
 from inhouse.engine.stop_strings import NO_STOPS, StopStrings
 from inhouse.errors import InputError, PromptTooLong
 from inhouse.scoring import outline_checks
 from inhouse.scoring.mentions import mentioned_fields
 from inhouse.store import Workspace
-from inhouse.store.registry import WEIGHTS
-
-if TYPE_CHECKING:
-    from inhouse.engine.classifier import LabelClassifier
-    from inhouse.engine.linear_archive import LinearClassifier
-
-GGUF = ".gguf"
-CLASSIFIER = ".classifier"
-PROMPT = ".prompt"
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +128,16 @@ class Served(ABC):
         Raises:
             InputError: the engine cannot do what is wished.
         """
+
+    def soon(self, _inputs: Mapping[str, str]) -> Future[Answered] | None:
+        """The answer, of a model that answers in a thread of its own; None of one that is to be streamed.
+
+        Cancelled before its turn comes, it is not computed.
+
+        Raises (in the future):
+            InputError: see `question`.
+        """
+        return None
 
     @abstractmethod
     def close(self) -> None:
@@ -354,96 +350,6 @@ class ServedModel(Served):
         self.engine.close()
 
 
-class _LookedUp:
-    """Finds the passages, or else the solved examples, of a frame that belong to a question.
-
-    Raises:
-        ModelUnavailable: the sentence encoder is not here.
-    """
-
-    def __init__(self, workspace: Workspace, frame: PromptFrame, look_up: LookUp) -> None:
-        self._how, self._vectors, self._encoder = look_up, look_up.matrix, None
-        if look_up.encoder:
-            from inhouse.engine.encoder import SentenceEncoder
-
-            base = get_base(look_up.encoder, workspace.settings, sha256=look_up.encoder_sha256)
-            self._encoder = SentenceEncoder(base.folder)
-        vectors = self._vectors if self._encoder else None
-        self._passages = Texts([one.text for one in frame.passages], vectors) if frame.passages else None
-        self._one_at_a_time = threading.Lock()
-
-    def of(self, text: str, room: int, prompt: int) -> list[int]:
-        """Places of what a question is shown: of passages the nearest first, of examples last.
-
-        Args:
-            room: tokens of the longest prompt; `prompt` those of the question's with nothing shown.
-        """
-        how = self._how
-        if not how.costs:
-            return []
-        budget = room_for_shots(room, prompt, how.tokens)
-        ranked = self._ranked(text)
-        kept = fitting(ranked, [how.costs[place] for place in ranked], how.count, budget)
-        return kept if self._passages else kept[::-1]
-
-    def _ranked(self, text: str) -> list[int]:
-        vector = None
-        if self._encoder is not None:
-            with self._one_at_a_time:
-                vector = self._encoder.embed([text])
-        if self._passages is not None:
-            return self._passages.nearest([text], vector, DEPTH)[0]
-        assert vector is not None
-        return most_alike(vector, self._vectors, DEPTH)[0]
-
-
-class ServedPrompt(ServedModel):
-    """The untrained base, asked by a prompt that an evaluation judged.
-
-    Args: those of `ServedModel`.
-    """
-
-    def __init__(self, workspace: Workspace, version: ModelVersion, *, apart: bool = False) -> None:
-        super().__init__(workspace, version, apart=apart)
-        self._frame = read_frame(workspace.blobs.path(version.file_sha256, PROMPT))
-        self._most = context_length(read_fields(self._base(workspace).gguf)) - self.form.max_tokens
-        self._look_up = _LookedUp(workspace, self._frame, self._frame.look_up) if self._frame.look_up else None
-
-    def _base(self, workspace: Workspace) -> Base:
-        lineage = self.version.lineage
-        return get_base(lineage["prompted"], workspace.settings, sha256=lineage["prompted_sha256"])
-
-    def _file(self, _workspace: Workspace, base: Base) -> Path:
-        return served_file(base, self.version.engine)
-
-    def _prompt(self, inputs: Mapping[str, str], whole: Mapping[str, str]) -> Prompt:
-        shown: Sequence[int] | None = None
-        if self._look_up is not None:
-            alone = self.template.prompt_ids(self._frame.messages(inputs, [], chat=self.version.chat))
-            shown = self._look_up.of(render_input(whole), self._most, len(alone))
-        ids = self.template.prompt_ids(self._frame.messages(inputs, shown, chat=self.version.chat))
-        if len(ids) > self._most:
-            raise PromptTooLong(f"the prompt takes {len(ids)} tokens, of {self._most} at most", "shorten the input")
-        return Prompt(ids, self._frame.cited(shown))
-
-
-class ServedWithShots(ServedPrompt):
-    """A fine-tuned causal model that is shown solved examples, as an evaluation judged it.
-
-    Args: those of `ServedModel`.
-    """
-
-    def _base(self, workspace: Workspace) -> Base:
-        return ServedModel._base(self, workspace)
-
-    def _file(self, workspace: Workspace, _base: Base) -> Path:
-        return workspace.blobs.path(self.version.lineage[WEIGHTS], GGUF)
-
-    def _prompt(self, inputs: Mapping[str, str], whole: Mapping[str, str]) -> Prompt:
-        ServedModel._prompt(self, inputs, whole)  # refuses what is longer than the model was trained for
-        return super()._prompt(inputs, whole)
-
-
 class ServedBase(ServedModel):
     """A base model as it is, which reads the caller's whole conversation by its own chat template.
 
@@ -474,135 +380,3 @@ class ServedBase(ServedModel):
 
     def _room(self, question: Question, options: Options) -> int:
         return min(self._context - len(question.prompt), options.most or USUAL_TOKENS)
-
-
-class ServedClassifier(Served):
-    """A tuned encoder with its head over the labels, or a linear classifier.
-
-    Requests that wait at the same time are answered as one batch.
-
-    Args: those of `ServedModel`.
-    """
-
-    def __init__(self, workspace: Workspace, version: ModelVersion) -> None:
-        super().__init__(version)
-        self.classifier = open_classifier(workspace, version)
-        self.size = _classifier_size(workspace, version)
-        self._waiting: SimpleQueue[tuple[Question, Future[Prediction]] | None] = SimpleQueue()
-        self._worker = threading.Thread(target=self._work, name=f"answers of {version.name}", daemon=True)
-        self._worker.start()
-
-    def _question(self, inputs: Mapping[str, str]) -> Question:
-        return self.classifier.question(render_input(inputs))
-
-    def predictions(self, questions: Sequence[Question], progress: Progress | None = None) -> list[Prediction]:
-        return self.classifier.answer(questions, progress)
-
-    def stream(
-        self,
-        question: Question,
-        options: Options = LIKELIEST,
-        *,
-        every_token: bool = True,
-        left: Future[None] | None = None,
-    ) -> Generator[tuple[str, Answered | Tokens | None]]:
-        """See `Served.stream`: a label comes as a whole."""
-        answer: Future[Prediction] = Future()
-        self._waiting.put((question, answer))
-        prediction = answer.result()
-        yield str(prediction.target), self.judged(prediction)
-
-    def _work(self) -> None:
-        """Answer what waits, together, until there is a None."""
-        while (first := self._waiting.get()) is not None:
-            batch = [first]
-            while len(batch) < TEXTS_AT_ONCE:
-                try:
-                    following = self._waiting.get_nowait()
-                except Empty:
-                    break
-                if following is None:
-                    self._waiting.put(None)  # for the loop above
-                    break
-                batch.append(following)
-            self._answer_batch(batch)
-
-    def _answer_batch(self, batch: Sequence[tuple[Question, Future[Prediction]]]) -> None:
-        try:
-            answers = self.classifier.answer([question for question, _ in batch])
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is the requests' own
-            for _, waiting in batch:
-                waiting.set_exception(error)
-            return
-        for answer, (_, waiting) in zip(answers, batch, strict=True):
-            waiting.set_result(answer)
-
-    def close(self) -> None:
-        """Free the model, once what waits is answered."""
-        self._waiting.put(None)
-        self._worker.join()
-        self.classifier.close()
-
-
-def open_served(workspace: Workspace, version: ModelVersion, *, apart: bool = False) -> Served:
-    """A version, whichever kind of model it is.
-
-    Args:
-        apart: see `ServedModel`.
-    """
-    if isinstance(version, BaseVersion):
-        return ServedBase(workspace, version, apart=apart)
-    if is_classifier(version):
-        return ServedClassifier(workspace, version)
-    if is_prompted(version):
-        return ServedPrompt(workspace, version, apart=apart)
-    return (ServedWithShots if is_shown_shots(version) else ServedModel)(workspace, version, apart=apart)
-
-
-def suffix_of(version: ModelVersion) -> str:
-    """How a version's own file ends among the blobs: weights, or a prompt."""
-    if is_classifier(version):
-        return CLASSIFIER
-    return PROMPT if is_prompted(version) or is_shown_shots(version) else GGUF
-
-
-def is_classifier(version: ModelVersion) -> bool:
-    """Whether a version is no language model: it writes no tokens."""
-    return version.engine in (ENGINE, LINEAR_ENGINE)
-
-
-def is_prompted(version: ModelVersion) -> bool:
-    """Whether a version is the untrained base with a prompt."""
-    return "prompted" in version.lineage
-
-
-def is_shown_shots(version: ModelVersion) -> bool:
-    """Whether a version is a fine-tuned causal model that is shown solved examples; its weights are another's."""
-    return WEIGHTS in version.lineage
-
-
-def _classifier_size(workspace: Workspace, version: ModelVersion) -> int:
-    files = [workspace.blobs.path(version.file_sha256, CLASSIFIER)]
-    if version.engine != ENGINE and "encoder" in version.lineage:
-        encoder = get_base(version.lineage["encoder"], workspace.settings, sha256=version.lineage["encoder_sha256"])
-        files += encoder.folder.glob("*.safetensors")
-    return size_of_files(*files)
-
-
-def open_classifier(workspace: Workspace, version: ModelVersion) -> LabelClassifier | LinearClassifier:
-    """What answers with labels, of a version that is no language model.
-
-    Raises:
-        ModelUnavailable: its file, or the encoder that it reads, is gone.
-    """
-    from inhouse.engine.classifier import LabelClassifier
-    from inhouse.engine.encoder import SentenceEncoder
-    from inhouse.engine.linear_archive import LinearClassifier
-
-    file = workspace.blobs.path(version.file_sha256, CLASSIFIER)
-    if version.engine == ENGINE:
-        return LabelClassifier(file, threads=workspace.settings.threads, exact=version.exact)
-    if "encoder" not in version.lineage:
-        return LinearClassifier(file)
-    base = get_base(version.lineage["encoder"], workspace.settings, sha256=version.lineage["encoder_sha256"])
-    return LinearClassifier(file, SentenceEncoder(base.folder).embed)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import tempfile
 import threading
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from inhouse.engine.encoder import MAX_TOKENS, TextTokens, alike_in_length
+from inhouse.engine.encoder import MAX_TOKENS, TOKENS_AT_ONCE, TextTokens
 from inhouse.engine.encoder_facts import EncoderFacts, facts_of
 from inhouse.engine.quiet import settle
 from inhouse.engine.signal_stack import usual_signal_stack
@@ -21,6 +22,8 @@ from inhouse.errors import EngineFault, ModelUnavailable
 _KEPT = "vectors.xml"
 # How far a number of a vector may lie from torch's.
 _NEAR = 1e-3
+# What it costs to ask the encoder once more, in tokens (docs/log.md).
+_CALL = 40
 
 
 class Vectors:
@@ -56,7 +59,15 @@ class Vectors:
         self._pad, self._lock = pad, threading.Lock()
 
     def __call__(self, rows: Sequence[Sequence[int]]) -> NDArray[np.float32]:
-        """Vectors [n, width] of token ids, all of them at once."""
+        """Vectors [n, width] of token ids, in order; texts of about the same length go through the encoder together."""
+        order = sorted(range(len(rows)), key=lambda place: len(rows[place]))
+        found = np.zeros((len(rows), self._model.output(0).partial_shape[1].get_length()), np.float32)
+        for start, end in pairwise(cheapest_cuts([len(rows[place]) for place in order])):
+            part = order[start:end]
+            found[part] = self._together([rows[place] for place in part])
+        return found
+
+    def _together(self, rows: Sequence[Sequence[int]]) -> NDArray[np.float32]:
         width = max(map(len, rows))
         ids = np.full((len(rows), width), self._pad, np.int64)
         mask = np.zeros((len(rows), width), np.int64)
@@ -87,7 +98,6 @@ class OpenVinoEncoder:
 
     def __init__(self, folder: Path, *, threads: int = 0) -> None:
         facts = facts_of(folder)
-        self._width = facts.width
         self._tokens = TextTokens.of_folder(folder, min(MAX_TOKENS, facts.longest), facts.prefix)
         xml = folder / _KEPT
         if not xml.is_file():
@@ -111,11 +121,28 @@ class OpenVinoEncoder:
 
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Unit vectors, one row per text, in order."""
-        rows = self._tokens.ids(texts)
-        found = np.zeros((len(rows), self._width), np.float32)
-        for part in alike_in_length(rows):
-            found[part] = self._vectors([rows[place] for place in part])
-        return found
+        return self._vectors(self._tokens.ids(texts))
+
+
+def cheapest_cuts(lengths: Sequence[int]) -> list[int]:
+    """Where texts are parted, from 0 to their number, so that padding and calls of the encoder cost least together.
+
+    A part has at most `TOKENS_AT_ONCE` padded tokens, unless one text has more.
+
+    Args:
+        lengths: of the texts in tokens, the shortest first.
+    """
+    best, begins = np.zeros(len(lengths) + 1), np.zeros(len(lengths) + 1, np.int64)
+    places = np.arange(len(lengths))
+    for end, longest in enumerate(lengths, 1):
+        first = max(0, end - max(1, TOKENS_AT_ONCE // longest))
+        costs = best[first:end] + _CALL + (end - places[first:end]) * longest
+        chosen = int(costs.argmin())
+        best[end], begins[end] = costs[chosen], first + chosen
+    cuts = [len(lengths)]
+    while cuts[-1]:
+        cuts.append(int(begins[cuts[-1]]))
+    return cuts[::-1]
 
 
 def _make(folder: Path, facts: EncoderFacts, tokens: TextTokens) -> None:

@@ -86,7 +86,7 @@ def register_classifier(
     """
     from safetensors.torch import save_file
 
-    from inhouse.deploy.served import CLASSIFIER
+    from inhouse.deploy.version_files import CLASSIFIER
     from inhouse.engine.classifier import write_classifier
     from inhouse.engine.encoder_model import TwinEncoder, load_encoder
     from inhouse.train.label_head import fit_head

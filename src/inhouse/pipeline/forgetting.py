@@ -408,7 +408,7 @@ def _erase_reports(workspace: Workspace, name: str, found: _Found, at: str) -> l
 
 def _mend_classifiers(workspace: Workspace, name: str, remains: Remains) -> list[str]:
     """Take out of classifiers' files what they keep of the rows beside their weights."""
-    from inhouse.deploy.served import CLASSIFIER
+    from inhouse.deploy.version_files import CLASSIFIER
 
     mended = []
     for version in registry.versions(workspace, name):
@@ -428,7 +428,7 @@ def _mend_classifiers(workspace: Workspace, name: str, remains: Remains) -> list
 
 def _mend_prompts(workspace: Workspace, name: str, remains: Remains) -> list[str]:
     """Take the solved examples that hold something of the rows out of the prompts that are served."""
-    from inhouse.deploy.served import PROMPT
+    from inhouse.deploy.version_files import PROMPT
 
     mended = []
     for version in registry.versions(workspace, name):
@@ -483,7 +483,7 @@ def _is_of(remains: Remains, trace: str, inputs: Mapping[str, str]) -> bool:
 
 def _stray_holds(path: Path, found: _Found) -> bool:
     """Whether a file that nothing names holds rows that are to go, or something of them."""
-    from inhouse.deploy.served import CLASSIFIER, PROMPT
+    from inhouse.deploy.version_files import CLASSIFIER, PROMPT
 
     remains = found.remains
     if path.suffix == erase.HTML:  # a report that no version has any more

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import insert, select, text, update
 
 from inhouse.errors import ModelNotFound, Refused
 from inhouse.store import audit, registry, tables
@@ -11,6 +11,7 @@ from inhouse.store.workspace import Workspace
 
 PREFIX = "ft:"
 CHECKPOINT = ":ckpt-step-"
+_MEANT = "SELECT task, number FROM model_names WHERE name = :name AND deleted_at IS NULL"
 
 
 def add(workspace: Workspace, name: str, task: str, number: int, job: str) -> None:
@@ -25,11 +26,15 @@ def add(workspace: Workspace, name: str, task: str, number: int, job: str) -> No
 
 def find(workspace: Workspace, name: str) -> tuple[str, int] | None:
     """The task and the number of the version that a name means; None where there is none, or it was deleted."""
-    table = tables.model_names
-    query = select(table.c.task, table.c.number).where(table.c.name == name, table.c.deleted_at.is_(None))
     with workspace.database.read() as connection:
-        row = connection.execute(query).first()
+        row = connection.execute(text(_MEANT), {"name": name}).first()
     return None if row is None else (row.task, row.number)
+
+
+def find_at_once(workspace: Workspace, name: str) -> tuple[str, int] | None:
+    """The same for who may not wait; None also where it cannot be told so (see `Database.at_once`)."""
+    rows = workspace.database.at_once(_MEANT, name=name)
+    return rows[0] if rows else None
 
 
 def every(workspace: Workspace) -> list[tuple[str, str, int]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, func, insert, select, text, update
 
 from inhouse.core import ModelVersion
 from inhouse.errors import NotFound
@@ -17,6 +17,12 @@ CHAMPION = "champion"
 CANDIDATE = "candidate"
 # In the lineage of a version whose own file is a prompt for a fine-tuned model: the SHA-256 of its weights.
 WEIGHTS = "weights"
+_STATE_OF_NUMBER = "SELECT number, changed_at FROM model_versions WHERE task = :task AND number = :which"
+_STATE_OF_ALIAS = """
+    SELECT versions.number, versions.changed_at
+    FROM aliases JOIN model_versions AS versions ON versions.task = aliases.task AND versions.number = aliases.number
+    WHERE aliases.task = :task AND aliases.alias = :which
+"""
 
 
 def add_version(workspace: Workspace, version: ModelVersion) -> ModelVersion:
@@ -35,7 +41,7 @@ def add_version(workspace: Workspace, version: ModelVersion) -> ModelVersion:
                 changed_at=version.created_at,
             )
         )
-        action = "make" if "compared_with" in version.lineage else "train"
+        action = "train" if version.fine_tuned else "make"
         audit.note_in(connection, action, version.name, {"contender": version.contender, "run": version.run})
     return version
 
@@ -116,15 +122,8 @@ def find_version(workspace: Workspace, task: str, which: str | int) -> ModelVers
 
 def state_of(workspace: Workspace, task: str, which: str | int) -> tuple[int, str] | None:
     """The number of the version that a number or an alias names, and when its record last changed; None: no such."""
-    table, aliases = tables.model_versions, tables.aliases
-    query = select(table.c.number, table.c.changed_at).where(table.c.task == task)
-    if isinstance(which, int):
-        query = query.where(table.c.number == which)
-    else:
-        query = query.join(aliases, (aliases.c.task == table.c.task) & (aliases.c.number == table.c.number))
-        query = query.where(aliases.c.alias == which)
     with workspace.database.read() as connection:
-        row = connection.execute(query).first()
+        row = connection.execute(text(_state(which)), {"task": task, "which": which}).first()
     return None if row is None else (row.number, row.changed_at)
 
 
@@ -134,6 +133,16 @@ def states(workspace: Workspace, task: str) -> dict[int, str]:
     query = select(table.c.number, table.c.changed_at).where(table.c.task == task).order_by(table.c.number)
     with workspace.database.read() as connection:
         return {row.number: row.changed_at for row in connection.execute(query)}
+
+
+def state_at_once(workspace: Workspace, task: str, which: str | int) -> tuple[int, str] | None:
+    """The same for who may not wait; None also where it cannot be told so (see `Database.at_once`)."""
+    rows = workspace.database.at_once(_state(which), task=task, which=which)
+    return rows[0] if rows else None
+
+
+def _state(which: str | int) -> str:
+    return _STATE_OF_NUMBER if isinstance(which, int) else _STATE_OF_ALIAS
 
 
 def alias_number(workspace: Workspace, task: str, alias: str) -> int | None:

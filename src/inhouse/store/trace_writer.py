@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from collections import deque
-from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from queue import SimpleQueue
 
 from inhouse.core import Trace
+from inhouse.core.queues import groups
 from inhouse.store import traffic
 from inhouse.store.workspace import Workspace
 
 FAILING_SECONDS = 30.0
+# Traces of one commit.
+MOST_TOGETHER = 1024
 
 
 class TraceWriter:
@@ -28,8 +32,9 @@ class TraceWriter:
         self._workspace, self._hear = workspace, hear
         self._failed_at = float("-inf")
         self.lost = 0
-        self._waiting: deque[tuple[Trace, Future[None]]] = deque()
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="inhouse-traces")
+        self._waiting: SimpleQueue[tuple[Trace, Future[None]] | None] = SimpleQueue()
+        self._thread = threading.Thread(target=self._work, name="inhouse-traces", daemon=True)
+        self._thread.start()
 
     def add(self, trace: Trace) -> Future[None]:
         """Keep a trace; the future is done once it is committed, and cannot be cancelled.
@@ -38,11 +43,12 @@ class TraceWriter:
             DiskFull: no space is left.
             SQLAlchemyError: the database cannot be written.
         """
+        if not self._thread.is_alive():
+            raise RuntimeError("this writer was closed")
         self._hear(trace)
         kept: Future[None] = Future()
         kept.set_running_or_notify_cancel()
-        self._waiting.append((trace, kept))
-        self._thread.submit(self._write)
+        self._waiting.put((trace, kept))
         return kept
 
     @property
@@ -52,13 +58,15 @@ class TraceWriter:
 
     def close(self) -> None:
         """Write what waits, and end."""
-        self._thread.shutdown()
+        self._waiting.put(None)
+        self._thread.join()
 
-    def _write(self) -> None:
-        """Keep all that waits; where that fails, one by one, so that a bad trace takes no other with it."""
-        group = [self._waiting.popleft() for _ in range(len(self._waiting))]
-        if not group:
-            return
+    def _work(self) -> None:
+        for group in groups(self._waiting, MOST_TOGETHER):
+            self._write(group)
+
+    def _write(self, group: Sequence[tuple[Trace, Future[None]]]) -> None:
+        """Keep a group; where that fails, one by one, so that a bad trace takes no other with it."""
         try:
             traffic.add_traces(self._workspace, [trace for trace, _ in group])
         except Exception:  # noqa: BLE001 - the one at fault hears of it below

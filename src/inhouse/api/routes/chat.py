@@ -8,7 +8,6 @@ from dataclasses import replace
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, StreamingResponse
-from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import State
 
 from inhouse.api.caller import caller_of, require
@@ -41,7 +40,7 @@ async def chat_completions(body: ChatRequest, request: Request) -> JSONResponse 
     """Answer one message, whole or as a stream of server-sent events."""
     state = request.app.state
     caller = caller_of(request)
-    chosen = await run_in_threadpool(caller.choose, state.dispatcher, body.model, body.asks)
+    chosen = await caller.chosen(state.dispatcher, body.model, body.asks)
     _refuse_what_is_not_done(body, chosen.version)
     options = _options(body, chosen.version)
     exchange = _begun(body, chosen, options)

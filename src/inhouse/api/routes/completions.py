@@ -10,7 +10,6 @@ from dataclasses import replace
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, StreamingResponse
-from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import State
 
 from inhouse.api.caller import caller_of, require
@@ -31,7 +30,7 @@ async def completions(body: CompletionRequest, request: Request) -> JSONResponse
     """Answer one or more prompts, whole or as a stream of server-sent events."""
     state = request.app.state
     caller = caller_of(request)
-    chosen = await run_in_threadpool(caller.choose, state.dispatcher, body.model, body.asks)
+    chosen = await caller.chosen(state.dispatcher, body.model, body.asks)
     body.refuse_what_is_not_done()
     body.refuse_steering(chosen.version)
     exchanges = _begun(body, chosen, _options(body, chosen.version))

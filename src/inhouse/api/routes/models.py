@@ -40,7 +40,7 @@ async def get_model(name: str, request: Request) -> dict[str, Any]:
     """One model."""
     state, caller = request.app.state, caller_of(request)
     try:
-        chosen = await run_in_threadpool(caller.choose, state.dispatcher, name)
+        chosen = await caller.chosen(state.dispatcher, name)
     except ModelNotFound:
         try:
             return _encoder(await run_in_threadpool(state.embedder.find, name), name)
@@ -56,7 +56,7 @@ async def delete_model(name: str, request: Request) -> dict[str, Any]:
     state, caller = request.app.state, caller_of(request)
     await run_in_threadpool(caller.require_model, name, state.dispatcher)
     if not name.startswith(model_names.PREFIX):
-        await run_in_threadpool(caller.choose, state.dispatcher, name)  # says where there is none
+        await caller.chosen(state.dispatcher, name)  # says where there is none
         told = f"`{name}` is not deleted here: only names that fine-tuning jobs gave are (`{model_names.PREFIX}…`)"
         raise ApiError(403, told, code="not_deletable", param="model")
     try:
