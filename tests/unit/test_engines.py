@@ -395,7 +395,7 @@ print(len(list(Path({str(tmp_path)!r}).iterdir())), len(psutil.Process().net_con
 engine.close()
 """
     done = _python(code)
-    assert done.stdout.split() == ["1", "0"], done.stderr
+    assert done.stdout.split() == ["0", "0"], done.stderr
     assert list(tmp_path.iterdir()) == []
 
 

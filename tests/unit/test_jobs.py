@@ -139,13 +139,14 @@ def count(workspace, job):
 WORKER = """
 import sys
 from pathlib import Path
+import counter
 from inhouse.cli.terminal import Terminal
 from inhouse.pipeline.jobs import child, worker
 from inhouse.store import Workspace
 child.WAIT_SECONDS = 0.1
 folder = Path(sys.argv[1])
 if len(sys.argv) > 2:
-    child.do_job(Workspace(folder), sys.argv[2], {"batch": "counter:count"})
+    child.do_job(Workspace(folder), sys.argv[2], {"batch": counter.count})
 else:
     command = lambda w, job: [sys.executable, __file__, str(folder), job.id]
     worker.work(Workspace(folder), Terminal(), once=True, kinds=("batch",), command=command)

@@ -31,7 +31,7 @@ from inhouse.pipeline.jobs.batches import Asked, body_of, check_batch, names_of,
 from inhouse.store import Workspace, files, jobs, keys
 from inhouse.store import database as db
 from inhouse.store.batch_answers import Answers
-from inhouse.store.jobs import Job
+from inhouse.store.jobs import Columns, Job
 
 # How often what is wished, and what was done, is looked at and told.
 LOOK_SECONDS = 1.0
@@ -188,7 +188,7 @@ class _Batch:
     def _tell(self, status: str = "") -> None:
         """Keep how far it is, and a new status."""
         self._count()
-        values: dict[str, Any] = {"result": self.result}
+        values: Columns = {"result": self.result}
         if status:
             self.result.setdefault("times", {}).setdefault(status, db.now())
             values["status"] = status

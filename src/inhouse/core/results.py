@@ -493,7 +493,6 @@ class Trace(Frozen):
     key: str = ""
     user_hash: str = ""
     ttft_ms: float | None = None
-    cached_tokens: int = 0
     asked: dict[str, Any] = Field(default_factory=dict)
     tags: dict[str, str] = Field(default_factory=dict)
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inhouse.engine import Base
-from inhouse.engine.bases import bases_here
+from inhouse.engine.bases import bases_here, by_name
 from inhouse.engine.openvino_encoder import OpenVinoEncoder
 from inhouse.errors import ModelNotFound, PromptTooLong
 from inhouse.store import Settings
@@ -50,8 +50,7 @@ class Embedder:
             ModelNotFound: there is none.
         """
         bases = self.bases()
-        by_id = {base.hub_id: base for base in bases if base.hub_id}
-        found = {**by_id, **{base.spec.name: base for base in bases}}.get(name)
+        found = by_name(bases).get(name)
         if found is None:
             known = ", ".join(base.spec.name for base in bases) or "none"
             raise ModelNotFound(

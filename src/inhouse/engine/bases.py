@@ -19,7 +19,7 @@ import tempfile
 import time
 import tomllib
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cache, partial
@@ -310,6 +310,12 @@ def bases_here(settings: Settings, kind: str) -> list[Base]:
         if base.spec.kind == kind:
             found[base.spec.name] = base
     return [found[name] for name in sorted(found)]
+
+
+def by_name(bases: Iterable[Base]) -> dict[str, Base]:
+    """Bases by their names, and by their ids on the hub; a name goes before an id."""
+    bases = list(bases)
+    return {base.hub_id: base for base in bases if base.hub_id} | {base.spec.name: base for base in bases}
 
 
 def converted_at(folder: Path) -> float:

@@ -10,7 +10,7 @@ import socket
 import uuid
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, fields
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, TypedDict, TypeVar, Unpack
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, and_, insert, or_, select, update
 
@@ -74,6 +74,25 @@ class Job:
     def is_leased(self) -> bool:
         """Whether somebody works on it now."""
         return self.lease_until is not None and self.lease_until > db.now()
+
+
+class ColumnsAtEnd(TypedDict, total=False):
+    """What may be set of a job beside its status; see `Job`."""
+
+    run: str | None
+    model_version: int | None
+    wish: str
+    attempts: int
+    not_before: str | None
+    error: dict[str, Any] | None
+    result: dict[str, Any] | None
+    started_at: str | None
+
+
+class Columns(ColumnsAtEnd, total=False):
+    """What may be set of a job."""
+
+    status: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,12 +206,16 @@ def newest(
     return page_of(found, limit)
 
 
-def change(workspace: Workspace, job: str, *, owner: str = "", **values: Any) -> Job | None:  # noqa: ANN401 - columns
+def change(workspace: Workspace, job: str, *, owner: str = "", **values: Unpack[Columns]) -> Job | None:
     """Set columns of an open job; None where it has ended meanwhile.
 
     Args:
         owner: only while this one holds the lease.
     """
+    return _change(workspace, job, owner, values)
+
+
+def _change(workspace: Workspace, job: str, owner: str, values: Mapping[str, Any]) -> Job | None:
     with workspace.database.begin() as connection:
         return _change_in(connection, job, owner, values)
 
@@ -212,7 +235,7 @@ def finish(
     *,
     owner: str = "",
     act: str = "",
-    **values: Any,  # noqa: ANN401 - columns
+    **values: Unpack[ColumnsAtEnd],
 ) -> Job | None:
     """End an open job with its last status, and tell webhooks; None where it has ended already. See `change`, `add`."""
     free = {"finished_at": db.now(), "lease_owner": None, "lease_until": None, "wish": ""}
@@ -265,12 +288,12 @@ def lease(workspace: Workspace, owner: str, kinds: Collection[JobKind], seconds:
 
 def beat(workspace: Workspace, job: str, owner: str, seconds: float = LEASE_SECONDS) -> bool:
     """Renew a lease; False where it is another's by now, or the job has ended: the work on it is to stop."""
-    return change(workspace, job, owner=owner, lease_until=db.from_now(seconds)) is not None
+    return _change(workspace, job, owner, {"lease_until": db.from_now(seconds)}) is not None
 
 
-def release(workspace: Workspace, job: str, owner: str, **values: Any) -> Job | None:  # noqa: ANN401 - columns
+def release(workspace: Workspace, job: str, owner: str, **values: Unpack[Columns]) -> Job | None:
     """Give a lease back, and set columns. See `change`."""
-    return change(workspace, job, owner=owner, lease_owner=None, lease_until=None, **values)
+    return _change(workspace, job, owner, {"lease_owner": None, "lease_until": None, **values})
 
 
 def free_leases_here(workspace: Workspace) -> int:

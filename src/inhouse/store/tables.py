@@ -128,7 +128,6 @@ traces = Table(
     Column("key", String, nullable=False, server_default=""),
     Column("user_hash", String, nullable=False, server_default=""),
     Column("ttft_ms", Float),
-    Column("cached_tokens", Integer, nullable=False, server_default="0"),
     Column("asked", JSON, nullable=False, server_default="{}"),
     Column("tags", JSON, nullable=False, server_default="{}"),
     Index("traces_by_task", "task", "created_at"),

@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal, get_args
 
 from sqlalchemy import Connection, RowMapping, delete, insert, select, update
 
@@ -19,7 +19,7 @@ from inhouse.store.vault import mask_key, seal, unseal
 from inhouse.store.workspace import Workspace
 
 # What is told of: how jobs of two kinds end.
-EVENT_TYPES = (
+EventType = Literal[
     "batch.completed",
     "batch.failed",
     "batch.expired",
@@ -27,7 +27,8 @@ EVENT_TYPES = (
     "fine_tuning.job.succeeded",
     "fine_tuning.job.failed",
     "fine_tuning.job.cancelled",
-)
+]
+EVENT_TYPES: tuple[EventType, ...] = get_args(EventType)
 _KINDS = {"batch": "batch", "fine-tune": "fine_tuning.job"}
 PREFIX = "whsec_"
 SECRET_BYTES = 32

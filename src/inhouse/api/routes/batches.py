@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 from starlette.concurrency import run_in_threadpool
 
+from inhouse.api.asked import digest_of, find_job, is_sent_again
 from inhouse.api.caller import Caller, caller_of, require
 from inhouse.api.errors import ApiError
 from inhouse.api.shapes.batches import CANCEL, BatchRequest, batch_object, status_of
 from inhouse.api.shapes.lists import MOST_LISTED, listed
-from inhouse.core.json_schema import compact
 from inhouse.errors import NotFound
 from inhouse.store import Workspace, files, jobs
 from inhouse.store.jobs import Job
@@ -24,8 +23,8 @@ router = APIRouter(dependencies=[require("infer")])
 async def create_batch(body: BatchRequest, request: Request) -> dict[str, Any]:
     """Put a batch into the queue."""
     workspace, caller = request.app.state.workspace, caller_of(request)
-    sent_again = request.headers.get("x-stainless-retry-count", "0") != "0"
-    return batch_object(await run_in_threadpool(_create, workspace, body, caller, sent_again=sent_again))
+    made = await run_in_threadpool(_create, workspace, body, caller, sent_again=is_sent_again(request))
+    return batch_object(made)
 
 
 def _create(workspace: Workspace, body: BatchRequest, caller: Caller, *, sent_again: bool) -> Job:
@@ -34,7 +33,7 @@ def _create(workspace: Workspace, body: BatchRequest, caller: Caller, *, sent_ag
         told = f"the file {file.id} is for {file.purpose}; upload it with the purpose batch"
         raise ApiError(400, told, code="invalid_purpose", param="input_file_id")
     asked = body.model_dump()
-    digest = hashlib.sha256(compact(["batch", caller.key_id, asked]).encode("utf-8")).hexdigest()
+    digest = digest_of("batch", caller, asked)
     job = Job(jobs.new_id("batch_"), "batch", "validating", asked, digest, key=caller.key_id)
     return jobs.add(workspace, job, sent_again=sent_again)[0]
 
@@ -72,10 +71,7 @@ def _cancel(request: Request, batch: str) -> Job:
 
 
 def _find(request: Request, batch: str) -> Job:
-    try:
-        job = jobs.find(request.app.state.workspace, batch, "batch")
-    except NotFound:
-        job = None
-    if job is None or not caller_of(request).sees(job):
+    job = find_job(request, batch, "batch")
+    if job is None:
         raise NotFound(f"No batch found with id '{batch}'.")
     return job

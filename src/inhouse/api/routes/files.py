@@ -18,7 +18,7 @@ from inhouse.pipeline.jobs.validate import check_lines
 from inhouse.store import Workspace, files
 from inhouse.store.files import MOST_FILE_BYTES, ApiFile
 
-MOST_LISTED = 10_000
+MOST_FILES = 10_000
 _FIELDS = ("purpose", "expires_after[anchor]", "expires_after[seconds]")
 _FORM = {
     "requestBody": {
@@ -70,7 +70,7 @@ def _keep(workspace: Workspace, form: Form, caller: Caller) -> ApiFile:
 async def list_files(
     request: Request,
     purpose: str | None = None,
-    limit: Annotated[int, Query(ge=1, le=MOST_LISTED)] = MOST_LISTED,
+    limit: Annotated[int, Query(ge=1, le=MOST_FILES)] = MOST_FILES,
     order: Literal["asc", "desc"] = "desc",
     after: str = "",
 ) -> dict[str, Any]:

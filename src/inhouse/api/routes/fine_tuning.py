@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Mapping
 from typing import Annotated, Any
@@ -10,6 +9,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request
 from starlette.concurrency import run_in_threadpool
 
+from inhouse.api.asked import digest_of, find_job, is_sent_again
 from inhouse.api.caller import Caller, caller_of, require
 from inhouse.api.errors import ApiError
 from inhouse.api.shapes.fine_tuning import (
@@ -22,7 +22,6 @@ from inhouse.api.shapes.fine_tuning import (
     status_of,
 )
 from inhouse.api.shapes.lists import MOST_LISTED, listed
-from inhouse.core.json_schema import compact
 from inhouse.errors import ModelUnavailable, NotFound
 from inhouse.pipeline.jobs.naming import ID_PREFIX, reference_of
 from inhouse.pipeline.jobs.worker import tidy
@@ -41,8 +40,8 @@ async def create_job(body: JobRequest, request: Request) -> dict[str, Any]:
     """Put a fine-tuning job into the queue."""
     workspace, caller = request.app.state.workspace, caller_of(request)
     caller.require_everything()  # it makes a task, which is none of the key's
-    sent_again = request.headers.get("x-stainless-retry-count", "0") != "0"
-    return job_object(await run_in_threadpool(_create, workspace, body, caller, sent_again=sent_again))
+    made = await run_in_threadpool(_create, workspace, body, caller, sent_again=is_sent_again(request))
+    return job_object(made)
 
 
 def _create(workspace: Workspace, body: JobRequest, caller: Caller, *, sent_again: bool) -> Job:
@@ -54,7 +53,7 @@ def _create(workspace: Workspace, body: JobRequest, caller: Caller, *, sent_agai
     for param in ("training_file", "validation_file"):
         if asked[param] is not None:
             _require_file(workspace, asked[param], param, caller)
-    digest = hashlib.sha256(compact([KIND, caller.key_id, asked]).encode("utf-8")).hexdigest()
+    digest = digest_of(KIND, caller, asked)
     if asked["seed"] is None:
         asked["seed"] = new_seed()
     job = Job(jobs.new_id(ID_PREFIX), KIND, "validating_files", asked, digest, key=caller.key_id)
@@ -174,11 +173,8 @@ async def list_checkpoints(job: str, request: Request, limit: _Limit = 10, after
 
 
 def _find(request: Request, name: str) -> Job:
-    try:
-        job = jobs.find(request.app.state.workspace, name, KIND)
-    except NotFound:
-        job = None
-    if job is None or not caller_of(request).sees(job):
+    job = find_job(request, name, KIND)
+    if job is None:
         told = f"Could not find fine tune: {name}"
         raise ApiError(404, told, code="fine_tune_not_found", param="fine_tuning_job_id")
     return job

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict
 
 from inhouse.api.shapes.files import ExpiresAfter
+from inhouse.api.shapes.metadata import Metadata
 from inhouse.api.shapes.times import unix
 from inhouse.pipeline.jobs.batches import Endpoint
 from inhouse.store.database import later
@@ -14,8 +15,6 @@ from inhouse.store.jobs import Job
 
 DAY_SECONDS = 86_400
 CANCEL = "cancel"
-_Key = Annotated[str, StringConstraints(max_length=64)]
-_Value = Annotated[str, StringConstraints(max_length=512)]
 _TIMES = ("in_progress", "finalizing", "completed", "failed", "expired", "cancelling", "cancelled")
 
 
@@ -27,7 +26,7 @@ class BatchRequest(BaseModel):
     input_file_id: str
     endpoint: Endpoint
     completion_window: Literal["24h"]
-    metadata: Annotated[dict[_Key, _Value], Field(max_length=16)] | None = None
+    metadata: Metadata | None = None
     output_expires_after: ExpiresAfter | None = None
 
 

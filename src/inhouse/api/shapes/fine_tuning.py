@@ -5,9 +5,10 @@ from __future__ import annotations
 import secrets
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field
 
 from inhouse.api.errors import ApiError
+from inhouse.api.shapes.metadata import Metadata
 from inhouse.api.shapes.times import unix
 from inhouse.pipeline.jobs.naming import ORGANIZATION, slug_of
 from inhouse.store.database import now
@@ -15,8 +16,6 @@ from inhouse.store.jobs import Event, Job, JobCheckpoint
 
 PAUSE = "pause"
 MOST_SEED = 2**31 - 1
-_Key = Annotated[str, StringConstraints(max_length=64)]
-_Value = Annotated[str, StringConstraints(max_length=512)]
 _Auto = Literal["auto"]
 _METRICS = (
     "step",
@@ -76,7 +75,7 @@ class JobRequest(_Body):
     validation_file: str | None = None
     suffix: Annotated[str, Field(min_length=1, max_length=64)] | None = None
     seed: Annotated[int, Field(ge=0, le=MOST_SEED, strict=True)] | None = None
-    metadata: Annotated[dict[_Key, _Value], Field(max_length=16)] | None = None
+    metadata: Metadata | None = None
     integrations: list[dict[str, Any]] | None = None
     method: MethodRequest | None = None
     hyperparameters: Hyperparameters | None = None

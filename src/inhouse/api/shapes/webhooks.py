@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from inhouse.api.shapes.times import unix
-from inhouse.store.webhooks import EVENT_TYPES, Endpoint
+from inhouse.store.webhooks import EVENT_TYPES, Endpoint, EventType
 
-EventType = Literal[
-    "batch.completed",
-    "batch.failed",
-    "batch.expired",
-    "batch.cancelled",
-    "fine_tuning.job.succeeded",
-    "fine_tuning.job.failed",
-    "fine_tuning.job.cancelled",
-]
 _Types = Annotated[list[EventType], Field(min_length=1, max_length=len(EVENT_TYPES))]
 _Name = Annotated[str, Field(min_length=1, max_length=100)]
 _Url = Annotated[str, Field(max_length=2048)]

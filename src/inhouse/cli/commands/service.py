@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from inhouse.cli.options import HERE, AsJson, Folder, TaskName
 from inhouse.cli.work import as_dict, do, dump, require_one_process
+
+if TYPE_CHECKING:
+    from inhouse.store import Workspace
+    from inhouse.store.jobs import Job
 
 app = typer.Typer()
 
@@ -53,11 +57,23 @@ def worker(
     opened = Workspace(workspace)
     try:
         if job:
-            do_job(opened, job)
+            do_job(opened, job, {"batch": _answer_batch, "fine-tune": _fine_tune})
         else:
             work(opened, Terminal(), once=once)
     finally:
         opened.close()
+
+
+def _answer_batch(workspace: Workspace, job: Job) -> None:
+    from inhouse.api.batches import answer_batch
+
+    answer_batch(workspace, job)
+
+
+def _fine_tune(workspace: Workspace, job: Job) -> None:
+    from inhouse.pipeline.jobs.fine_tuning import fine_tune
+
+    fine_tune(workspace, job)
 
 
 @app.command(epilog="inhouse monitor tickets")

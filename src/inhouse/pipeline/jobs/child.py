@@ -6,27 +6,24 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Mapping
-from importlib import import_module
 
 from inhouse.errors import Busy, UsageError
 from inhouse.store import Workspace, database, jobs
 from inhouse.store.jobs import Job, JobKind
 
-# What does a job of each kind, as module and function: the worker itself loads none of them. It takes an open job that
-# is leased, and ends it (`jobs.finish`); what it raises counts as broken off, and is begun again.
-HANDLERS: dict[JobKind, str] = {
-    "batch": "inhouse.api.batches:answer_batch",
-    "fine-tune": "inhouse.pipeline.jobs.fine_tuning:fine_tune",
-}
+# What a worker works on.
+KINDS: tuple[JobKind, ...] = ("batch", "fine-tune")
 # A job whose task another command works on waits so long before it is begun again.
 WAIT_SECONDS = 20.0
 # A job gives way to whatever else the machine does, answers first of all.
 NICE = 10
 
+# What does a job of a kind. It takes an open job that is leased, and ends it (`jobs.finish`); what it raises counts as
+# broken off, and is begun again.
 Handler = Callable[[Workspace, Job], None]
 
 
-def do_job(workspace: Workspace, job_id: str, handlers: Mapping[JobKind, str] = HANDLERS) -> None:
+def do_job(workspace: Workspace, job_id: str, handlers: Mapping[JobKind, Handler]) -> None:
     """Work on a leased job to its end.
 
     Raises:
@@ -41,16 +38,10 @@ def do_job(workspace: Workspace, job_id: str, handlers: Mapping[JobKind, str] = 
             f"the job {job_id} is not leased", "start `inhouse worker`, which takes it when its turn comes"
         )
     try:
-        _handler(handlers[job.kind])(workspace, job)
+        handlers[job.kind](workspace, job)
     except Busy:
         assert job.lease_owner is not None
         jobs.release(workspace, job.id, job.lease_owner, not_before=database.from_now(WAIT_SECONDS))
-
-
-def _handler(place: str) -> Handler:
-    module, _, name = place.partition(":")
-    handler: Handler = getattr(import_module(module), name)
-    return handler
 
 
 def _end_with_worker() -> None:

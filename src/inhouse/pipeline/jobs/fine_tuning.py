@@ -10,7 +10,7 @@ import tempfile
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 from inhouse.core import Evaluation, Silent, Task, TrainResult, TrainSection, counted
 from inhouse.errors import (
@@ -33,7 +33,7 @@ from inhouse.pipeline.preparation import brought
 from inhouse.pipeline.training import train
 from inhouse.pipeline.whole import clean_safely
 from inhouse.store import Workspace, audit, database, files, jobs, model_names, records
-from inhouse.store.jobs import Job
+from inhouse.store.jobs import Columns, Job
 from inhouse.train import usual_rate
 
 # As many last epochs as OpenAI's service keeps.
@@ -124,7 +124,7 @@ class _Work:
         """Say something of the job, once."""
         jobs.tell(self.workspace, self.job.id, message, level="warn" if warn else "info", data=data, once=True)
 
-    def note(self, **values: Any) -> None:  # noqa: ANN401 - columns
+    def note(self, **values: Unpack[Columns]) -> None:
         """Set columns of the job.
 
         Raises:

@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from sqlalchemy.exc import SQLAlchemyError
 
 from inhouse.errors import Busy, InhouseError
-from inhouse.pipeline.jobs.child import HANDLERS
+from inhouse.pipeline.jobs.child import KINDS
 from inhouse.pipeline.jobs.worker import DOING, LOCK, last_line
 from inhouse.store import Workspace, jobs
 
@@ -75,13 +75,13 @@ def _tell_why(workspace: Workspace, status: int, line: str) -> None:
     """Tell the log, and the jobs that wait."""
     told = f"The worker ended with status {status}, and is started again: {line}"
     _log.warning("%s", told)
-    for kind in HANDLERS:
+    for kind in KINDS:
         for job in jobs.newest(workspace, kind, matches=lambda job: job.is_open).rows:
             jobs.tell(workspace, job.id, told, level="warn", once=True)
 
 
 def _is_needed(workspace: Workspace) -> bool:
-    if not jobs.any_open(workspace, tuple(HANDLERS)):
+    if not jobs.any_open(workspace, KINDS):
         return False
     try:
         with workspace.lock(LOCK, DOING):

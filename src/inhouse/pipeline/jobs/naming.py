@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from itertools import count
 
 from inhouse.engine import known_bases
-from inhouse.engine.bases import bases_here, require_base
+from inhouse.engine.bases import bases_here, by_name, require_base
 from inhouse.errors import ModelUnavailable
 from inhouse.store import Settings, Workspace, jobs
 from inhouse.store.jobs import Job
@@ -25,17 +25,17 @@ def reference_of(settings: Settings, model: str) -> str:
     Raises:
         ModelUnavailable: there is none, with those that there are.
     """
-    here = {name: base.spec for base in bases_here(settings, "causal") for name in (base.hub_id, base.spec.name)}
+    here = by_name(bases_here(settings, "causal"))
     if model in here:
-        if not here[model].reference:
+        if not here[model].spec.reference:
             raise ModelUnavailable(
                 f"the file that `{model}` was made of is not known any more",
                 "name the file as `base_model` of a task, and train that once",
             )
-        return here[model].reference
+        return here[model].spec.reference
     if model in (known := {spec.name: spec for spec in known_bases()}):
         return require_base(model, settings).reference or known[model].name
-    names = ", ".join(sorted(filter(None, here))) or "none"
+    names = ", ".join(sorted(here)) or "none"
     raise ModelUnavailable(
         f"The model `{model}` does not exist, or is none that can be fine-tuned",
         f"Base models here: {names}; `inhouse models pull NAME` brings more",

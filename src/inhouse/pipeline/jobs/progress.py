@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Unpack
 
 from inhouse.core import Bar, Silent
 from inhouse.pipeline.epochs import step_metrics
 from inhouse.store import Workspace, database, jobs, records
-from inhouse.store.jobs import Job
+from inhouse.store.jobs import Columns, Job
 
 # How often it is looked at what was measured.
 LOOK_SECONDS = 2.0
@@ -70,7 +70,7 @@ class Teller(Silent):
         self._result["estimated_finish"] = database.from_now(seconds)
         self.note(result=self._result)
 
-    def note(self, **values: Any) -> None:  # noqa: ANN401 - columns
+    def note(self, **values: Unpack[Columns]) -> None:
         """Set columns of the job."""
         jobs.change(self._workspace, self._job.id, owner=self._job.lease_owner or "", **values)
 

@@ -19,7 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from inhouse.core import Reporter
 from inhouse.core.signals import stop_asked
 from inhouse.errors import InhouseError
-from inhouse.pipeline.jobs.child import HANDLERS
+from inhouse.pipeline.jobs.child import KINDS
 from inhouse.store import Workspace, database, jobs, records
 from inhouse.store.jobs import BEAT_SECONDS, Job, JobKind
 
@@ -42,7 +42,7 @@ def work(
     reporter: Reporter,
     *,
     once: bool = False,
-    kinds: Collection[JobKind] = tuple(HANDLERS),
+    kinds: Collection[JobKind] = KINDS,
     command: Command = child_command,
 ) -> None:
     """Work on jobs until it is stopped; those under way are then left to the next worker, which goes on with them.

@@ -16,7 +16,6 @@ def upgrade() -> None:
         sa.Column("key", sa.String, nullable=False, server_default=""),
         sa.Column("user_hash", sa.String, nullable=False, server_default=""),
         sa.Column("ttft_ms", sa.Float),
-        sa.Column("cached_tokens", sa.Integer, nullable=False, server_default="0"),
         sa.Column("asked", sa.JSON, nullable=False, server_default="{}"),
         sa.Column("tags", sa.JSON, nullable=False, server_default="{}"),
     ):
