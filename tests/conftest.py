@@ -48,7 +48,7 @@ CORPUS = [
 ]
 INTENTS = {
     "card_arrival": ["where is my card", "my card has not arrived", "when will the card come", "card not here yet"],
-    "change_pin": ["how do I change my pin", "new pin please", "I want another pin", "pin change how"],
+    "change_pin": ["how do I change my pin", "new pin please", "I want another pin", "forgot the number"],
     "failed_transfer": ["the transfer failed again", "transfer did not work", "my transfer bounced", "transfer error"],
 }
 

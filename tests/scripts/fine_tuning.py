@@ -57,5 +57,16 @@ if job.status == "succeeded":
     told["jobs"] = [one.id for one in client.fine_tuning.jobs.list(limit=1)]
     told["deleted"] = client.models.delete(job.fine_tuned_model).to_dict()
     told["gone"] = [refused(ask, one) for one in (job.fine_tuned_model, checkpoints[0].fine_tuned_model_checkpoint)]
+    calls = client.fine_tuning.jobs
+    other = calls.create(model=base, training_file=file.id, metadata={"team": "loans"})
+    told["other"] = {
+        "id": other.id,
+        "paused": [calls.pause(other.id).status],
+        "with metadata": [one.id for one in calls.list(metadata={"team": "loans"})],
+        "with none of them": [one.id for one in calls.list(metadata={"team": "rents"})],
+        "resumed": [calls.resume(other.id).status],
+        "cancelled": calls.cancel(other.id).status,
+        "events": [event.message for event in calls.list_events(other.id) if event.message.startswith("The job was")],
+    }
 print(json.dumps(told))
 client.close()

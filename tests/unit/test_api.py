@@ -26,7 +26,7 @@ from inhouse.api import make_app
 from inhouse.api.errors import error_response
 from inhouse.api.middleware import name_of
 from inhouse.core import Feedback, Prediction
-from inhouse.deploy import ServedModel
+from inhouse.deploy import ServedModel, dispatch
 from inhouse.engine.chat_template import ChatTemplate
 from inhouse.errors import Busy, DiskFull, EngineFault, ModelUnavailable
 from inhouse.store import Workspace, registry, tables, traffic
@@ -313,6 +313,27 @@ def test_another_host_is_refused_in_the_shape_that_clients_read(server, host):
     assert headers["x-request-id"].startswith("req_")
     assert "intents" not in str(answer)
     assert server.raw("GET", "/v1/models", headers={"host": "localhost:1"})[0] == 200
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"origin": "https://evil.example"},
+        {"origin": "null"},
+        {"origin": "http://127.0.0.1.evil.example:80"},
+        {"sec-fetch-site": "cross-site"},
+    ],
+)
+def test_a_page_of_another_site_cannot_send_a_file(server, headers):
+    """A form is sent by browsers without asking whether it may be."""
+    form = b'--x\r\ncontent-disposition: form-data; name="file"; filename="a"\r\n\r\n{}\r\n'
+    form += b'--x\r\ncontent-disposition: form-data; name="purpose"\r\n\r\nbatch\r\n--x--\r\n'
+    kind, kept = {"content-type": "multipart/form-data; boundary=x"}, server.raw("GET", "/v1/files")[2]["data"]
+    status, _, refused = server.raw("POST", "/v1/files", form, {**kind, **headers})
+    assert (status, refused["error"]["code"]) == (403, "cross_site")
+    assert server.raw("GET", "/v1/files")[2]["data"] == kept
+    for own in ({"origin": "http://localhost:3000"}, {"sec-fetch-site": "same-origin"}):
+        assert server.raw("POST", "/v1/files", form, {**kind, **own})[0] == 200
 
 
 @pytest.mark.parametrize(
@@ -628,6 +649,22 @@ def test_a_known_version_is_not_read_again(inside, monkeypatch):
     monkeypatch.setattr(Workspace, "load_task", None)
     for name in ("intents", "intents@1"):
         assert client.get(f"/v1/models/{name}").json()["root"] == "intents@1"
+
+
+def test_a_name_that_is_not_there_reads_no_version_again(inside, monkeypatch):
+    client, _ = inside
+    before = client.get("/v1/models").json()
+    monkeypatch.setattr(registry, "versions", None)
+    assert client.get("/v1/models").json() == before
+    told = client.post("/v1/chat/completions", json={**BODY, "model": "intens"}).json()["error"]
+    assert (told["code"], "Models here: intents, intents@1" in told["message"]) == ("model_not_found", True)
+
+
+def test_of_many_names_the_nearest_are_told():
+    named = [(f"task-{number}", None) for number in range(300)] + [("mail", None), ("mails", None)]
+    told = dispatch._nearest("mailz", named)
+    assert told.startswith("mail, mails, task-0, ")
+    assert told.endswith(", task-17 and 282 more")
 
 
 def test_a_loopback_address_of_ones_own(copy_of_trained, environment):

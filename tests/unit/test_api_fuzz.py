@@ -61,7 +61,7 @@ OPERATIONS = [
     for route in router.routes
     for method in sorted(route.methods)
     for mode in GenerationMode
-    if mode is GenerationMode.POSITIVE or method == "POST"  # nothing is wrong in a GET that has no parameters
+    if mode is GenerationMode.POSITIVE or method == "POST" or route.dependant.query_params  # else nothing can be wrong
 ]
 
 

@@ -19,6 +19,7 @@ from sqlalchemy import update
 
 from inhouse import api, pipeline
 from inhouse.api import batches
+from inhouse.deploy import ServedModel
 from inhouse.pipeline.jobs.batches import check_batch
 from inhouse.store import Workspace, files, jobs, keys, tables, traffic
 from inhouse.store.batch_answers import Answers
@@ -269,6 +270,23 @@ def test_a_cancelled_batch_begins_no_further_request(client, workspace, monkeypa
     counts = done["request_counts"]
     assert (done["status"], 0 < counts["completed"] < 10) == ("cancelled", True)
     assert counts["completed"] + counts["failed"] == 200
+
+
+def test_an_engine_that_hangs_holds_no_batch_that_is_to_end(client, workspace, monkeypatch):
+    made = create(client, *(ask(f"n{n}", "where is my card") for n in range(3)))
+    monkeypatch.setattr(batches, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(batches, "LATE_SECONDS", 0.2)
+
+    def hang(self, question, options=None, *, left, **_):
+        client.post(f"/v1/batches/{made['id']}/cancel")
+        left.result(60)  # until nobody waits any more
+        yield "", None
+
+    monkeypatch.setattr(ServedModel, "stream", hang)
+    work(workspace)
+    done = client.get(f"/v1/batches/{made['id']}").json()
+    assert (done["status"], done["output_file_id"]) == ("cancelled", None)
+    assert [one["error"]["code"] for one in content(client, done["error_file_id"])] == ["batch_cancelled"] * 3
 
 
 def test_forget_reaches_the_answers_of_a_batch_under_way(client, workspace):

@@ -66,7 +66,13 @@ def test_both_kinds_answer_the_same_test_and_the_better_on_validation_is_spoken_
         validation = kept.filter(kept["split"] == "validation")
         right[version] = (validation["answer"] == validation["expected"]).fill_null(False).mean()
     assert right[found.model_version] == max(right.values())
-    assert {c.ours for c in found.comparisons} == {n for n, m in models.items() if m == found.model_version}
+    ours = next(n for n, m in models.items() if m == found.model_version)
+    of_ours = [c.theirs for c in found.comparisons if c.ours == ours]
+    assert of_ours[-1] == "majority"
+    shown = [c.theirs for c in found.comparisons if c.ours != ours]
+    assert set(shown[1:]) == {"fine-tuned", "fine-tuned-encoder"}
+    assert shown[0] in of_ours, "the best alternative"
+    assert {c.ours for c in found.comparisons} == {ours, "fine-tuned+retrieval"}
     assert Path(found.report).name == f"{found.model_version}.html"
     for number in (1, 2):
         kept_version = registry.find_version(workspace, "intents", number)
@@ -117,20 +123,26 @@ def test_bases_with_their_limits_and_tokens_are_told_everywhere(compared):
     assert f"{tokens['few-shot']:,.0f}" in text
 
 
-def test_only_what_is_named_is_asked_and_kept_answers_are_not_asked_again(compared):
-    workspace, _ = compared
+def test_what_is_named_is_asked_beside_all_that_was_asked_before(compared):
+    workspace, first = compared
     with pytest.raises(UsageError, match="no contender"):
         inhouse.evaluate(workspace, "intents", contenders=["prompt"])
     with pytest.raises(UsageError, match="no time"):
         inhouse.evaluate(workspace, "intents", minutes=0)
-    silent = Silent()
-    found = inhouse.evaluate(workspace, "intents", silent, contenders=["prompted"], minutes=9)
-    names = [c.name for c in found.contenders]
-    assert names == ["fine-tuned", "fine-tuned-encoder", "prompted", "majority"]
-    left_out = {one.contender for one in found.left_out}
-    assert {"few-shot", "prompted-best", "retrieval", "tfidf-linear", "embedding-linear"} <= left_out
-    (prompted,) = (c for c in found.contenders if c.name == "prompted")
-    assert prompted.cached > 0
+    found = inhouse.evaluate(workspace, "intents", contenders=["prompted"], minutes=9)
+    assert {c.name for c in found.contenders} == {c.name for c in first.contenders}
+    assert all(c.cached > 0 for c in found.contenders if c.name in ("prompted", "few-shot", "retrieval"))
+    assert (found.verdict.decision, found.verdict.winner) == (first.verdict.decision, first.verdict.winner)
+
+
+def test_what_is_neither_named_nor_kept_is_left_out_and_told(compared):
+    workspace, _ = compared
+    task = workspace.load_task("intents")
+    workspace.save_task(task.model_copy(update={"instruction": "Say what the message is about."}))
+    found = inhouse.evaluate(workspace, "intents", Silent(), contenders=["prompted"])
+    workspace.save_task(task)
+    assert {c.name for c in found.contenders} >= {"fine-tuned", "prompted", "tfidf-linear", "embedding-linear"}
+    assert {"few-shot", "retrieval"} <= {one.contender for one in found.left_out}
     assert any("nothing is known of those that were not asked" in warning for warning in found.warnings)
     assert "not compared: few-shot, as it was not asked for" in told(found)
     inhouse.evaluate(workspace, "intents")

@@ -21,6 +21,7 @@ from inhouse.cli.main import app
 from inhouse.core import PRIMARY_METRICS, Decision, Task
 from inhouse.core.results import MonitorDecision
 from inhouse.core.task import FromInput
+from inhouse.store import releases
 from inhouse.store.settings import ENV_PREFIX, ReleaseSettings, Settings
 
 ROOT = Path(__file__).parents[2]
@@ -299,3 +300,30 @@ def test_make_targets_in_the_readme_exist():
     assert all(re.search(rf"^{target}:", makefile, flags=re.MULTILINE) for target in targets)
     for variable in ("INDEX", "TORCH_INDEX"):
         assert re.search(rf"^{variable} \?=", makefile, flags=re.MULTILINE)
+
+
+def acts() -> set[str]:
+    """Every act that the code notes in the audit log by name; one that is put together of a state with each of them."""
+    found = set[str]()
+    for file in (ROOT / "src").rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+            if not isinstance(node, ast.Call):
+                continue
+            name = getattr(node.func, "attr", getattr(node.func, "id", ""))
+            told = [
+                *(node.args[1:3] if name in ("note", "note_in") else ()),
+                *(k.value for k in node.keywords if k.arg == "act"),
+            ]
+            found |= {part.value for part in told if isinstance(part, ast.Constant) and isinstance(part.value, str)}
+            if any(isinstance(part, ast.JoinedStr) and ast.unparse(part) == "f'canary {state}'" for part in told):
+                found |= {f"canary {state}" for state in (releases.RETURNED, releases.ENDED)}
+    return found - {""}
+
+
+def test_every_act_of_the_audit_log_stands_in_its_table() -> None:
+    table = sections(read("keys.md"))["The audit log"]
+    listed = set(
+        re.findall(r"`([^`]+)`", " ".join(row.split("|")[1] for row in table.splitlines() if row.startswith("|")))
+    )
+    assert {"forget", "create job", "canary begins", "canary returned"} <= acts()
+    assert acts() <= listed, acts() - listed

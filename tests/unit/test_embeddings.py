@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import base64
+import shutil
+import threading
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
 from clients import CLIENTS, run_script
 from conftest import write_encoder
-from servers import served_copy
+from servers import Server, listening, post_by_hand, served_copy, until
 
+from inhouse.api import make_app
+from inhouse.deploy import runtime
+from inhouse.deploy.embedding import Embedded, Embedder
 from inhouse.engine import get_base
 from inhouse.engine.encoder import SentenceEncoder
-from inhouse.store import Settings
+from inhouse.store import Settings, Workspace
 
 TEXTS = ["where is my card", "new pin please"]
 
@@ -84,3 +90,49 @@ def test_an_encoder_answers_no_messages(server, base):
     messages = [{"role": "user", "content": "x"}]
     status, _, told = server.post("/v1/chat/completions", model=base.spec.name, messages=messages)
     assert (status, told["error"]["code"]) == (404, "model_not_found")
+
+
+# ---------------------------------------------------------------------- limits
+
+
+@contextmanager
+def held(trained, folder, base, monkeypatch, **settings):
+    """A server whose encoder waits to be let go before each part: its application, itself, the parts, what lets go."""
+    parts, go = [], threading.Event()
+
+    def embed(self, folder, texts, first):
+        parts.append(first)
+        assert go.wait(60)
+        return Embedded(np.zeros((len(texts), 32), np.float32), len(texts))
+
+    monkeypatch.setattr(Embedder, "_embed", embed)
+    monkeypatch.setenv("INHOUSE_MODELS_DIR", str(base.folder.parent))
+    for name, value in settings.items():
+        monkeypatch.setenv(f"INHOUSE_SERVE__{name.upper()}", str(value))
+    app = make_app(Workspace(shutil.copytree(trained, folder / "workspace")))
+    with listening(app) as address:
+        try:
+            yield app, address, parts, go
+        finally:
+            go.set()
+
+
+def test_a_long_request_gives_way_and_is_bounded_as_answers_are(trained, tmp_path, base, monkeypatch):
+    monkeypatch.setattr(runtime, "AT_ONCE", 1)
+    with held(trained, tmp_path, base, monkeypatch, queue=0) as (app, (host, port), parts, go):
+        server, name = Server(None, tmp_path, f"http://{host}:{port}/v1"), base.spec.name
+        with post_by_hand((host, port), "embeddings", model=name, input=["x"] * 200):
+            until(lambda: parts == [0])
+            status, headers, told = server.post("/v1/embeddings", model=name, input="x")
+            assert (status, "retry-after" in headers, told["error"]["code"]) == (429, True, "rate_limit_exceeded")
+        until(lambda: app.state.runtime.load() == (0, 0))  # the client has left
+        go.set()
+        status, _, told = server.post("/v1/embeddings", model=name, input=["x"] * 65)
+        assert (status, len(told["data"]), parts) == (200, 65, [0, 0, 64])  # of who left no further part
+
+
+def test_vectors_that_take_too_long_are_told_so(trained, tmp_path, base, monkeypatch):
+    with held(trained, tmp_path, base, monkeypatch, timeout=0.2) as (_, (host, port), _, _):
+        server = Server(None, tmp_path, f"http://{host}:{port}/v1")
+        status, _, told = server.post("/v1/embeddings", model=base.spec.name, input="x")
+        assert (status, told["error"]["code"]) == (504, "timeout")

@@ -19,12 +19,13 @@ from servers import served_copy
 from inhouse.engine import engine_process
 from inhouse.engine.chat_template import ChatTemplate
 from inhouse.engine.choice import open_engine
-from inhouse.engine.engine_process import GRAMMARS, EngineProcess
+from inhouse.engine.engine_child import NOBODY
+from inhouse.engine.engine_process import GRAMMARS, HUNG_SECONDS, EngineProcess
 from inhouse.engine.grammar import labels_grammar
 from inhouse.engine.openvino_engine import OpenVinoEngine
 from inhouse.engine.prompts import trained_messages
 from inhouse.engine.protocol import Sampling, Wishes
-from inhouse.errors import EngineFault, ModelUnavailable
+from inhouse.errors import EngineFault, InputError, ModelUnavailable
 
 LABELS = ["cancel_transfer", "declined_transfer", "card_arrival", 'a "q" \\ é 🙂']
 GRAMMAR = labels_grammar(LABELS)
@@ -289,6 +290,60 @@ def test_where_no_engine_can_be_started_anew_all_are_told_and_the_next_request_t
             raise whole(box)[-1]
     (tmp_path / "asked.broken").unlink()
     assert whole(ask(scripted, 50)[0])[0].ids == [50, 9]
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+    monkeypatch.setattr(engine_process, "HUNG_SECONDS", 0.3)
+
+
+def test_one_that_hangs_is_ended_and_asked_again(impatient, scripted, tmp_path):
+    (box,) = ask(scripted, 3)
+    with pytest.raises(EngineFault, match="was ended by SIGKILL at the request"):
+        raise whole(box)[-1]
+    assert asked_of(tmp_path) == [[3], [3]]
+    until(lambda: scripted._ready)
+
+
+def test_one_that_comes_on_or_has_nothing_to_do_does_not_hang(scripted):
+    later = scripted._heard_at + 10 * HUNG_SECONDS
+    assert not scripted._hangs(later)  # it has nothing to do
+    ask(scripted, 3)
+    assert not scripted._hangs(scripted._heard_at + HUNG_SECONDS - 60)
+    assert scripted._hangs(scripted._heard_at + HUNG_SECONDS + 60)
+    before = scripted._heard_at
+    scripted._hear(NOBODY, [], [], False, None)
+    assert scripted._heard_at > before
+
+
+@pytest.mark.parametrize("name", ["openvino-genai", "xllamacpp"])
+def test_an_engine_tells_that_it_comes_on(tiny_base, template, name):
+    engine = open_engine(name, tiny_base.gguf, template.end_of_turn, threads=1, exact=False)
+    before = engine.steps
+    list(engine.stream(*prompts(template, 1), max_new_tokens=3, every_token=False))
+    assert engine.steps >= before + 1
+    engine.close()
+
+
+def test_llama_cpp_answers_apart_and_refuses_what_it_cannot_do(tiny_base, template):
+    (prompt,) = prompts(template, 1)
+    here = open_engine("xllamacpp", tiny_base.gguf, template.end_of_turn, threads=1, exact=True)
+    (expected,) = here.generate([prompt], max_new_tokens=40, grammar=GRAMMAR)
+    here.close()
+    apart = open_engine("xllamacpp", tiny_base.gguf, template.end_of_turn, threads=1, exact=True, apart=True)
+    try:
+        assert isinstance(apart, EngineProcess)
+        assert apart.generate([prompt], max_new_tokens=40, grammar=GRAMMAR)[0].ids == expected.ids
+        with pytest.raises(InputError, match=r"a temperature of 0\.7 cannot be had"):
+            list(apart.stream(prompt, max_new_tokens=1, sampling=Sampling(0.7, 1.0, 1)))
+        with pytest.raises(EngineFault, match="without tokens"):  # a request that it refuses ends no process
+            apart.generate([[]], max_new_tokens=1)
+        before = pid(apart)
+        os.kill(before, signal.SIGKILL)
+        assert apart.generate([prompt], max_new_tokens=40, grammar=GRAMMAR)[0].ids == expected.ids
+        assert pid(apart) != before
+    finally:
+        apart.close()
 
 
 def test_closing_ends_the_requests_under_way(scripted):

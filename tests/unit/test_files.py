@@ -227,6 +227,18 @@ def announce(client, **wish):
     return client.post("/v1/uploads", json=body).json()["id"]
 
 
+@pytest.mark.parametrize("name", ["a\0b.jsonl", "a\nb", "\x7f", "\x85"])
+def test_a_name_that_no_disk_takes_is_refused(client, name):
+    body = {"filename": name, "purpose": "batch", "bytes": 3, "mime_type": "text/jsonl"}
+    error = client.post("/v1/uploads", json=body).json()["error"]
+    assert (error["param"], error["code"]) == ("filename", "invalid_value")
+    form = f'--x\r\ncontent-disposition: form-data; name="file"; filename="{name}"\r\n\r\n{{}}\r\n'
+    form += '--x\r\ncontent-disposition: form-data; name="purpose"\r\n\r\nbatch\r\n--x--\r\n'
+    answer = client.post("/v1/files", content=form, headers={"content-type": "multipart/form-data; boundary=x"})
+    assert answer.status_code == 400, answer.text
+    assert client.get("/v1/files").json()["data"] == []
+
+
 def part(client, upload, content):
     return client.post(f"/v1/uploads/{upload}/parts", files={"data": ("blob", content)})
 

@@ -132,6 +132,7 @@ def dpo(**wish):
         ({"metadata": {"k": "v" * 513}}, "metadata.k", "maximum length 512"),
         ({"metadata": {str(n): "" for n in range(17)}}, "metadata", "16"),
         ({"colour": 1}, "colour", "Unrecognized request argument: colour"),
+        ({"dry_run": True}, "dry_run", "Unrecognized request argument: dry_run"),
         ({"integrations": [{"type": "wandb", "wandb": {"project": "p"}}]}, "integrations", "tracking.to"),
         ({"method": {"type": "reinforcement", "reinforcement": {"grader": {}}}}, "method.type", "no reinforcement"),
         ({"method": {"type": "supervised", "dpo": {}}}, "method.dpo", "`method.type` is supervised"),
@@ -257,6 +258,18 @@ def test_pause_resume_and_cancel_while_nobody_works_on_it(client, workspace):
         "The job was paused",
         "The job was cancelled",
     ]
+
+
+def test_a_running_job_that_is_paused_and_goes_on_is_running(client, workspace):
+    job = create(client, workspace)["id"]
+    jobs.lease(workspace, "me", ["fine-tune"])
+    jobs.change(workspace, job, status="running")
+    assert client.post(f"{JOBS}/{job}/pause").json()["status"] == "queued"
+    assert client.post(f"{JOBS}/{job}/resume").json()["status"] == "running"  # before its worker had let it go
+    jobs.release(workspace, job, "me")
+    assert client.get(f"{JOBS}/{job}").json()["status"] == "queued"  # until somebody works on it
+    jobs.lease(workspace, "you", ["fine-tune"])
+    assert client.get(f"{JOBS}/{job}").json()["status"] == "running"
 
 
 # ---------------------------------------------------------------------- what a job comes to
@@ -565,6 +578,10 @@ def test_a_script_for_openai_through_either_line_of_its_client(line, tmp_path, t
     assert out["listed"].index("tiny") < out["listed"].index(version)
     assert out["deleted"] == {"id": name, "object": "model", "deleted": True}
     assert out["gone"] == [[404, "model_not_found"]] * 2
+    other = out["other"]
+    assert [set(other[verb]) <= {"validating_files", "queued"} for verb in ("paused", "resumed")] == [True, True]
+    assert (other["cancelled"], other["with metadata"], other["with none of them"]) == ("cancelled", [other["id"]], [])
+    assert other["events"] == [f"The job was {what}" for what in ("cancelled", "resumed", "paused")]
     assert "my-bank" in [task["task"] for task in status["tasks"]]
 
 

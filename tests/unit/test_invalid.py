@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from pathlib import Path
@@ -79,6 +80,14 @@ def test_a_body_that_is_none(client):
         answer = client.post("/v1/chat/completions", content=body, headers={"content-type": "application/json"})
         assert (answer.status_code, answer.json()["error"]["param"]) == (400, None)
         assert answer.json()["error"]["message"]
+
+
+def test_a_body_that_is_not_sent_as_json(client):
+    for kind in ("text/plain", "application/x-www-form-urlencoded"):
+        answer = client.post("/v1/chat/completions", content=json.dumps(CHAT), headers={"content-type": kind})
+        error = answer.json()["error"]
+        assert (answer.status_code, error["code"], error["param"]) == (400, "invalid_content_type", None)
+        assert "content-type: application/json" in error["message"]
 
 
 LONG = "card " * 2000

@@ -13,7 +13,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import insert
 
+from inhouse.core import Silent
 from inhouse.errors import Busy, NotFound, UsageError
+from inhouse.pipeline.jobs import keeper, worker
 from inhouse.pipeline.jobs.child import do_job
 from inhouse.pipeline.jobs.worker import MOST_ATTEMPTS
 from inhouse.store import Workspace, database, jobs, tables
@@ -234,6 +236,40 @@ def test_a_job_waits_while_another_command_has_its_task(workspace, start_worker)
     assert start_worker().wait(60) == 0
     job = jobs.find(workspace, "a")
     assert (job.status, job.attempts) == ("completed", 0)
+
+
+def test_why_no_worker_starts_is_told_of_the_job_and_logged(workspace, monkeypatch, caplog):
+    queued(workspace, "a")
+    (workspace.paths.root / "inhouse.toml").write_text("threads = ")
+    monkeypatch.setattr(keeper, "LOOK_SECONDS", 0.02)
+    with keeper.workers_started(workspace):
+        wait_for(lambda: jobs.events(workspace, "a").rows)
+    (event,) = jobs.events(workspace, "a").rows
+    assert event.level == "warn"
+    assert event.message.startswith("The worker ended with status 3")
+    assert event.message in caplog.messages
+    assert "inhouse.toml" in event.message
+
+
+@pytest.mark.parametrize("command", ["sleep 60", "true"])
+def test_a_job_that_is_cancelled_while_it_is_being_stopped_leaves_nothing(workspace, monkeypatch, command):
+    queued(workspace, "a")
+    tidied, kill = [], worker._Child.kill
+
+    def kill_and_cancel(child):
+        kill(child)
+        jobs.finish(workspace, "a", "cancelled")
+
+    monkeypatch.setattr(worker._Child, "kill", kill_and_cancel)
+    monkeypatch.setattr(worker, "tidy", lambda _, job: tidied.append(job.id))
+    at_work = worker._Worker(workspace, Silent(), KINDS, lambda *_: command.split())
+    at_work.turn()
+    if command == "true":  # it ends by itself
+        wait_for(lambda: at_work._children["a"].process.poll() is not None)
+    else:
+        jobs.change(workspace, "a", wish="pause")
+    at_work.turn()
+    assert (tidied, at_work.is_idle()) == (["a"], True)
 
 
 def test_cancel_pause_and_stop(workspace, start_worker):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -12,10 +13,12 @@ from fields import bare_field
 
 from inhouse.core import Example, Prediction, Provenance, Task, Trimming, render_input
 from inhouse.core.documents import Passage
+from inhouse.deploy.served import ServedPrompt
 from inhouse.engine.answers import answer_form
+from inhouse.engine.prompt_file import frame_of
 from inhouse.engine.prompts import outline_of_schema, prompted_messages
 from inhouse.engine.protocol import Generation
-from inhouse.errors import ModelUnavailable
+from inhouse.errors import ModelUnavailable, PromptTooLong
 from inhouse.evaluate.contenders import CONTENDERS, Field, ask_all, searching, shots
 from inhouse.evaluate.contenders.registry import NotCompared
 
@@ -208,6 +211,42 @@ def test_passages_without_room_are_left_out_whole():
     tight, _ = a_field(by_notes, read_documents=lambda: [Passage("a.txt", 3, "card " * 700)])
     assert all(a.sources == () for a in answers(tight, "grounded"))
     assert tight.notes == ["grounded: 12 of 12 questions were asked without a passage, as none had room"]
+
+
+# ---------------------------------------------------------------------- examples that are always the same
+
+
+@pytest.mark.parametrize("kind", ["classify", "extract"])
+def test_the_solved_examples_are_the_same_whatever_is_asked(kind):
+    """A sample of the test, changed questions and what is promoted: a long question among them changes nothing."""
+    given, _ = a_field(context=75)
+    given = replace(given, task=given.task.model_copy(update={"kind": kind}))
+    usual = shots.choose_shots(given)
+    assert usual
+    changed = [example("my card " * length, "CARD") for length in (1, 5, 10)]
+    for test in ([], changed, given.test[:1]):
+        assert shots.choose_shots(replace(given, validation=[], test=test)) == usual
+    longer = replace(given, train=[*TRAIN, example("my card " * 12, "CARD")])
+    assert len(shots.choose_shots(longer)) < len(usual), "by what was learned from, all are likely to have room"
+
+
+def test_a_question_that_examples_leave_no_room_for_is_asked_without_and_served_so():
+    long = example("my card " * 20, "CARD")
+    given, model = a_field(context=75)
+    given = replace(given, test=[*given.test, long])
+    found = answers(given, "few-shot")
+    assert [a.error for a in found] == [None] * len(found)
+    bare = [text for text in model.asked if "<assistant>" not in text]
+    assert len(bare) == 1
+    assert given.notes == [
+        "few-shot: 1 of 13 questions were asked without solved examples, which left no room for them"
+    ]
+    served = ServedPrompt.__new__(ServedPrompt)
+    served._frame, served._look_up = frame_of(given.task, shots.choose_shots(given)), None
+    served._most, served.template, served.version = shots.room(given), given.template, SimpleNamespace(chat=False)
+    assert [given.template.decode(served._prompt(e.inputs, e.inputs).ids) for e in given.questions] == model.asked
+    with pytest.raises(PromptTooLong):
+        served._prompt({"text": "card " * 100}, {})
 
 
 # ---------------------------------------------------------------------- the search

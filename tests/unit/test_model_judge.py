@@ -265,6 +265,14 @@ def test_a_remote_judge_that_is_away_is_said_so(monkeypatch, tmp_path: Path) -> 
     assert found.result.sentence == "remote:away as a judge could not be asked: it cannot be reached"
 
 
+def test_a_remote_judge_that_stops_answering_has_given_no_low_grades(monkeypatch) -> None:
+    lost = Prediction(target=None, error="429 slow down", asked=False)
+    monkeypatch.setattr(model_judge, "_ask", lambda field, judge: [Prediction(target="4"), lost][: len(field.test)])
+    field = bare_field(TASK, [], [], TEST)
+    with pytest.raises(ModelUnavailable, match=r"1 of 2 requests got no answer \(429 slow down\)"):
+        ask_judge(field, "remote:x", [(TEST[0], "one"), (TEST[0], "two")])
+
+
 def test_the_same_answer_to_the_same_question_is_asked_once(monkeypatch) -> None:
     monkeypatch.setattr(model_judge, "_ask", lambda field, judge: [Prediction(target="4")] * len(field.test))
     field = bare_field(TASK, [], [], TEST)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inhouse.scoring import field_paths, field_scores, fields_exact, object_exact
+from inhouse.scoring import field_paths, field_scores, fields_exact, item_paths, item_scores, object_exact
 
 SCHEMA: dict[str, Any] = {
     "type": "object",
@@ -134,6 +134,43 @@ def test_the_largest_pairing_is_found_where_the_first_that_fits_would_block_it()
     # "5" is both "5 EUR" and "5 USD"; taken by the first, it leaves nothing for the second.
     expected = {"tags": ["5", "5 EUR"]}
     assert field_scores(expected, {"tags": ["5 EUR", "5 USD"]}, SCHEMA)["tags"] == 1.0
+
+
+def parts(answered: Any, expected: Any = LINES) -> dict[str, float]:
+    found = item_scores({"lines": expected}, {"lines": answered}, SCHEMA)
+    assert tuple(found) == item_paths(SCHEMA) == ("lines.what", "lines.price", "lines.codes")
+    return {path.removeprefix("lines."): score for path, score in found.items() if not isnan(score)}
+
+
+def test_the_part_of_a_line_that_is_wrong_is_told() -> None:
+    assert parts(LINES[::-1]) == {"what": 1.0, "price": 1.0}
+    assert parts([{**line, "price": 9.0} for line in LINES]) == {"what": 1.0, "price": 0.0}
+    assert parts([{"what": "nails", "price": 2.5}, {"what": "nails", "price": 3}, {"what": "gleu", "price": 4}]) == {
+        "what": pytest.approx(2 / 3),
+        "price": pytest.approx(2 / 3),
+    }
+    assert parts([{**LINES[0], "codes": ["x"]}, *LINES[1:]]) == {"what": 1.0, "price": 1.0, "codes": 0.0}
+
+
+def test_parts_are_told_of_the_items_that_belong_together_alone() -> None:
+    assert parts([*LINES, {"what": "saw", "price": 7}]) == {"what": 1.0, "price": 1.0}
+    assert parts(LINES[:1]) == {"what": 1.0, "price": 1.0}
+    assert parts([{"what": "saw", "price": 7}]) == {}, "that is another line, and no slip in one"
+    for nothing in ([], None, "nails", ["nails"]):
+        assert parts(nothing) == {}
+    assert set(item_scores({}, None, SCHEMA)) == set(item_paths(SCHEMA))
+
+
+def test_a_wholly_right_item_is_not_parted_to_make_two_that_are_half_right() -> None:
+    schema = {"type": "object", "properties": {"rows": {"type": "array", "items": {
+        "type": "object", "properties": {k: {"type": "string"} for k in "abc"}}}}}  # fmt: skip
+
+    def row(text: str) -> dict[str, str]:
+        return dict(zip("abc", text, strict=True))
+
+    expected, answered = [row("xyz"), row("pqr")], [row("xyz"), row("xqr")]
+    found = item_scores({"rows": expected}, {"rows": answered}, schema)
+    assert found == {"rows.a": 0.5, "rows.b": 1.0, "rows.c": 1.0}
 
 
 @given(st.lists(st.sampled_from("abc"), max_size=6), st.lists(st.sampled_from("abc"), max_size=6))

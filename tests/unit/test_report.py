@@ -111,6 +111,7 @@ DATA = ReportData(
     train=TRAIN,
     base_description="A small language model.",
     base_limits="English.",
+    base_sha256="b179c952",
     examples=EXAMPLES,
     predictions=PREDICTIONS,
     history=[
@@ -250,6 +251,7 @@ def test_user_text_is_escaped_everywhere():
         train=TRAIN.model_copy(update={"recipe": {EVIL: EVIL}, "stopped_because": EVIL}),
         base_description=EVIL,
         base_limits=EVIL,
+        base_sha256="b179c952",
         examples=[replace(e, inputs={EVIL: EVIL, "b": EVIL}, target=EVIL) for e in EXAMPLES],
         predictions={"fine-tuned": [EVIL, None, "a", EVIL, EVIL, EVIL], EVIL: ["x", EVIL, EVIL, EVIL, None, EVIL]},
         counts={EVIL: 1},

@@ -251,6 +251,7 @@ def full() -> ReportData:
         train=TRAIN,
         base_description="SmolLM2",
         base_limits="English",
+        base_sha256="b1" * 32,
         examples=EXAMPLES,
         predictions={name: answers if name == "fine-tuned" else [e.target for e in EXAMPLES] for name in names},
         history=[{"step": 1, "train_loss": 2.0}, {"step": 2, "train_loss": 1.0}],
@@ -259,6 +260,7 @@ def full() -> ReportData:
         packages={"torch": "2.13.0"},
         created_at="2025-01-02",
         learning_curve=CURVE,
+        learning_curve_of="As it was drawn last",
     )
 
 

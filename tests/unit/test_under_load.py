@@ -9,7 +9,7 @@ import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from urllib.parse import urlsplit
 
 import openai
@@ -21,7 +21,7 @@ from inhouse.core import Prediction
 from inhouse.deploy import Runtime, ServedModel
 from inhouse.deploy.runtime import AT_ONCE
 from inhouse.engine.protocol import Grammar, Wishes
-from inhouse.errors import Overloaded
+from inhouse.errors import ModelUnavailable, Overloaded
 from inhouse.store import Workspace, traffic
 
 QUESTION = "where is my card now"
@@ -112,12 +112,36 @@ def test_the_official_client_comes_back_when_it_was_told_to(copy_of_trained, mon
 
 
 def test_a_request_that_was_let_in_has_all_its_answers(copy_of_trained, monkeypatch):
-    with held(copy_of_trained, monkeypatch, queue=0) as (app, server, go), ThreadPoolExecutor(1) as pool:
+    with held(copy_of_trained, monkeypatch, queue=5) as (app, server, go), ThreadPoolExecutor(1) as pool:
         many = pool.submit(server.post, "/v1/chat/completions", **BODY, n=AT_ONCE + 5)
         until(lambda: app.state.runtime.load() == (AT_ONCE, 5))
         assert server.post("/v1/chat/completions", **BODY)[0] == 429
         go.set()
         assert len(many.result()[2]["choices"]) == AT_ONCE + 5
+
+
+def test_more_answers_than_may_ever_be_let_in_are_refused_for_good(copy_of_trained, monkeypatch):
+    with held(copy_of_trained, monkeypatch, queue=5) as (app, server, _):
+        body = {"model": "intents", "prompt": [QUESTION] * 10, "n": 7}
+        status, _, said = server.post("/v1/completions", **body)
+        assert (status, app.state.runtime.load()) == (400, (0, 0))
+        assert "asks for 70 answers at once, and 69 are the most" in said["error"]["message"]
+
+
+def test_what_failed_at_once_makes_no_pace(copy_of_trained):
+    workspace = Workspace(copy_of_trained)
+    runtime = Runtime(workspace)
+    runtime._asked, runtime._queue = 1, 10
+    runtime._ends.append(time.monotonic() - 10)
+    for _ in range(64):
+        with suppress(ModelUnavailable), runtime.place():
+            raise ModelUnavailable("it cannot be loaded")
+    runtime._asked = AT_ONCE + 10
+    with pytest.raises(Overloaded) as refused, runtime.place():
+        pass
+    assert refused.value.retry_s == 5  # as where nothing was answered yet
+    runtime.close()
+    workspace.close()
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 import time
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -211,6 +213,85 @@ def test_a_name_does_not_lead_to_this_machine_or_a_clouds_metadata(monkeypatch, 
     monkeypatch.setattr(deliveries.socket, "create_connection", lambda *a, **k: pytest.fail("connected"))
     with pytest.raises(InputError, match="at no address that a message may go to"):
         deliveries._Connection("innocent.example", None, secure=True).connect()
+
+
+def test_a_name_with_several_addresses_is_reached_at_the_one_that_answers(client, workspace, listener, monkeypatch):
+    made = create(client, listener.url.replace("127.0.0.1", "localhost")).json()
+    asked, looked_up = socket.create_connection, socket.getaddrinfo
+
+    def connect(address, timeout):
+        if address[0] == "::1":  # a network that drops what is sent there
+            assert timeout == pytest.approx(deliveries.TIMEOUT_SECONDS / 2, rel=0.1)
+            raise TimeoutError("timed out")
+        return asked(address, timeout)
+
+    found = [(10, 1, 6, "", ("::1", 80, 0, 0)), (2, 1, 6, "", ("127.0.0.1", 80))]
+    monkeypatch.setattr(
+        deliveries.socket,
+        "getaddrinfo",
+        lambda host, *a, **k: found if host == "localhost" else looked_up(host, *a, **k),
+    )
+    monkeypatch.setattr(deliveries.socket, "create_connection", connect)
+    assert deliveries.send(workspace, webhooks.find(workspace, made["id"]), {"id": "evt_1"}) == 200
+    assert len(listener.got) == 1
+
+
+@contextmanager
+def dripping(scheme):
+    """An address that takes a connection and then sends a byte from time to time, for a minute: its URL."""
+    server, over = socket.create_server(("127.0.0.1", 0)), threading.Event()
+
+    def drip():
+        with suppress(OSError):
+            taken, _ = server.accept()
+            with taken:
+                if scheme == "http":
+                    taken.sendall(b"HTTP/1.1 200 OK\r\nx: ")
+                for _ in range(600):
+                    taken.sendall(b"a" if scheme == "http" else b"\x16\x03\x01\x3f\xff")  # TLS: a handshake's record
+                    if over.wait(0.1):
+                        return
+
+    thread = threading.Thread(target=drip)
+    thread.start()
+    try:
+        yield f"{scheme}://127.0.0.1:{server.getsockname()[1]}/"
+    finally:
+        over.set()
+        thread.join()
+        server.close()
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_an_answer_that_drips_is_not_waited_for(client, workspace, monkeypatch, scheme):
+    monkeypatch.setattr(deliveries, "TIMEOUT_SECONDS", 0.5)
+    with dripping(scheme) as url:
+        made = create(client, url, "batch.failed").json()
+        begun = time.monotonic()
+        with pytest.raises(OSError, match=r"no answer within 0\.5 s"):
+            deliveries.send(workspace, webhooks.find(workspace, made["id"]), {"id": "evt_1"})
+        assert time.monotonic() - begun < 30
+
+
+def test_a_server_that_ends_does_not_wait_for_a_slow_address(workspace, monkeypatch):
+    monkeypatch.setattr(deliveries, "CLOSE_SECONDS", 0.1)
+    sending, go = threading.Event(), threading.Event()
+
+    def send(*_):
+        sending.set()
+        assert go.wait(60)
+        return 200
+
+    monkeypatch.setattr(deliveries, "send", send)
+    webhooks.create(workspace, "mine", "http://127.0.0.1:9/", ["batch.completed"])
+    end_a_job(workspace)
+    deliverer = deliveries.Deliverer(workspace)
+    assert sending.wait(60)
+    deliverer.close()  # while it is being sent
+    assert deliverer._thread.is_alive()
+    go.set()
+    deliverer._thread.join(60)
+    assert not deliverer._thread.is_alive()
 
 
 def test_what_does_not_answer_is_told_by_the_test(client, listener):

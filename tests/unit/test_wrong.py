@@ -72,6 +72,19 @@ def test_objects_by_field_with_what_was_said_of_it():
     assert [(c.expected, c.answered) for c in found[1].cases] == [('"Delft"', '"Bonn"')], "the third is shown already"
 
 
+def test_the_part_of_a_line_is_told_with_the_whole_list():
+    line = {"type": "object", "properties": {"what": {"type": "string"}, "price": {"type": "number"}}}
+    schema = {"type": "object", "properties": {"lines": {"type": "array", "items": line}}}
+    task = EXTRACT.model_copy(update={"json_schema": schema})
+    test = [example(0, "a nail at 2", '{"lines":[{"what":"nail","price":2}]}')]
+    found = groups(task, test, ['{"lines":[{"what":"nail","price":3}]}'], [0.9])
+    assert [g.what for g in found] == ["field:lines", "item:lines.price"]
+    (case,) = found[0].cases
+    assert case.answered == '[{"what":"nail","price":3}]'
+    (again,) = groups(task, test, ['{"lines":[{"what":"nail","price":3}]}'], [0.9])[1:]
+    assert again.count == 1
+
+
 def test_texts_by_failed_check_and_the_furthest():
     test = [example(n, "x", "one two") for n in range(4)]
     found = groups(GENERATE, test, ["one two", "one two three four five", "zz", "one two"], [0.5] * 4)

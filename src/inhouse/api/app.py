@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Collection
-from contextlib import asynccontextmanager, nullcontext, suppress
+from contextlib import asynccontextmanager, nullcontext
+from functools import partial
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
-from sqlalchemy.exc import SQLAlchemyError
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
 from inhouse import __version__
-from inhouse.api import errors
+from inhouse.api import errors, releasing
 from inhouse.api.caller import Access, Caller, require_guards
 from inhouse.api.deliveries import Deliverer
 from inhouse.api.draining import Drain
+from inhouse.api.forever import forever
 from inhouse.api.invalid import on_invalid_request
 from inhouse.api.middleware import Surrounding
-from inhouse.api.releasing import getting_ready, tending_canaries
+from inhouse.api.releasing import LOOK_SECONDS, get_ready, tend_canaries
 from inhouse.api.routes import ROUTERS
 from inhouse.api.routes.uploads import MOST_PART_BYTES
 from inhouse.api.shadowing import Shadows
@@ -55,9 +56,9 @@ async def _beside(workspace: Workspace, runtime: Runtime, shadows: Shadows) -> A
     """What a server does beside answering."""
     deliverer = Deliverer(workspace)
     beside = (
-        _expiring(workspace),
-        getting_ready(workspace, runtime),
-        tending_canaries(workspace, runtime),
+        forever("erasing what expired", partial(_expire, workspace), EXPIRE_SECONDS),
+        forever("getting a version ready", partial(get_ready, workspace, runtime), LOOK_SECONDS),
+        forever("tending canaries", partial(tend_canaries, workspace, runtime), releasing.CANARY_SECONDS),
         shadows.work(),
     )
     work = [asyncio.create_task(one) for one in beside]
@@ -71,13 +72,10 @@ async def _beside(workspace: Workspace, runtime: Runtime, shadows: Shadows) -> A
         await run_in_threadpool(deliverer.close)
 
 
-async def _expiring(workspace: Workspace) -> None:
+async def _expire(workspace: Workspace) -> None:
     """Erase files and uploads whose time is over, also when nobody asks for any."""
-    while True:
-        with suppress(InhouseError, SQLAlchemyError):  # it is tried again
-            await run_in_threadpool(files.remove_expired, workspace)
-            await run_in_threadpool(uploads.expire, workspace)
-        await asyncio.sleep(EXPIRE_SECONDS)
+    await run_in_threadpool(files.remove_expired, workspace)
+    await run_in_threadpool(uploads.expire, workspace)
 
 
 def make_app(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -34,6 +35,8 @@ from inhouse.store.jobs import Job
 
 # How often what is wished, and what was done, is looked at and told.
 LOOK_SECONDS = 1.0
+# How long requests under way may go on when a batch is to end: an engine that hangs ends it all the same.
+LATE_SECONDS = 120.0
 _REASONS = {
     "expired": "This request could not be executed before the completion window expired.",
     "cancelled": "This request was not executed before the batch was cancelled.",
@@ -75,6 +78,8 @@ class _Batch:
     job: Job
     answers: Answers = field(init=False)
     result: dict[str, Any] = field(init=False)
+    ended_at: float | None = None  # when it was seen that no more is to be answered
+    stopped: bool = False  # what was under way then was ended
 
     def __post_init__(self) -> None:
         self.answers = Answers(self.workspace.paths.batches / f"{self.job.id}.jsonl")
@@ -123,15 +128,23 @@ class _Batch:
                         await asyncio.wait([done], timeout=LOOK_SECONDS)
                         if not done.done():
                             await asyncio.to_thread(self._look, path, left)
+                        if not self.stopped and self._is_late():
+                            self.stopped = True
+                            app.state.runtime.stop()
                     await done
                 finally:
                     done.cancel()
                     with suppress(asyncio.CancelledError):
                         await done
 
+    def _is_late(self) -> bool:
+        return self.ended_at is not None and time.monotonic() - self.ended_at >= LATE_SECONDS
+
     async def _work(self, app: FastAPI, file: IO[bytes], left: Iterator[Asked]) -> None:
         for one in left:
-            self.answers.add(await _answered(app, self.job.request["endpoint"], one.custom_id, body_of(file, one)))
+            answer = await _answered(app, self.job.request["endpoint"], one.custom_id, body_of(file, one))
+            if not self.stopped:  # else it has none
+                self.answers.add(answer)
 
     def _look(self, path: Path, left: Iterator[Asked]) -> None:
         """Tell how far it is; and begin no further request where it is to end.
@@ -143,6 +156,7 @@ class _Batch:
         if not path.is_file():
             raise Busy("lines were taken out of the file of requests")
         if self.ended():
+            self.ended_at = self.ended_at or time.monotonic()
             for _ in left:
                 pass
 

@@ -13,6 +13,7 @@ import ssl
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -24,8 +25,11 @@ from inhouse.store import Workspace, database, is_loopback, jobs, require_outbou
 from inhouse.store.jobs import Job
 from inhouse.store.webhooks import Endpoint
 
+# From looking the name up to the head of the answer, however slowly it comes.
 TIMEOUT_SECONDS = 15.0
 POLL_SECONDS = 1.0
+# How long a server that ends waits for the message that is being sent; one that it leaves is sent again.
+CLOSE_SECONDS = 5.0
 # When a message is sent again that did not arrive: seconds after each attempt, three days in all.
 DELAYS = (5, 300, 1800, 7200, 18_000, 36_000, 50_400, 64_800, 79_200)
 GONE = 410
@@ -61,7 +65,7 @@ def send(workspace: Workspace, endpoint: Endpoint, event: Mapping[str, Any]) -> 
     Raises:
         InputError, OutboundForbidden: it may not be sent there, or cannot be signed.
         NotFound: the endpoint is gone.
-        OSError, http.client.HTTPException: it did not arrive.
+        OSError, http.client.HTTPException: it did not arrive, or nobody said so within `TIMEOUT_SECONDS`.
     """
     check_url(workspace, endpoint.url)
     parts, body = urlsplit(endpoint.url), compact(event).encode("utf-8")
@@ -74,10 +78,20 @@ def send(workspace: Workspace, endpoint: Endpoint, event: Mapping[str, Any]) -> 
     secrets = webhooks.secrets_of(workspace, endpoint.id)
     head["webhook-signature"] = signature(head["webhook-id"], head["webhook-timestamp"], body, secrets)
     connection = _Connection(parts.hostname or "", parts.port, secure=parts.scheme == "https")
+    clock = threading.Timer(TIMEOUT_SECONDS, connection.abort)
+    clock.start()
     try:
         connection.request("POST", f"{parts.path or '/'}{f'?{parts.query}' if parts.query else ''}", body, head)
-        return connection.getresponse().status
+        status = connection.getresponse().status
+        if connection.late:  # a head that was cut off there looks whole
+            raise _too_late()
+        return status
+    except (OSError, http.client.HTTPException) as error:
+        if connection.late:
+            raise _too_late() from error
+        raise
     finally:
+        clock.cancel()
         connection.close()
 
 
@@ -89,28 +103,62 @@ def signature(message: str, timestamp: str, body: bytes, secrets: Sequence[bytes
 
 
 class _Connection(http.client.HTTPConnection):
-    """A connection to the very address that was looked at, so that a name cannot lead elsewhere meanwhile."""
+    """A connection to the very addresses that were looked at, so that a name cannot lead elsewhere meanwhile."""
 
     def __init__(self, host: str, port: int | None, *, secure: bool) -> None:
         self._context = ssl.create_default_context() if secure else None
+        self._deadline, self.late = time.monotonic() + TIMEOUT_SECONDS, False
         super().__init__(host, port or (443 if secure else 80), timeout=TIMEOUT_SECONDS)
 
+    def abort(self) -> None:
+        """End whatever waits for the other side, as its time is over. For another thread."""
+        self.late = True
+        if self.sock is not None:
+            with suppress(OSError):
+                socket.socket.shutdown(self.sock, socket.SHUT_RDWR)  # below TLS, which would say good-bye and wait
+
     def connect(self) -> None:
-        """Look the name up, and take the first address that a message may go to.
+        """Look the name up, and take the first address that a message may go to and that answers.
 
         Raises:
-            InputError: there is none.
+            InputError: there is none that it may go to.
             OSError: none answers.
         """
         try:
             found = socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)
         except UnicodeError as error:
             raise InputError(f"{self.host[:100]!r} is no name of a host") from error
-        addresses = [address[4] for address in found if _may_go_to(str(address[4][0]), self.host)]
+        addresses = dict.fromkeys(where for one in found if _may_go_to(where := str(one[4][0]), self.host))
         if not addresses:
             raise InputError(f"{self.host} is at no address that a message may go to")
-        plain = socket.create_connection((str(addresses[0][0]), self.port), TIMEOUT_SECONDS)
-        self.sock = plain if self._context is None else self._context.wrap_socket(plain, server_hostname=self.host)
+        self.sock = self._reached(list(addresses))
+        if self._context is not None:
+            self.sock = self._context.wrap_socket(
+                self.sock, server_hostname=self.host, do_handshake_on_connect=False
+            )  # the handshake waits for the other side, so `abort` must find it
+            self.sock.do_handshake()
+        if self.late:
+            raise _too_late()
+
+    def _reached(self, addresses: Sequence[str]) -> socket.socket:
+        """A connection to the first address that answers; each has its part of the time that is left."""
+        for place, address in enumerate(addresses):
+            left = self._deadline - time.monotonic()
+            if left <= 0:
+                break
+            try:
+                reached = socket.create_connection((address, self.port), left / (len(addresses) - place))
+            except OSError:
+                if place == len(addresses) - 1:
+                    raise
+            else:
+                reached.settimeout(TIMEOUT_SECONDS)
+                return reached
+        raise _too_late()
+
+
+def _too_late() -> TimeoutError:
+    return TimeoutError(f"no answer within {TIMEOUT_SECONDS:g} s")
 
 
 def _may_go_to(address: str, host: str) -> bool:
@@ -132,9 +180,9 @@ class Deliverer:
         self._thread.start()
 
     def close(self) -> None:
-        """End, after the message that is being sent."""
+        """End, after the message that is being sent where that does not take long."""
         self._stopped.set()
-        self._thread.join()
+        self._thread.join(CLOSE_SECONDS)
 
     def _work(self) -> None:
         while not self._stopped.is_set():

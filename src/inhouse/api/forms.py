@@ -130,7 +130,7 @@ class _Reading:
 
 def _text(value: bytes | bytearray) -> str:
     """A text of a form; what is no UTF-8 in it is marked."""
-    return bytes(value).decode("utf-8", "replace").replace("\0", "\ufffd")
+    return bytes(value).decode("utf-8", "replace")
 
 
 def _broken(why: str) -> ApiError:

@@ -46,6 +46,9 @@ def invalid(error: RequestValidationError) -> ApiError:
     Of a field with several forms it is told of the one that was meant: whose types fit, else that which fits furthest.
     """
     faults = error.errors()
+    if isinstance(error.body, bytes) and _top(faults[0])[0] == "body":  # it was not read as JSON
+        told = "send the body as JSON, with the header content-type: application/json"
+        return ApiError(400, told, code="invalid_content_type")
     found = [(_path(fault, error.body), fault) for fault in faults if _top(fault) == _top(faults[0])]
     path, fault = max(found, key=lambda one: (not one[1]["type"].endswith(_OF_TYPE), len(one[0])))
     alike = [fault for other, fault in found if other == path]

@@ -85,11 +85,22 @@ class Surrounding:
         host, length = headers.get("host", ""), headers.get("content-length", "0")
         if ANY_HOST not in self._hosts and name_of(host) not in self._hosts:
             return error_response(400, f"this server is not reached as {host[:100]!r}", code="invalid_host")
+        if self._is_of_another_site(headers):
+            return error_response(403, "pages of other sites may not use this server", code="cross_site")
         if length.isdecimal() and int(length) > most:
             return error_response(413, _too_large(most))
         if self._drain.begun and not watched:
             return error_response(503, "the server stops", code="stopping", retry_s=STOPPING_RETRY_S)
         return None
+
+    def _is_of_another_site(self, headers: Headers) -> bool:
+        """Whether a browser sends it for a page of somebody else's (CSRF): forms and plain texts it sends unasked."""
+        origin = headers.get("origin")
+        if headers.get("sec-fetch-site") == "cross-site":
+            return True
+        if origin is None or ANY_HOST in self._hosts:
+            return False
+        return name_of(origin.partition("://")[2]) not in self._hosts
 
 
 def _measured(receive: Receive, most: int) -> Receive:

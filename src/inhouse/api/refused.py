@@ -16,6 +16,7 @@ REFUSED = {
     "/v1/evals": _EVALUATE,
     "/v1/fine_tuning/alpha/graders": f"there is no reinforcement fine-tuning, which graders are for; {_EVALUATE}",
     "/v1/fine_tuning/checkpoints": "there are no projects to share checkpoints with: access keys say who may ask which",
+    "/v1/fine_tuning/model_limits": "no account bounds a job: `inhouse train TASK --dry-run` tells what one will take",
     "/v1/moderations": "there is no moderation model; train a classify task of your own labels",
     "/v1/images": _TEXT_ONLY,
     "/v1/audio": _TEXT_ONLY,

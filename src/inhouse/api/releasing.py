@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from contextlib import suppress
 
-from sqlalchemy.exc import SQLAlchemyError
 from starlette.concurrency import run_in_threadpool
 
 from inhouse.deploy import Runtime
-from inhouse.errors import InhouseError
 from inhouse.pipeline import canary
 from inhouse.store import Workspace, registry, releases
 
@@ -22,13 +19,10 @@ CANARY_SECONDS = 1.0
 _log = logging.getLogger("inhouse")
 
 
-async def getting_ready(workspace: Workspace, runtime: Runtime) -> None:
+async def get_ready(workspace: Workspace, runtime: Runtime) -> None:
     """Load what `promote` is about to let serve, and say so."""
-    while True:
-        with suppress(InhouseError, SQLAlchemyError):  # it is looked again
-            for wish, task, number in await run_in_threadpool(releases.to_load, workspace):
-                await run_in_threadpool(_load, workspace, runtime, wish, task, number)
-        await asyncio.sleep(LOOK_SECONDS)
+    for wish, task, number in await run_in_threadpool(releases.to_load, workspace):
+        await run_in_threadpool(_load, workspace, runtime, wish, task, number)
 
 
 def _load(workspace: Workspace, runtime: Runtime, wish: int, task: str, number: int) -> None:
@@ -40,14 +34,13 @@ def _load(workspace: Workspace, runtime: Runtime, wish: int, task: str, number: 
         releases.told(workspace, wish, releases.LOADED)
 
 
-async def tending_canaries(workspace: Workspace, runtime: Runtime) -> None:
+async def tend_canaries(workspace: Workspace, runtime: Runtime) -> None:
     """Begin, weigh and return the canaries of all tasks."""
-    while True:
-        counting = 0.0
-        for task in await run_in_threadpool(workspace.task_names):
-            try:
-                counting += await run_in_threadpool(canary.tend, workspace, task, runtime.get_ready)
-            except Exception as error:  # noqa: BLE001 - whatever it is, the others go on, and this one is tried again
-                _log.warning("the canary of %s cannot be tended: %s", task, error)
-        # Counting takes longer the longer a canary runs: never more than a twentieth of the time.
-        await asyncio.sleep(max(CANARY_SECONDS, 20 * counting))
+    counting = 0.0
+    for task in await run_in_threadpool(workspace.task_names):
+        try:
+            counting += await run_in_threadpool(canary.tend, workspace, task, runtime.get_ready)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the others go on, and this one is tried again
+            _log.warning("the canary of %s cannot be tended: %s", task, error)
+    # Counting takes longer the longer a canary runs: never more than a twentieth of the time.
+    await asyncio.sleep(max(0.0, 20 * counting - CANARY_SECONDS))

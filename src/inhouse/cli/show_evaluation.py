@@ -23,6 +23,6 @@ def advised(result: Advice) -> str:
     lines = [f"advice for {result.task}: {TITLES[result.choice].upper()}", result.reason, "", "because"]
     for one in result.reasons:
         lines.append(f"  {one.number:<28} {one.says} [{one.source}]")
-    if result.changes_if:
-        lines += ["", "this changes if", *(f"  {what}" for what in result.changes_if)]
+    changes = result.changes_if or ("more than one of these figures is another one: none alone changes it",)
+    lines += ["", "this changes if", *(f"  {what}" for what in changes)]
     return "\n".join([*lines, *([f"next: {result.next}"] if result.next else [])])

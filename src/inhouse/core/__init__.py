@@ -48,6 +48,7 @@ from inhouse.core.example import (
 from inhouse.core.predictions import Prediction
 from inhouse.core.progress import Bar, Reporter, Silent, counted, warn_of_first
 from inhouse.core.results import (
+    FINE_TUNED,
     SHOWN,
     AnyRecipe,
     BaseOption,
@@ -96,6 +97,7 @@ from inhouse.core.trimming import Trimming
 __all__ = [
     "DEFAULT_BASE",
     "DEFAULT_ENCODER",
+    "FINE_TUNED",
     "FOR_ONE_MODEL",
     "PRIMARY_METRICS",
     "SHOWN",

@@ -105,6 +105,8 @@ class Verdict(Frozen):
         gain: of the fine-tuned side over the alternative, whichever is the `winner`, with its 95 % interval.
         more_examples: how many more examples would settle it, as far as that is known, and `more_of` which; of neither
             where the alternative was not asked the whole test yet.
+        also: fine-tuned contenders that are no version as they are, of which `adopt` holds too, and which are better
+            beyond chance than all that are.
     """
 
     decision: Decision
@@ -117,6 +119,7 @@ class Verdict(Frozen):
     reason: str
     more_examples: int | None = None
     more_of: MoreOf | None = None
+    also: tuple[str, ...] = ()
 
 
 class Comparison(Frozen):
@@ -409,9 +412,15 @@ class Evaluation(Frozen):
             sides = (verdict.winner, verdict.against or verdict.winner)
             other = next(side for side in sides if not side.startswith("fine-tuned"))
             return ((f"inhouse evaluate {task} --contender {other}", "it asks the rest of the test"),)
-        if verdict.decision == "adopt" or any(c.servable for c in self.contenders if c.name == verdict.winner):
+        if verdict.decision == "not_needed" and not self.comparisons and self._servable(verdict.winner):
+            better = "whether a training does better: then `inhouse evaluate` compares it"
+            return (f"inhouse promote {task}", ""), (f"inhouse train {task}", better)
+        if verdict.decision == "adopt" or self._servable(verdict.winner):
             return (f"inhouse promote {task}", ""), ("inhouse serve", "")
         return ()
+
+    def _servable(self, contender: str) -> bool:
+        return any(c.servable for c in self.contenders if c.name == contender)
 
     @property
     def sampled(self) -> str:

@@ -342,6 +342,10 @@ class SeedsResult(Frozen):
     runs: tuple[TrainResult, ...]
 
 
+# The names of contenders that a training makes: the causal model, and the encoder.
+FINE_TUNED = ("fine-tuned", "fine-tuned-encoder")
+
+
 class ModelVersion(Frozen):
     """A registered result: the file that serves, and where it comes from.
 
@@ -398,7 +402,12 @@ class ModelVersion(Frozen):
 
         An epoch's version is asked for by its number alone: it is never the newest, and never becomes the candidate.
         """
-        return None if "compared_with" in self.lineage else self.lineage.get("epoch")
+        return self.lineage.get("epoch") if self.fine_tuned else None
+
+    @property
+    def fine_tuned(self) -> bool:
+        """Whether a training made it; else an evaluation made it of what it compared: a linear model, or a prompt."""
+        return self.contender in FINE_TUNED
 
     @property
     def out_of_parity(self) -> str:

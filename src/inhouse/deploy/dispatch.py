@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
+from os.path import commonprefix
 from secrets import token_hex
 from typing import Literal
 
@@ -14,6 +15,9 @@ from inhouse.errors import ModelNotFound, NotFound, ParityFailed, UsageError
 from inhouse.store import Workspace, check_name, is_name, model_names, registry, releases
 
 Route = Literal["champion", "candidate", "version", "base", "canary", "fallback"]
+
+# Names of models that a refusal tells.
+MOST_TOLD = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +57,8 @@ class Dispatcher:
         try:
             chosen = self._of_job(name) if name.startswith(model_names.PREFIX) else self._of_task_or_base(name, asks)
         except (NotFound, UsageError) as error:
-            known = ", ".join(known for known, _ in self.models(tasks)) or "none"
-            raise ModelNotFound(f"The model `{name}` does not exist: {error.what}", f"Models here: {known}") from error
+            told = f"The model `{name}` does not exist: {error.what}"
+            raise ModelNotFound(told, f"Models here: {_nearest(name, self.models(tasks))}") from error
         if fault := chosen.version.out_of_parity:
             raise ParityFailed(f"{chosen.version.name} is not served, as it failed the parity gate: {fault}")
         return chosen
@@ -102,7 +106,7 @@ class Dispatcher:
         for task in self._workspace.task_names():
             if tasks is not None and task not in tasks:
                 continue
-            served = {v.number: v for v in registry.versions(self._workspace, task) if not v.out_of_parity}
+            served = self._served(task)
             served_of[task] = served
             for alias, suffix in ((registry.CHAMPION, ""), (registry.CANDIDATE, "@candidate")):
                 number = registry.alias_number(self._workspace, task, alias)
@@ -111,6 +115,15 @@ class Dispatcher:
             found += [(v.name, v) for v in served.values()]
         of_jobs = model_names.every(self._workspace)
         return found + [(n, served_of[t][k]) for n, t, k in of_jobs if k in served_of.get(t, {})]
+
+    def _served(self, task: str) -> dict[int, ModelVersion]:
+        """The versions of a task that answer, by number; read again only when the record of one has changed."""
+        states = registry.states(self._workspace, task)
+        if any(self._known.get((task, number), (None,))[0] != changed_at for number, changed_at in states.items()):
+            for version in registry.versions(self._workspace, task):
+                self._known[task, version.number] = (states.get(version.number, ""), version)
+        found = [self._known[task, number][1] for number in states if (task, number) in self._known]
+        return {version.number: version for version in found if not version.out_of_parity}
 
     def _of_job(self, name: str) -> Chosen:
         """The version that a job named so."""
@@ -163,6 +176,13 @@ class Dispatcher:
             known = registry.find_version(self._workspace, task, number)
             self._known[task, number] = (changed_at, known)
         return known
+
+
+def _nearest(name: str, models: Sequence[tuple[str, ModelVersion]]) -> str:
+    """The names that begin most alike, as a list that is read."""
+    names = sorted((known for known, _ in models), key=lambda known: -len(commonprefix((known, name))))  # noqa: RUF071
+    more = f" and {len(names) - MOST_TOLD} more" if len(names) > MOST_TOLD else ""
+    return (", ".join(names[:MOST_TOLD]) or "none") + more
 
 
 def _meant(which: str) -> tuple[str | int, Route] | None:

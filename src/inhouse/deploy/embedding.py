@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
@@ -18,6 +19,8 @@ from inhouse.errors import ModelNotFound, PromptTooLong
 from inhouse.store import Settings
 
 MOST_LOADED = 2
+# Texts that are embedded before others have their turn.
+PART = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,18 +59,22 @@ class Embedder:
             )
         return found
 
-    def embed(self, base: Base, texts: Sequence[str]) -> Future[Embedded]:
-        """The vectors of some texts.
+    async def embed(self, base: Base, texts: Sequence[str]) -> Embedded:
+        """The vectors of some texts, a part after the other, between those of others. Cancelled, it ends behind a part.
 
-        Raises (in the future):
+        Raises:
             PromptTooLong: a text is longer than the encoder reads: its end would count for nothing.
         """
-        return self._thread.submit(self._embed, base.folder, texts)
+        parts = [
+            await asyncio.wrap_future(self._thread.submit(self._embed, base.folder, texts[at : at + PART], at))
+            for at in range(0, len(texts), PART)
+        ]
+        return Embedded(np.concatenate([part.vectors for part in parts]), sum(part.tokens for part in parts))
 
-    def _embed(self, folder: Path, texts: Sequence[str]) -> Embedded:
+    def _embed(self, folder: Path, texts: Sequence[str], first: int) -> Embedded:
         encoder = self._open(folder)
         counts = encoder.counts(texts)
-        for place, count in enumerate(counts):
+        for place, count in enumerate(counts, first):
             if count > encoder.longest:
                 raise PromptTooLong(
                     f"input {place} takes {count} tokens, and the encoder reads {encoder.longest} at most",

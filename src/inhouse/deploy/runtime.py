@@ -6,9 +6,9 @@ import asyncio
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import asynccontextmanager, closing, contextmanager
 from dataclasses import replace
 
 from inhouse.core import ModelVersion
@@ -16,7 +16,7 @@ from inhouse.deploy.asking import Ask, Piece
 from inhouse.deploy.pool import Loaded, Pool, room_for_models
 from inhouse.deploy.served import Answered, Served
 from inhouse.engine.protocol import NOBODY_WAITS
-from inhouse.errors import EngineFault, Overloaded, Stopping, TimedOut
+from inhouse.errors import EngineFault, InputError, Overloaded, Stopping, TimedOut
 from inhouse.store import Workspace
 
 # Requests that are answered at the same time: as many as an engine's batch holds. The others wait.
@@ -50,8 +50,14 @@ class Runtime:
         """Let a request in, with all the answers that it asks for, until the block ends.
 
         Raises:
+            InputError: it asks for more answers than may ever be written and wait at once.
             Overloaded: as many answers wait as `serve.queue` allows.
         """
+        if count > (most := AT_ONCE + self._queue):
+            raise InputError(
+                f"the request asks for {count:,} answers at once, and {most:,} are the most",
+                "send fewer prompts at a time, or a smaller `n`",
+            )
         if (waiting := self._asked - AT_ONCE) >= self._queue:
             wait = self._wait_s(waiting)
             raise Overloaded(
@@ -63,9 +69,9 @@ class Runtime:
         self._asked += count
         try:
             yield
+            self._ends.extend([time.monotonic()] * count)  # not of what failed, which may have been at once
         finally:
             self._asked -= count
-            self._ends.extend([time.monotonic()] * count)
 
     def _wait_s(self, waiting: int) -> int:
         """Whole seconds until what waits now will have been begun, at the pace of the last answers."""
@@ -90,11 +96,23 @@ class Runtime:
         """
         left: Future[None] = Future()
         try:
+            async with self.timed() as start, self._pool.held(ask.version) as loaded:
+                start()
+                return tuple(await asyncio.gather(*self._begun(ask, loaded, hear, left)))
+        finally:
+            left.set_result(None)
+
+    @asynccontextmanager
+    async def timed(self) -> AsyncIterator[Callable[[], None]]:
+        """Work that ends when the server stops, and `serve.timeout` after what this gives was called.
+
+        Raises:
+            TimedOut, Stopping: it was ended.
+        """
+        try:
             async with asyncio.timeout(None) as clock:
                 self._clocks.add(clock)
-                async with self._pool.held(ask.version) as loaded:
-                    clock.reschedule(self._deadline())
-                    return tuple(await asyncio.gather(*self._begun(ask, loaded, hear, left)))
+                yield lambda: clock.reschedule(self._deadline())
         except TimeoutError as error:
             if not clock.expired():
                 raise
@@ -106,7 +124,6 @@ class Runtime:
             ) from error
         finally:
             self._clocks.discard(clock)
-            left.set_result(None)
 
     def _deadline(self) -> float | None:
         """Until when a request that begins now is to be answered."""

@@ -87,6 +87,8 @@ class ServedPrompt(ServedModel):
             alone = self.template.prompt_ids(self._frame.messages(inputs, [], chat=self.version.chat))
             shown = self._look_up.of(render_input(whole), self._most, len(alone))
         ids = self.template.prompt_ids(self._frame.messages(inputs, shown, chat=self.version.chat))
+        if len(ids) > self._most and shown is None:  # as it was judged: examples that leave no room are not shown
+            ids = self.template.prompt_ids(self._frame.messages(inputs, [], chat=self.version.chat))
         if len(ids) > self._most:
             raise PromptTooLong(f"the prompt takes {len(ids)} tokens, of {self._most} at most", "shorten the input")
         return Prompt(ids, self._frame.cited(shown))

@@ -15,8 +15,8 @@ from inhouse.errors import ModelUnavailable
 
 # Not in `engines.toml`: it runs elsewhere, and is never chosen but by name (see `vllm_engine`).
 VLLM = "vllm"
-# Those whose every step stops the rest of a Python process, and which can crash it.
-APART = frozenset({"openvino-genai"})
+# Those which can crash a Python process, or hang in it, and whose steps may stop the rest of it.
+APART = frozenset({"openvino-genai", "xllamacpp"})
 Opener = Callable[[Path, int, int, bool], StreamingEngine]
 
 ENGINES: dict[str, Opener] = {}

@@ -3,7 +3,7 @@
 Lines of JSON. First `["ready"]` goes out, or `["refused", what, remedy]`. In come `["ask", number, ids, most, grammar,
 sampling, every_token]`, where `grammar` is null or `[place, text]`, with a null for a text that stands in that place
 already, and `["cancel", number]`. Out go `[number, ids, logprobs, ended, fault]`: tokens that are new, whether there
-will be no more, and why if that is a fault.
+will be no more, and why if that is a fault. `NOBODY` is told of while the engine comes on, whether or not it has news.
 
 It ends when its standard input does, and so with the process that started it.
 """
@@ -15,15 +15,19 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 from inhouse.engine.choice import open_engine
 from inhouse.engine.protocol import Generation, Grammar, Sampling, StreamingEngine, Ticket, Wishes
-from inhouse.errors import EngineFault, ModelUnavailable
+from inhouse.errors import EngineFault, InputError, ModelUnavailable
 from inhouse.store.settings import forbid_outbound
 
+# The number of no request.
+NOBODY = -1
+BEAT_SECONDS = 5.0
 Write = Callable[[list[Any]], None]
 
 
@@ -87,12 +91,25 @@ class _Desk:
             None if sampling is None else Sampling(*sampling),
         )
         told = _Told(number, self._write, every_token=every_token, ended=self._ended)
-        self._tickets[number] = self._engine.submit(prompt, wishes, told, every_token=every_token)
+        try:
+            self._tickets[number] = self._engine.submit(prompt, wishes, told, every_token=every_token)
+        except InputError as error:
+            told(EngineFault(error.what))
         if told.over:  # before it was noted
             self._ended(number)
 
     def _ended(self, number: int) -> None:
         self._tickets.pop(number, None)
+
+
+def _beat(engine: StreamingEngine, write: Write) -> None:
+    """Tell that the engine comes on, for as long as it does."""
+    before = 0
+    while True:
+        time.sleep(BEAT_SECONDS)
+        if engine.steps != before:
+            before = engine.steps
+            write([NOBODY, [], [], False, None])
 
 
 def main() -> None:
@@ -118,6 +135,7 @@ def main() -> None:
         write(["refused", error.what, error.remedy])
         return
     write(["ready"])
+    threading.Thread(target=_beat, args=(engine, write), daemon=True).start()
     _Desk(engine, write).take(os.fdopen(0, "rb"))
     os._exit(0)  # whatever the engine is doing: nobody waits for it
 

@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -28,10 +29,14 @@ from inhouse.engine.protocol import (
     Ticket,
     Wishes,
 )
+from inhouse.engine.xllamacpp_engine import refuse_sampling
 from inhouse.errors import EngineFault, ModelUnavailable
 
 # Texts of grammars that the other side keeps: a task has one, but with fields from the input, and schemas of callers.
 GRAMMARS = 64
+
+# An engine that did not come on for so long hangs. The first step at very long prompts of a large model takes minutes.
+HUNG_SECONDS = 600.0
 
 _log = logging.getLogger(__name__)
 
@@ -171,6 +176,8 @@ class _Child:
 class EngineProcess(StreamingEngine):
     """An engine of this machine in a process of its own.
 
+    One that does not come on with what it was asked is ended.
+
     A request that the engine breaks off at is asked again: with the others that it was at, and when it breaks off once
     more, with nothing beside it. So one that ends every engine takes no other along, and fails alone. So does one that
     was answered with nothing twice.
@@ -196,10 +203,16 @@ class EngineProcess(StreamingEngine):
         self._child = _Child(self._command)
         self._child.wait_until_ready()
         self._ready = True
+        self._refuse = refuse_sampling if name == "xllamacpp" else None
+        self._heard_at = time.monotonic()  # the engine came on then, or was asked when it had nothing to do
+        self._over = threading.Event()
+        threading.Thread(target=self._watch, name="inhouse-engine-watch", daemon=True).start()
         self._start_keeper()
 
     def submit(self, prompt: Sequence[int], wishes: Wishes, hear: Hear, *, every_token: bool) -> Ticket:
         """See `StreamingEngine.submit`."""
+        if self._refuse is not None:
+            self._refuse(wishes)
         request = _Request(next(self._numbers), prompt, wishes, hear, self._drop, every_token=every_token)
         with self._lock:
             if self._closed:
@@ -218,6 +231,7 @@ class EngineProcess(StreamingEngine):
         """See `Engine.close`. Requests under way end with an `EngineFault`."""
         with self._lock:
             self._closed, keeper = True, self._keeper
+        self._over.set()
         self._child.end()
         if keeper is not None:
             keeper.join()
@@ -230,6 +244,8 @@ class EngineProcess(StreamingEngine):
         going = []
         with self._lock:
             child = self._child
+            if not self._sent:
+                self._heard_at = time.monotonic()
             while self._ready and self._waiting and self._may_go(self._waiting[0]):
                 request = self._waiting.popleft()
                 self._sent[request.number] = request
@@ -265,6 +281,7 @@ class EngineProcess(StreamingEngine):
 
     def _hear(self, number: int, ids: list[int], logprobs: list[float], ended: bool, fault: str | None) -> None:
         with self._lock:
+            self._heard_at = time.monotonic()
             request = self._sent.pop(number, None) if ended else self._sent.get(number)
         if request is not None:
             self._take(request, ids, logprobs, ended, fault)
@@ -291,6 +308,19 @@ class EngineProcess(StreamingEngine):
     def _generation(self, request: _Request) -> Generation:
         ids = list(request.ids)
         return Generation(ids, sum(request.logprobs), ids[-1] == self._end_of_turn, tuple(request.logprobs))
+
+    # ------------------------------------------------------------------ when it hangs: a thread of its own
+
+    def _watch(self) -> None:
+        """End an engine that hangs: what it was at is asked again, as when it crashes."""
+        while not self._over.wait(HUNG_SECONDS / 10):
+            if self._hangs(time.monotonic()):
+                _log.warning("the engine of %s has not come on for %g s", self._model, HUNG_SECONDS)
+                self._child.end()
+
+    def _hangs(self, now: float) -> bool:
+        with self._lock:
+            return bool(self._sent) and now - self._heard_at > HUNG_SECONDS
 
     # ------------------------------------------------------------------ when it breaks off
 

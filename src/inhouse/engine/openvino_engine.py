@@ -222,6 +222,7 @@ class OpenVinoEngine(StreamingEngine):
                     if request.left:
                         request.handle.cancel()
                 self._pipeline.step()
+                self.steps += 1
                 live[:] = [request for request in live if self._collect(request)]
         except Exception as error:  # noqa: BLE001 - whatever it is, every waiting request must hear of it
             self._broken = True

@@ -129,7 +129,13 @@ class Ticket(Protocol):
 
 
 class StreamingEngine(Engine, Protocol):
-    """An engine that also answers one request at a time, as `serve` needs. Requests that overlap share batches."""
+    """An engine that also answers one request at a time, as `serve` needs. Requests that overlap share batches.
+
+    Attributes:
+        steps: a number that grows while it comes on with its requests: else it hangs.
+    """
+
+    steps: int = 0
 
     def submit(self, prompt: Sequence[int], wishes: Wishes, hear: Hear, *, every_token: bool) -> Ticket:
         """Take one request and return at once.

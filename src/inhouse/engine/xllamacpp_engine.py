@@ -11,10 +11,8 @@ from __future__ import annotations
 import os
 import queue
 import secrets
-import shutil
 import tempfile
 import threading
-import weakref
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -69,13 +67,12 @@ class XLlamaCppEngine(StreamingEngine):
     def __init__(self, gguf: Path, end_of_turn: int, *, threads: int = 0, exact: bool = False) -> None:
         self._end_of_turn = end_of_turn
         self._context, slots = _sizes(read_fields(gguf), exact=exact)
-        folder = Path(tempfile.mkdtemp(prefix="inhouse-"))
-        self._clear = weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
-        self._server: Any = _start(gguf, self._context, slots, threads, folder, exact=exact)
         self._quiet = threading.Condition()  # tells when the last call has left llama.cpp
         self._under_way = 0
         self._closed = False
-        self._other_ends = self._find_other_ends(gguf)
+        with tempfile.TemporaryDirectory(prefix="inhouse-") as folder:  # what is killed leaves nothing in it
+            self._server: Any = _start(gguf, self._context, slots, threads, Path(folder), exact=exact)
+            self._other_ends = self._find_other_ends(gguf)
 
     def generate(
         self,
@@ -111,12 +108,7 @@ class XLlamaCppEngine(StreamingEngine):
             InputError: the prompt is empty or does not fit into the context, or the answer is to be sampled: a token
                 that llama.cpp does not report (see above) can only be found again where it was the likeliest.
         """
-        if wishes.sampling is not None:
-            raise InputError(
-                f"a temperature of {wishes.sampling.temperature:g} cannot be had: the engine xllamacpp, which runs "
-                "this model, gives the likeliest answer alone",
-                "leave `temperature` out, or set it to 0",
-            )
+        refuse_sampling(wishes)
         request = self._request(prompt, wishes.most, wishes.grammar)
         self._refuse_when_closed()
         ticket = _Ticket()
@@ -142,7 +134,6 @@ class XLlamaCppEngine(StreamingEngine):
             self._closed = True
             self._quiet.wait_for(lambda: self._under_way == 0)
             self._server = None
-        self._clear()
 
     # ------------------------------------------------------------------ calls into llama.cpp
 
@@ -197,6 +188,7 @@ class XLlamaCppEngine(StreamingEngine):
 
         def take(chunk: Chunk) -> bool:  # whether to drop the request
             nonlocal last
+            self.steps += 1
             if self._closed or left():
                 return True
             last = chunk
@@ -282,6 +274,20 @@ class XLlamaCppEngine(StreamingEngine):
                 f"write {self._end_of_turn} into the file as `tokenizer.ggml.eos_token_id`, or use another engine",
             )
         return sorted(ends - {self._end_of_turn})
+
+
+def refuse_sampling(wishes: Wishes) -> None:
+    """Refuse what the engine cannot do.
+
+    Raises:
+        InputError: the answer is to be sampled.
+    """
+    if wishes.sampling is not None:
+        raise InputError(
+            f"a temperature of {wishes.sampling.temperature:g} cannot be had: the engine xllamacpp, which runs "
+            "this model, gives the likeliest answer alone",
+            "leave `temperature` out, or set it to 0",
+        )
 
 
 class _Ticket:
@@ -399,7 +405,7 @@ def _start(gguf: Path, context: int, slots: int, threads: int, folder: Path, *, 
     if exact:
         params.cache_type_k = params.cache_type_v = xllamacpp.ggml_type.GGML_TYPE_F32
         params.flash_attn_type = xllamacpp.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_DISABLED
-    # The server cannot be had without its door: it is put where nobody else can knock.
+    # The server cannot be had without its door: it is put where nobody else can knock, and soon where nobody can.
     params.ui = False
     params.endpoint_slots = False
     params.n_threads_http = 1

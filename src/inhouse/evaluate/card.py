@@ -13,12 +13,12 @@ from inhouse.evaluate.report import page_style
 from inhouse.evaluate.report.markdown import escaped
 from inhouse.evaluate.report.words import (
     PART,
-    PLAIN_NAMES,
     interval,
     is_tuned,
     metric_name,
     p_value,
     percent,
+    plain_names,
     points,
     review_sentence,
 )
@@ -185,7 +185,8 @@ def _costs(known: Evaluation, ours: ContenderResult) -> list[str]:
 
 
 def _called(name: str) -> str:
-    return f"{name} ({PLAIN_NAMES[name]})" if name in PLAIN_NAMES else name
+    plain = plain_names().get(name)
+    return f"{name} ({plain})" if plain else name
 
 
 def _foot(data: CardData) -> str:

@@ -66,13 +66,16 @@ def long_enough(given: Field) -> tuple[list[Example], list[Example]]:
     )
 
 
-def memorised(given: Field, learned: Sequence[Example], unseen: Sequence[Example]) -> Memorised:
+def memorised(given: Field, learned: Sequence[Example], unseen: Sequence[Example], *, least: int) -> Memorised | None:
     """Ask the tuned model and its base, through the files that serve.
 
     Args:
-        learned, unseen: of `long_enough`, one of each at least.
+        learned, unseen: of `long_enough`.
+        least: None is found of fewer than so many of each, those left out that are too long for the model.
     """
     seen, other = _halves(given, learned), _halves(given, unseen)
+    if min(len(seen), len(other)) < least:
+        return None
     try:
         tuned = _share(given, given.tuned, seen), _share(given, given.tuned, other)
         given.release("tuned")
@@ -84,9 +87,7 @@ def memorised(given: Field, learned: Sequence[Example], unseen: Sequence[Example
 def _halves(given: Field, examples: Sequence[Example]) -> list[_Half]:
     found = []
     for example in examples:
-        inputs = example.inputs
-        if given.trimming is not None:
-            inputs = given.trimming(inputs, lambda text: len(given.template.text_ids(text)))
+        inputs = given.as_read(example.inputs)
         ids = given.template.text_ids(example.target)
         edge = len(ids) // 2
         prompt = given.template.prompt_ids(trained_messages(given.system, inputs, chat=given.task.input.chat))

@@ -7,7 +7,9 @@ from dataclasses import dataclass, replace
 
 from inhouse.core import Example, JudgeResult, Metric, Prediction, Task, render_input
 from inhouse.engine.answers import answer_form
+from inhouse.errors import ModelUnavailable
 from inhouse.evaluate.contenders import CONTENDERS, Field
+from inhouse.evaluate.contenders.asking import MOST_LOST
 from inhouse.evaluate.contenders.remote import remote
 from inhouse.scoring.agreement import GRADES, quadratic_kappa
 
@@ -46,7 +48,7 @@ def ask_judge(given: Field, judge: str, asked: Sequence[tuple[Example, str]]) ->
         judge: `base`, or `remote:NAME`.
 
     Raises:
-        ModelUnavailable, OutboundForbidden: a remote judge cannot be asked.
+        ModelUnavailable, OutboundForbidden: a remote judge cannot be asked, or stops answering.
     """
     task = Task(
         name=given.task.name,
@@ -77,6 +79,8 @@ def ask_judge(given: Field, judge: str, asked: Sequence[tuple[Example, str]]) ->
         found = _ask(field, judge) if questions else []
     finally:
         field.close()
+    if (lost := [p.error for p in found if not p.asked]) and len(lost) > MOST_LOST * len(found):
+        raise ModelUnavailable(f"{len(lost):,} of {len(found):,} requests got no answer ({lost[0]})")
     kept = next(iter(field.asked.values()), None)
     told = Told(tuple(examples), tuple(found), *((tuple(kept.keys), tuple(kept.seconds)) if kept else ()))
     return [_grade(found[place[e.id, answer]]) for e, answer in asked], told

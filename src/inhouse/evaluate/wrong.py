@@ -19,7 +19,7 @@ from inhouse.scoring.ngrams import ngrams
 GROUPS, CASES, NEAR = 8, 3, 3
 # Training examples among which the nearest are looked for.
 MOST_TRAIN = 20_000
-_FIELD = "field:"
+_FIELDS = ("field:", "item:")
 # What is wrong with a text beside failed checks, by metric.
 _OF_TEXTS = {"facts_kept": "facts of the input left out", "nothing_invented": "facts that the input does not hold"}
 _FURTHEST = "furthest from the expected text"
@@ -113,8 +113,8 @@ def _fails(judged: Judged, metric: str, place: int) -> bool:
 
 def _case(what: str, place: int, example: Example, answer: str | None, confidence: float, suspect: str) -> WrongAnswer:
     expected, answered = example.target, answer or NO_ANSWER
-    if what.startswith(_FIELD):
-        keys = what.removeprefix(_FIELD).split(".")
+    if what.startswith(_FIELDS):
+        keys = what.partition(":")[2].split(".")
         expected, answered = (_value(parse_object(text), keys) for text in (expected, answer))
     return WrongAnswer(
         text=shortened(render_input(example.inputs)),
@@ -127,8 +127,10 @@ def _case(what: str, place: int, example: Example, answer: str | None, confidenc
 
 
 def _value(found: Any, keys: Sequence[str]) -> str:  # noqa: ANN401 - any JSON value
-    """What an object says of a field, as JSON."""
+    """What an object says of a field, as JSON; of a part of a list's items the whole list."""
     for key in keys:
+        if isinstance(found, list):
+            break
         if not isinstance(found, Mapping) or key not in found:
             return "(left out)"
         found = found[key]

@@ -6,11 +6,12 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from inhouse.core import (
+    FINE_TUNED,
     Dataset,
     Evaluation,
     Example,
@@ -25,14 +26,21 @@ from inhouse.core import (
 from inhouse.core.documents import Passage
 from inhouse.engine import get_base
 from inhouse.errors import NotFound, Refused
-from inhouse.pipeline.evaluating.champion import CHAMPION, against_champion, champion_of
+from inhouse.pipeline.evaluating.champion import against_champion, champion_of
 from inhouse.pipeline.evaluating.field import base_of, encoder_of, make_field, writer_and_picker
 from inhouse.pipeline.evaluating.judged import PROMPTED, SERVABLE, judging_of
 from inhouse.pipeline.evaluating.review import reviewed, target_errors_of
+from inhouse.pipeline.evaluating.untrained import untrained_draft
 from inhouse.pipeline.learning_data import to_learn_from
 from inhouse.scoring import Judging, right_metric
 from inhouse.store import Workspace, predictions, registry
 
+if TYPE_CHECKING:
+    from inhouse.engine.prompt_file import PromptFrame
+    from inhouse.evaluate.contenders import Answers, Field
+
+# The contender that shows a fine-tuned model solved examples.
+SHOWN_EXAMPLES = "fine-tuned+retrieval"
 # Questions that a language model is asked again, to see that it is served as it was judged.
 ASKED_AGAIN = 100
 
@@ -65,30 +73,76 @@ def register_contender(workspace: Workspace, evaluated: ModelVersion, name: str,
         raise Refused(f"{name} cannot be served yet", f"can be: {', '.join(SERVABLE)}, and what was fine-tuned")
     dataset = to_learn_from(workspace, task.name, evaluated.lineage["dataset"])
     kept = _kept(workspace, evaluated, name, dataset)
-    make = _shown_shots if name == "fine-tuned+retrieval" else _prompted if name in PROMPTED else _linear
-    made = make(workspace, task, evaluated, evaluation, name, dataset, reporter)
-    lineage = {**evaluated.lineage, "compared_with": evaluated.name, "trained": evaluated.contender, **made.lineage}
-    same = (v for v in registry.versions(workspace, task.name) if (v.contender, v.file_sha256) == (name, made.blob))
-    before = next((v for v in same if v.lineage["compared_with"] == evaluated.name), None)
-    version = evaluated.model_copy(
+    versions = _compared(workspace, evaluated, evaluation)
+    draft = evaluated.model_copy(
         update={
-            "number": before.number if before else 0,
-            "created_at": before.created_at if before else "",
             "report": None,
-            "contender": name,
-            "file_sha256": made.blob,
-            "adapter_sha256": made.adapter,
-            "engine": made.engine,
-            "exact": made.exact,
-            "trimming": made.trimming,
-            "lineage": lineage,
+            "lineage": {**evaluated.lineage, "compared_with": evaluated.name, "trained": evaluated.contender},
             "training": None,
             "checked": None,
             "calibrator": None,
-            "field_calibrators": {},  # those of the fine-tuned model say nothing of it
+            "field_calibrators": {},  # those of the model under test say nothing of it
         }
     )
+    version = _made(_Making(workspace, task, dataset, name, versions, reporter), draft)
     return _judged(workspace, task, version, dataset, kept, reporter)
+
+
+def register_untrained(
+    workspace: Workspace, task: Task, dataset: Dataset, answers: Answers, given: Field, reporter: Reporter
+) -> ModelVersion:
+    """What is best of all that needs no training, as a version; the one of before where it is the same file.
+
+    Args:
+        answers: those that it gave in the evaluation, which it must give again.
+        given: what it had for them.
+
+    Raises:
+        Refused: it cannot be made.
+    """
+    base, _ = base_of(task, None, workspace.settings)
+    draft = untrained_draft(task, dataset, base, given.template)
+    version = _made(_Making(workspace, task, dataset, answers.name, (), reporter), draft)
+    return _proved(workspace, task, version, dataset, [*answers.validation, *answers.test], reporter)
+
+
+@dataclass(frozen=True)
+class _Making:
+    """What a contender is made of: what it had in the evaluation, with the fine-tuned `versions` beside it."""
+
+    workspace: Workspace
+    task: Task
+    dataset: Dataset
+    name: str
+    versions: Sequence[ModelVersion]
+    reporter: Reporter
+
+    @property
+    def picker(self) -> ModelVersion | None:
+        """The fine-tuned encoder."""
+        return writer_and_picker(self.versions)[1]
+
+    @property
+    def writer(self) -> ModelVersion | None:
+        """The fine-tuned causal model."""
+        return writer_and_picker(self.versions)[0]
+
+    def field(self) -> Field:
+        """What it may use."""
+        found: Field = make_field(self.workspace, self.task, self.dataset, self.reporter, self.versions)
+        return found
+
+    def encoder(self) -> dict[str, str]:
+        """The sentence encoder by which an evaluation looked things up, as a lineage names it."""
+        name, sha256 = encoder_of(self.task, self.picker)
+        spec = get_base(name, self.workspace.settings, sha256=sha256).spec
+        return {"encoder": spec.name, "encoder_sha256": spec.sha256}
+
+    def prompt(self, frame: PromptFrame) -> str:
+        """A prompt among the blobs."""
+        from inhouse.deploy.version_files import PROMPT
+
+        return self.workspace.blobs.put(frame.model_dump_json().encode("utf-8"), PROMPT)
 
 
 @dataclass(frozen=True)
@@ -103,42 +157,46 @@ class _Made:
     exact: bool = False
 
 
-def _linear(
-    workspace: Workspace,
-    task: Task,
-    evaluated: ModelVersion,
-    evaluation: Evaluation,
-    name: str,
-    dataset: Dataset,
-    _reporter: Reporter,
-) -> _Made:
+def _made(making: _Making, draft: ModelVersion) -> ModelVersion:
+    """The contender's file, in its version; with the number of the version of before that has the same."""
+    name, workspace = making.name, making.workspace
+    make = _shown_shots if name == SHOWN_EXAMPLES else _prompted if name in PROMPTED else _linear
+    made = make(making)
+    beside = draft.lineage.get("compared_with")
+    same = (v for v in registry.versions(workspace, draft.task) if (v.contender, v.file_sha256) == (name, made.blob))
+    before = next((v for v in same if v.lineage.get("compared_with") == beside), None)
+    return draft.model_copy(
+        update={
+            "number": before.number if before else 0,
+            "created_at": before.created_at if before else "",
+            "contender": name,
+            "file_sha256": made.blob,
+            "adapter_sha256": made.adapter,
+            "engine": made.engine,
+            "exact": made.exact,
+            "trimming": made.trimming,
+            "lineage": {**draft.lineage, **made.lineage},
+        }
+    )
+
+
+def _linear(making: _Making) -> _Made:
     """A linear model, fitted again."""
     from inhouse.deploy.version_files import CLASSIFIER
     from inhouse.engine.linear_archive import LINEAR_ENGINE
 
-    encoder, lineage = None, {}
-    if name == "embedding-linear":
-        _, picker = writer_and_picker(_compared(workspace, evaluated, evaluation))
-        lineage = _encoder(workspace, task, picker)
+    workspace, encoder, lineage = making.workspace, None, {}
+    if making.name == "embedding-linear":
+        lineage = making.encoder()
         encoder = get_base(lineage["encoder"], workspace.settings, sha256=lineage["encoder_sha256"])
     with tempfile.TemporaryDirectory(dir=workspace.paths.blobs, prefix=".part-") as folder:
         file = Path(folder) / "model"
-        learn_all = "fine-tuned-encoder" in {c.name for c in evaluation.contenders}
-        _write(file, dataset, name, encoder, learn_all=learn_all)
+        _write(file, making.dataset, making.name, encoder, learn_all=making.picker is not None)
         return _Made(workspace.blobs.put_file(file, CLASSIFIER), LINEAR_ENGINE, lineage)
 
 
-def _prompted(
-    workspace: Workspace,
-    task: Task,
-    evaluated: ModelVersion,
-    evaluation: Evaluation,
-    name: str,
-    dataset: Dataset,
-    reporter: Reporter,
-) -> _Made:
+def _prompted(making: _Making) -> _Made:
     """The untrained base with the prompt that was judged."""
-    from inhouse.deploy.version_files import PROMPT
     from inhouse.engine.prompt_file import frame_of
     from inhouse.engine.prompts import USUAL_FORM, PromptForm
     from inhouse.evaluate.contenders.registry import NotCompared
@@ -146,10 +204,9 @@ def _prompted(
     from inhouse.evaluate.contenders.searching import best_form
     from inhouse.evaluate.contenders.shots import NEAREST, choose_shots, look_up_of
 
-    versions = _compared(workspace, evaluated, evaluation)
-    writer, picker = writer_and_picker(versions)
-    base, engine = base_of(task, writer, workspace.settings)
-    given = make_field(workspace, task, dataset, reporter, versions)
+    name, writer = making.name, making.writer
+    base, engine = base_of(making.task, writer, making.workspace.settings)
+    given = making.field()
     form, shots, passages, look_up = USUAL_FORM, list[Example](), list[Passage](), None
     lineage = {"base": base.spec.name, "prompted": base.spec.name, "prompted_sha256": base.spec.sha256}
     try:
@@ -162,56 +219,37 @@ def _prompted(
         elif name == "grounded":
             passages = list(given.passages)
         if passages or form.choice == "nearest":
-            lineage |= (encoder := _encoder(workspace, task, picker))
+            lineage |= (encoder := making.encoder())
             look_up = passages_look_up(given, **encoder) if passages else look_up_of(given, form.shots, **encoder)
     except NotCompared as error:
         raise Refused(f"{name} cannot be served yet: {error}", "promote another contender, by its name") from error
     finally:
         given.close()
     frame = frame_of(given.task, shots, form, passages=passages, look_up=look_up)
-    blob = workspace.blobs.put(frame.model_dump_json().encode("utf-8"), PROMPT)
-    return _Made(blob, engine, lineage, writer.trimming if writer else None)
+    return _Made(making.prompt(frame), engine, lineage, writer.trimming if writer else None)
 
 
-def _shown_shots(
-    workspace: Workspace,
-    task: Task,
-    evaluated: ModelVersion,
-    evaluation: Evaluation,
-    _name: str,
-    dataset: Dataset,
-    reporter: Reporter,
-) -> _Made:
+def _shown_shots(making: _Making) -> _Made:
     """The fine-tuned causal model with the solved examples that it is shown."""
-    from inhouse.deploy.version_files import PROMPT
     from inhouse.engine.prompt_file import trained_frame
     from inhouse.evaluate.contenders.shots import NEAREST, look_up_of
 
-    versions = _compared(workspace, evaluated, evaluation)
-    writer, picker = writer_and_picker(versions)
+    writer = making.writer
     assert writer is not None  # without one it took no part
-    given = make_field(workspace, task, dataset, reporter, versions)
+    given = making.field()
     try:
-        encoder = _encoder(workspace, task, picker)
+        encoder = making.encoder()
         frame = trained_frame(given.task, given.system, given.train, look_up_of(given, NEAREST, **encoder))
     finally:
         given.close()
-    blob = workspace.blobs.put(frame.model_dump_json().encode("utf-8"), PROMPT)
     own = {part: writer.lineage[part] for part in ("base", "recipe")}
     lineage = {**own, **encoder, registry.WEIGHTS: writer.file_sha256}
-    return _Made(blob, writer.engine, lineage, writer.trimming, writer.adapter_sha256, writer.exact)
-
-
-def _encoder(workspace: Workspace, task: Task, picker: ModelVersion | None) -> dict[str, str]:
-    """The sentence encoder by which an evaluation looked things up, as a lineage names it."""
-    name, sha256 = encoder_of(task, picker)
-    encoder = get_base(name, workspace.settings, sha256=sha256).spec
-    return {"encoder": encoder.name, "encoder_sha256": encoder.sha256}
+    return _Made(making.prompt(frame), writer.engine, lineage, writer.trimming, writer.adapter_sha256, writer.exact)
 
 
 def _compared(workspace: Workspace, evaluated: ModelVersion, evaluation: Evaluation) -> list[ModelVersion]:
     """The fine-tuned versions of an evaluation, in its order."""
-    names = [c.model for c in evaluation.contenders if c.model and c.name != CHAMPION] or [evaluated.name]
+    names = [c.model for c in evaluation.contenders if c.model and c.name in FINE_TUNED]
     return [registry.find_version(workspace, evaluated.task, name.rpartition("@")[2]) for name in names]
 
 
@@ -265,38 +303,52 @@ def _judged(
     """The version, registered: what it answers, against what was judged and against what serves now."""
     from inhouse.evaluate.contenders import Answers
 
-    validation, test = dataset.of("validation"), dataset.of("test")
-    asked, edge = [*validation, *test], len(validation)
+    edge = len(dataset.of("validation"))
+    answers = Answers(version.contender, False, list(kept[:edge]), list(kept[edge:]), seconds=0.0)
     judging = judging_of(workspace, task, dataset)
-    there = [i for i, p in enumerate(kept) if p.asked]
-    places, given = _asked_again(workspace, version, asked, there, edge, reporter)
-    sides = list(kept[:edge]), list(kept[edge:])
-    answers = Answers(version.contender, False, *sides, seconds=0.0)
-    scores = [judging(part, side) for part, side in ((validation, answers.validation), (test, answers.test))]
-    confidence = reviewed(task, dataset, [answers], *({version.contender: one} for one in scores))
-    draft = version.model_copy(
-        update={
-            "parity": parity_of_kept(judging, [asked[i] for i in places], [kept[i] for i in places], given),
-            "calibrator": confidence.calibrators.get(version.contender),
-            "threshold": confidence.threshold_of(version.contender, target_errors_of(task)),
-        }
-    )
-    registered = draft if draft.number else registry.add_version(workspace, draft)
-    predictions.save(
-        workspace,
-        task=task.name,
-        model_version=registered.name,
-        contender=version.contender,
-        dataset=dataset,
-        examples=[e for e, p in zip(asked, kept, strict=True) if p.asked],
-        splits=["validation"] * edge + ["test"] * sum(p.asked for p in kept[edge:]),
-        answers=[p for p in kept if p.asked],
-    )
+    sides = (dataset.of("validation"), answers.validation), (dataset.of("test"), answers.test)
+    scores = ({version.contender: judging(part, side)} for part, side in sides)
+    confidence = reviewed(task, dataset, [answers], *scores)
+    marked = {
+        "calibrator": confidence.calibrators.get(version.contender),
+        "threshold": confidence.threshold_of(version.contender, target_errors_of(task)),
+    }
+    registered = _proved(workspace, task, version.model_copy(update=marked), dataset, kept, reporter)
     champion = champion_of(workspace, registered, dataset, reporter)
     rival = against_champion(champion, task, dataset, answers.test, judging)
     evaluation = {**(version.evaluation or {}), "against_champion": rival, "model_version": registered.name}
     registered = registered.model_copy(update={"evaluation": evaluation})
     registry.update_version(workspace, registered)
+    return registered
+
+
+def _proved(
+    workspace: Workspace,
+    task: Task,
+    draft: ModelVersion,
+    dataset: Dataset,
+    kept: Sequence[Prediction],
+    reporter: Reporter,
+) -> ModelVersion:
+    """The version, registered with its parity: what it answers as it would serve, against what was judged."""
+    validation, test = dataset.of("validation"), dataset.of("test")
+    asked, edge = [*validation, *test], len(validation)
+    there = [i for i, p in enumerate(kept) if p.asked]
+    places, given = _asked_again(workspace, draft, asked, there, edge, reporter)
+    judging = judging_of(workspace, task, dataset)
+    parity = parity_of_kept(judging, [asked[i] for i in places], [kept[i] for i in places], given)
+    draft = draft.model_copy(update={"parity": parity})
+    registered = draft if draft.number else registry.add_version(workspace, draft)
+    predictions.save(
+        workspace,
+        task=task.name,
+        model_version=registered.name,
+        contender=draft.contender,
+        dataset=dataset,
+        examples=[e for e, p in zip(asked, kept, strict=True) if p.asked],
+        splits=["validation"] * edge + ["test"] * sum(p.asked for p in kept[edge:]),
+        answers=[p for p in kept if p.asked],
+    )
     return registered
 
 

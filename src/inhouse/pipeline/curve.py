@@ -73,7 +73,7 @@ def train_curve(
             low=found.low,
             high=found.high,
             points=found.points,
-            reason=_told(found, metric, of=len(shares)),
+            reason=curve_told(found, metric, of=len(shares)),
             chart=str(chart),
             interrupted=len(scores) < len(shares),
         )
@@ -136,7 +136,7 @@ def _scores(
     return metric, scores
 
 
-def _told(curve: LearningCurve, metric: str, *, of: int) -> str:
+def curve_told(curve: LearningCurve, metric: str, *, of: int) -> str:
     """What the curve means, in a sentence.
 
     Args:

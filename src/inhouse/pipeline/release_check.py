@@ -85,8 +85,7 @@ def _parity(workspace: Workspace, served: Served, dataset: Dataset) -> Parity | 
     from inhouse.deploy import is_classifier
 
     version = served.version
-    made_of_contender = "compared_with" in version.lineage
-    kept_as = version.contender if made_of_contender else predictions.TRAINER
+    kept_as = predictions.TRAINER if version.fine_tuned else version.contender
     fingerprint = version.lineage["dataset_fingerprint"]
     try:
         frame = predictions.load(workspace, version.task, version.name, kept_as, fingerprint)
@@ -95,7 +94,7 @@ def _parity(workspace: Workspace, served: Served, dataset: Dataset) -> Parity | 
     here = {example.id: example for example in dataset.examples}
     rows = [(here[row["example"]], row) for row in frame.iter_rows(named=True) if row["example"] in here]
     asked = [(example, question, row) for example, row in rows if (question := _question(served, example))]
-    if made_of_contender:
+    if not version.fine_tuned:
         return _contender_parity(workspace, served, dataset, asked)
     if is_classifier(version):
         return _label_parity(served, asked)

@@ -26,6 +26,7 @@ from inhouse.errors import NotFound
 from inhouse.pipeline import canary, shadow
 from inhouse.pipeline.corrections import store_corrected, waiting_corrections
 from inhouse.pipeline.evaluating import evaluate
+from inhouse.pipeline.evaluating.compared import MODELS
 from inhouse.pipeline.evaluating.field import encoders_of
 from inhouse.pipeline.learning_data import to_learn_from
 from inhouse.pipeline.release import enough
@@ -216,8 +217,8 @@ def retrain(workspace: Workspace, name: str, reporter: Reporter | None = None) -
             f"nothing new to learn from since {champion.name}: training on the same data with another seed ({seed})"
         )
     # A champion that was not fine-tuned is fitted again with the evaluation of what it was compared with.
-    trained_as = champion.lineage.get("trained", champion.contender)
-    model = "encoder" if trained_as == "fine-tuned-encoder" else "causal"
+    trained_as = champion.contender if champion.fine_tuned else champion.lineage.get("trained", "")
+    model = MODELS.get(trained_as, task.train.model)
     trained = train_to_the_end(workspace, name, reporter, seed=seed, model=model)
     number = trained.model_version.partition("@")[2]
     return Retrained(name, waiting.usable, dataset.number, trained, evaluate(workspace, name, reporter, which=number))
@@ -298,7 +299,7 @@ def _next_step(
         return f"inhouse train {name}   (goes on where it was interrupted)"
     newest = registry.newest(known)
     if newest is None or newest.lineage["dataset"] < dataset:
-        return f"inhouse train {name}"
+        return f"inhouse {'train' if newest is None or any(v.fine_tuned for v in known) else 'evaluate'} {name}"
     if newest.evaluation is None:
         return f"inhouse evaluate {name}"
     supported = newest.evaluation["verdict"]["decision"] == "adopt" or (

@@ -8,7 +8,15 @@ from inhouse.scoring.intervals import apart, wilson
 from inhouse.scoring.judge import RIGHT_METRICS, Judged, judge, metric_names, right_metric
 from inhouse.scoring.judging import Judging
 from inhouse.scoring.labels import confusions, label_results
-from inhouse.scoring.objects import field_paths, field_scores, fields_exact, items_f1, object_exact
+from inhouse.scoring.objects import (
+    field_paths,
+    field_scores,
+    fields_exact,
+    item_paths,
+    item_scores,
+    items_f1,
+    object_exact,
+)
 from inhouse.scoring.outlines import outline_checks
 from inhouse.scoring.own import OwnScorer, load_scorers, require_metric
 from inhouse.scoring.paired import compare_scores, holm, mcnemar_exact, paired_difference
@@ -42,6 +50,8 @@ __all__ = [
     "fields_exact",
     "fit_calibrator",
     "holm",
+    "item_paths",
+    "item_scores",
     "items_f1",
     "judge",
     "label_results",

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from inhouse.core import Example, Kind, Task, render_input
 from inhouse.core.json_schema import parse_object, validate
 from inhouse.scoring.facts import FactFinder
-from inhouse.scoring.objects import field_paths, field_scores, fields_exact, object_exact
+from inhouse.scoring.objects import field_paths, field_scores, fields_exact, item_paths, item_scores, object_exact
 from inhouse.scoring.outlines import check_names, outline_checks
 from inhouse.scoring.texts import chrf, rouge_l
 from inhouse.scoring.units import some_of
@@ -85,7 +85,8 @@ def metric_names(task: Task, facts: FactFinder | None = None) -> tuple[str, ...]
         return ("accuracy", "macro_f1")
     if task.kind == "extract":
         parts = (f"field:{path}" for path in field_paths(task.json_schema))
-        return ("fields_exact", "object_exact", "valid", *parts)
+        items = (f"item:{path}" for path in item_paths(task.json_schema))
+        return ("fields_exact", "object_exact", "valid", *parts, *items)
     of_facts = () if facts is None else ("facts_kept", "nothing_invented")
     checks = [f"check:{name}" for name in check_names(task.outline)]
     return ("chrf", "rouge_l", *(["checks_passed"] if checks else []), *of_facts, *checks)
@@ -109,12 +110,14 @@ def _label(_task: Task, example: Example, answer: str | None, _facts: FactFinder
 def _object(task: Task, example: Example, answer: str | None, _facts: FactFinder | None) -> Scores:
     schema = task.json_schema
     found = parse_object(answer)
-    fields = field_scores(parse_object(example.target) or {}, found, schema)
+    expected = parse_object(example.target) or {}
+    fields = field_scores(expected, found, schema)
     return {
         "valid": float(found is not None and not validate(schema, found)),
         "fields_exact": 0.0 if found is None else fields_exact(fields),
         "object_exact": 0.0 if found is None else object_exact(fields),
         **{f"field:{path}": score for path, score in fields.items()},
+        **{f"item:{path}": score for path, score in item_scores(expected, found, schema).items()},
     }
 
 

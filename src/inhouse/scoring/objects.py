@@ -7,6 +7,7 @@ from math import isnan, nan
 from typing import Any
 
 import numpy as np
+from scipy.optimize import linear_sum_assignment
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import maximum_bipartite_matching
 
@@ -36,6 +37,59 @@ def field_scores(
     given = answered or {}
     scores = {".".join(keys): _score(_at(expected, keys), _at(given, keys), part) for keys, part in _leaves(schema)}
     return scores | dict.fromkeys(_beyond(expected, schema), 0.0)
+
+
+def item_paths(schema: Mapping[str, Any]) -> tuple[str, ...]:
+    """The parts of the items of an object's lists, where these are objects of several parts: `items.price`."""
+    return tuple(f"{'.'.join(keys)}.{'.'.join(inner)}" for keys, part in _lists(schema) for inner, _ in _leaves(part))
+
+
+def item_scores(
+    expected: Mapping[str, Any], answered: Mapping[str, Any] | None, schema: Mapping[str, Any]
+) -> dict[str, float]:
+    """Of each of `item_paths` the share of right ones among the items that belong together, 0 to 1.
+
+    Items are paired once: first as many as are wholly right, then so that most parts are right; a pair without a right
+    part is none. nan where no pair has the part on either side. Items without a partner count in the list's own score.
+    """
+    found: dict[str, float] = {}
+    for keys, part in _lists(schema):
+        ours, theirs = (
+            [i for i in v if isinstance(i, Mapping)] if isinstance(v, list) else []
+            for v in (_at(expected, keys), _at(answered or {}, keys))
+        )
+        leaves = _leaves(part)
+        pairs = [[_score(_at(e, k), _at(a, k), p) for k, p in leaves] for e, a in _paired(ours, theirs, leaves)]
+        for place, (inner, _) in enumerate(leaves):
+            told = [float(pair[place] == 1.0) for pair in pairs if not isnan(pair[place])]
+            found[f"{'.'.join(keys)}.{'.'.join(inner)}"] = sum(told) / len(told) if told else nan
+    return found
+
+
+def _lists(schema: Mapping[str, Any]) -> list[tuple[Keys, Mapping[str, Any]]]:
+    """The lists of objects of several parts, with the schema of an item."""
+    found = [(keys, part.get("items", {})) for keys, part in _leaves(schema) if "array" in types_of(part)]
+    return [(keys, items) for keys, items in found if "object" in types_of(items) and len(_leaves(items)) > 1]
+
+
+def _paired(
+    expected: Sequence[Mapping[str, Any]], answered: Sequence[Mapping[str, Any]], leaves: Sequence[tuple[Keys, Any]]
+) -> list[tuple[Mapping[str, Any], Mapping[str, Any]]]:
+    """The items that belong together; those that are the very same first, as comparing each with each takes time."""
+    left, pairs, strange = list(answered), [], []
+    for one in expected:
+        if one in left:
+            pairs.append((one, left.pop(left.index(one))))
+        else:
+            strange.append(one)
+    right = np.zeros((len(strange), len(left)))
+    for i, ours in enumerate(strange):
+        for j, theirs in enumerate(left):
+            told = [s for keys, part in leaves if not isnan(s := _score(_at(ours, keys), _at(theirs, keys), part))]
+            alike = told.count(1.0)
+            right[i, j] = alike + (len(leaves) * len(strange) if alike == len(told) else 0)
+    rows, columns = linear_sum_assignment(right, maximize=True)
+    return [*pairs, *((strange[i], left[j]) for i, j in zip(rows, columns, strict=True) if right[i, j] > 0)]
 
 
 def items_f1(expected: Sequence[object], answered: Sequence[object], schema: Mapping[str, Any]) -> float:

@@ -41,7 +41,7 @@ def add_version(workspace: Workspace, version: ModelVersion) -> ModelVersion:
                 changed_at=version.created_at,
             )
         )
-        action = "make" if "compared_with" in version.lineage else "train"
+        action = "train" if version.fine_tuned else "make"
         audit.note_in(connection, action, version.name, {"contender": version.contender, "run": version.run})
     return version
 
@@ -125,6 +125,14 @@ def state_of(workspace: Workspace, task: str, which: str | int) -> tuple[int, st
     with workspace.database.read() as connection:
         row = connection.execute(text(_state(which)), {"task": task, "which": which}).first()
     return None if row is None else (row.number, row.changed_at)
+
+
+def states(workspace: Workspace, task: str) -> dict[int, str]:
+    """When the record of each version of a task last changed, by number, oldest first."""
+    table = tables.model_versions
+    query = select(table.c.number, table.c.changed_at).where(table.c.task == task).order_by(table.c.number)
+    with workspace.database.read() as connection:
+        return {row.number: row.changed_at for row in connection.execute(query)}
 
 
 def state_at_once(workspace: Workspace, task: str, which: str | int) -> tuple[int, str] | None:

@@ -12,7 +12,7 @@ from starlette.concurrency import run_in_threadpool
 from inhouse.api.caller import PURPOSES, Caller, caller_of, require
 from inhouse.api.errors import ApiError
 from inhouse.api.forms import Form, read_form
-from inhouse.api.shapes.files import MOST_NAME, file_object, purpose_of, seconds_of
+from inhouse.api.shapes.files import check_filename, file_object, purpose_of, seconds_of
 from inhouse.api.shapes.lists import listed
 from inhouse.pipeline.jobs.validate import check_lines
 from inhouse.store import Workspace, files
@@ -57,8 +57,7 @@ async def create_file(request: Request) -> dict[str, Any]:
 def _keep(workspace: Workspace, form: Form, caller: Caller) -> ApiFile:
     purpose, seconds = purpose_of(form.fields), seconds_of(form.fields)
     caller.require(PURPOSES[purpose])
-    if len(form.filename) > MOST_NAME:
-        raise ApiError(400, f"the file's name is over {MOST_NAME} letters", code="invalid_value", param="file")
+    check_filename(form.filename, "file")
     if form.file.stat().st_size > MOST_FILE_BYTES:
         raise ApiError(413, f"the file is over {MOST_FILE_BYTES // 2**20} MiB", param="file")
     if fault := check_lines(form.file):

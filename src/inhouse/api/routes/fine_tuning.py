@@ -143,7 +143,7 @@ def _wish(request: Request, name: str, wish: str) -> Job:
     """Let a job be paused, or go on; one that is so already is left as it is."""
     workspace: Workspace = request.app.state.workspace
     job = _find(request, name)
-    changed = jobs.change(workspace, job.id, wish=wish, **({"status": "queued"} if job.status == "running" else {}))
+    changed = jobs.change(workspace, job.id, wish=wish)
     if changed is None:
         raise _has_ended(_find(request, name), "pause" if wish else "resume")
     if job.wish != wish:

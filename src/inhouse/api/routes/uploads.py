@@ -11,7 +11,7 @@ from starlette.concurrency import run_in_threadpool
 from inhouse.api.caller import PURPOSES, Caller, caller_of, require
 from inhouse.api.errors import ApiError
 from inhouse.api.forms import read_form
-from inhouse.api.shapes.files import CompleteRequest, UploadRequest, part_object, upload_object
+from inhouse.api.shapes.files import CompleteRequest, UploadRequest, check_filename, part_object, upload_object
 from inhouse.pipeline.jobs.validate import check_lines
 from inhouse.store import Workspace, files, uploads
 from inhouse.store.uploads import Part, Upload
@@ -41,6 +41,7 @@ async def create_upload(body: UploadRequest, request: Request) -> dict[str, Any]
     """Announce a file."""
     caller = caller_of(request)
     caller.require(PURPOSES[body.purpose])
+    check_filename(body.filename, "filename")
     seconds = None if body.expires_after is None else body.expires_after.seconds
     made = await run_in_threadpool(
         uploads.begin,

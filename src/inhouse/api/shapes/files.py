@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
+from unicodedata import category
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -46,6 +47,18 @@ class CompleteRequest(BaseModel):
 
     part_ids: Annotated[list[str], Field(min_length=1, max_length=MOST_PARTS)]
     md5: str | None = None
+
+
+def check_filename(name: str, param: str) -> None:
+    """Refuse a name that a disk would not take.
+
+    Raises:
+        ApiError: it is too long, or holds a control character.
+    """
+    if len(name) > MOST_NAME:
+        raise ApiError(400, f"the file's name is over {MOST_NAME} letters", code="invalid_value", param=param)
+    if any(category(letter) == "Cc" for letter in name):
+        raise ApiError(400, "the file's name holds a control character", code="invalid_value", param=param)
 
 
 def purpose_of(fields: Mapping[str, str]) -> str:

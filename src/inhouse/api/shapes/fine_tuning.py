@@ -140,8 +140,9 @@ def new_seed() -> int:
 
 
 def status_of(job: Job) -> str:
-    """There is no word for a job that is paused: it waits."""
-    return "queued" if job.is_open and job.wish == PAUSE and job.status == "running" else job.status
+    """A job runs while somebody works on it. There is no word for one that is paused: it waits."""
+    waits = job.wish == PAUSE or not job.is_leased
+    return "queued" if job.status == "running" and waits else job.status
 
 
 def job_object(job: Job) -> dict[str, Any]:

@@ -24,7 +24,9 @@ def advise(
     ] = "",
     remote_price: Annotated[
         float | None,
-        typer.Option("--remote-price", metavar="N", help="price of a thousand requests to a remote model"),
+        typer.Option(
+            "--remote-price", metavar="N", help="price of a thousand requests to a remote model; else by the evaluation"
+        ),
     ] = None,
     requests_per_month: Annotated[
         float | None,

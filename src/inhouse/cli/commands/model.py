@@ -84,7 +84,7 @@ def train(
     epilog="""\b
     inhouse evaluate tickets
     inhouse evaluate tickets --minutes 10            what ten minutes have room for
-    inhouse evaluate tickets --contender prompted    that one alone, beside what was fine-tuned
+    inhouse evaluate tickets --contender prompted    that one the whole test
     inhouse evaluate letters --grades graded.csv     how far a model as judge agrees with people"""
 )
 def evaluate(
@@ -96,7 +96,7 @@ def evaluate(
     ] = None,
     contender: Annotated[
         list[str] | None,
-        typer.Option("--contender", metavar="NAME", help="ask this one only, beside the fine-tuned ones; repeatable"),
+        typer.Option("--contender", metavar="NAME", help="ask this one all, beside what is quick or kept; repeatable"),
     ] = None,
     grades: Annotated[
         Path | None,
@@ -105,7 +105,7 @@ def evaluate(
     workspace: Folder = HERE,
     as_json: AsJson = False,
 ) -> None:
-    """Compare what was fine-tuned with prompting and with classical models on the test examples; give the verdict."""
+    """Compare what was fine-tuned, if anything was, with prompting and classical models; give the verdict."""
     from inhouse import pipeline
     from inhouse.cli import show
 

@@ -14,6 +14,7 @@ from inhouse.evaluate.contenders.asking import (  # noqa: E402 - imports prompti
     ask_all,
     contenders_of,
     require_contenders,
+    value_on_validation,
 )
 from inhouse.evaluate.contenders.tuned import SHOWN_EXAMPLES  # noqa: E402
 
@@ -30,4 +31,5 @@ __all__ = [
     "contender",
     "contenders_of",
     "require_contenders",
+    "value_on_validation",
 ]

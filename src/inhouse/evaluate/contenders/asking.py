@@ -8,8 +8,6 @@ from dataclasses import replace
 from functools import partial
 from math import ceil
 
-import numpy as np
-
 from inhouse.core import LeftOut, Prediction, Task, by_chance, spread
 from inhouse.errors import ModelUnavailable, UsageError
 from inhouse.evaluate.contenders.registry import (
@@ -17,14 +15,13 @@ from inhouse.evaluate.contenders.registry import (
     NEEDED,
     PAID,
     QUICK,
-    WRITING,
     Answers,
     Contender,
     Field,
     NotCompared,
 )
 from inhouse.evaluate.contenders.remote import remote
-from inhouse.scoring import f1_value
+from inhouse.evaluate.verdict.evidence import ContenderAnswers, on_validation
 
 # Questions that show what an answer takes, and training examples that show what learning takes.
 PROBED = 8
@@ -34,6 +31,8 @@ LEARNED = 300
 # The best way of prompting the base is asked more: that a few hundred examples beat it is what is to be shown.
 SAMPLED, SAMPLED_OF_BEST_PROMPT = 300, 1000
 UNASKED = Prediction(target=None, asked=False)
+# Of the answers of a remote model more than this share never came: what is left is no fair draw of the questions.
+MOST_LOST = 0.05
 
 
 class TimeBudget:
@@ -73,7 +72,11 @@ def require_contenders(task: Task, names: Iterable[str]) -> None:
 
 
 def ask_all(
-    given: Field, names: Sequence[str] = (), budget: TimeBudget | None = None, command: str = "evaluate"
+    given: Field,
+    names: Sequence[str] = (),
+    budget: TimeBudget | None = None,
+    command: str = "evaluate",
+    pointless: str = "",
 ) -> list[Answers]:
     """Ask every contender; those that are not asked go to `given.left_out`, each with the reason.
 
@@ -82,9 +85,12 @@ def ask_all(
     best of those that prompt the base a larger sample. A remote one that fails is left out with a note.
 
     Args:
-        names: of those to ask, beside the fine-tuned ones and the floor, and these in whole; all where there are none.
+        names: of those to ask in whole. Of the others those take part that train in seconds, and those whose answers
+            are kept from before; all where no name is given.
         budget: for all of them; those that a verdict needs are asked whatever they take.
         command: of `inhouse`, that asks again with more time.
+        pointless: why nothing could be judged by the answers of any but those that a verdict needs; empty: they are
+            asked.
     """
     budget = budget or TimeBudget()
     there = [c for c in contenders_of(given.task) if not _is_other(given, c)]
@@ -92,21 +98,31 @@ def ask_all(
     skipped: list[LeftOut] = []
     notes: dict[str, list[str]] = {}
     for one in sorted(there, key=lambda c: c.turn):
-        if reason := _unasked(given, one, names, budget, command):
+        if reason := _unasked(given, one, names, budget, command, pointless):
             skipped.append(reason)
             continue
-        asked = _field_of(given, one, names)
-        if (found := _answers_of(asked, one)) is not None:
-            answers[one.name] = _over_test(given, asked, found)
+        asked, not_wanted = _field_of(given, one, names), ""
+        if names and one.name not in names and one.turn not in (NEEDED, QUICK):
+            not_wanted = f"it was not asked for: {_again(given, command)} --contender {one.name}` asks it"
+            asked = asked.of_kept(not_wanted)
+        found = _answers_of(given, asked, one)
+        if isinstance(found, LeftOut) and found.reason == not_wanted:
+            skipped.append(found)
+        elif isinstance(found, LeftOut):
+            given.left_out.append(found)
+            if one.remote:
+                given.notes.append(f"{one.name} was not compared: {found.reason}")
+        else:
+            answers[one.name] = found
         notes[one.name] = asked.notes if asked is not given else []
         if one.fine_tuned:
             given.release("tuned")
     _ask_more(given, {c.name: c for c in there if c.name in answers}, answers, notes, budget)
     given.notes += [note for some in notes.values() for note in some]
+    given.left_out += skipped
     if skipped:
         without = ", ".join(one.contender for one in skipped)
         given.notes.append(f"nothing is known of those that were not asked: {without}")
-        given.left_out += skipped
     return [answers[c.name] for c in there if c.name in answers]
 
 
@@ -125,11 +141,17 @@ def _sample_of(given: Field, count: int) -> Field:
 
 
 def _over_test(given: Field, asked: Field, found: Answers) -> Answers:
-    """Answers to a sample, each at its place in the test."""
+    """Answers to a sample, each at its place in the test, with how it was come by."""
     if asked is given:
         return found
-    known = {e.id: p for e, p in zip(asked.test, found.test, strict=True)}
-    return replace(found, test=[known.get(e.id, UNASKED) for e in given.test])
+    places = {e.id: i for i, e in enumerate(asked.test)}
+    own = [places.get(e.id) for e in given.test]
+    how, edge = found.asked, len(given.validation)
+    if how is not None:
+        keys = [*how.keys[:edge], *("" if i is None else how.keys[edge + i] for i in own)]
+        seconds = [*how.seconds[:edge], *(0.0 if i is None else how.seconds[edge + i] for i in own)]
+        how = replace(how, keys=keys, seconds=seconds)
+    return replace(found, test=[UNASKED if i is None else found.test[i] for i in own], asked=how)
 
 
 def _ask_more(
@@ -147,8 +169,8 @@ def _ask_more(
     """
     if not any(one.sampled for one in answers.values()):
         return
-    ahead = {name: _on_validation(given, answers[name]) for name, c in there.items() if not c.fine_tuned}
-    prompting = {name: value for name, value in ahead.items() if there[name].turn == WRITING}
+    ahead = {name: value_on_validation(given, answers[name]) for name, c in there.items() if not c.fine_tuned}
+    prompting = {name: value for name, value in ahead.items() if there[name].prompts_base}
     wanted: dict[str, list[Field]] = {}
     if prompting:
         wanted[max(prompting, key=prompting.__getitem__)] = [_sample_of(given, SAMPLED_OF_BEST_PROMPT)]
@@ -171,19 +193,20 @@ def _ask_more(
         if asked is None:
             continue
         given.reporter.say(f"{name} is ahead on validation: it is asked {len(asked.test):,} test examples")
-        if (found := _answers_of(asked, there[name])) is not None:
-            answers[name] = _over_test(given, asked, found)
+        found = _answers_of(given, asked, there[name])
+        if isinstance(found, LeftOut):  # the answers to the sample stand
+            given.notes.append(f"{name} was asked {before.tested:,} test examples: {found.reason}")
+        else:
+            answers[name] = found
             notes[name] = asked.notes if asked is not given else []
 
 
-def _on_validation(given: Field, one: Answers) -> float:
+def value_on_validation(given: Field, one: Answers) -> float:
     """What the verdict chooses by."""
-    expected = [e.target for e in given.validation]
-    if given.task.metrics.primary == "macro_f1":
-        return f1_value([p.target for p in one.validation], expected)
-    scores = given.judging(given.validation, one.validation).scores[given.task.metrics.primary]
-    known = scores[~np.isnan(scores)]
-    return float(known.mean()) if len(known) else 0.0
+    primary = given.task.metrics.primary
+    judged = given.judging(given.validation, one.validation)
+    told = ContenderAnswers(one.name, one.fine_tuned, list(judged.answers), [], judged.scores.get(primary))
+    return on_validation(told, [e.target for e in given.validation], by_f1=primary == "macro_f1")
 
 
 def _is_other(given: Field, one: Contender) -> bool:
@@ -191,14 +214,20 @@ def _is_other(given: Field, one: Contender) -> bool:
     return one.fine_tuned and one.turn == NEEDED and one.name not in given.tuned_names
 
 
-def _unasked(given: Field, one: Contender, names: Sequence[str], budget: TimeBudget, command: str) -> LeftOut | None:
+def _again(given: Field, command: str) -> str:
+    return f"`inhouse {command} {given.task.name}"
+
+
+def _unasked(
+    given: Field, one: Contender, names: Sequence[str], budget: TimeBudget, command: str, pointless: str
+) -> LeftOut | None:
     """Why a contender is not asked; None where it is."""
     if one.turn == NEEDED:
         return None
-    again = f"`inhouse {command} {given.task.name}"
-    if names and one.name not in names:
-        return LeftOut(contender=one.name, reason=f"it was not asked for: {again} --contender {one.name}` asks it")
-    if budget.minutes is None:
+    if pointless:
+        return LeftOut(contender=one.name, reason=pointless)
+    free = bool(names) and one.name not in names and one.turn != QUICK  # or it does not take part
+    if budget.minutes is None or free:
         return None
     given.reporter.say(f"{one.name}: a few questions first, to see what all of them would take")
     minutes = seconds_for(_field_of(given, one, names), one) / 60 if budget.left else 0.0
@@ -209,7 +238,7 @@ def _unasked(given: Field, one: Contender, names: Sequence[str], budget: TimeBud
     return LeftOut(
         contender=one.name,
         reason=f"{takes}, and {_minutes(budget.left)} of {_minutes(budget.minutes)} were left: "
-        f"{again} --minutes {enough}` has room for it",
+        f"{_again(given, command)} --minutes {enough}` has room for it",
         minutes=minutes or None,
     )
 
@@ -246,22 +275,38 @@ def _timed(few: Field, one: Contender) -> float:
     return time.perf_counter() - begun
 
 
-def _answers_of(given: Field, one: Contender) -> Answers | None:
-    """A contender's answers; None of one that takes no part, and of a remote one that failed."""
+def _answers_of(whole: Field, given: Field, one: Contender) -> Answers | LeftOut:
+    """A contender's answers over the whole field, as far as `given` asks; why there are none of one that takes no
+    part, and of a remote one that failed, or whose answers came too seldom: those that came are put by."""
     ready, begun = given.fits.get(one.name, 0.0), time.perf_counter()
     try:
         found = one.ask(given)
     except NotCompared as error:
-        given.left_out.append(LeftOut(contender=one.name, reason=str(error)))
-        return None
+        return LeftOut(contender=one.name, reason=str(error))
     except ModelUnavailable as error:
         if not one.remote:
             raise
-        given.notes.append(f"{one.name} was not compared: {error.what}")
-        return None
+        return LeftOut(contender=one.name, reason=error.what)
     seconds = time.perf_counter() - begun - (given.fits.get(one.name, 0.0) - ready)
     asked = given.asked.get(one.name)
     if asked:  # the speed is that of answering, whenever that was
         seconds += asked.seconds_before
     edge = len(given.validation)
-    return Answers(one.name, one.fine_tuned, found[:edge], found[edge:], seconds, asked)
+    answers = _over_test(whole, given, Answers(one.name, one.fine_tuned, found[:edge], found[edge:], seconds, asked))
+    lost = [p.error for p in found if not p.asked]
+    if not lost:
+        return answers
+    told = f"{len(lost):,} of {len(found):,} requests got no answer ({lost[0]})"
+    if len(lost) > MOST_LOST * len(found) or _untold(given, answers):
+        whole.unfinished[one.name] = answers
+        return LeftOut(contender=one.name, reason=f"{told}; what came is kept, and the next evaluation asks the rest")
+    given.notes.append(f"{one.name}: {told}; they count for nothing, and the next evaluation asks them again")
+    return answers
+
+
+def _untold(given: Field, answers: Answers) -> bool:
+    """Whether too little was answered to choose or to judge by, however few answers never came."""
+    validation = [p.asked for p in answers.validation]
+    # It is a figure of all answers together, in which one that never came would count as wrong.
+    whole = given.task.metrics.primary == "macro_f1"
+    return answers.tested == 0 or (bool(validation) and not (all(validation) if whole else any(validation)))

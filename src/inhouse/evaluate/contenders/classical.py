@@ -17,7 +17,7 @@ from inhouse.evaluate.contenders.shots import embedded
 STRENGTHS = (1.0, 10.0, 100.0)
 
 
-@contender("tfidf-linear", kinds=("classify",), turn=QUICK)
+@contender("tfidf-linear", "a classical model on word counts; trains in seconds", kinds=("classify",), turn=QUICK)
 def tfidf_linear(given: Field) -> list[Prediction]:
     """Word and letter n-grams with logistic regression: trains in seconds, the thing to beat.
 
@@ -30,7 +30,13 @@ def tfidf_linear(given: Field) -> list[Prediction]:
     return _linear(given, "tfidf-linear", train, asked)
 
 
-@contender("embedding-linear", kinds=("classify",), turn=QUICK)
+@contender(
+    "embedding-linear",
+    "a classical model on sentence embeddings; trains in seconds",
+    encodes=True,
+    kinds=("classify",),
+    turn=QUICK,
+)
 def embedding_linear(given: Field) -> list[Prediction]:
     """Sentence embeddings with logistic regression."""
     train, asked = embedded(given, "embedding-linear")

@@ -12,7 +12,7 @@ from inhouse.core.json_schema import compact, ordered, parse_object
 from inhouse.evaluate.contenders.registry import NEEDED, Field, contender
 
 
-@contender("majority", turn=NEEDED)
+@contender("majority", "always the most frequent answer", turn=NEEDED)
 def majority(given: Field) -> list[Prediction]:
     """Always the same answer, the most frequent one: the floor. Of objects it is so field by field."""
     if given.task.kind == "extract":

@@ -89,6 +89,8 @@ class Field:
         read_documents: the passages of the task's documents; none where it has none.
         tried: the forms of prompt that a contender chose among, the chosen one first, by its name.
         left_out: the contenders that were not asked, and why.
+        unfinished: the answers that came of remote models that answered too little to be compared, by the contender's
+            name.
         embedded: the sentence embeddings that were made already.
         costs: tokens of solved examples in a prompt, by their ids, as far as they were counted.
         fresh: keys of the answers that were given since the field was made.
@@ -124,6 +126,7 @@ class Field:
     read_documents: Callable[[], Sequence[Passage]] = tuple
     tried: dict[str, list[Tried]] = field(default_factory=dict)
     left_out: list[LeftOut] = field(default_factory=list)
+    unfinished: dict[str, Answers] = field(default_factory=dict)
     embedded: Vectors | None = None
     costs: dict[str, int] = field(default_factory=dict)
     fresh: set[str] = field(default_factory=set)
@@ -145,9 +148,13 @@ class Field:
     @cached_property
     def questions_read(self) -> list[Mapping[str, str]]:
         """The questions as the base reads them, fine-tuned or prompted: trimmed where the fine-tuned one trims."""
+        return [self.as_read(e.inputs) for e in self.questions]
+
+    def as_read(self, inputs: Mapping[str, str]) -> Mapping[str, str]:
+        """An input as the base reads it."""
         if self.trimming is None:
-            return [e.inputs for e in self.questions]
-        return [self.trimming(e.inputs, lambda text: len(self.template.text_ids(text))) for e in self.questions]
+            return inputs
+        return self.trimming(inputs, lambda text: len(self.template.text_ids(text)))
 
     @property
     def questions(self) -> list[Example]:
@@ -190,6 +197,15 @@ class Field:
         }
         return replace(self, test=test, **lent, notes=[], embedded=self.vectors, lent=True)
 
+    def of_kept(self, why: str) -> Field:
+        """The same with no model to ask: who has not given every answer before takes no part, which is `why`."""
+
+        def refuse(*_: object) -> Any:  # noqa: ANN401 - it never gives anything back
+            raise NotCompared(why)
+
+        alone: dict[str, Any] = {"make_tuned": refuse, "make_base": refuse, "make_remote": refuse}
+        return replace(self, **alone, notes=[], embedded=self.vectors, lent=True)
+
     def close(self) -> None:
         """Free the models that were loaded."""
         for name in ("tuned", "classifier", "base"):
@@ -205,7 +221,7 @@ class Field:
 class Answers:
     """One contender's predictions on validation and test, the seconds that answering took, and how it came by them.
 
-    Of a test example that it was not asked the prediction says so.
+    Of an example that it was not asked the prediction says so, with an error where it was, and no answer came.
     """
 
     name: str
@@ -222,13 +238,13 @@ class Answers:
 
     @property
     def tested(self) -> int:
-        """How many of the test examples it was asked."""
+        """How many of the test examples count for it."""
         return sum(p.asked for p in self.test)
 
     @property
     def sampled(self) -> bool:
         """Whether it was asked a part of the test alone."""
-        return self.tested < len(self.test)
+        return any(not p.asked and p.error is None for p in self.test)
 
 
 Ask = Callable[[Field], list[Prediction]]
@@ -250,6 +266,7 @@ class Contender:
     """How a contender is asked, for which kinds of task it can be, and in which `turn` where time is short.
 
     One that searches a prompt takes as long as the one that it is `like`, asked so many `searching` questions more.
+    `plain` says what it is to a reader who knows none of the names; `encodes`: it rests on the sentence encoder.
     """
 
     name: str
@@ -260,6 +277,13 @@ class Contender:
     turn: int = WRITING
     like: str = ""
     searching: int = 0
+    plain: str = ""
+    encodes: bool = False
+
+    @property
+    def prompts_base(self) -> bool:
+        """Whether it asks the base without training it."""
+        return self.turn == WRITING and not self.fine_tuned
 
 
 CONTENDERS: dict[str, Contender] = {}
@@ -267,17 +291,22 @@ CONTENDERS: dict[str, Contender] = {}
 
 def contender(
     name: str,
+    plain: str,
     *,
     fine_tuned: bool = False,
     kinds: tuple[Kind, ...] = ALL_KINDS,
     turn: int = WRITING,
     like: str = "",
     searching: int = 0,
+    encodes: bool = False,
 ) -> Callable[[Ask], Ask]:
-    """Register a contender under the name that reports use; it may raise `NotCompared`."""
+    """Register a contender under the name that reports use, with what it is in `plain` words; it may raise
+    `NotCompared`."""
 
     def register(ask: Ask) -> Ask:
-        CONTENDERS[name] = Contender(name, ask, fine_tuned, kinds, turn=turn, like=like, searching=searching)
+        CONTENDERS[name] = Contender(
+            name, ask, fine_tuned, kinds, turn=turn, like=like, searching=searching, plain=plain, encodes=encodes
+        )
         return ask
 
     return register

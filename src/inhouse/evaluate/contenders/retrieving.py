@@ -29,7 +29,7 @@ PASSAGES, PASSAGE_TOKENS = 4, 600
 MOST_EMBEDDED = 5_000
 
 
-@contender("retrieval")
+@contender("retrieval", "the base model, shown your most similar examples with each request", encodes=True)
 def retrieval(given: Field) -> list[Prediction]:
     """As `prompted`, with the training examples that are most similar to the question."""
     bare = bare_prompts(given)
@@ -42,7 +42,7 @@ def retrieval(given: Field) -> list[Prediction]:
     return generate(given, "base", "retrieval", prompts, room(given))
 
 
-@contender("grounded")
+@contender("grounded", "the base model, shown passages of your documents", encodes=True)
 def grounded(given: Field) -> list[Prediction]:
     """As `prompted`, with the passages of the task's documents that belong to the question, which the answer cites."""
     if not given.passages:

@@ -14,6 +14,7 @@ from inhouse.evaluate.contenders.shots import (
     NEAREST,
     SHOTS,
     nearest_shots,
+    prompts_with,
     shots_by_label,
     shots_of_any_kind,
     tell_bare,
@@ -39,7 +40,12 @@ EXAMPLES: tuple[dict[str, object], ...] = (
 Prompts = Mapping[int, list[int]]
 
 
-@contender(NAME, like="few-shot", searching=ROWS * (len(WORDINGS) + len(EXAMPLES)))
+@contender(
+    NAME,
+    "the base model, asked in the way that did best of several",
+    like="few-shot",
+    searching=ROWS * (len(WORDINGS) + len(EXAMPLES)),
+)
 def prompted_best(given: Field) -> list[Prediction]:
     """The untrained base in the form of prompt that does best on validation examples."""
     if NAME not in given.tried:
@@ -50,7 +56,8 @@ def prompted_best(given: Field) -> list[Prediction]:
     places = range(len(given.questions))
     shots = _shots(given, form, places)
     tell_bare(given, NAME, shots if form.choice == "nearest" else (), "similar example")
-    found = generate_some(given, "base", NAME, _prompts(given, form, places, shots), room(given))
+    prompts = prompts_with(given, places, shots, form, tell=NAME)
+    found = generate_some(given, "base", NAME, prompts, room(given))
     return [found[place] for place in places]
 
 
@@ -89,7 +96,7 @@ def _asked_by(given: Field, forms: Sequence[PromptForm], places: Sequence[int]) 
     """The forms that can be tried, with the prompts that they make."""
     for form in forms:
         try:
-            yield form, _prompts(given, form, places, _shots(given, form, places))
+            yield form, prompts_with(given, places, _shots(given, form, places), form)
         except NotCompared:  # nothing can be looked up
             continue
 
@@ -105,13 +112,6 @@ def _shots(given: Field, form: PromptForm, places: Sequence[int]) -> list[list[E
         return [[]] * len(places)
     by_label = form.choice == "spread" and given.task.kind == "classify"
     return [(shots_by_label if by_label else shots_of_any_kind)(given, form.shots, form)] * len(places)
-
-
-def _prompts(given: Field, form: PromptForm, places: Sequence[int], shots: Sequence[Sequence[Example]]) -> Prompts:
-    return {
-        i: given.template.prompt_ids(prompted_messages(given.task, given.questions_read[i], shown, form=form))
-        for i, shown in zip(places, shots, strict=True)
-    }
 
 
 def _try(given: Field, name: str, form: PromptForm, prompts: Prompts) -> Tried:

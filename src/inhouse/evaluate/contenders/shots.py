@@ -79,13 +79,42 @@ def shot_cost(given: Field, example: Example) -> int:
 
 
 def shot_budget(given: Field, form: PromptForm = USUAL_FORM) -> int:
-    """Tokens for solved examples: what the longest question that can be asked at all leaves of the base's context."""
-    return max(0, min(SHOT_TOKENS, room(given) - longest(given, bare_prompts(given, form))))
+    """Tokens for solved examples: what the longest training input that can be asked at all leaves of the context.
+
+    By training inputs, so that the examples are the same whatever is asked, and in what is served. A question that is
+    longer is asked without them (`prompts_with`).
+    """
+    longest = 0
+    for example in sorted(given.train, key=lambda e: len(render_input(e.inputs)), reverse=True):
+        messages = prompted_messages(given.task, given.as_read(example.inputs), form=form)
+        if (longest := len(given.template.prompt_ids(messages))) <= room(given):
+            break
+    return max(0, min(SHOT_TOKENS, room(given) - longest))
 
 
-def longest(given: Field, prompts: Sequence[Sequence[int]]) -> int:
-    """Tokens of the longest prompt that can be asked at all."""
-    return max((len(p) for p in prompts if len(p) <= room(given)), default=0)
+def prompts_with(
+    given: Field, places: Sequence[int], shots: Sequence[Sequence[Example]], form: PromptForm, tell: str = ""
+) -> dict[int, list[int]]:
+    """The prompt of each of some questions with its solved examples; without them where they leave no room for it.
+
+    Args:
+        tell: the contender in whose name is noted how many were asked without.
+    """
+
+    def prompt(place: int, shown: Sequence[Example]) -> list[int]:
+        return given.template.prompt_ids(prompted_messages(given.task, given.questions_read[place], shown, form=form))
+
+    found, bare = {}, 0
+    for place, shown in zip(places, shots, strict=True):
+        found[place] = prompt(place, shown)
+        if shown and len(found[place]) > room(given):
+            found[place] = prompt(place, [])
+            bare += 1
+    if bare and tell:
+        given.notes.append(
+            f"{tell}: {bare} of {len(found)} questions were asked without solved examples, which left no room for them"
+        )
+    return found
 
 
 def nearest_shots(

@@ -12,7 +12,7 @@ from inhouse.evaluate.contenders.shots import NEAREST, nearest_shots, tell_bare
 SHOWN_EXAMPLES = "fine-tuned+retrieval"
 
 
-@contender("fine-tuned", fine_tuned=True, turn=NEEDED)
+@contender("fine-tuned", "the language model, trained on your examples", fine_tuned=True, turn=NEEDED)
 def fine_tuned(given: Field) -> list[Prediction]:
     """The trained causal model, through the very file that would be served."""
     messages = [trained_messages(given.system, inputs, chat=given.task.input.chat) for inputs in given.questions_read]
@@ -22,7 +22,14 @@ def fine_tuned(given: Field) -> list[Prediction]:
     return answers
 
 
-@contender("fine-tuned-encoder", fine_tuned=True, kinds=("classify",), turn=NEEDED)
+@contender(
+    "fine-tuned-encoder",
+    "a sentence encoder, trained on your examples",
+    fine_tuned=True,
+    kinds=("classify",),
+    turn=NEEDED,
+    encodes=True,
+)
 def fine_tuned_encoder(given: Field) -> list[Prediction]:
     """The trained encoder with its head, through the very file that would be served.
 
@@ -38,7 +45,12 @@ def fine_tuned_encoder(given: Field) -> list[Prediction]:
     return answers
 
 
-@contender(SHOWN_EXAMPLES, fine_tuned=True)
+@contender(
+    SHOWN_EXAMPLES,
+    "the trained language model, shown similar examples of yours with each request",
+    fine_tuned=True,
+    encodes=True,
+)
 def fine_tuned_retrieval(given: Field) -> list[Prediction]:
     """The trained causal model, shown the most similar training examples as turns that were answered before."""
     name, chat = SHOWN_EXAMPLES, given.task.input.chat

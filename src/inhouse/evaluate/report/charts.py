@@ -94,15 +94,18 @@ def curves(data: ReportData) -> list[tuple[list[tuple[str, Markup]], str, bool]]
     The training loss is that of every step, as far as it was kept, else the mean since the look before. An encoder
     trains on another loss than it is looked at by: they get a drawing each.
     """
+    train = data.train
+    if train is None:
+        return []
     learned = _losses("training", series(data.steps, "loss") or series(data.history, "train_loss"))
     seen = _losses("validation", series(data.history, "validation_loss"))
-    if data.train.recipe.get("method") == "encoder":
+    if train.recipe.get("method") == "encoder":
         parts = [(seen, WRONG_UNSEEN, False), (learned, WRONG_CONTRAST, False)]
     else:
         parts = [([*learned, *seen], WRONG_BOTH, True)]
 
     def drawn(rows: Sequence[Mapping[str, Any]]) -> list[tuple[str, Markup]]:
-        return both_widths(lambda width: _curve_chart(rows, data.train.best_step, width))
+        return both_widths(lambda width: _curve_chart(rows, train.best_step, width))
 
     return [(drawn(rows), caption, legend) for rows, caption, legend in parts if len(rows) > 1]
 

@@ -20,16 +20,17 @@ class ReportData:
     """All that a report shows.
 
     Args:
-        evaluation, task, train: results of the stages.
+        evaluation, task, train: results of the stages; nothing of a training where nothing was trained.
         base_description: what the base model is, for a reader who never heard of it.
         base_limits: what it cannot do (languages, length, kind of text).
+        base_sha256: what its file is.
         examples: the test examples, in the order of the predictions.
         predictions: by contender name, one answer per test example; None where it could not answer.
         asked: by contender name, which test examples it was asked, where not all.
         sources: by contender name, what each answer was shown and so cites, where it was shown anything.
         scores: by contender name, each answer's score, 0 to 1; where there are none, 1 if it is the expected one.
         history: per look at validation examples `step` and any of `train_loss`, `validation_loss`, `validation_score`.
-        learning_curve: scores by number of training examples, where `train --curve` drew it.
+        learning_curve: scores by number of training examples, and `learning_curve_of` what these are of.
         steps: per step `step`, `loss` and `learning_rate`, where they were kept.
         wrong: the most instructive wrong answers of the version under test, in groups.
         suspects: by place among the examples, why the expected answer is probably wrong.
@@ -42,9 +43,10 @@ class ReportData:
 
     evaluation: Evaluation
     task: Task
-    train: TrainResult
+    train: TrainResult | None
     base_description: str
     base_limits: str
+    base_sha256: str
     examples: Sequence[Example]
     predictions: Mapping[str, Sequence[str | None]]
     history: Sequence[Mapping[str, float]]
@@ -55,6 +57,7 @@ class ReportData:
     scores: Mapping[str, Sequence[float] | NDArray[np.float64]] = field(default_factory=dict)
     steps: Sequence[Mapping[str, float]] = ()
     learning_curve: CurveResult | None = None
+    learning_curve_of: str = ""
     wrong: Sequence[WrongGroup] = ()
     suspects: Mapping[int, str] = field(default_factory=dict)
     to_a_person: Mapping[str, Sequence[bool]] = field(default_factory=dict)

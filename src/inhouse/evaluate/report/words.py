@@ -9,20 +9,6 @@ from inhouse.core import Metric, Review
 if TYPE_CHECKING:
     from markupsafe import Markup
 
-PLAIN_NAMES = {
-    "fine-tuned": "the language model, trained on your examples",
-    "fine-tuned-encoder": "a sentence encoder, trained on your examples",
-    "fine-tuned+retrieval": "the trained language model, shown similar examples of yours with each request",
-    "prompted": "the base model as it is, told what to do",
-    "few-shot": "the base model, shown a few of your examples",
-    "prompted-best": "the base model, asked in the way that did best of several",
-    "retrieval": "the base model, shown your most similar examples with each request",
-    "grounded": "the base model, shown passages of your documents",
-    "tfidf-linear": "a classical model on word counts; trains in seconds",
-    "embedding-linear": "a classical model on sentence embeddings; trains in seconds",
-    "champion": "the version that serves now",
-    "majority": "always the most frequent answer",
-}
 METRIC_NAMES = {
     "accuracy": "Accuracy",
     "macro_f1": "Macro-F1",
@@ -60,6 +46,13 @@ METRIC_NOTES = {
 }
 # Metrics of a part of an answer, `field:total` say, are shown apart.
 PART = ":"
+
+
+def plain_names() -> dict[str, str]:
+    """What each contender is, to a reader who knows none of the names."""
+    from inhouse.evaluate.contenders import CONTENDERS
+
+    return {**{one.name: one.plain for one in CONTENDERS.values()}, "champion": "the version that serves now"}
 
 
 def is_tuned(name: str) -> bool:

@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from inhouse.clean import leaked_tests
-from inhouse.core import Comparison, Dataset, Evaluation, ModelVersion, Reporter, Silent, Task, TrainResult, Verdict
+from inhouse.core import (
+    BaseFacts,
+    Comparison,
+    Dataset,
+    Evaluation,
+    JudgeResult,
+    ModelVersion,
+    Reporter,
+    Silent,
+    Task,
+    Verdict,
+)
 from inhouse.engine import require_base
-from inhouse.errors import NotFound
+from inhouse.errors import NotFound, Refused
 from inhouse.pipeline.evaluating.answers import keep_answers, keep_changed
 from inhouse.pipeline.evaluating.bases import bases_of
 from inhouse.pipeline.evaluating.beyond import asked_beyond, slices_of
@@ -20,7 +32,7 @@ from inhouse.pipeline.evaluating.curve import curve_seen
 from inhouse.pipeline.evaluating.field import encoders_of, make_field, open_remote_model
 from inhouse.pipeline.evaluating.fields import fields_reviewed
 from inhouse.pipeline.evaluating.forgotten import forgotten
-from inhouse.pipeline.evaluating.judged import metrics_of, prompts_of, result_of, top_k
+from inhouse.pipeline.evaluating.judged import SERVABLE, metrics_of, prompts_of, require_primary, result_of, top_k
 from inhouse.pipeline.evaluating.model_judge import judged_by_model, require_judge
 from inhouse.pipeline.evaluating.reports import write_report
 from inhouse.pipeline.evaluating.review import Reviewed, reviewed, target_errors_of
@@ -30,7 +42,7 @@ from inhouse.pipeline.evaluating.warnings import warnings_of
 from inhouse.pipeline.learning_data import to_learn_from
 from inhouse.pipeline.preparation import require_minutes
 from inhouse.scoring import Judged, confusions, label_results, units_of
-from inhouse.store import Workspace, disk_guard, records, registry
+from inhouse.store import Workspace, disk_guard, registry
 
 if TYPE_CHECKING:
     from inhouse.evaluate.contenders import Answers, Field
@@ -39,6 +51,8 @@ __all__ = ["evaluate"]
 
 # What is kept in the database of a task with many labels; the report has all of them.
 WORST_LABELS, MOST_CONFUSIONS = 20, 1000
+# Test examples that a sentence names.
+NAMED = 3
 
 
 def evaluate(
@@ -55,18 +69,23 @@ def evaluate(
 
     The version under test is compared together with the newest of the other kind, causal model or encoder, that learned
     from the same data. Every answer is kept; the report is written beside the task. The best of the fine-tuned ones on
-    the validation examples is what the verdict speaks of, and becomes the candidate.
+    the validation examples is what the verdict speaks of, and becomes the candidate. Before anything is trained, all
+    that needs no training is compared, and the best of it that can be served is made the candidate.
+
+    Where test examples stand in the training data nothing can be judged: of the others none is asked, and the verdict
+    says so.
 
     Args:
         which: a version number, an alias, or `latest`.
         minutes: that asking may take; contenders that there is no time for are left out, the least telling ones first.
-        contenders: to ask beside the fine-tuned ones and the floor; all where none is named.
+        contenders: to ask the whole test; of the others those alone that train in seconds or were asked before.
         grades: a file with grades of people, which the task's model as judge is compared with.
 
     Raises:
         NotFound: no such task or version, or it has no test examples.
         UsageError: no time at all, a contender that the task has not, or grades and no judge.
         ConfigError, InputError: the scorers of the task, or the file of grades, cannot be used.
+        Refused: nothing is trained yet, and test examples stand in the training data.
         ModelUnavailable, DiskFull
     """
     from inhouse.evaluate.contenders import require_contenders
@@ -76,7 +95,7 @@ def evaluate(
     require_minutes(minutes)
     require_contenders(task, contenders)
     version = _under_test(workspace, name, which)
-    dataset = to_learn_from(workspace, name, version.lineage["dataset"])
+    dataset = to_learn_from(workspace, name, version.lineage["dataset"] if version else None)
     if not dataset.of("test"):
         raise NotFound(f"task {name!r} has no test examples", f"add a test file: `inhouse add {name} --test FILE`")
     for model in encoders_of(task):
@@ -85,71 +104,92 @@ def evaluate(
         open_remote_model(remote, workspace.settings).close()
     graded = None if grades is None else Path(grades)
     require_judge(workspace, task, dataset, graded)
+    leaked = _leaked(dataset)
+    if version is None:
+        if leaked:
+            raise Refused(f"nothing can be judged: {leaked}", f"inhouse clean {name} --apply leakage")
+        reporter.say(f"nothing is trained yet: what needs no training is compared (`inhouse train {name}` trains)")
     with workspace.lock(f"train-{name}", f"training or evaluating {name!r}"), disk_guard(workspace.paths.root):
-        return _evaluate(workspace, task, version, dataset, reporter, minutes, contenders, graded)
+        return _evaluate(workspace, task, version, dataset, reporter, minutes, contenders, graded, leaked)
 
 
-def _under_test(workspace: Workspace, name: str, which: str) -> ModelVersion:
-    """The version that is evaluated: of one that was not fine-tuned, that whose evaluation it took part in."""
+def _under_test(workspace: Workspace, name: str, which: str) -> ModelVersion | None:
+    """The version that is evaluated: of one that was not fine-tuned, that whose evaluation it took part in.
+
+    None where nothing was fine-tuned yet: then the newest data decide.
+    """
+    if which == "latest" and not any(v.fine_tuned for v in registry.versions(workspace, name)):
+        return None
     version = registry.find_version(workspace, name, which)
     if beside := version.lineage.get("compared_with"):
         return registry.find_version(workspace, name, str(beside).rpartition("@")[2])
     return version
 
 
+def _leaked(dataset: Dataset) -> str:
+    """Which test examples stand in the training data, or nearly so; empty where none does."""
+    places = [str(dataset.examples[i].provenance) for i in sorted(leaked_tests(dataset))]
+    if not places:
+        return ""
+    more = f" and {len(places) - NAMED:,} more" if len(places) > NAMED else ""
+    stand = "test example stands" if len(places) == 1 else "test examples stand"
+    return f"{len(places):,} {stand} in the training data too, or nearly so: {', '.join(places[:NAMED])}{more}"
+
+
 def _evaluate(
     workspace: Workspace,
     task: Task,
-    version: ModelVersion,
+    version: ModelVersion | None,
     dataset: Dataset,
     reporter: Reporter,
     minutes: float | None,
     names: Sequence[str],
     grades: Path | None,
+    leaked: str,
 ) -> Evaluation:
+    """Ask, decide, look beyond the averages, and keep all of it."""
+    from inhouse.evaluate.beyond import Beyond
     from inhouse.evaluate.contenders import TimeBudget, ask_all
 
-    task = version.answers_as(task)
-    versions, untrained = compared_with(workspace, version)
-    models = {v.contender: v for v in versions}
+    tuned, untrained = compared_with(workspace, task, version)
     budget = TimeBudget(minutes)
-    given = make_field(workspace, task, dataset, reporter, versions)
-    judging = given.judging
+    given = make_field(workspace, task, dataset, reporter, tuned)
+    task = given.task
+    for split in ("validation", "test"):
+        require_primary(task, given.judging, dataset.of(split), split)
     try:
-        answers = ask_all(given, names, budget)
+        answers = ask_all(given, names, budget, pointless=leaked)
     finally:
         given.close()
-    test, validation = dataset.of("test"), dataset.of("validation")
-    expected = [e.target for e in test]
-    groups = units_of([e.group for e in test], len(test))
-    judged = {a.name: judging(test, a.test) for a in answers}
-    on_validation = {a.name: judging(validation, a.validation) for a in answers}
-    primary = task.metrics.primary
-    verdict, comparisons = _decided(workspace, dataset, given, answers, on_validation, judged)
-    version = models[comparisons[0].ours]
+    asked = _Asked.of(dataset, given, answers)
+    verdict, comparisons = _decided(workspace, dataset, given, answers, asked.validation, asked.test)
+    if tuned:
+        versions = tuned
+        version = next(v for v in tuned if v.contender == comparisons[0].ours)
+    else:
+        version = _best_untrained(workspace, dataset, given, answers, verdict, reporter)
+        versions = [version]
     keep_answers(workspace, version, versions, dataset, answers, given)
-    confidence = reviewed(task, dataset, answers, on_validation, judged)
-    beyond = asked_beyond(given, answers, judged, version.contender, verdict, judging, budget)
+    confidence = reviewed(task, dataset, answers, asked.validation, asked.test)
+    beyond = (
+        Beyond()
+        if leaked
+        else asked_beyond(given, answers, asked.test, version.contender, verdict, given.judging, budget)
+    )
     keep_changed(workspace, version, dataset, beyond.kept)
-    on_test = {models[a.name].name: a.test for a in answers if a.name in models}
+    own = {v.contender: v for v in versions}
+    on_test = {own[a.name].name: a.test for a in answers if a.name in own}
     champion = champion_of(workspace, version, dataset, reporter, on_test)
-    asked = [*answers, *beside(champion, test)]
-    judged |= {a.name: judging(test, a.test) for a in asked if a.name not in judged}
-    near, read_by = similarities(workspace, version, dataset, given, asked)
-    by_model = judged_by_model(workspace, task, version, dataset, given, asked, grades)
-    more = {what: found for what, found in (("similarity", near), ("judge", by_model.scores)) if found}
-    judged = {
-        a.name: judged[a.name].with_scores(
-            {**top_k(task, test, a.test), **{what: found[a.name] for what, found in more.items()}}
-        )
-        for a in asked
-    }
-    models |= {CHAMPION: champion.version} if champion else {}
-    forgetting, not_measured = forgotten(workspace, version, reporter, budget.left)
+    everybody = [*answers, *beside(champion, dataset.of("test"))]
+    judged, near, judge = _judged_all(workspace, task, version, dataset, given, everybody, asked.test, grades)
+    forgetting, not_measured = forgotten(workspace, version, reporter, 0.0 if leaked else budget.left)
     suspects = suspects_of(workspace, task, dataset, reporter)
+    expected = [e.target for e in dataset.of("test")]
+    groups = units_of([e.group for e in dataset.of("test")], len(expected))
+    labels = judged[version.contender].answers if task.kind == "classify" else None
     ours = next(a for a in answers if a.name == version.contender)
-    labels = judged[ours.name].answers if task.kind == "classify" else None
-    by_field = fields_reviewed(dataset, ours, on_validation[ours.name], judged[ours.name])
+    by_field = fields_reviewed(dataset, ours, asked.validation[ours.name], judged[ours.name])
+    models = own | ({CHAMPION: champion.version} if champion else {})
     results = tuple(
         result_of(
             a,
@@ -158,7 +198,7 @@ def _evaluate(
             workspace.settings.remotes,
             given.fits.get(a.name, 0.0),
         )
-        for a in asked
+        for a in everybody
     )
     evaluation = Evaluation(
         task=task.name,
@@ -167,29 +207,30 @@ def _evaluate(
         dataset_fingerprint=dataset.fingerprint,
         base_model=version.lineage["base"],
         model_version=version.name,
-        test_examples=len(test),
-        validation_examples=len(validation),
-        primary_metric=primary,
+        test_examples=len(expected),
+        validation_examples=len(dataset.of("validation")),
+        primary_metric=task.metrics.primary,
         contenders=results,
-        bases=(*bases_of(task, versions, results, workspace.settings), *read_by),
+        bases=(*bases_of(task, tuned, results, workspace.settings), *near),
         currency=workspace.settings.cost.currency,
         verdict=verdict,
         comparisons=comparisons,
-        against_champion=against_champion(champion, task, dataset, on_test[version.name], judging),
+        against_champion=against_champion(champion, task, dataset, on_test[version.name], given.judging),
         left_out=(*untrained, *given.left_out),
         prompts=prompts_of(given),
         labels=label_results(labels, expected, groups)[:WORST_LABELS] if labels else (),
         confusions=confusions(labels, expected)[:MOST_CONFUSIONS] if labels else (),
-        judge=by_model.result,
+        judge=judge,
         consistency=beyond.consistency,
         robustness=beyond.robustness,
         gap=beyond.gap,
         forgetting=forgetting,
         field_review=by_field.review,
         suspect_tests=len(suspects),
-        without_suspects=without(judged, test, primary, suspects),
+        without_suspects=without(judged, dataset.of("test"), task.metrics.primary, suspects),
         slices=slices_of(task, dataset, judged[version.contender]),
         warnings=(
+            *([leaked] if leaked else []),
             *warnings_of(workspace.load_task(task.name), versions, dataset, answers),
             *given.notes,
             *beyond.notes,
@@ -198,11 +239,80 @@ def _evaluate(
         reviews=confidence.reviews,
         calibrations=confidence.calibrations,
     )
-    trained = TrainResult.model_validate(version.training or records.run_result(workspace, version.run))
-    report = write_report(workspace, task, version, trained, dataset, evaluation, asked, judged, confidence, suspects)
+    report = write_report(workspace, task, version, dataset, evaluation, everybody, judged, confidence, suspects, given)
     registered = version.model_copy(update={"report": report, "field_calibrators": dict(by_field.calibrators)})
     _register(workspace, task, [registered if v is version else v for v in versions], evaluation, confidence)
     return evaluation
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What the answers to the validation and to the test examples are worth, by the contender's name."""
+
+    validation: dict[str, Judged]
+    test: dict[str, Judged]
+
+    @classmethod
+    def of(cls, dataset: Dataset, given: Field, answers: Sequence[Answers]) -> _Asked:
+        """Judge all answers."""
+        validation, test = dataset.of("validation"), dataset.of("test")
+        return cls(
+            {a.name: given.judging(validation, a.validation) for a in answers},
+            {a.name: given.judging(test, a.test) for a in answers},
+        )
+
+
+def _best_untrained(
+    workspace: Workspace,
+    dataset: Dataset,
+    given: Field,
+    answers: Sequence[Answers],
+    verdict: Verdict,
+    reporter: Reporter,
+) -> ModelVersion:
+    """Of all that needs no training the best on validation that can be served, as a version: the winner, if it can."""
+    from inhouse.evaluate.contenders import value_on_validation
+    from inhouse.pipeline.contender_packaging import register_untrained
+
+    there = [a for a in answers if a.name in SERVABLE]
+    if not there:
+        why = "; ".join(f"{one.contender}: {one.reason}" for one in given.left_out)
+        raise Refused("none of what can be served was asked", f"give it more time; {why}")
+    best = max(there, key=lambda a: (a.name == verdict.winner, value_on_validation(given, a)))
+    reporter.say(f"making {best.name} as it was compared")
+    return register_untrained(workspace, given.task, dataset, best, given, reporter)
+
+
+def _judged_all(
+    workspace: Workspace,
+    task: Task,
+    version: ModelVersion,
+    dataset: Dataset,
+    given: Field,
+    answers: Sequence[Answers],
+    judged: Mapping[str, Judged],
+    grades: Path | None,
+) -> tuple[dict[str, Judged], tuple[BaseFacts, ...], JudgeResult | None]:
+    """What all answers to the test are worth, by all that can tell.
+
+    Args:
+        judged: by the contender's name, what is known already.
+
+    Returns:
+        it by the contender's name, the encoder that read texts for it, and how good the model as judge is.
+    """
+    test = dataset.of("test")
+    found = dict(judged) | {a.name: given.judging(test, a.test) for a in answers if a.name not in judged}
+    near, read_by = similarities(workspace, version, dataset, given, answers)
+    by_model = judged_by_model(workspace, task, version, dataset, given, answers, grades)
+    more = {what: scores for what, scores in (("similarity", near), ("judge", by_model.scores)) if scores}
+    told = {
+        a.name: found[a.name].with_scores(
+            {**top_k(task, test, a.test), **{what: scores[a.name] for what, scores in more.items()}}
+        )
+        for a in answers
+    }
+    return told, read_by, by_model.result
 
 
 def _decided(

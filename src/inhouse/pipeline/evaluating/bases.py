@@ -9,9 +9,6 @@ from inhouse.engine import get_base
 from inhouse.pipeline.evaluating.field import base_of, encoder_of, writer_and_picker
 from inhouse.store import Settings
 
-# Contenders that rest on the sentence encoder, tuned or not.
-ENCODING = ("fine-tuned-encoder", "embedding-linear", "retrieval", "grounded", "fine-tuned+retrieval")
-
 
 def bases_of(
     task: Task, versions: Sequence[ModelVersion], contenders: Sequence[ContenderResult], settings: Settings
@@ -21,11 +18,13 @@ def bases_of(
     Args:
         versions: the fine-tuned ones that took part.
     """
+    from inhouse.evaluate.contenders import CONTENDERS
+
     writer, picker = writer_and_picker(versions)
     own = [c for c in contenders if c.name != "champion" and not c.name.startswith("remote:")]
     # An encoder reads tokens too, and picks its answer.
     writing = tuple(c.name for c in own if c.prompt_tokens is not None and c.name != "fine-tuned-encoder")
-    encoding = tuple(c.name for c in own if c.name in ENCODING)
+    encoding = tuple(c.name for c in own if c.name in CONTENDERS and CONTENDERS[c.name].encodes)
     found = []
     if writing:
         base, _ = base_of(task, writer, settings)

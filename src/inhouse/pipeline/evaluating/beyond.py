@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
 # For each contender that is asked again, in minutes: those of the verdict, and the others.
 MINUTES, MINUTES_OF_OTHERS = 1.0, 0.25
-# Ways to ask the base without training it.
-_PROMPTING = ("few-shot", "prompted", "prompted-best", "retrieval", "grounded")
 
 
 def slices_of(task: Task, dataset: Dataset, judged: Judged) -> tuple[SliceResult, ...]:
@@ -45,9 +43,10 @@ def asked_beyond(
         budget: of the evaluation; each has its share of what is left, and `MINUTES` at most.
     """
     from inhouse.evaluate.beyond import beyond_the_average
+    from inhouse.evaluate.contenders import CONTENDERS
 
     metric = answer_metric(given.task.metrics.primary)
-    prompting = [name for name in judged if name in _PROMPTING]
+    prompting = [name for name in judged if name in CONTENDERS and CONTENDERS[name].prompts_base]
     best = max(prompting, key=lambda name: float(np.nanmean(judged[name].scores[metric])), default="")
     names = [ours, verdict.winner, verdict.against or "", best]
     share = budget.left / len(answers)

@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
-from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from inhouse.core import Dataset, EncoderRecipe, ModelVersion, Recipe, Reporter, Silent, Task, read_recipe
 from inhouse.engine import Base, StreamingEngine, get_base, served_file
-from inhouse.engine.answers import AnswerForm, answer_form
 from inhouse.engine.prompts import TRAINED_SYSTEM
 from inhouse.errors import ModelUnavailable
 from inhouse.pipeline.evaluating.documents import documents_of
 from inhouse.pipeline.evaluating.judged import judging_of
-from inhouse.scoring.mentions import mentioned_fields
+from inhouse.pipeline.evaluating.untrained import untrained_draft
 from inhouse.store import Settings, Workspace, predictions
 from inhouse.train import max_tokens_of
-from inhouse.train.plan import ANSWER_ROOM
 
 if TYPE_CHECKING:
     from inhouse.engine.chat_template import ChatTemplate
@@ -53,11 +49,12 @@ def make_field(
     if writer is not None and isinstance(recipe := _recipe_of(writer), Recipe):
         system, max_tokens = recipe.system, recipe.max_tokens
 
-    task = versions[0].answers_as(task) if versions else task
+    answering = versions[0] if versions else untrained_draft(task, dataset, base, template)
+    task = answering.answers_as(task)
     return Field(
         task=task,
         judging=judging_of(workspace, task, dataset),
-        form=form_of(versions[0]) if versions else _form_of(task, dataset, template),
+        form=form_of(answering),
         train=dataset.of("train"),
         validation=dataset.of("validation"),
         test=dataset.of("test"),
@@ -114,18 +111,6 @@ def encoder_of(task: Task, picker: ModelVersion | None) -> tuple[str, str]:
         return task.encoder_model, ""
     recipe = _recipe_of(picker)
     return recipe.base_model, recipe.base_sha256
-
-
-def _form_of(task: Task, dataset: Dataset, template: ChatTemplate) -> AnswerForm:
-    """What answers look like before anything is trained, by the training examples."""
-    longest = max(len(template.text_ids(e.target)) for e in dataset.of("train"))
-    return answer_form(
-        task.kind,
-        labels=task.labels,
-        json_schema=task.json_schema,
-        choices_of=partial(mentioned_fields, task.from_input) if task.from_input else None,
-        answer_tokens=ceil(ANSWER_ROOM * longest) + 8,
-    )
 
 
 def _opened(engine: str, template: ChatTemplate, settings: Settings, file: Path) -> StreamingEngine:

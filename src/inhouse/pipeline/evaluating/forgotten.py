@@ -25,6 +25,8 @@ def forgotten(
     Args:
         minutes: that are left for it; it takes two at most.
     """
+    if not version.fine_tuned:
+        return None, ()
     recipe = read_recipe(version.lineage["recipe"])
     if not isinstance(recipe, Recipe):
         return None, (f"{_NOT_MEASURED}: a sentence encoder says nothing but labels",)

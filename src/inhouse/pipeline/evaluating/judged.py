@@ -16,10 +16,13 @@ from inhouse.core import (
     Metric,
     ModelVersion,
     Prediction,
+    Split,
     Task,
     TriedPrompt,
+    answer_metric,
     render_input,
 )
+from inhouse.core.task import PRIMARY_METRICS
 from inhouse.errors import NoMetric
 from inhouse.pipeline.own_scorers import own_scorers
 from inhouse.scoring import FactFinder, Groups, Judged, Judging, summarise
@@ -61,6 +64,26 @@ def metrics_of(task: Task, judged: Judged, expected: Sequence[str], groups: Grou
         with suppress(NoMetric):  # facts of inputs that hold none, say
             found[name] = summarise(judged, expected, name, groups)
     return found
+
+
+def require_primary(task: Task, judging: Judging, examples: Sequence[Example], split: Split) -> None:
+    """Refuse a primary metric that applies to none of the examples, before anybody is asked them.
+
+    Raises:
+        NoMetric: with the metrics that may take its place.
+    """
+    primary = task.metrics.primary
+    name = answer_metric(primary)
+    applies = (
+        not np.isnan(judging([e], [Prediction(target=e.target, confidence=1.0)]).scores[name][0]) for e in examples
+    )
+    if examples and not any(applies):
+        others = ", ".join(one for one in PRIMARY_METRICS[task.kind] if one != primary)
+        raise NoMetric(
+            f"metrics.primary = {primary!r} applies to none of the {len(examples):,} {split} examples of "
+            f"task {task.name!r}",
+            f"set it in tasks/{task.name}/task.toml to one that does, as {others}",
+        )
 
 
 def top_k(task: Task, examples: Sequence[Example], predictions: Sequence[Prediction]) -> dict[str, Floats]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from inhouse.core import Dataset, Evaluation, ModelVersion, Task, TrainResult, answer_metric
 from inhouse.engine import get_base
-from inhouse.pipeline.curve import kept_curve
+from inhouse.pipeline.evaluating.curve import curve_shown
 from inhouse.pipeline.evaluating.review import Reviewed, target_errors_of
 from inhouse.pipeline.packaging import package_versions
 from inhouse.scoring import Judged
@@ -17,7 +17,7 @@ from inhouse.store import Workspace, records, write_bytes
 from inhouse.store.database import now
 
 if TYPE_CHECKING:
-    from inhouse.evaluate.contenders import Answers
+    from inhouse.evaluate.contenders import Answers, Field
     from inhouse.evaluate.wrong import WrongGroup
 
 
@@ -25,13 +25,13 @@ def write_report(
     workspace: Workspace,
     task: Task,
     version: ModelVersion,
-    trained: TrainResult,
     dataset: Dataset,
     evaluation: Evaluation,
     answers: Sequence[Answers],
     judged: Mapping[str, Judged],
     confidence: Reviewed,
     suspects: Mapping[int, str],
+    given: Field,
 ) -> str:
     """Write the HTML report and the files beside it; keep the report, and return the SHA-256 of what is kept.
 
@@ -39,6 +39,7 @@ def write_report(
         judged: by contender name, what its answers to the test examples are worth.
         confidence: how sure each is, and of which answers sure enough.
         suspects: by place in the test, why the expected answer is probably wrong.
+        given: what the contenders had.
 
     Raises:
         InputError: the libraries of the `report` extra are not installed.
@@ -48,8 +49,10 @@ def write_report(
     from inhouse.evaluate.report import ReportData, render_report, report_markdown
     from inhouse.evaluate.wrong import wrong_groups
 
-    recipe = version.lineage["recipe"]
-    base = get_base(recipe["base_model"], workspace.settings, sha256=version.lineage["base_sha256"]).spec
+    trained = _training_of(workspace, version)
+    model = version.lineage["recipe"]["base_model"] if version.fine_tuned else version.lineage["base"]
+    base = get_base(model, workspace.settings, sha256=version.lineage["base_sha256"]).spec
+    curve, curve_of = curve_shown(workspace, given)
     told = answer_metric(task.metrics.primary)
     ours = next(a for a in answers if a.name == version.contender)
     wrong = wrong_groups(
@@ -68,17 +71,19 @@ def write_report(
             train=trained,
             base_description=base.title,
             base_limits=base.limits,
+            base_sha256=version.lineage["base_sha256"],
             examples=dataset.of("test"),
             predictions={a.name: [p.target for p in a.test] for a in answers},
-            asked={a.name: [p.asked for p in a.test] for a in answers if a.sampled},
+            asked={a.name: [p.asked for p in a.test] for a in answers if a.tested < len(a.test)},
             scores={name: j.scores[told] for name, j in judged.items()},
-            history=_history(trained),
-            steps=[row for row in records.metrics_of(workspace, version.run) if row["step"] <= trained.steps],
+            history=_history(trained) if trained else [],
+            steps=_steps(workspace, trained) if trained else [],
             dataset_number=dataset.number,
             counts=dataset.counts(),
             packages=package_versions(),
             created_at=now(),
-            learning_curve=kept_curve(workspace, task.name),
+            learning_curve=curve,
+            learning_curve_of=curve_of,
             wrong=wrong,
             suspects=suspects,
             to_a_person={a.name: confidence.to_a_person(a.name, target_errors_of(task), a.test) for a in answers},
@@ -114,6 +119,17 @@ def _again(task: str) -> tuple[str, ...]:
         f"Once {ENOUGH_CORRECTIONS} answers were corrected: `inhouse retrain {task}` learns from them.",
         "As soon as what comes in, or what a right answer is, changes: a new product, form, language or rule.",
     )
+
+
+def _training_of(workspace: Workspace, version: ModelVersion) -> TrainResult | None:
+    """What came with the version; None of one that was not fine-tuned."""
+    if not version.fine_tuned:
+        return None
+    return TrainResult.model_validate(version.training or records.run_result(workspace, version.run))
+
+
+def _steps(workspace: Workspace, trained: TrainResult) -> list[dict[str, float]]:
+    return [row for row in records.metrics_of(workspace, trained.run) if row["step"] <= trained.steps]
 
 
 def _history(trained: TrainResult) -> list[dict[str, float]]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -13,12 +15,14 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from inhouse.errors import Busy, InhouseError
 from inhouse.pipeline.jobs.child import HANDLERS
-from inhouse.pipeline.jobs.worker import DOING, LOCK
+from inhouse.pipeline.jobs.worker import DOING, LOCK, last_line
 from inhouse.store import Workspace, jobs
 
 LOOK_SECONDS = 2.0
 # A worker that ended at once would end at once again.
 AGAIN_SECONDS = 10.0
+
+_log = logging.getLogger("inhouse")
 
 
 @contextmanager
@@ -35,15 +39,45 @@ def workers_started(workspace: Workspace) -> Iterator[None]:
 
 
 def _look(workspace: Workspace, closing: threading.Event) -> None:
-    started: subprocess.Popen[bytes] | None = None
-    started_at = float("-inf")
+    started: _Started | None = None
     while not closing.wait(LOOK_SECONDS):
-        at_work = started is not None and started.poll() is None  # asked, so that it leaves no zombie
-        if at_work or time.monotonic() - started_at < AGAIN_SECONDS:
-            continue
         with suppress(InhouseError, SQLAlchemyError, OSError):  # the next look may find it otherwise
+            if started is not None and not started.is_over(workspace):
+                continue
             if _is_needed(workspace):
-                started, started_at = _start(workspace), time.monotonic()
+                started = _Started(workspace)
+
+
+class _Started:
+    """A worker in a session of its own, which the end of this process does not end. What it says is kept meanwhile."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._at, self._told = time.monotonic(), False
+        self._said = tempfile.TemporaryFile()  # noqa: SIM115 - closed when it has ended
+        command = [sys.executable, "-m", "inhouse", "worker", "--once", "--workspace", str(workspace.paths.root)]
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=self._said, start_new_session=True
+        )
+
+    def is_over(self, workspace: Workspace) -> bool:
+        """Whether another one may be started; it is told why this one failed, where it did."""
+        if self._process.poll() is None:
+            return False
+        if not self._told:
+            self._told = True
+            if self._process.returncode > 0 and _is_needed(workspace):
+                _tell_why(workspace, self._process.returncode, last_line(self._said))
+            self._said.close()
+        return time.monotonic() - self._at >= AGAIN_SECONDS
+
+
+def _tell_why(workspace: Workspace, status: int, line: str) -> None:
+    """Tell the log, and the jobs that wait."""
+    told = f"The worker ended with status {status}, and is started again: {line}"
+    _log.warning("%s", told)
+    for kind in HANDLERS:
+        for job in jobs.newest(workspace, kind, matches=lambda job: job.is_open).rows:
+            jobs.tell(workspace, job.id, told, level="warn", once=True)
 
 
 def _is_needed(workspace: Workspace) -> bool:
@@ -54,10 +88,3 @@ def _is_needed(workspace: Workspace) -> bool:
             return True
     except Busy:
         return False
-
-
-def _start(workspace: Workspace) -> subprocess.Popen[bytes]:
-    """In a session of its own, which the end of this process does not end. What it says stands in the jobs' events."""
-    command = [sys.executable, "-m", "inhouse", "worker", "--once", "--workspace", str(workspace.paths.root)]
-    nothing = subprocess.DEVNULL
-    return subprocess.Popen(command, stdin=nothing, stdout=nothing, stderr=nothing, start_new_session=True)

@@ -90,11 +90,13 @@ class _Child:
         self.process.stdin.close()
         self.said.close()
 
-    def last_line(self) -> str:
-        """The last thing that it wrote."""
-        self.said.seek(0)
-        lines = self.said.read().decode("utf-8", "replace").split("\n")
-        return next((line.strip() for line in reversed(lines) if line.strip()), "it said nothing")
+
+def last_line(said: IO[bytes]) -> str:
+    """The last thing that a process wrote: a line, and of an error of ours the remedy behind it."""
+    said.seek(0)
+    lines = [line.strip() for line in said.read().decode("utf-8", "replace").split("\n") if line.strip()]
+    begin = -2 if lines and lines[-1].startswith("-> ") else -1
+    return " ".join(lines[begin:]) or "it said nothing"
 
 
 class _Worker:
@@ -143,26 +145,32 @@ class _Worker:
         ended = child.process.poll() is not None
         job = jobs.find(self._workspace, child.job.id)
         if not job.is_open or job.lease_owner != self._owner:  # it is done, or it was cancelled, or another has it
-            self._drop(child, job)
+            self._drop(child)
         elif ended:
             self._broke_off(child, job)
         elif job.wish == "pause":
-            self._drop(child, job)
-            jobs.release(self._workspace, job.id, self._owner)
+            self._drop(child)
         elif time.monotonic() - child.beaten >= BEAT_SECONDS:
             jobs.beat(self._workspace, job.id, self._owner)
             child.beaten = time.monotonic()
 
-    def _drop(self, child: _Child, job: Job) -> None:
+    def _drop(self, child: _Child) -> None:
         child.kill()
-        del self._children[job.id]
+        del self._children[child.job.id]
+        jobs.release(self._workspace, child.job.id, self._owner)
+        job = self._tidied(child.job.id)
+        self._reporter.say(f"{job.id}: {'paused' if job.wish == 'pause' else job.status}")
+
+    def _tidied(self, name: str) -> Job:
+        """A job as it is now that nothing is written any more: it may have been cancelled a moment ago."""
+        job = jobs.find(self._workspace, name)
         if job.status == "cancelled":
             tidy(self._workspace, job)
-        self._reporter.say(f"{job.id}: {'paused' if job.wish == 'pause' else job.status}")
+        return job
 
     def _broke_off(self, child: _Child, job: Job) -> None:
         """Its process ended, and the job did not: it is begun again, and fails when that goes on."""
-        attempts, line = job.attempts + 1, child.last_line()
+        attempts, line = job.attempts + 1, last_line(child.said)
         child.kill()
         del self._children[job.id]
         self._reporter.warn(f"{job.id}: broke off (status {child.process.returncode}): {line}")
@@ -170,11 +178,13 @@ class _Worker:
             jobs.tell(self._workspace, job.id, "The job was interrupted and goes on from where it was", level="warn")
             again = database.from_now(AGAIN_SECONDS * attempts)
             jobs.release(self._workspace, job.id, self._owner, attempts=attempts, not_before=again)
+            self._tidied(job.id)
             return
         message = f"The job broke off {attempts} times; the last time it said: {line}"
         error = {"code": "server_error", "message": message, "param": None}
         jobs.tell(self._workspace, job.id, message, level="error")
         jobs.finish(self._workspace, job.id, "failed", owner=self._owner, attempts=attempts, error=error)
+        self._tidied(job.id)
 
 
 def tidy(workspace: Workspace, job: Job) -> None:
