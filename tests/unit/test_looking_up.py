@@ -13,7 +13,7 @@ from fields import bare_field
 
 from inhouse.core import Example, Prediction, Provenance, Task, Trimming, render_input
 from inhouse.core.documents import Passage
-from inhouse.deploy.served import ServedPrompt
+from inhouse.deploy.served_prompt import ServedPrompt
 from inhouse.engine.answers import answer_form
 from inhouse.engine.prompt_file import frame_of
 from inhouse.engine.prompts import outline_of_schema, prompted_messages
