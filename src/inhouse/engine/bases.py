@@ -22,7 +22,7 @@ import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from functools import cache, partial
+from functools import cache, lru_cache, partial
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -305,8 +305,9 @@ def pulled_bases(settings: Settings) -> list[Base]:
 def bases_here(settings: Settings, kind: str) -> list[Base]:
     """Every model of a kind on this machine, in the order of their names; of several of one the one converted last."""
     found = {}
-    for file in sorted(settings.models_dir.expanduser().glob(f"*/{_DONE}"), key=lambda file: file.stat().st_mtime):
-        base = _base_in(file.parent)
+    markers = settings.models_dir.expanduser().glob(f"*/{_DONE}")
+    for converted, folder in sorted((marker.stat().st_mtime_ns, marker.parent) for marker in markers):
+        base = _base_in(folder, converted)
         if base.spec.kind == kind:
             found[base.spec.name] = base
     return [found[name] for name in sorted(found)]
@@ -323,8 +324,9 @@ def converted_at(folder: Path) -> float:
     return (folder / _DONE).stat().st_mtime
 
 
-def _base_in(folder: Path) -> Base:
-    """The base that a folder holds."""
+@lru_cache(maxsize=256)
+def _base_in(folder: Path, _converted: int) -> Base:
+    """The base that a folder holds, read again where it was converted anew: a server asks for it at each request."""
     facts = _facts(folder)
     name, sha256 = str(facts["name"]), str(facts["sha256"])
     known = catalogue().get(name)
