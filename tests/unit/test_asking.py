@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import time
+from dataclasses import replace
 from functools import partial
 from types import SimpleNamespace
 
@@ -11,11 +13,17 @@ import pytest
 from fields import bare_field
 
 from inhouse.core import Example, Prediction, Provenance, Task
+from inhouse.engine.answers import answer_form, text_prediction
+from inhouse.engine.remote_engine import RemoteAnswer
 from inhouse.errors import ModelUnavailable, UsageError
 from inhouse.evaluate.contenders import asking
 from inhouse.evaluate.contenders.asking import TimeBudget, ask_all, require_contenders, seconds_for
 from inhouse.evaluate.contenders.recall import ask_once
 from inhouse.evaluate.contenders.registry import NEEDED, PAID, QUICK, WRITING, Contender
+from inhouse.evaluate.contenders.remote import remote
+from inhouse.pipeline.evaluating.answers import keep_answers
+from inhouse.scoring import summarise
+from inhouse.store import Workspace, predictions
 
 
 def rows(count: int) -> list[Example]:
@@ -162,6 +170,118 @@ def test_a_sample_lends_the_models_and_frees_none():
     assert (few.validation, len(few.test)) == ([], 2)
     given.close()
     assert closed == [1]
+
+
+# ---------------------------------------------------------------------- remote models
+
+
+class Vendor:
+    """A remote model that knows every answer, and is down after some requests; it remembers what it was asked."""
+
+    def __init__(self, until: int = 10**6, text: str = "") -> None:
+        self.until, self.text, self.note = until, text, ""
+        self.asked: list[str] = []
+
+    def __call__(self, name):
+        return self
+
+    def answer(self, messages, *, max_new_tokens, json_schema, progress):
+        found = []
+        for one in messages:
+            number = re.search(r"order (\d+)", one[-1]["content"])[1]
+            if down := len(self.asked) >= self.until:
+                found.append(RemoteAnswer(error="429 slow down", lost=True))
+                continue
+            self.asked.append(number)
+            found.append(RemoteAnswer(self.text or "ab"[int(number) % 2], 7, 1, finished=not self.text))
+        assert down or len(found) == len(messages)
+        return found
+
+    def close(self):
+        pass
+
+
+def with_remote(monkeypatch, vendor, tests=900, **changes):
+    """A field whose remote model is the vendor, and nobody else but the floor."""
+    one = Contender("remote:x", partial(remote, name="x"), remote=True, turn=PAID)
+    floor = Contender("majority", Lazy(0.0), turn=NEEDED)
+    monkeypatch.setattr(asking, "contenders_of", lambda task: [one, floor])
+    task = Task.model_validate({"name": "t", "kind": "classify", "labels": ["a", "b"]})
+    form = answer_form("classify", labels=["a", "b"])
+    given = bare_field(task, [], rows(20), rows(20 + tests)[20:], form=form, make_remote=vendor, **changes)
+    return replace(given, template=SimpleNamespace(prompt_ids=lambda m: [1], text_ids=lambda t: [1]), context=4000)
+
+
+REMOTE = {"identities": {"remote:x": "https://x m"}}
+
+
+def test_a_remote_model_that_breaks_off_is_left_out_and_what_it_answered_is_not_asked_again(monkeypatch):
+    vendor = Vendor(until=150)
+    given = with_remote(monkeypatch, vendor, **REMOTE)
+    assert [a.name for a in ask_all(given)] == ["majority"]
+    (left,) = given.left_out
+    assert "170 of 320 requests got no answer (429 slow down)" in left.reason
+    assert any(note.startswith("remote:x was not compared: 170 of 320") for note in given.notes)
+    came = given.unfinished["remote:x"]
+    assert sum(p.asked for p in (*came.validation, *came.test)) == 150
+    assert sum(bool(key) for key in came.asked.keys) == 150
+    assert len(came.asked.keys) == len(given.questions)
+    vendor.until = 10**6
+    again = with_remote(monkeypatch, vendor, **REMOTE, known=given.known)
+    (found, _) = ask_all(again)
+    assert len(vendor.asked) == len(set(vendor.asked)) == 920, "it is ahead, so all are asked, and each once"
+    assert all(p.target == e.target for p, e in zip(found.test, again.test, strict=True))
+
+
+def test_what_a_remote_model_answered_that_is_left_out_is_kept_with_the_others(monkeypatch, tmp_path):
+    given = with_remote(monkeypatch, Vendor(until=150), **REMOTE)
+    answers = ask_all(given)
+    workspace = Workspace(tmp_path)
+    workspace.create()
+    version = SimpleNamespace(task="t", name="t@1", contender="fine-tuned")
+    parts = {"validation": given.validation, "test": given.test}
+    dataset = SimpleNamespace(of=parts.__getitem__, fingerprint="f")
+    keep_answers(workspace, version, [version], dataset, answers, given)
+    assert predictions.known(workspace, "t") == given.known
+    assert len(given.known) == 150
+    workspace.close()
+
+
+def test_a_few_answers_that_never_came_count_for_nothing(monkeypatch):
+    given = with_remote(monkeypatch, Vendor(until=310), tests=300, **REMOTE)
+    (found, _) = ask_all(given)
+    lost = [p for p in found.test if not p.asked]
+    assert len(lost) == 10
+    assert not found.sampled, "it was asked all"
+    assert summarise(given.judging(given.test, found.test), [e.target for e in given.test], "accuracy").value == 1.0
+    assert any("10 of 320 requests got no answer" in note and "count for nothing" in note for note in given.notes)
+    assert given.left_out == []
+
+
+def test_where_the_rest_of_the_test_gets_no_answer_the_sample_stands(monkeypatch):
+    given = with_remote(monkeypatch, Vendor(until=400), **REMOTE)
+    (found, _) = ask_all(given)
+    assert found.tested == asking.SAMPLED
+    assert given.left_out == []
+    assert any(note.startswith("remote:x was asked 300 test examples: 520 of 920 requests") for note in given.notes)
+    assert len(given.unfinished["remote:x"].asked.keys) == 920
+
+
+def test_a_remote_answer_that_was_cut_is_judged_as_a_local_one_is(monkeypatch):
+    given = with_remote(monkeypatch, Vendor(text="Dear"), tests=30, **REMOTE)
+    for form, target in ((given.form, None), (answer_form("generate", answer_tokens=5), "Dear")):
+        (found, _) = ask_all(replace(given, form=form))
+        local = text_prediction("Dear", form, prompt_tokens=7, answer_tokens=1, finished=False)
+        assert {p.model_dump_json() for p in found.test} == {local.model_dump_json()}
+        assert local.target == target
+
+
+def test_a_remote_answer_that_is_none_of_the_labels_is_paid_for_once(monkeypatch):
+    vendor = Vendor(text="neither")
+    given = with_remote(monkeypatch, vendor, tests=30, **REMOTE)
+    assert {p.target for p in ask_all(given)[0].test} == {None}
+    ask_all(with_remote(monkeypatch, vendor, tests=30, **REMOTE, known=given.known))
+    assert len(vendor.asked) == 50
 
 
 # ---------------------------------------------------------------------- a sample of a large test

@@ -53,16 +53,49 @@ def test_every_change_changes_and_is_the_same_again():
     [
         ("1,234.50", "1.234,50"),
         ("0.75 kg", "0,75 kg"),
-        ("1,234", "1.234"),
+        ("1,234 or 0.75", None),  # 1,234 can be read in two ways
+        ("1,234", None),
+        ("1.234", None),
+        ("1,234,567", "1.234.567"),
+        ("1.234,50", "1,234.50"),
+        ("19,00 EUR", "19.00 EUR"),
+        ("2 x 0,75 = 1,50", "2 x 0.75 = 1.50"),
+        ("1.234.567", "1,234,567"),
+        ("0.75 and 0,75", None),  # in which way this is written cannot be told
+        ("19,00 on 12.03.2026", "19.00 on 12.03.2026"),
+        ("192.168.100.200", None),
         ("on 12.03.2026", None),
         ("v1.2.3", None),
-        ("a 12,5 b", None),  # written so already
+        ("a 12,5 b", "a 12.5 b"),
         ("10.0.0.1", None),
     ],
 )
 def test_numbers_as_other_countries_write_them(written, elsewhere):
     found = changed({"text": written}, CHANGES["numbers"], "a")
     assert (found and found["text"]) == elsewhere
+
+
+def test_what_belongs_in_an_answer_is_not_misspelt_or_said_otherwise():
+    inputs = {"text": "Please send Margarete Lindner twelve lamps, it's urgent and I'm waiting"}
+    answer = '{"name":"Margarete Lindner","note":"it\'s urgent"}'
+    for seed in "abcdefghij":
+        found = changed(inputs, CHANGES["typos"], seed, answer)["text"]
+        assert "Margarete Lindner" in found
+        assert found != inputs["text"]
+    assert changed(inputs, CHANGES["paraphrase"], "a", answer) is None
+    assert "it is urgent and I am" in changed(inputs, CHANGES["paraphrase"], "a", '{"name":"Lindner"}')["text"]
+    assert changed({"text": "Lindner"}, CHANGES["typos"], "a", answer) is None
+
+
+@pytest.mark.parametrize("task", [EXTRACT, CLASSIFY])
+def test_what_an_object_copies_from_its_input_bounds_the_changes_and_a_label_does_not(task):
+    target = '{"total":"margarete"}' if task is EXTRACT else "margarete"
+    rows = [example(i, target, f"Bill {i} of Margarete with total {i}") for i in range(30)]
+    questions = beyond._questions(bare_field(task, rows, [], rows), 30, learned=False)
+    texts = [q.example.inputs["text"] for q in questions if q.change == "typos"]
+    assert len(texts) == 30
+    assert all("Margarete" in text for text in texts) is (task is EXTRACT)
+    assert not all("total" in text for text in texts), "a field's name is no value"
 
 
 @given(st.text(), st.text())

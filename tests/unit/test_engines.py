@@ -35,7 +35,7 @@ from inhouse.engine.choice import (
 from inhouse.engine.gguf_fields import read_fields
 from inhouse.engine.protocol import Grammar
 from inhouse.engine.quiet import settle_transformers
-from inhouse.engine.remote_engine import RemoteAnswer, RemoteEngine, open_remote
+from inhouse.engine.remote_engine import AT_ONCE, PATIENCE, RemoteAnswer, RemoteEngine, open_remote
 from inhouse.engine.xllamacpp_engine import XLlamaCppEngine
 from inhouse.errors import ConfigError, EngineFault, InputError, ModelUnavailable, OutboundForbidden
 from inhouse.store import Settings, load_settings
@@ -588,7 +588,8 @@ def test_a_request_that_fails_keeps_its_place(llama_server):
         answers = engine.answer([HELLO, long, HELLO], max_new_tokens=3)
         assert "exceeds the available context size" in answers[1].error
         assert answers[1].text == ""
-        assert all("cut off" in a.error and a.answer_tokens == 3 for a in (answers[0], answers[2]))
+        assert not answers[1].lost, "it was read and refused, and would be again"
+        assert all(a.error is None and not a.finished and a.answer_tokens == 3 for a in (answers[0], answers[2]))
         first_too = engine.answer([long, HELLO], max_new_tokens=3)
         assert "context size" in first_too[0].error
 
@@ -673,7 +674,27 @@ def test_a_fault_that_passes_is_tried_again_and_one_that_stays_is_told():
         answers = engine.answer([HELLO, [{"role": "user", "content": "stays"}]], max_new_tokens=5)
     assert answers[0] == RemoteAnswer("card", 7, 3)
     assert "busy" in answers[1].error
+    assert answers[1].lost
     assert len(tries) == 2 + 3
+
+
+@pytest.mark.parametrize("status", [401, 404, 429, 500, 503, 200])
+def test_an_endpoint_that_breaks_off_loses_its_answers_and_is_soon_left_alone(status):
+    tries = []
+
+    def reply(_):
+        tries.append(1)
+        broken = {"error": {"message": "out of order"}}  # some vendors say so with status 200
+        return (200, said("card")) if len(tries) <= 5 else (status, broken)
+
+    with endpoint(reply) as (url, _), remote(url) as engine:
+        answers = engine.answer([HELLO] * 60, max_new_tokens=5)
+        assert [a.lost for a in answers] == [a.text != "card" for a in answers]
+        assert sum(a.lost for a in answers) == 55
+        assert len(tries) < 5 + 2 * (PATIENCE + AT_ONCE)
+        assert "not sent" in answers[-1].error
+        tries.clear()
+        assert not engine.answer([HELLO] * 2, max_new_tokens=5)[1].lost, "the next time it is asked again"
 
 
 def test_offline_asks_this_machine_only():

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from inhouse.core import Prediction, Silent
 from inhouse.deploy import Dispatcher, compare, known_part
 from inhouse.engine.protocol import Along, Generation
 from inhouse.errors import ParityFailed, Refused
+from inhouse.pipeline.release import _doubt
 from inhouse.store import Workspace, predictions, records, registry, releases
 
 WHY = {"force": True, "reason": "for the test"}
@@ -45,6 +47,34 @@ def workspace(copy_of_trained):
     opened = Workspace(copy_of_trained)
     yield opened
     opened.close()
+
+
+@pytest.mark.parametrize(
+    ("decision", "contender", "also", "supported"),
+    [
+        ("adopt", "fine-tuned+retrieval", ["fine-tuned+retrieval"], True),
+        ("not_needed", "fine-tuned+retrieval", ["fine-tuned+retrieval"], True),
+        ("adopt", "fine-tuned+retrieval", [], False),
+        ("adopt", "few-shot", ["fine-tuned+retrieval"], False),
+        ("not_needed", "tfidf-linear", [], True),
+    ],
+)
+def test_what_is_made_of_a_version_is_promoted_where_the_verdict_names_it(
+    monkeypatch, decision, contender, also, supported
+):
+    monkeypatch.setattr(registry, "alias_number", lambda *_: None)
+    verdict = {"decision": decision, "winner": "tfidf-linear", "reason": "so.", "also": also}
+    version = SimpleNamespace(
+        name="t@2",
+        task="t",
+        number=2,
+        contender=contender,
+        lineage={"compared_with": "t@1"},
+        evaluation={"verdict": verdict, "model_version": "t@2", "against_champion": None},
+    )
+    assert (_doubt(None, version) == "") is supported
+    del verdict["also"]  # an evaluation of before
+    assert bool(_doubt(None, version)) is (contender != "tfidf-linear")
 
 
 def evidence(workspace, version=1):

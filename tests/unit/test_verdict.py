@@ -50,9 +50,45 @@ def test_what_would_not_be_served_is_compared_but_decides_nothing() -> None:
     case = {"expected_test": EXPECTED, "expected_validation": VALIDATION, "metrics": MetricsSection()}
     found, comparisons = decide([answers("fine-tuned", first(180)), shown, *others], **case)
     assert (found.decision, found.winner) == ("adopt", "fine-tuned")
-    assert {c.ours for c in comparisons} == {"fine-tuned"}
-    alone, _ = decide([shown, *others], **case)
+    assert [(c.ours, c.theirs) for c in comparisons] == [
+        ("fine-tuned", "prompted"),
+        ("fine-tuned", "majority"),
+        ("fine-tuned+retrieval", "prompted"),
+        ("fine-tuned+retrieval", "fine-tuned"),
+    ]
+    ahead = comparisons[3]
+    assert (ahead.gain, ahead.low > 0) == (pytest.approx(15 / N), True)
+    without = decide([answers("fine-tuned", first(180)), *others], **case)[1]
+    assert comparisons[1].p_value > without[1].p_value, "Holm counts them all"
+    assert comparisons[0].p_value == pytest.approx(2 * without[0].p_value)
+    alone, comparisons = decide([shown, *others], **case)
     assert alone.winner == "fine-tuned+retrieval"
+    assert {c.ours for c in comparisons} == {"fine-tuned+retrieval"}
+
+
+@pytest.mark.parametrize(
+    ("right", "prompted", "settings", "also"),
+    [
+        (195, 100, {}, True),
+        (183, 100, {}, False),  # better than the alternative, not shown to be better than the fine-tuned one
+        (195, 190, {}, False),  # the alternative is not beaten
+        (195, 100, {"minimum": 0.9}, False),
+        (195, 100, {"minimum": 0.8}, True),  # the fine-tuned one does not reach it
+        (195, 100, {"min_gain": 0.6}, False),
+        (195, 100, {"leaked": 1}, False),
+    ],
+)
+def test_one_that_is_made_of_a_version_may_be_promoted_where_it_is_better_than_all(right, prompted, settings, also):
+    shown = replace(answers("fine-tuned+retrieval", first(right)), version=False)
+    found = judge(answers("fine-tuned", first(180)), shown, answers("prompted", first(prompted)), **settings)
+    assert found.also == (("fine-tuned+retrieval",) if also else ())
+    assert ("Better still beyond chance is the fine-tuned model shown similar examples" in found.reason) is also
+
+
+def test_one_that_is_made_of_a_version_is_compared_with_every_version():
+    shown = replace(answers("fine-tuned+retrieval", first(195)), version=False)
+    both = [answers("fine-tuned", first(180)), answers("fine-tuned-encoder", first(194))]
+    assert judge(*both, shown, answers("prompted", first(100))).also == ()
 
 
 def first(count: int, skip: int = 0) -> np.ndarray:

@@ -105,6 +105,8 @@ class Verdict(Frozen):
         gain: of the fine-tuned side over the alternative, whichever is the `winner`, with its 95 % interval.
         more_examples: how many more examples would settle it, as far as that is known, and `more_of` which; of neither
             where the alternative was not asked the whole test yet.
+        also: fine-tuned contenders that are no version as they are, of which `adopt` holds too, and which are better
+            beyond chance than all that are.
     """
 
     decision: Decision
@@ -117,6 +119,7 @@ class Verdict(Frozen):
     reason: str
     more_examples: int | None = None
     more_of: MoreOf | None = None
+    also: tuple[str, ...] = ()
 
 
 class Comparison(Frozen):

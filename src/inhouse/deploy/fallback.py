@@ -205,7 +205,11 @@ class Fallbacks:
         if given.error is not None:
             raise EngineFault(given.error)
         found = text_prediction(
-            unfenced(given.text), form, prompt_tokens=given.prompt_tokens, answer_tokens=given.answer_tokens
+            unfenced(given.text),
+            form,
+            prompt_tokens=given.prompt_tokens,
+            answer_tokens=given.answer_tokens,
+            finished=given.finished,
         )
         return Answered(found, needs_review=False)
 

@@ -26,6 +26,10 @@ TIMEOUT_SECONDS = 120.0
 # Tries again by the client itself, waiting longer each time: at connection faults, 408, 409, 429 and 5xx.
 RETRIES = 3
 _BAD_REQUEST = (400, 422)
+# Of one request: it was read and will not be answered, however often it is sent.
+_REFUSED = (*_BAD_REQUEST, 413)
+# So many requests in a row without an answer, each with its retries, and the endpoint is down: the rest are not sent.
+PATIENCE = 12
 _FENCED = re.compile(r"```(?:json)?\s*(\{.*\})\s*```", re.DOTALL)
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -35,12 +39,19 @@ Wishes = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class RemoteAnswer:
-    """One answer, or why there is none."""
+    """One answer, or why there is none.
+
+    Attributes:
+        finished: the answer was not cut off at its greatest length.
+        lost: it never came: the endpoint failed or was not reached, so nothing is known of what the model would say.
+    """
 
     text: str = ""
     prompt_tokens: int = 0
     answer_tokens: int = 0
     error: str | None = None
+    finished: bool = True
+    lost: bool = False
 
 
 def open_remote(name: str, settings: Settings) -> RemoteEngine:
@@ -141,6 +152,7 @@ class RemoteEngine:
         self._key = api_key
         self._lock = threading.Lock()
         self._refused: tuple[str, ...] = ()
+        self._in_vain = 0
         self.note = ""
 
     def answer(
@@ -153,13 +165,15 @@ class RemoteEngine:
     ) -> list[RemoteAnswer]:
         """One answer per conversation, in order; a request that fails keeps its place, with an error.
 
-        The first request goes alone: what is wrong with it is wrong with all.
+        The first request goes alone: what is wrong with it is wrong with all. Where the endpoint stops answering, the
+        rest are not sent, and count as lost.
 
         Raises:
             ModelUnavailable: the endpoint cannot be reached, refuses the key, or has no such model.
         """
         wishes = _wishes(max_new_tokens, json_schema)
         answers: list[RemoteAnswer] = []
+        self._in_vain = 0
         if conversations:
             answers.append(self._first(conversations[0], wishes))
             if progress is not None:
@@ -194,13 +208,23 @@ class RemoteEngine:
                 f"{who} cannot be reached: {self._told(error)}", "check `base_url` in inhouse.toml, and that it runs"
             ) from None
         except self._openai.OpenAIError as error:
-            return RemoteAnswer(error=self._told(error))
+            return self._failed(error)
 
     def _other(self, conversation: Conversation, wishes: Wishes) -> RemoteAnswer:
+        with self._lock:
+            in_vain = self._in_vain
+        if in_vain >= PATIENCE:
+            return RemoteAnswer(error=f"not sent, as {PATIENCE} requests in a row got no answer", lost=True)
         try:
-            return self._ask(conversation, wishes)
+            answer = self._ask(conversation, wishes)
         except self._openai.OpenAIError as error:
-            return RemoteAnswer(error=self._told(error))
+            answer = self._failed(error)
+        with self._lock:
+            self._in_vain = self._in_vain + 1 if answer.lost else 0
+        return answer
+
+    def _failed(self, error: openai.OpenAIError) -> RemoteAnswer:
+        return RemoteAnswer(error=self._told(error), lost=getattr(error, "status_code", None) not in _REFUSED)
 
     def _ask(self, conversation: Conversation, wishes: Wishes) -> RemoteAnswer:
         """Ask with all wishes that the endpoint has not refused yet; drop one more each time that it refuses some.
@@ -226,18 +250,15 @@ class RemoteEngine:
         reply = create(model=self._model, messages=[dict(message) for message in conversation], **wishes)
         choices = getattr(reply, "choices", None)
         if not choices:
-            return RemoteAnswer(error=f"{self._host} answered without a choice")
+            return RemoteAnswer(error=f"{self._host} answered without a choice", lost=True)
         message, usage = choices[0].message, reply.usage
-        error = None
-        if refusal := getattr(message, "refusal", None):
-            error = f"the model refused to answer: {refusal[:200]}"
-        elif choices[0].finish_reason == "length":
-            error = "the answer was cut off at its greatest length"
+        refusal = getattr(message, "refusal", None)
         return RemoteAnswer(
             text=message.content or "",
             prompt_tokens=usage.prompt_tokens if usage is not None else 0,
             answer_tokens=usage.completion_tokens if usage is not None else 0,
-            error=error,
+            error=f"the model refused to answer: {refusal[:200]}" if refusal else None,
+            finished=choices[0].finish_reason != "length",
         )
 
     def _remember(self, refused: tuple[str, ...], wishes: Wishes) -> None:

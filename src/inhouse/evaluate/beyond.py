@@ -23,7 +23,7 @@ from inhouse.core import (
     canonical_hash,
     folded,
 )
-from inhouse.core.json_schema import parse_object
+from inhouse.core.json_schema import parse_object, scalar_values
 from inhouse.errors import NoMetric
 from inhouse.evaluate.changes import AGAIN, CHANGES, changed
 from inhouse.evaluate.contenders import Answers, Asked, Field, contenders_of
@@ -184,8 +184,13 @@ def _questions(given: Field, rows: int, *, learned: bool) -> list[_Question]:
     labels = sorted({e.target for e in given.train}) if given.task.kind == "classify" else []
     for place in by_chance(given.test, rows):
         example = given.test[place]
+        values = scalar_values(parse_object(example.target) or {}) if given.task.kind == "extract" else ()
+        answer = "\n".join(str(value) for _, value in values)
         for one in CHANGES.values():
-            if given.task.kind in one.kinds and (inputs := changed(example.inputs, one, example.id)) is not None:
+            if (
+                given.task.kind in one.kinds
+                and (inputs := changed(example.inputs, one, example.id, answer)) is not None
+            ):
                 question = _Question("change", one.name, place, replace(example, inputs=inputs, id=""))
                 questions += [question] * (TIMES if one.name == AGAIN else 1)
         if not given.task.input.chat:

@@ -171,7 +171,9 @@ def _doubt(workspace: Workspace, version: ModelVersion) -> str:
         return f"the verdict is for {evaluation['model_version']}, which is better on the validation examples"
     supported = verdict["decision"] == "adopt"
     if "compared_with" in version.lineage:
-        supported = verdict["decision"] == "not_needed" and verdict["winner"] == version.contender
+        supported = (
+            verdict["decision"] == "not_needed" and verdict["winner"] == version.contender
+        ) or version.contender in verdict.get("also", ())
     if not supported:
         return f"the verdict is {verdict['decision']}: {verdict['reason']}"
     rival = evaluation["against_champion"]

@@ -8,8 +8,6 @@ from dataclasses import replace
 from functools import partial
 from math import ceil
 
-import numpy as np
-
 from inhouse.core import LeftOut, Prediction, Task, by_chance, spread
 from inhouse.errors import ModelUnavailable, UsageError
 from inhouse.evaluate.contenders.registry import (
@@ -24,7 +22,7 @@ from inhouse.evaluate.contenders.registry import (
     NotCompared,
 )
 from inhouse.evaluate.contenders.remote import remote
-from inhouse.scoring import f1_value
+from inhouse.evaluate.verdict.evidence import ContenderAnswers, on_validation
 
 # Questions that show what an answer takes, and training examples that show what learning takes.
 PROBED = 8
@@ -34,6 +32,8 @@ LEARNED = 300
 # The best way of prompting the base is asked more: that a few hundred examples beat it is what is to be shown.
 SAMPLED, SAMPLED_OF_BEST_PROMPT = 300, 1000
 UNASKED = Prediction(target=None, asked=False)
+# Of the answers of a remote model more than this share never came: what is left is no fair draw of the questions.
+MOST_LOST = 0.05
 
 
 class TimeBudget:
@@ -96,8 +96,13 @@ def ask_all(
             skipped.append(reason)
             continue
         asked = _field_of(given, one, names)
-        if (found := _answers_of(asked, one)) is not None:
-            answers[one.name] = _over_test(given, asked, found)
+        found = _answers_of(given, asked, one)
+        if isinstance(found, LeftOut):
+            given.left_out.append(found)
+            if one.remote:
+                given.notes.append(f"{one.name} was not compared: {found.reason}")
+        else:
+            answers[one.name] = found
         notes[one.name] = asked.notes if asked is not given else []
         if one.fine_tuned:
             given.release("tuned")
@@ -125,11 +130,17 @@ def _sample_of(given: Field, count: int) -> Field:
 
 
 def _over_test(given: Field, asked: Field, found: Answers) -> Answers:
-    """Answers to a sample, each at its place in the test."""
+    """Answers to a sample, each at its place in the test, with how it was come by."""
     if asked is given:
         return found
-    known = {e.id: p for e, p in zip(asked.test, found.test, strict=True)}
-    return replace(found, test=[known.get(e.id, UNASKED) for e in given.test])
+    places = {e.id: i for i, e in enumerate(asked.test)}
+    own = [places.get(e.id) for e in given.test]
+    how, edge = found.asked, len(given.validation)
+    if how is not None:
+        keys = [*how.keys[:edge], *("" if i is None else how.keys[edge + i] for i in own)]
+        seconds = [*how.seconds[:edge], *(0.0 if i is None else how.seconds[edge + i] for i in own)]
+        how = replace(how, keys=keys, seconds=seconds)
+    return replace(found, test=[UNASKED if i is None else found.test[i] for i in own], asked=how)
 
 
 def _ask_more(
@@ -171,19 +182,20 @@ def _ask_more(
         if asked is None:
             continue
         given.reporter.say(f"{name} is ahead on validation: it is asked {len(asked.test):,} test examples")
-        if (found := _answers_of(asked, there[name])) is not None:
-            answers[name] = _over_test(given, asked, found)
+        found = _answers_of(given, asked, there[name])
+        if isinstance(found, LeftOut):  # the answers to the sample stand
+            given.notes.append(f"{name} was asked {before.tested:,} test examples: {found.reason}")
+        else:
+            answers[name] = found
             notes[name] = asked.notes if asked is not given else []
 
 
 def _on_validation(given: Field, one: Answers) -> float:
     """What the verdict chooses by."""
-    expected = [e.target for e in given.validation]
-    if given.task.metrics.primary == "macro_f1":
-        return f1_value([p.target for p in one.validation], expected)
-    scores = given.judging(given.validation, one.validation).scores[given.task.metrics.primary]
-    known = scores[~np.isnan(scores)]
-    return float(known.mean()) if len(known) else 0.0
+    primary = given.task.metrics.primary
+    judged = given.judging(given.validation, one.validation)
+    told = ContenderAnswers(one.name, one.fine_tuned, list(judged.answers), [], judged.scores.get(primary))
+    return on_validation(told, [e.target for e in given.validation], by_f1=primary == "macro_f1")
 
 
 def _is_other(given: Field, one: Contender) -> bool:
@@ -246,22 +258,32 @@ def _timed(few: Field, one: Contender) -> float:
     return time.perf_counter() - begun
 
 
-def _answers_of(given: Field, one: Contender) -> Answers | None:
-    """A contender's answers; None of one that takes no part, and of a remote one that failed."""
+def _answers_of(whole: Field, given: Field, one: Contender) -> Answers | LeftOut:
+    """A contender's answers over the whole field, as far as `given` asks; why there are none of one that takes no
+    part, and of a remote one that failed, or whose answers came too seldom: those that came are put by."""
     ready, begun = given.fits.get(one.name, 0.0), time.perf_counter()
     try:
         found = one.ask(given)
     except NotCompared as error:
-        given.left_out.append(LeftOut(contender=one.name, reason=str(error)))
-        return None
+        return LeftOut(contender=one.name, reason=str(error))
     except ModelUnavailable as error:
         if not one.remote:
             raise
-        given.notes.append(f"{one.name} was not compared: {error.what}")
-        return None
+        return LeftOut(contender=one.name, reason=error.what)
     seconds = time.perf_counter() - begun - (given.fits.get(one.name, 0.0) - ready)
     asked = given.asked.get(one.name)
     if asked:  # the speed is that of answering, whenever that was
         seconds += asked.seconds_before
     edge = len(given.validation)
-    return Answers(one.name, one.fine_tuned, found[:edge], found[edge:], seconds, asked)
+    answers = _over_test(whole, given, Answers(one.name, one.fine_tuned, found[:edge], found[edge:], seconds, asked))
+    lost = [p.error for p in found if not p.asked]
+    if not lost:
+        return answers
+    told = f"{len(lost):,} of {len(found):,} requests got no answer ({lost[0]})"
+    if len(lost) > MOST_LOST * len(found) or not all(
+        any(p.asked for p in part) for part in (found[:edge], found[edge:]) if part
+    ):
+        whole.unfinished[one.name] = answers
+        return LeftOut(contender=one.name, reason=f"{told}; what came is kept, and the next evaluation asks the rest")
+    given.notes.append(f"{one.name}: {told}; they count for nothing, and the next evaluation asks them again")
+    return answers

@@ -15,7 +15,7 @@ def ask_once(
 ) -> dict[int, Prediction]:
     """One answer per prompt: the kept one, where the same model had the same prompt before.
 
-    A remote model's failure may pass, so it is not kept.
+    What was not answered is not kept, as that may pass; of a remote model all that was paid for is.
 
     Args:
         name: the contender's.
@@ -32,7 +32,7 @@ def ask_once(
     answering = time.perf_counter() - begun - (given.fits.get(name, 0.0) - ready)
     seconds = {i: kept[i][1] if i in kept else answering / len(fresh) for i in prompts}
     for i, answer in found.items():
-        if i in keys and (answer.error is None or not which.startswith("remote:")):
+        if i in keys and (answer.error is None or not which.startswith("remote:") or answer.prompt_tokens):
             given.known[keys[i]] = (answer.model_dump_json(), seconds[i])
             given.fresh.add(keys[i])
     given.asked[name] = Asked(

@@ -89,6 +89,8 @@ class Field:
         read_documents: the passages of the task's documents; none where it has none.
         tried: the forms of prompt that a contender chose among, the chosen one first, by its name.
         left_out: the contenders that were not asked, and why.
+        unfinished: the answers that came of remote models that answered too little to be compared, by the contender's
+            name.
         embedded: the sentence embeddings that were made already.
         costs: tokens of solved examples in a prompt, by their ids, as far as they were counted.
         fresh: keys of the answers that were given since the field was made.
@@ -124,6 +126,7 @@ class Field:
     read_documents: Callable[[], Sequence[Passage]] = tuple
     tried: dict[str, list[Tried]] = field(default_factory=dict)
     left_out: list[LeftOut] = field(default_factory=list)
+    unfinished: dict[str, Answers] = field(default_factory=dict)
     embedded: Vectors | None = None
     costs: dict[str, int] = field(default_factory=dict)
     fresh: set[str] = field(default_factory=set)
@@ -205,7 +208,7 @@ class Field:
 class Answers:
     """One contender's predictions on validation and test, the seconds that answering took, and how it came by them.
 
-    Of a test example that it was not asked the prediction says so.
+    Of an example that it was not asked the prediction says so, with an error where it was, and no answer came.
     """
 
     name: str
@@ -222,13 +225,13 @@ class Answers:
 
     @property
     def tested(self) -> int:
-        """How many of the test examples it was asked."""
+        """How many of the test examples count for it."""
         return sum(p.asked for p in self.test)
 
     @property
     def sampled(self) -> bool:
         """Whether it was asked a part of the test alone."""
-        return self.tested < len(self.test)
+        return any(not p.asked and p.error is None for p in self.test)
 
 
 Ask = Callable[[Field], list[Prediction]]

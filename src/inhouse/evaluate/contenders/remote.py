@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 
 from inhouse.core import Prediction
-from inhouse.engine.answers import text_prediction
+from inhouse.engine.answers import AnswerForm, text_prediction
 from inhouse.engine.prompts import Messages, prompted_messages
-from inhouse.engine.remote_engine import unfenced
+from inhouse.engine.remote_engine import RemoteAnswer, unfenced
 from inhouse.evaluate.contenders.recall import ask_once
 from inhouse.evaluate.contenders.registry import Field
 from inhouse.evaluate.contenders.shots import choose_shots
@@ -44,9 +44,15 @@ def _asked(given: Field, name: str, messages: list[Messages]) -> list[Prediction
         model.close()
     if model.note:
         given.notes.append(f"remote:{name}: {model.note}")
-    return [
-        text_prediction(unfenced(a.text), given.form, prompt_tokens=a.prompt_tokens, answer_tokens=a.answer_tokens)
-        if a.error is None
-        else Prediction(target=None, error=a.error)
-        for a in found
-    ]
+    return [_prediction(answer, given.form) for answer in found]
+
+
+def _prediction(answer: RemoteAnswer, form: AnswerForm) -> Prediction:
+    """Judged as a local one is; what never came is as if it had not been asked."""
+    if answer.error is None:
+        found = text_prediction(
+            unfenced(answer.text), form, finished=answer.finished, answer_tokens=answer.answer_tokens
+        )
+    else:
+        found = Prediction(target=None, error=answer.error, asked=not answer.lost, answer_tokens=answer.answer_tokens)
+    return found.model_copy(update={"prompt_tokens": answer.prompt_tokens})

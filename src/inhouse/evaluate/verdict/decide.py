@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from inhouse.core import Comparison, Metric, MetricsSection, Verdict
-from inhouse.evaluate.verdict.evidence import ContenderAnswers, DrawCurve, weigh
-from inhouse.evaluate.verdict.rules import RULES
-from inhouse.evaluate.verdict.words import standings
+from inhouse.evaluate.verdict.evidence import ContenderAnswers, DrawCurve, Matter, weigh
+from inhouse.evaluate.verdict.rules import RULES, adopted
+from inhouse.evaluate.verdict.words import better_still, standings
 from inhouse.scoring import Groups
 
 
@@ -26,13 +26,14 @@ def decide(
 ) -> tuple[Verdict, tuple[Comparison, ...]]:
     """Decide whether the fine-tuned side is worth having.
 
-    The best of each side on validation (the first of equals) stands for it on the test examples; another one is
-    never taken for its test score. A fine-tuned contender that is no version as it is stands for its side only where
-    no other does. The alternative side holds `majority` too, which is also the floor; where no
-    `majority` was asked, the most frequent validation label takes its place. Gain is fine-tuned minus alternative on
-    the primary metric, whoever wins. "Beyond chance" is p < 0.05 and an interval without 0; p is Holm-adjusted over
-    the comparisons of the fine-tuned side with every alternative (against the floor: over both sides). The bar is met
-    if the test value reaches it. A side is fit to serve if it meets the bar and beats the floor beyond chance.
+    The best of each side on validation (the first of equals) stands for it on the test examples; another one is never
+    taken for its test score. A fine-tuned contender that is no version as it is stands for its side only where no
+    other does; it is compared with the best alternative and with those that are versions, and `also` names it where
+    rule 5 holds of it too and it is better than all of them beyond chance. The alternative side holds `majority` too,
+    which is also the floor; where no `majority` was asked, the most frequent validation label takes its place. Gain
+    is fine-tuned minus alternative on the primary metric, whoever wins. "Beyond chance" is p < 0.05 and an interval
+    without 0; p is Holm-adjusted over all comparisons that are kept (against the floor: over both sides). The bar is
+    met if the test value reaches it. A side is fit to serve if it meets the bar and beats the floor beyond chance.
 
     The first of these that holds decides:
 
@@ -66,16 +67,19 @@ def decide(
             `evaluate/signal.py`); None where that cannot be measured.
 
     Returns:
-        the verdict, and every comparison of the fine-tuned side with an alternative, in their order.
+        the verdict, and every comparison: of the fine-tuned side with the alternatives, in their order, then of
+        contenders that are no version as they are.
 
     Raises:
         UsageError: if there is no contender at all.
         NoMetric: if there are no test or no validation examples.
         ValueError: if a contender has not one answer per example.
     """
-    case = weigh(
+    matter = Matter(
         answers, expected_test, expected_validation, metrics, test_groups, leaked, mend, curve, train_examples, lift
     )
+    case, ahead = weigh(matter)
+    also = [one for one in ahead if adopted(one)]
     outcome = next(found for rule in RULES if (found := rule(case)) is not None)
     gain = case.gain
     verdict = Verdict(
@@ -86,8 +90,9 @@ def decide(
         low=gain.low if gain else None,
         high=gain.high if gain else None,
         p_value=gain.p_value if gain else None,
-        reason=f"{standings(case)}; {outcome.conclusion}.",
+        reason=f"{standings(case)}; {outcome.conclusion}.{''.join(map(better_still, also))}",
         more_examples=outcome.more_examples,
         more_of=outcome.more_of,
+        also=tuple(one.tuned.name for one in also if one.tuned),
     )
     return verdict, case.comparisons

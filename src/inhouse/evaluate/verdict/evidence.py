@@ -30,8 +30,8 @@ class ContenderAnswers:
     are none, an answer is worth 1 if it is the expected one to the letter.
 
     `asked`: which test examples it was asked, where not all; the scores of the others are nan.
-    `version`: whether a fine-tuned contender is a version as it is. One that is to be made into one first is compared,
-    but does not stand for its side while another one does.
+    `version`: whether a fine-tuned contender is a version as it is. One that is to be made into one first is compared
+    with the best alternative and with those that are, but does not stand for its side while another one does.
     """
 
     name: str
@@ -109,6 +109,62 @@ DrawCurve = Callable[[], CurveSeen | None]
 
 
 @dataclass(frozen=True)
+class Matter:
+    """What is to be decided; the attributes are the arguments of `decide`."""
+
+    answers: Sequence[ContenderAnswers]
+    expected: Sequence[str]
+    expected_validation: Sequence[str]
+    metrics: MetricsSection
+    groups: Groups
+    leaked: int
+    mend: str
+    curve: DrawCurve
+    train_examples: int | None
+    lift: Callable[[], Metric | None]
+
+    @property
+    def by_f1(self) -> bool:
+        return self.metrics.primary == "macro_f1"
+
+    def best(self, side: Sequence[ContenderAnswers]) -> ContenderAnswers:
+        """The first of the best on validation."""
+        return max(side, key=lambda c: on_validation(c, self.expected_validation, by_f1=self.by_f1))
+
+    def asked(self, *those: ContenderAnswers) -> NDArray[np.bool_]:
+        """The test examples that all of them were asked."""
+        asked = np.ones(len(self.expected), dtype=bool)
+        for one in those:
+            if one.asked is not None:
+                asked &= one.asked
+        return asked
+
+    def compare(self, a: ContenderAnswers, b: ContenderAnswers) -> Gain:
+        both = self.asked(a, b)
+        own_groups = some(self.groups, both)
+        if self.by_f1:
+            ours, theirs = (some_of(c.test, both) for c in (a, b))
+            return Gain(*paired_f1_difference(ours, theirs, some_of(self.expected, both), groups=own_groups))
+        return Gain(*compare_scores(*(self.on_test(c, both) for c in (a, b)), groups=own_groups))
+
+    def on_test(self, c: ContenderAnswers, told: NDArray[np.bool_]) -> Floats:
+        return scores(c.test, c.test_scores, self.expected)[told]
+
+    def side(self, c: ContenderAnswers, told: NDArray[np.bool_], *, beats_floor: bool) -> Side:
+        """What a contender is worth on some test examples."""
+        right = self.on_test(c, told)
+        value = f1_value(some_of(c.test, told), some_of(self.expected, told)) if self.by_f1 else mean(right)
+        return Side(
+            name=c.name,
+            on_validation=on_validation(c, self.expected_validation, by_f1=self.by_f1),
+            right=int(np.nansum(right)),
+            value=value,
+            meets_bar=self.metrics.minimum is None or at_least(value, self.metrics.minimum),
+            beats_floor=beats_floor,
+        )
+
+
+@dataclass(frozen=True)
 class Case:
     """Everything that the decision rests on. `tuned` and `gain` are None where nothing was fine-tuned.
 
@@ -121,15 +177,13 @@ class Case:
     floor: Side
     over_floor: Sequence[Gain]
     comparisons: tuple[Comparison, ...]
-    contenders: frozenset[str]
     expected: Sequence[str]
     unasked: int
-    metrics: MetricsSection
-    leaked: int
-    mend: str
-    curve: DrawCurve
-    train_examples: int | None
-    lift: Metric | None
+    matter: Matter
+
+    @property
+    def metrics(self) -> MetricsSection:
+        return self.matter.metrics
 
     @property
     def sides(self) -> list[Side]:
@@ -138,104 +192,68 @@ class Case:
     @property
     def leader(self) -> str:
         """The best on validation; in a tie the alternative, which needs no training. Always a real contender."""
-        real = [s for s in reversed(self.sides) if s.name in self.contenders]
-        return max(real, key=lambda s: s.on_validation).name
+        real = {c.name for c in self.matter.answers}
+        return max((s for s in reversed(self.sides) if s.name in real), key=lambda s: s.on_validation).name
 
 
-def weigh(
-    answers: Sequence[ContenderAnswers],
-    expected: Sequence[str],
-    expected_validation: Sequence[str],
-    metrics: MetricsSection,
-    groups: Groups,
-    leaked: int,
-    mend: str,
-    curve: DrawCurve,
-    train_examples: int | None,
-    lift: Callable[[], Metric | None],
-) -> Case:
+def weigh(matter: Matter) -> tuple[Case, list[Case]]:
+    """The case of the two sides; and of each fine-tuned contender that is no version as it is, and is better beyond
+    chance than all that are, its own against the same alternative."""
+    answers, expected = matter.answers, matter.expected
     if not answers:
         raise UsageError("a verdict on no contender was asked for", "name at least one contender")
-    by_f1 = metrics.primary == "macro_f1"
-
-    def on_validation(c: ContenderAnswers) -> float:
-        if by_f1:
-            return f1_value(c.validation, expected_validation)
-        return mean(scores(c.validation, c.validation_scores, expected_validation))
-
-    def compare(a: ContenderAnswers, b: ContenderAnswers) -> Gain:
-        both = asked_of((a, b), expected)
-        ours, theirs = (some_of(c.test, both) for c in (a, b))
-        said, own_groups = some_of(expected, both), some(groups, both)
-        if by_f1:
-            return Gain(*paired_f1_difference(ours, theirs, said, groups=own_groups))
-        of = [scores(c.test, c.test_scores, expected)[both] for c in (a, b)]
-        return Gain(*compare_scores(*of, groups=own_groups))
-
-    def best(side: Sequence[ContenderAnswers]) -> ContenderAnswers:
-        return max(side, key=on_validation)
-
-    floor = next((c for c in answers if c.name == FLOOR), None) or constant(expected_validation, len(expected))
+    majority = next((c for c in answers if c.name == FLOOR), None)
+    floor = majority or constant(matter.expected_validation, len(expected))
     tuned = [c for c in answers if c.fine_tuned]
-    tuned = [c for c in tuned if c.version] or tuned
+    versions = [c for c in tuned if c.version] or tuned
+    made_of = [c for c in tuned if c.name not in {v.name for v in versions}]
     others = [c for c in answers if not c.fine_tuned] or [floor]
-    chosen = [best(side) for side in (tuned, others) if side]
-    # What the sides are worth is told on what both were asked, so that the figures of a sentence belong together.
-    told = asked_of(chosen, expected)
-    told_of = some_of(expected, told)
-
-    def on_test(c: ContenderAnswers) -> Floats:
-        return scores(c.test, c.test_scores, expected)[told]
-
-    def value_of(c: ContenderAnswers) -> float:
-        return f1_value(some_of(c.test, told), told_of) if by_f1 else mean(on_test(c))
-
-    above = [c for c in chosen if c.name != floor.name]
-    over_floor = adjusted([compare(c, floor) for c in above])
-    beating = {c.name for c, g in zip(above, over_floor, strict=True) if g.better}
-
-    def side(c: ContenderAnswers) -> Side:
-        value = value_of(c)
-        meets_bar = metrics.minimum is None or at_least(value, metrics.minimum)
-        right = int(np.nansum(on_test(c)))
-        return Side(c.name, on_validation(c), right, value, meets_bar, c.name in beating)
-
-    gains = adjusted([compare(chosen[0], other) for other in others]) if tuned else []
-    return Case(
-        tuned=side(chosen[0]) if tuned else None,
-        other=side(chosen[-1]),
-        gain=gains[others.index(chosen[-1])] if tuned else None,
-        floor=side(floor),
-        over_floor=over_floor,
-        comparisons=tuple(
-            Comparison(ours=chosen[0].name, theirs=c.name, gain=g.value, low=g.low, high=g.high, p_value=g.p_value)
-            for c, g in zip(others if tuned else (), gains, strict=True)
-        ),
-        contenders=frozenset(c.name for c in answers),
-        expected=told_of,
-        unasked=len(expected) - len(told_of),
-        metrics=metrics,
-        leaked=leaked,
-        mend=mend,
-        curve=curve,
-        train_examples=train_examples,
-        lift=None if beating else lift(),
+    ours, other = matter.best(versions) if versions else None, matter.best(others)
+    pairs = [(ours, one) for one in others] if ours else []
+    pairs += [(one, rival) for one in made_of for rival in (other, *versions)]
+    gains = adjusted([matter.compare(*pair) for pair in pairs])
+    found = {(a.name, b.name): gain for (a, b), gain in zip(pairs, gains, strict=True)}
+    comparisons = tuple(
+        Comparison(ours=a, theirs=b, gain=g.value, low=g.low, high=g.high, p_value=g.p_value)
+        for (a, b), g in found.items()
     )
+
+    def case(sent: ContenderAnswers | None) -> Case:
+        chosen = [sent, other] if sent else [other]
+        # What the sides are worth is told on what both were asked, so that the figures of a sentence belong together.
+        told = matter.asked(*chosen)
+        above = [c for c in chosen if c.name != floor.name]
+        over_floor = adjusted([matter.compare(c, floor) for c in above])
+        beating = {c.name for c, g in zip(above, over_floor, strict=True) if g.better}
+        sides = [matter.side(c, told, beats_floor=c.name in beating) for c in (*chosen, floor)]
+        return Case(
+            tuned=sides[0] if sent else None,
+            other=sides[-2],
+            gain=found[sent.name, other.name] if sent else None,
+            floor=sides[-1],
+            over_floor=over_floor,
+            comparisons=comparisons,
+            expected=some_of(expected, told),
+            unasked=int((~told).sum()),
+            matter=matter,
+        )
+
+    return case(ours), [case(one) for one in made_of if all(found[one.name, v.name].better for v in versions)]
+
+
+def on_validation(c: ContenderAnswers, expected: Sequence[str], *, by_f1: bool) -> float:
+    """What the best of a side is chosen by.
+
+    Raises:
+        NoMetric: the metric applies to no validation example.
+    """
+    return f1_value(c.validation, expected) if by_f1 else mean(scores(c.validation, c.validation_scores, expected))
 
 
 def constant(expected_validation: Sequence[str], tests: int) -> ContenderAnswers:
     """What `majority` would answer, as far as validation tells."""
     common: list[str | None] = [label for label, _ in Counter(expected_validation).most_common(1)]
     return ContenderAnswers(FLOOR, False, common * len(expected_validation), common * tests)
-
-
-def asked_of(answers: Sequence[ContenderAnswers], expected: Sequence[str]) -> NDArray[np.bool_]:
-    """The test examples that all of them were asked."""
-    asked = np.ones(len(expected), dtype=bool)
-    for one in answers:
-        if one.asked is not None:
-            asked &= one.asked
-    return asked
 
 
 def adjusted(gains: Sequence[Gain]) -> list[Gain]:

@@ -30,12 +30,12 @@ class Outcome:
 
 
 def _leaks(case: Case) -> Outcome | None:
-    if case.leaked <= 0:
+    if case.matter.leaked <= 0:
         return None
-    which = "one test example stands" if case.leaked == 1 else f"{case.leaked:,} test examples stand"
+    which = "one test example stands" if case.matter.leaked == 1 else f"{case.matter.leaked:,} test examples stand"
     conclusion = (
         f"but {which} in the training data too, or nearly so, so this proves nothing: take out of the training data "
-        f"what is in the test{case.mend and f' (`{case.mend}`)'}, then train and evaluate again"
+        f"what is in the test{case.matter.mend and f' (`{case.matter.mend}`)'}, then train and evaluate again"
     )
     return Outcome("reject", case.leader, conclusion)
 
@@ -47,8 +47,8 @@ def _nobody_beats_floor(case: Case) -> Outcome | None:
     who = "neither is" if len(case.sides) > 1 else "it is not"
     missed = f"{who} shown to beat {FLOOR} (always the most frequent answer: {score(case, case.floor)})"
     worth = min(CLEAR, (1 - case.floor.value) / 2)
-    if case.lift is not None and case.lift.high < worth:
-        lift = case.lift
+    lift = case.matter.lift()
+    if lift is not None and lift.high < worth:
         return Outcome(
             "reject",
             case.leader,
@@ -66,7 +66,7 @@ def _nobody_beats_floor(case: Case) -> Outcome | None:
     tests = len(case.expected)
     more = max(_more_tests(gain, tests, worth, len(case.over_floor)) for gain in open_yet)
     open_yet_told = f"{missed}, and {count(tests, 'example')} cannot tell"
-    if case.unasked:
+    if _rest_tells(case):
         return _ask_rest(case, case.leader, open_yet_told)
     todo = f"so add about {more:,} test examples, and more to learn from, then train and evaluate again"
     return Outcome("collect_more", case.leader, f"{open_yet_told}, {todo}", more, "test")
@@ -82,9 +82,9 @@ def _nobody_meets_bar(case: Case) -> Outcome | None:
         if len(case.sides) > 1
         else f"that is {short} short of the bar of {percent(minimum)}"
     )
-    curve = case.curve()
+    curve = case.matter.curve()
     if curve is not None and curve.rises:
-        more = case.train_examples
+        more = case.matter.train_examples
         number = f"about {more:,} more, as many again as it learned from," if more else "more"
         todo = f"more examples still help ({curve.told}), so label {number} and train again"
         return Outcome("collect_more", case.leader, f"{missed}, but {todo}", more, "train")
@@ -130,14 +130,19 @@ def _undecided(case: Case) -> Outcome:
     # Until then, who alone is fit serves.
     fit = [s.name for s in case.sides if s.fit]
     winner = fit[0] if len(fit) == 1 else case.leader
-    if case.unasked:
+    if _rest_tells(case):
         return _ask_rest(case, winner, _open_question(case, tuned, gain))
     more = _more_tests(gain, len(case.expected), case.metrics.min_gain, len(case.comparisons))
     todo = f"so add about {more:,} test examples and evaluate again"
-    curve = case.curve()
+    curve = case.matter.curve()
     if curve is not None and curve.rises:
         todo += f" (more training examples would help too: the learning curve still rises, {curve.told})"
     return Outcome("collect_more", winner, f"{_open_question(case, tuned, gain)}, {todo}", more, "test")
+
+
+def _rest_tells(case: Case) -> bool:
+    """Whether so many test examples were not asked that they would narrow an interval."""
+    return case.unasked > LEAST_MORE * len(case.expected)
 
 
 def _ask_rest(case: Case, winner: str, question: str) -> Outcome:
@@ -155,6 +160,11 @@ RULES: tuple[Callable[[Case], Outcome | None], ...] = (
     _not_needed,
     _undecided,
 )
+
+
+def adopted(case: Case) -> bool:
+    """Whether rule 5 decides; what it asks rules out all before it but the first."""
+    return _leaks(case) is None and _adopt(case) is not None
 
 
 def _tuned(case: Case) -> tuple[Side, Gain]:

@@ -29,6 +29,18 @@ def standings(case: Case) -> str:
     )
 
 
+def better_still(case: Case) -> str:
+    """Of one that is to be made into a version first, that it may be had."""
+    if case.tuned is None or case.gain is None:
+        raise AssertionError("no fine-tuned contender")
+    gain, name = case.gain, case.tuned.name
+    interval = f"95 % interval {signed(gain.low)} to {signed(gain.high)}, {p_words(gain.p_value)}"
+    return (
+        f" Better still beyond chance is {called(name)}, {ahead(gain.value)} than {called(case.other.name)} "
+        f"({interval}): promote it by its name, {name}."
+    )
+
+
 def score(case: Case, side: Side, *, brief: bool = False) -> str:
     if case.metrics.primary == "accuracy":
         return f"{side.right:,}" if brief else count(side.right, "right answer")

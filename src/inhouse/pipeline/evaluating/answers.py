@@ -24,23 +24,27 @@ def keep_answers(
     """Keep every answer of every contender to the validation and test examples that it was asked.
 
     Those of the fine-tuned `versions` are kept under their own names, the others under that of `version`.
-    Those to forms of prompt that were only tried are kept too, so that the next evaluation need not ask again.
+    What a remote model answered that is left out is kept too, so that it is not paid for again, and what was answered
+    to forms of prompt that were only tried, so that the next evaluation need not ask again.
     """
     own = {v.contender: v.name for v in versions}
     validation, test = dataset.of("validation"), dataset.of("test")
-    for one in answers:
-        told = [(e, p) for e, p in zip(test, one.test, strict=True) if p.asked]
+    questions = [*((e, "validation") for e in validation), *((e, "test") for e in test)]
+    unfinished = {f"{name} unfinished": one for name, one in given.unfinished.items()}
+    for name, one in ({a.name: a for a in answers} | unfinished).items():
+        found = [*one.validation, *one.test]
+        there = [i for i, p in enumerate(found) if p.asked]
         predictions.save(
             workspace,
             task=version.task,
-            model_version=own.get(one.name, version.name),
-            contender=one.name,
+            model_version=own.get(name, version.name),
+            contender=name,
             dataset=dataset,
-            examples=[*validation, *(e for e, _ in told)],
-            splits=["validation"] * len(validation) + ["test"] * len(told),
-            answers=[*one.validation, *(p for _, p in told)],
-            keys=one.asked.keys if one.asked else (),
-            seconds=one.asked.seconds if one.asked else (),
+            examples=[questions[i][0] for i in there],
+            splits=[questions[i][1] for i in there],
+            answers=[found[i] for i in there],
+            keys=[one.asked.keys[i] for i in there] if one.asked else (),
+            seconds=[one.asked.seconds[i] for i in there] if one.asked else (),
         )
     for tried in (one for forms in given.tried.values() for one in forms):
         asked = given.asked[tried.name]

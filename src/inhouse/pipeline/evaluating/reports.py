@@ -70,7 +70,7 @@ def write_report(
             base_limits=base.limits,
             examples=dataset.of("test"),
             predictions={a.name: [p.target for p in a.test] for a in answers},
-            asked={a.name: [p.asked for p in a.test] for a in answers if a.sampled},
+            asked={a.name: [p.asked for p in a.test] for a in answers if a.tested < len(a.test)},
             scores={name: j.scores[told] for name, j in judged.items()},
             history=_history(trained),
             steps=[row for row in records.metrics_of(workspace, version.run) if row["step"] <= trained.steps],
