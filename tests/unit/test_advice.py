@@ -197,6 +197,11 @@ GROUNDED = {"prompted": metric(0.3), "grounded": metric(0.6)}
             "fine-tuned+retrieval",
             "inhouse promote tickets --contender fine-tuned+retrieval",
         ),
+        (
+            after("adopt", "fine-tuned+retrieval", contenders={"fine-tuned+retrieval": metric(0.9)}),
+            "fine-tuned+retrieval",
+            "inhouse promote tickets --contender fine-tuned+retrieval",
+        ),
         (after("not_needed", "remote:gpt", go_on=""), "remote:gpt", ""),
         (after("adopt", "fine-tuned", serves="fine-tuned"), "fine-tuned", "inhouse serve"),
         (

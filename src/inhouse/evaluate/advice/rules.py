@@ -104,7 +104,7 @@ def _winner(given: Evidence, verdict: Verdict) -> Found:
         )
     if winner.startswith(REMOTE):
         return Found(choice, winner, f"{told}; it is used where it is", given.go_on)
-    own = verdict.decision == "adopt"
+    own = verdict.decision == "adopt" and choice == "fine_tune"
     return Found(choice, winner, told, given.go_on if own else f"inhouse promote {given.task} --contender {winner}")
 
 
