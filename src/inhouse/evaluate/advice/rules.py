@@ -74,6 +74,10 @@ def _judged(given: Evidence) -> Found | None:
     verdict = given.judged
     if verdict is None:
         return None
+    if also := next((name for name in verdict.also if name in given.contenders), ""):
+        told = f"{also} is the best choice on the test examples: {given.metric} {figures(given.contenders[also])}"
+        command = f"inhouse promote {given.task} --contender {also}"
+        return _served(given, Found(family(also), also, told, command))
     if verdict.decision == "collect_more":
         told = f"the evaluation of {given.version} could not decide. {verdict.reason}".strip()
         return Found("collect_more", "", told, given.go_on)
@@ -98,13 +102,6 @@ def _winner(given: Evidence, verdict: Verdict) -> Found:
         told += (
             f"; {given.facts_outside.value:.0%} of its answers tell what it cannot know, which a person must fill in"
         )
-    shown = given.best("fine_tune_with_retrieval")
-    if choice == "fine_tune" and shown and given.contenders[shown].low > value.high:
-        told += f"; shown similar examples with each request it comes to {figures(given.contenders[shown])}"
-        # The verdict speaks of the version as it is, so this one is promoted by force, with the reason.
-        why = f"{shown} has {given.contenders[shown].value:.1%} where {winner} has {value.value:.1%}"
-        command = f'inhouse promote {given.task} --contender {shown} --force --reason "{why}"'
-        return Found("fine_tune_with_retrieval", shown, told, command)
     if winner.startswith(REMOTE):
         return Found(choice, winner, f"{told}; it is used where it is", given.go_on)
     own = verdict.decision == "adopt" and choice == "fine_tune"
