@@ -64,6 +64,8 @@ def _looked_up(given: Evidence) -> Found | None:
         told += f"; with the passages of {folder} {GROUNDED} is the best choice: {given.metric} {figures(shown)}"
         again = f"inhouse promote {given.task} --contender {GROUNDED}"
         return _served(given, Found("retrieval", GROUNDED, told, again))
+    elif given.enough == GROUNDED:
+        return _use(given, GROUNDED, f"{told}; with the passages of {folder} {GROUNDED} is the best choice")
     else:
         told += f"; with the passages of {folder} as they are {GROUNDED} has {given.metric} {figures(shown)}"
     return Found("retrieval", GROUNDED, told, again)
@@ -165,17 +167,20 @@ def _nothing_asked(given: Evidence) -> Found | None:
 
 def _best(given: Evidence) -> tuple[str, Metric, str]:
     """The best contender, its value, and both in words."""
-    best = max(given.asked, key=lambda name: given.asked[name].value)
+    best = given.enough or max(given.asked, key=lambda name: given.asked[name].value)
     value = given.asked[best]
     return best, value, f"{best} has {given.metric} {figures(value)} without fine-tuning"
 
 
 def _use(given: Evidence, best: str, told: str) -> Found:
     """A contender that needs no training; whether it does as well on the test, an evaluation says."""
+    if best.startswith(REMOTE) and best == given.enough:
+        return Found(family(best), best, f"{told}; it is used where it is", "")
     if best.startswith(REMOTE):
         name = best.removeprefix(REMOTE)
         told += f'; with `remotes = ["{name}"]` in tasks/{given.task}/task.toml `evaluate` asks it too'
-    return Found(family(best), best, told, _evaluate(given))
+    promote = f"inhouse promote {given.task} --contender {best}"
+    return _served(given, Found(family(best), best, told, promote if best == given.enough else _evaluate(given)))
 
 
 def _good_enough(given: Evidence) -> Found | None:
