@@ -83,6 +83,8 @@ def advise(
     dataset = to_learn_from(workspace, name, reporter=reporter)
     if remote:  # a missing key is told before the work
         open_remote_model(remote, workspace.settings).close()
+    if version is not None and not version.fine_tuned and version.lineage["dataset_fingerprint"] != dataset.fingerprint:
+        version = None  # what needs no training is asked anew, on the data as it is
     with disk_guard(workspace.paths.root):
         found, asked = (
             _from_evaluation(workspace, task, dataset, version)
@@ -175,7 +177,8 @@ def _in_workspace(workspace: Workspace, file: Path) -> str:
 
 def _goes_on(workspace: Workspace, dataset: Dataset) -> str:
     """What the data waits for: to be trained on, or evaluated."""
-    newest = next((v for v in reversed(registry.versions(workspace, dataset.task)) if v.epoch is None), None)
+    versions = reversed(registry.versions(workspace, dataset.task))
+    newest = next((v for v in versions if v.fine_tuned and v.epoch is None), None)
     waits = newest is not None and newest.evaluation is None
     learned = newest is not None and newest.lineage["dataset_fingerprint"] == dataset.fingerprint
     return f"inhouse {'evaluate' if waits and learned else 'train'} {dataset.task}"
@@ -190,7 +193,9 @@ def _from_evaluation(
     asked = [c for c in known.contenders if primary in c.metrics and c.name != CHAMPION]
     contenders = {c.name: c.metrics[primary] for c in asked}
     stale = _changed_since(workspace, known, dataset)
-    go_on = _goes_on(workspace, dataset) if stale else next((command for command, _ in known.next_steps), "")
+    go_on = next((command for command, _ in known.next_steps), "")
+    if stale or not version.fine_tuned:
+        go_on = _goes_on(workspace, dataset)
     told = {
         "metric": primary,
         "judged_examples": len(dataset.of("test")) if stale else known.test_examples,
@@ -198,6 +203,7 @@ def _from_evaluation(
         "contenders": contenders,
         "verdict": known.verdict,
         "version": known.model_version,
+        "trained": version.fine_tuned,
         "stale": stale,
         "serves": _serves(workspace, known),
         "remotes": _remotes(contenders),
@@ -380,8 +386,8 @@ def _own_costs(workspace: Workspace, version: ModelVersion | None) -> tuple[floa
     cost = workspace.settings.cost
     if cost.of(1.0, 1.0) is None:
         return 0.0, 0.0, "`cost` in inhouse.toml has no price of it (`cost.hour`, `cost.kwh`)"
-    if version is None:
-        return 0.0, 0.0, "no version was evaluated, so the time that a request takes here is not known"
+    if version is None or not version.fine_tuned:
+        return 0.0, 0.0, "no fine-tuned version was evaluated, so the time that a request takes here is not known"
     known = Evaluation.model_validate(version.evaluation)
     ours = next(c for c in known.contenders if c.name == version.contender)
     each = 1000 / max(ours.requests_per_second, 1e-9) / 3600

@@ -61,6 +61,7 @@ class Evidence(Frozen):
         metric: the primary metric, which all of `contenders` were judged on: by name, on the same examples.
         judged_on: `validation` before an evaluation, `test` after.
         verdict, version: of the newest evaluation, where there is one.
+        trained: whether something fine-tuned took part in that evaluation; else it says nothing of fine-tuning.
         stale: that the data changed since that evaluation, in words; empty where it did not.
         go_on: the command that the task goes on with: that of the verdict, else what the data waits for (to be trained
             on, or evaluated). Empty where a verdict has none.
@@ -86,6 +87,7 @@ class Evidence(Frozen):
     contenders: Mapping[str, Metric]
     verdict: Verdict | None = None
     version: str = ""
+    trained: bool = True
     stale: str = ""
     go_on: str
     clean_first: str = ""
@@ -105,8 +107,8 @@ class Evidence(Frozen):
 
     @property
     def judged(self) -> Verdict | None:
-        """The verdict on the data as it is; None where there is none, or the data changed since."""
-        return None if self.stale else self.verdict
+        """The verdict on fine-tuning and the data as it is; None where there is none, or the data changed since."""
+        return self.verdict if self.trained and not self.stale else None
 
     @property
     def paid(self) -> BreakEven | None:
@@ -135,6 +137,13 @@ class Evidence(Frozen):
         """What fine-tuning must come to, to be worth it: `min_gain` above the best of the others, and the bar."""
         best = max((m.value for m in self.asked.values()), default=0.0)
         return min(1.0, max(best + self.min_gain, self.minimum or 0.0))
+
+    @property
+    def enough(self) -> str:
+        """What an evaluation before any training holds for the best that can be used; empty where there is none."""
+        if self.verdict is None or self.trained or self.verdict.decision != "not_needed":
+            return ""
+        return self.verdict.winner if self.verdict.winner in self.asked else ""
 
     def best(self, kind: Choice) -> str:
         """The best contender of a family; empty where none was asked."""

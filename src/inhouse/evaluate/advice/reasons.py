@@ -89,7 +89,7 @@ def _of_verdict(given: Evidence) -> Iterator[Reason]:
 
 
 def _as(verdict: Verdict, decision: str) -> Verdict:
-    return verdict.model_copy(update={"decision": decision})
+    return verdict.model_copy(update={"decision": decision, "also": ()})
 
 
 def _gain(given: Evidence, verdict: Verdict) -> str:

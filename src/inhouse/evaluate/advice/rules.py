@@ -64,6 +64,8 @@ def _looked_up(given: Evidence) -> Found | None:
         told += f"; with the passages of {folder} {GROUNDED} is the best choice: {given.metric} {figures(shown)}"
         again = f"inhouse promote {given.task} --contender {GROUNDED}"
         return _served(given, Found("retrieval", GROUNDED, told, again))
+    elif given.enough == GROUNDED:
+        return _use(given, GROUNDED, f"{told}; with the passages of {folder} {GROUNDED} is the best choice")
     else:
         told += f"; with the passages of {folder} as they are {GROUNDED} has {given.metric} {figures(shown)}"
     return Found("retrieval", GROUNDED, told, again)
@@ -74,6 +76,10 @@ def _judged(given: Evidence) -> Found | None:
     verdict = given.judged
     if verdict is None:
         return None
+    if also := next((name for name in verdict.also if name in given.contenders), ""):
+        told = f"{also} is the best choice on the test examples: {given.metric} {figures(given.contenders[also])}"
+        command = f"inhouse promote {given.task} --contender {also}"
+        return _served(given, Found(family(also), also, told, command))
     if verdict.decision == "collect_more":
         told = f"the evaluation of {given.version} could not decide. {verdict.reason}".strip()
         return Found("collect_more", "", told, given.go_on)
@@ -98,13 +104,6 @@ def _winner(given: Evidence, verdict: Verdict) -> Found:
         told += (
             f"; {given.facts_outside.value:.0%} of its answers tell what it cannot know, which a person must fill in"
         )
-    shown = given.best("fine_tune_with_retrieval")
-    if choice == "fine_tune" and shown and given.contenders[shown].low > value.high:
-        told += f"; shown similar examples with each request it comes to {figures(given.contenders[shown])}"
-        # The verdict speaks of the version as it is, so this one is promoted by force, with the reason.
-        why = f"{shown} has {given.contenders[shown].value:.1%} where {winner} has {value.value:.1%}"
-        command = f'inhouse promote {given.task} --contender {shown} --force --reason "{why}"'
-        return Found("fine_tune_with_retrieval", shown, told, command)
     if winner.startswith(REMOTE):
         return Found(choice, winner, f"{told}; it is used where it is", given.go_on)
     own = verdict.decision == "adopt" and choice == "fine_tune"
@@ -168,17 +167,20 @@ def _nothing_asked(given: Evidence) -> Found | None:
 
 def _best(given: Evidence) -> tuple[str, Metric, str]:
     """The best contender, its value, and both in words."""
-    best = max(given.asked, key=lambda name: given.asked[name].value)
+    best = given.enough or max(given.asked, key=lambda name: given.asked[name].value)
     value = given.asked[best]
     return best, value, f"{best} has {given.metric} {figures(value)} without fine-tuning"
 
 
 def _use(given: Evidence, best: str, told: str) -> Found:
     """A contender that needs no training; whether it does as well on the test, an evaluation says."""
+    if best.startswith(REMOTE) and best == given.enough:
+        return Found(family(best), best, f"{told}; it is used where it is", "")
     if best.startswith(REMOTE):
         name = best.removeprefix(REMOTE)
         told += f'; with `remotes = ["{name}"]` in tasks/{given.task}/task.toml `evaluate` asks it too'
-    return Found(family(best), best, told, _evaluate(given))
+    promote = f"inhouse promote {given.task} --contender {best}"
+    return _served(given, Found(family(best), best, told, promote if best == given.enough else _evaluate(given)))
 
 
 def _good_enough(given: Evidence) -> Found | None:
