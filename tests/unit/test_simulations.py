@@ -239,7 +239,10 @@ def test_intervals_of_divergence_cover(n: int) -> None:
 
 
 @pytest.mark.parametrize("each", [1, 5])
-def test_a_perfect_confidence_is_off_by_more_than_chance_in_5_percent(each: int) -> None:
+def test_a_perfect_confidence_is_off_by_more_than_chance_in_5_percent(
+    each: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("inhouse.scoring.calibration._DRAWS", 499)  # enough to tell 5 %
     rng = np.random.default_rng(19)
     n, beyond, off, foretold = 200, [], [], []
     groups = [str(i // each) for i in range(n)]
