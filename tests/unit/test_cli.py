@@ -521,6 +521,8 @@ def test_the_text_that_people_read(journey, cli):
 
 def test_run_does_it_all(tmp_path, cli, tiny_gguf, encoder):
     rows = many_intents(6)
+    for row in rows:  # nearly what another one says
+        row["text"] = row["text"].replace("forgot the number", "pin change how")
     rows.insert(30, dict(rows[0]))  # `run` may drop an exact duplicate without asking
     messages = write_csv(tmp_path / "messages.csv", rows)
     folder = tmp_path / "workspace"
