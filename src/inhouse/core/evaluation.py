@@ -435,7 +435,8 @@ class Evaluation(Frozen):
             sides = (verdict.winner, verdict.against or verdict.winner)
             other = next(side for side in sides if not side.startswith("fine-tuned"))
             return ((f"inhouse evaluate {task} --contender {other}", "it asks the rest of the test"),)
-        if verdict.decision == "not_needed" and not self.comparisons and self._servable(verdict.winner):
+        untrained = not any(c.name.startswith("fine-tuned") for c in self.contenders)
+        if verdict.decision == "not_needed" and untrained and self._servable(verdict.winner):
             better = "whether a training does better: then `inhouse evaluate` compares it"
             return (f"inhouse promote {task}", ""), (f"inhouse train {task}", better)
         if verdict.decision == "adopt" or self._servable(verdict.winner):
