@@ -100,7 +100,7 @@ def judged(workspace: Workspace, file: Path, test: Path | None = None, *, clean:
 def linear(open_task, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Workspace, Evaluation]]:
     """A task in which one word decides, evaluated."""
     folder = tmp_path_factory.mktemp("linear")
-    file = write_csv(folder / "rows.csv", labelled(messages(480)))
+    file = write_csv(folder / "rows.csv", labelled(messages(360)))
     with open_task(folder / "w") as workspace:
         yield workspace, judged(workspace, file)
 
@@ -172,7 +172,7 @@ def test_twenty_examples_are_too_few_to_tell(open_task, tmp_path: Path) -> None:
 
 
 def test_run_drops_what_is_nearly_in_the_test_and_says_how_many(open_task, tmp_path: Path) -> None:
-    texts = messages(480)
+    texts = messages(300)
     nearly = [{**row, "text": in_another_order(row["text"])} for row in labelled(texts[:40])]
     train = write_csv(tmp_path / "rows.csv", [*labelled(texts[60:]), *nearly])
     test = write_csv(tmp_path / "test.csv", labelled(texts[:60]))
@@ -188,7 +188,7 @@ def test_run_drops_what_is_nearly_in_the_test_and_says_how_many(open_task, tmp_p
 
 
 def test_twins_of_test_examples_are_to_be_dropped_before_anything_is_judged(open_task, tmp_path: Path) -> None:
-    texts = messages(480)
+    texts = messages(300)
     tests = texts[:60]
     twins = [f"{text} !" for text in tests]
     train = write_csv(tmp_path / "rows.csv", labelled([*texts[60:], *twins]))

@@ -19,15 +19,15 @@ pytestmark = pytest.mark.journey
 
 EXAMPLE = HOUSE / "examples" / "ledger" / "invoice_lines.csv"
 COLUMNS = ["--input", "supplier", "--input", "description", "--input", "amount", "--target", "account"]
-STEPS = 36
+STEPS = 32
 
 
 @pytest.fixture(scope="module")
 def lines(tmp_path_factory) -> Path:
-    """Two fifths of the example's lines, whole invoices, all accounts."""
+    """A fifth of the example's lines, whole invoices, all accounts."""
     with EXAMPLE.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
-    kept = [r for r in rows if sum(map(ord, r["invoice_no"])) % 5 < 2]
+    kept = [r for r in rows if sum(map(ord, r["invoice_no"])) % 5 == 0]
     path = tmp_path_factory.mktemp("data") / "lines.csv"
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")

@@ -424,7 +424,8 @@ def test_a_scorer_of_ones_own_decides_and_a_judge_is_held_to_the_grades_of_peopl
     assert {"chrf", "towns"} <= set(ours)
     assert 0 <= ours["towns"]["low"] <= ours["towns"]["value"] <= ours["towns"]["high"] <= 1
     ways = ["prompted", "few-shot", "prompted-best", "retrieval", "majority"]
-    assert [c["theirs"] for c in found.json["comparisons"]] == ways
+    compared = [c["theirs"] for c in found.json["comparisons"] if c["ours"] == "fine-tuned"]
+    assert compared == ways
     assert "a towns of" in found.json["verdict"]["reason"]
     assert "towns: a scorer of your own" in html
     assert "as a judge are not shown" in found.json["judge"]["sentence"]
