@@ -66,6 +66,10 @@ def test_what_needs_no_training_is_compared_and_the_best_is_the_candidate(untrai
         assert found.verdict.winner == version.contender
     html = Path(found.report).read_text("utf-8")
     assert "Nothing was trained." in html
+    if found.verdict.decision == "not_needed":
+        assert f"Nothing is trained yet: use {version.contender}" in html
+    card = Path(found.files["card_markdown"]).read_text("utf-8")
+    assert ("It was made from tiny\\-bert" in card) == (version.contender == "embedding-linear")
     assert "How it learned" not in html
     assert "Of sentence embeddings with a linear model, which trains in a second" in html
     if found.verdict.decision == "not_needed":

@@ -435,13 +435,17 @@ class Evaluation(Frozen):
             sides = (verdict.winner, verdict.against or verdict.winner)
             other = next(side for side in sides if not side.startswith("fine-tuned"))
             return ((f"inhouse evaluate {task} --contender {other}", "it asks the rest of the test"),)
-        untrained = not any(c.name.startswith("fine-tuned") for c in self.contenders)
-        if verdict.decision == "not_needed" and untrained and self._servable(verdict.winner):
-            better = "whether a training does better: then `inhouse evaluate` compares it"
+        if verdict.decision == "not_needed" and self.untrained and self._servable(verdict.winner):
+            better = "it may do better: evaluate again after it"
             return (f"inhouse promote {task}", ""), (f"inhouse train {task}", better)
         if verdict.decision == "adopt" or self._servable(verdict.winner):
             return (f"inhouse promote {task}", ""), ("inhouse serve", "")
         return ()
+
+    @property
+    def untrained(self) -> bool:
+        """Whether nothing was fine-tuned that could have been compared."""
+        return not any(c.name.startswith("fine-tuned") for c in self.contenders)
 
     def _servable(self, contender: str) -> bool:
         return any(c.servable for c in self.contenders if c.name == contender)

@@ -38,7 +38,7 @@ class CardData:
     """What a card is made from.
 
     Args:
-        base: what the version was made from, in words; `limits` what that cannot do.
+        base: what the version was made from, in words, and `limits` what that cannot do; empty where it has none.
         counts: examples by split.
         again: when to look at it again, a sentence each.
         created_at: when, in ISO 8601.
@@ -110,7 +110,7 @@ def _does(data: CardData) -> list[str]:
     return [
         *told,
         f"It reads {fields} and answers with {answers}.",
-        f"It was made from {data.base} and {data.counts.get('train', 0):,} training examples.",
+        f"It was made from {data.base}{' and ' if data.base else ''}{data.counts.get('train', 0):,} training examples.",
     ]
 
 
@@ -120,7 +120,7 @@ def _good(known: Evaluation, ours: ContenderResult) -> list[str]:
     lines = [
         f"{metric_name(primary)} {percent(metric.value)} (95 % interval {interval(metric)}) on {known.test_examples:,} "
         "test examples that it had not seen.",
-        f"Verdict: {_SAYS[verdict.decision]}. {verdict.reason}",
+        f"Verdict: {_says(known)}. {verdict.reason}",
     ]
     if verdict.gain is not None and verdict.low is not None and verdict.high is not None and verdict.against:
         chance = "" if verdict.p_value is None else f", p {p_value(verdict.p_value)}"
@@ -133,6 +133,12 @@ def _good(known: Evaluation, ours: ContenderResult) -> list[str]:
     for review in (r for r in known.reviews if r.contender == ours.name):
         lines.append(review_sentence(review))
     return lines
+
+
+def _says(known: Evaluation) -> str:
+    if known.verdict.decision == "not_needed" and known.untrained:
+        return "the evaluation says: use it, as nothing is trained yet"
+    return _SAYS[known.verdict.decision]
 
 
 def _cannot(data: CardData, ours: ContenderResult) -> list[str]:

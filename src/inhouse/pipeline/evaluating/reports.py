@@ -91,7 +91,9 @@ def write_report(
         )
     ).encode("utf-8")
     write_bytes(workspace.paths.report(task.name, version.number), html)
-    card = CardData(evaluation, task, base.title, base.limits, dataset.counts(), _again(task.name), now())
+    behind = base if version.fine_tuned else next((b for b in evaluation.bases if version.contender in b.used_by), None)
+    title, limits = (behind.title, behind.limits) if behind else ("", "")
+    card = CardData(evaluation, task, title, limits, dataset.counts(), _again(task.name), now())
     beside = {
         "json": _as_json(evaluation, wrong),
         "markdown": report_markdown(evaluation, wrong),
