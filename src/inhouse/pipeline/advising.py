@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 from inhouse.clean import leaked_tests
 from inhouse.core import (
     ContenderResult,
-    CurveResult,
     Dataset,
     Evaluation,
     ModelVersion,
@@ -25,6 +24,7 @@ from inhouse.core import (
 from inhouse.engine import get_base
 from inhouse.errors import UsageError
 from inhouse.pipeline.evaluating.champion import CHAMPION
+from inhouse.pipeline.evaluating.curve import as_result
 from inhouse.pipeline.evaluating.field import encoders_of, make_field, open_remote_model
 from inhouse.pipeline.evaluating.judged import metrics_of, require_primary, result_of
 from inhouse.pipeline.learning_data import to_learn_from
@@ -266,18 +266,7 @@ def _cheap_curve(given: Field) -> dict[str, object]:
     found = cheap_curve(given, "test")
     if found is None:
         return {}
-    curve = CurveResult(
-        task=given.task.name,
-        metric="accuracy",
-        validation_examples=len(given.test),
-        power=found.power,
-        gain=found.gain,
-        low=found.low,
-        high=found.high,
-        points=found.points,
-        reason="",
-        chart="",
-    )
+    curve = as_result(found, given.task.name, len(given.test))
     return {"curve": curve, "curve_of": CURVE_OF}
 
 

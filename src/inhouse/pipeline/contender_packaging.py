@@ -39,8 +39,6 @@ if TYPE_CHECKING:
     from inhouse.engine.prompt_file import PromptFrame
     from inhouse.evaluate.contenders import Answers, Field
 
-# The contender that shows a fine-tuned model solved examples.
-SHOWN_EXAMPLES = "fine-tuned+retrieval"
 # Questions that a language model is asked again, to see that it is served as it was judged.
 ASKED_AGAIN = 100
 
@@ -159,6 +157,8 @@ class _Made:
 
 def _made(making: _Making, draft: ModelVersion) -> ModelVersion:
     """The contender's file, in its version; with the number of the version of before that has the same."""
+    from inhouse.evaluate.contenders import SHOWN_EXAMPLES
+
     name, workspace = making.name, making.workspace
     make = _shown_shots if name == SHOWN_EXAMPLES else _prompted if name in PROMPTED else _linear
     made = make(making)
@@ -250,6 +250,8 @@ def _shown_shots(making: _Making) -> _Made:
 def _compared(workspace: Workspace, evaluated: ModelVersion, evaluation: Evaluation) -> list[ModelVersion]:
     """The fine-tuned versions of an evaluation, in its order."""
     names = [c.model for c in evaluation.contenders if c.model and c.name in FINE_TUNED]
+    if not names and evaluated.fine_tuned:  # of an evaluation that was kept before it named its versions
+        return [evaluated]
     return [registry.find_version(workspace, evaluated.task, name.rpartition("@")[2]) for name in names]
 
 

@@ -104,10 +104,11 @@ def evaluate(
         open_remote_model(remote, workspace.settings).close()
     graded = None if grades is None else Path(grades)
     require_judge(workspace, task, dataset, graded)
-    leaked = _leaked(dataset)
+    leaked = sorted(leaked_tests(dataset))
     if version is None:
         if leaked:
-            raise Refused(f"nothing can be judged: {leaked}", f"inhouse clean {name} --apply leakage")
+            told = _leaks_told(dataset, leaked)
+            raise Refused(f"nothing can be judged: {told}", f"inhouse clean {name} --apply leakage")
         reporter.say(f"nothing is trained yet: what needs no training is compared (`inhouse train {name}` trains)")
     with workspace.lock(f"train-{name}", f"training or evaluating {name!r}"), disk_guard(workspace.paths.root):
         return _evaluate(workspace, task, version, dataset, reporter, minutes, contenders, graded, leaked)
@@ -126,14 +127,14 @@ def _under_test(workspace: Workspace, name: str, which: str) -> ModelVersion | N
     return version
 
 
-def _leaked(dataset: Dataset) -> str:
+def _leaks_told(dataset: Dataset, leaked: Sequence[int]) -> str:
     """Which test examples stand in the training data, or nearly so; empty where none does."""
-    places = [str(dataset.examples[i].provenance) for i in sorted(leaked_tests(dataset))]
-    if not places:
+    if not leaked:
         return ""
-    more = f" and {len(places) - NAMED:,} more" if len(places) > NAMED else ""
-    stand = "test example stands" if len(places) == 1 else "test examples stand"
-    return f"{len(places):,} {stand} in the training data too, or nearly so: {', '.join(places[:NAMED])}{more}"
+    places = ", ".join(str(dataset.examples[i].provenance) for i in leaked[:NAMED])
+    more = f" and {len(leaked) - NAMED:,} more" if len(leaked) > NAMED else ""
+    stand = "test example stands" if len(leaked) == 1 else "test examples stand"
+    return f"{len(leaked):,} {stand} in the training data too, or nearly so: {places}{more}"
 
 
 def _evaluate(
@@ -145,24 +146,24 @@ def _evaluate(
     minutes: float | None,
     names: Sequence[str],
     grades: Path | None,
-    leaked: str,
+    leaked: Sequence[int],
 ) -> Evaluation:
     """Ask, decide, look beyond the averages, and keep all of it."""
     from inhouse.evaluate.beyond import Beyond
     from inhouse.evaluate.contenders import TimeBudget, ask_all
 
     tuned, untrained = compared_with(workspace, task, version)
-    budget = TimeBudget(minutes)
+    budget, pointless = TimeBudget(minutes), _leaks_told(dataset, leaked)
     given = make_field(workspace, task, dataset, reporter, tuned)
     task = given.task
     for split in ("validation", "test"):
         require_primary(task, given.judging, dataset.of(split), split)
     try:
-        answers = ask_all(given, names, budget, pointless=leaked)
+        answers = ask_all(given, names, budget, pointless=pointless)
     finally:
         given.close()
     asked = _Asked.of(dataset, given, answers)
-    verdict, comparisons = _decided(workspace, dataset, given, answers, asked.validation, asked.test)
+    verdict, comparisons = _decided(workspace, dataset, given, answers, asked.validation, asked.test, len(leaked))
     if tuned:
         versions = tuned
         version = next(v for v in tuned if v.contender == comparisons[0].ours)
@@ -230,7 +231,7 @@ def _evaluate(
         without_suspects=without(judged, dataset.of("test"), task.metrics.primary, suspects),
         slices=slices_of(task, dataset, judged[version.contender]),
         warnings=(
-            *([leaked] if leaked else []),
+            *([pointless] if leaked else []),
             *warnings_of(workspace.load_task(task.name), versions, dataset, answers),
             *given.notes,
             *beyond.notes,
@@ -322,11 +323,13 @@ def _decided(
     answers: Sequence[Answers],
     on_validation: Mapping[str, Judged],
     on_test: Mapping[str, Judged],
+    leaked: int,
 ) -> tuple[Verdict, tuple[Comparison, ...]]:
     """The verdict, and every comparison; what it asks beside the answers is found only when it is asked.
 
     Args:
         on_validation, on_test: by the contender's name, what its answers are worth.
+        leaked: so many test examples stand in the training data.
     """
     from inhouse.evaluate.contenders import SHOWN_EXAMPLES
     from inhouse.evaluate.signal import lift_of
@@ -352,7 +355,7 @@ def _decided(
         expected_validation=[e.target for e in dataset.of("validation")],
         metrics=task.metrics,
         test_groups=units_of([e.group for e in test], len(test)),
-        leaked=len(leaked_tests(dataset)),
+        leaked=leaked,
         mend=f"inhouse clean {task.name} --apply leakage",
         curve=cache(lambda: curve_seen(workspace, given)),
         train_examples=len(dataset.of("train")),

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from inhouse.core import CurveResult
 from inhouse.pipeline.curve import curve_of_today, curve_told, kept_curve
+from inhouse.scoring import LearningCurve
 from inhouse.store import Workspace
 
 if TYPE_CHECKING:
@@ -37,16 +38,21 @@ def curve_shown(workspace: Workspace, given: Field) -> tuple[CurveResult | None,
     drawn = cheap_curve(given, "validation")
     if drawn is None:
         return None, ""
-    shown = CurveResult(
-        task=given.task.name,
+    shown = as_result(drawn, given.task.name, len(given.validation), curve_told(drawn, "accuracy", of=len(PARTS)))
+    return shown, f"Of {CURVE_OF}, which trains in a second; `{command}` draws that of the model itself"
+
+
+def as_result(drawn: LearningCurve, task: str, judged_by: int, reason: str = "") -> CurveResult:
+    """The curve of a model that trains in a second, as `train --curve` gives its own; no file has its chart."""
+    return CurveResult(
+        task=task,
         metric="accuracy",
-        validation_examples=len(given.validation),
+        validation_examples=judged_by,
         power=drawn.power,
         gain=drawn.gain,
         low=drawn.low,
         high=drawn.high,
         points=drawn.points,
-        reason=curve_told(drawn, "accuracy", of=len(PARTS)),
+        reason=reason,
         chart="",
     )
-    return shown, f"Of {CURVE_OF}, which trains in a second; `{command}` draws that of the model itself"
