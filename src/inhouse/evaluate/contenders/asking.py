@@ -102,7 +102,7 @@ def ask_all(
             skipped.append(reason)
             continue
         asked, not_wanted = _field_of(given, one, names), ""
-        if names and one.name not in names and one.turn not in (NEEDED, QUICK):
+        if _only_kept(one, names):
             not_wanted = f"it was not asked for: {_again(given, command)} --contender {one.name}` asks it"
             asked = asked.of_kept(not_wanted)
         found = _answers_of(given, asked, one)
@@ -214,6 +214,11 @@ def _is_other(given: Field, one: Contender) -> bool:
     return one.fine_tuned and one.turn == NEEDED and one.name not in given.tuned_names
 
 
+def _only_kept(one: Contender, names: Sequence[str]) -> bool:
+    """Whether a contender takes part with kept answers alone, as others are named."""
+    return bool(names) and one.name not in names and one.turn not in (NEEDED, QUICK)
+
+
 def _again(given: Field, command: str) -> str:
     return f"`inhouse {command} {given.task.name}"
 
@@ -226,8 +231,7 @@ def _unasked(
         return None
     if pointless:
         return LeftOut(contender=one.name, reason=pointless)
-    free = bool(names) and one.name not in names and one.turn != QUICK  # or it does not take part
-    if budget.minutes is None or free:
+    if budget.minutes is None or _only_kept(one, names):  # what is kept takes no time
         return None
     given.reporter.say(f"{one.name}: a few questions first, to see what all of them would take")
     minutes = seconds_for(_field_of(given, one, names), one) / 60 if budget.left else 0.0
